@@ -1,0 +1,1 @@
+"""Where corpora and checkpoints come from, and the gates they pass before anything is measured."""

@@ -1,0 +1,260 @@
+"""The corpora: a folder, the Hub at a pinned revision, or the built-in rehearsal corpus; read, checked, fingerprinted.
+
+A folder holds one of three layouts: `train.jsonl, validation.jsonl, test.jsonl` (the Hub's SetFit/emotion),
+`train.txt, val.txt, test.txt` (the authors', `text;label name` a line), or a parquet file for each split.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from repro.errors import CorpusError, UsageError
+from repro.records.record import CorpusStamp, SplitStamp
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+LABELS = ("sadness", "joy", "love", "anger", "fear", "surprise")
+SPLITS = ("train", "validation", "test")
+HUB_CORPUS, HUB_REVISION = "SetFit/emotion", "bdc6920e3ff793779d956d3b56b158e84216dc1d"
+WAYS = (
+    "Give a folder with --corpus DIR (train.jsonl, validation.jsonl, test.jsonl), download it with --corpus hub, "
+    "or rehearse on the built-in sentences with --corpus rehearsal."
+)
+Row = tuple[str, int]
+
+# Saravia et al. 2018 (doi 10.18653/v1/D18-1404) in the authors' order, as SetFit/emotion holds it
+EMOTION = CorpusStamp(
+    name="emotion",
+    splits={
+        "train": SplitStamp(
+            rows=16_000,
+            labels=[4666, 5362, 1304, 2159, 1937, 572],
+            content="a696533b52aa0144ed32eb26d4dd92b5e26d64e7a218897d7ed1d578409deb00",
+            ordered="16dae19e6ef8ed6ea382a0678d8da296eb47f498dfc628af3db0b8b575b66a49",
+        ),
+        "validation": SplitStamp(
+            rows=2_000,
+            labels=[550, 704, 178, 275, 212, 81],
+            content="2cb95ae47761c77ea2df0ab5d94ca65a6e2117ae9b74a9c0434fdeeb6d5493f6",
+            ordered="5bc18c295c18d5e2dc62ca2d5531ecc4d8170ad5178547c21f9031ed88ac8ee3",
+        ),
+        "test": SplitStamp(
+            rows=2_000,
+            labels=[581, 695, 159, 275, 224, 66],
+            content="9f0081d6782d6acf5e778af941b9e0112a392077a0476798a83cf8e91d87f3f9",
+            ordered="926b0c6cae8f261ad7bfafde1fc560b92e62378e4b15ed8eb9ea1894d1d93db2",
+        ),
+    },
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """Three splits with the columns `text`, `label` (0 to 5) and `label_text`, and the stamp that identifies them."""
+
+    splits: DatasetDict
+    stamp: CorpusStamp
+
+    def texts(self, split: str) -> list[str]:
+        """Return the split's texts in order."""
+        return list(self.splits[split]["text"])
+
+    def labels(self, split: str) -> list[int]:
+        """Return the split's label ids in order."""
+        return list(self.splits[split]["label"])
+
+
+def load_corpus(source: str, *, limit: int | None = None, expected: CorpusStamp = EMOTION) -> Corpus:
+    """Load `rehearsal`, `hub` or a folder; the last two must be the emotion tweets to the letter.
+
+    `limit` keeps the first rows of every split, after the check. Raises CorpusError with file and line for a bad
+    row, and with split, expected and found for another corpus.
+    """
+    if source == "rehearsal":
+        from repro.assets.rehearsal import rehearsal_rows
+
+        name, splits = "rehearsal", rehearsal_rows()
+    else:
+        name = expected.name
+        splits = _read_hub() if source == "hub" else read_folder(Path(source))
+        _refuse_other_rows(stamp_of(name, splits), expected, source)
+    if limit is not None:
+        splits = {split: rows[:limit] for split, rows in splits.items()}
+    return Corpus(splits=_to_datasets(splits), stamp=stamp_of(name, splits))
+
+
+def stamp_of(name: str, splits: Mapping[str, list[Row]]) -> CorpusStamp:
+    """Count and fingerprint each split: SHA-256 over `text<TAB>label<NEWLINE>` lines, sorted and as they come."""
+    stamps = {}
+    for split, rows in splits.items():
+        lines = [row_line(text, label) for text, label in rows]
+        stamps[split] = SplitStamp(
+            rows=len(rows),
+            labels=[sum(label == wanted for _, label in rows) for wanted in range(len(LABELS))],
+            content=_sha256(sorted(lines)),
+            ordered=_sha256(lines),
+        )
+    return CorpusStamp(name=name, splits=stamps)
+
+
+def row_line(text: str, label: int) -> str:
+    """Return a row as the line that fingerprints are taken of."""
+    return f"{text}\t{label}\n"
+
+
+def read_folder(folder: Path) -> dict[str, list[Row]]:
+    """Read the three splits of a folder in whichever of the known layouts it holds."""
+    if not folder.is_dir():
+        raise CorpusError(f"no corpus folder {folder}", WAYS)
+    for suffix, read in ((".jsonl", _read_jsonl), (".txt", _read_authors)):
+        names = {"train": "train", "validation": "val" if suffix == ".txt" else "validation", "test": "test"}
+        files = {split: folder / f"{name}{suffix}" for split, name in names.items()}
+        if any(file.exists() for file in files.values()):
+            return {split: _all_rows(file, read(file)) for split, file in files.items()}
+    shards = {split: sorted(folder.glob(f"**/{split}*.parquet")) for split in SPLITS}
+    if any(shards.values()):
+        return {split: _read_parquet(folder, split, files) for split, files in shards.items()}
+    raise CorpusError(f"the folder {folder} holds no corpus: no train.jsonl, train.txt or train*.parquet", WAYS)
+
+
+def _read_jsonl(file: Path) -> Iterable[Row]:
+    for number, line in _lines(file):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise _bad(file, number, f"not valid JSON ({error.msg})") from None
+        if not isinstance(row, dict) or not {"text", "label"} <= row.keys():
+            raise _bad(file, number, "expected an object with the fields text and label")
+        text, label = _checked(file, number, row["text"], row["label"])
+        if row.get("label_text", LABELS[label]) != LABELS[label]:
+            raise _bad(file, number, f"label_text is {row['label_text']!r}, label {label} is {LABELS[label]!r}")
+        yield text, label
+
+
+def _read_authors(file: Path) -> Iterable[Row]:
+    for number, line in _lines(file):
+        text, separator, name = line.rpartition(";")
+        if not separator or name not in LABELS:
+            raise _bad(file, number, f"expected `text;label` with a label of {', '.join(LABELS)}")
+        yield _checked(file, number, text, LABELS.index(name))
+
+
+def _read_parquet(folder: Path, split: str, files: list[Path]) -> list[Row]:
+    if not files:
+        raise CorpusError(f"{folder} has no {split}*.parquet", WAYS)
+    import pyarrow
+    from pyarrow import parquet
+
+    rows: list[Row] = []
+    for file in files:
+        try:
+            table = parquet.read_table(file, columns=["text", "label"])
+        except (OSError, pyarrow.ArrowException) as error:
+            first = str(error).splitlines()[0]
+            raise CorpusError(f"{file} cannot be read as parquet: {first}", "Download the file again.") from None
+        pairs = zip(table["text"].to_pylist(), table["label"].to_pylist(), strict=True)
+        rows += _all_rows(file, (_checked(file, n, text, label) for n, (text, label) in enumerate(pairs, 1)))
+    return rows
+
+
+def _lines(file: Path) -> Iterable[tuple[int, str]]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise CorpusError(f"{file} is missing", WAYS) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorpusError(f"{file} cannot be read as UTF-8 text: {error}", "Download the file again.") from None
+    # only the newline ends a row: a tweet may hold other characters that str.splitlines would break at
+    return enumerate(text.removesuffix("\n").split("\n") if text else [], 1)
+
+
+def _checked(file: Path, number: int, text: Any, label: Any) -> Row:
+    if not isinstance(text, str) or not text.strip():
+        raise _bad(file, number, "the text is empty" if text in ("", None) else f"the text is {text!r}")
+    if type(label) is not int or not 0 <= label < len(LABELS):
+        raise _bad(file, number, f"label {label!r} is not a whole number from 0 to {len(LABELS) - 1}")
+    return text, label
+
+
+def _all_rows(file: Path, rows: Iterable[Row]) -> list[Row]:
+    found = list(rows)
+    if not found:
+        raise CorpusError(f"{file} is empty", "Download the file again.")
+    return found
+
+
+def _bad(file: Path, number: int, problem: str) -> CorpusError:
+    return CorpusError(f"{file}, line {number}: {problem}", "Mend or download the file again; nothing was run.")
+
+
+def _read_hub() -> dict[str, list[Row]]:
+    from datasets import load_dataset
+
+    try:
+        splits = load_dataset(HUB_CORPUS, revision=HUB_REVISION)
+    except (OSError, RuntimeError, ValueError) as error:  # every failure of the Hub's clients is one of these
+        raise CorpusError(f"cannot load {HUB_CORPUS} from the Hub: {_first_line(error)}", WAYS) from None
+    return {
+        split: [
+            _checked(Path(HUB_CORPUS, split), number, text, label)
+            for number, (text, label) in enumerate(
+                zip(splits[split]["text"], splits[split]["label"], strict=True), 1
+            )
+        ]
+        for split in SPLITS
+    }
+
+
+def _refuse_other_rows(found: CorpusStamp, expected: CorpusStamp, source: str) -> None:
+    problems = []
+    for split, want in expected.splits.items():
+        have = found.splits[split]
+        for what, wanted, seen in (
+            ("rows", want.rows, have.rows),
+            ("rows a label", want.labels, have.labels),
+            ("content fingerprint", want.content[:12], have.content[:12]),
+            ("order of rows, fingerprint", want.ordered[:12], have.ordered[:12]),
+        ):
+            if wanted != seen:
+                problems.append(f"{split}: {what} expected {wanted}, found {seen}")
+                break
+    if problems:
+        raise CorpusError(f"{source} is not the emotion corpus. {'; '.join(problems)}", WAYS)
+
+
+def _to_datasets(splits: Mapping[str, list[Row]]) -> DatasetDict:
+    from datasets import Dataset, DatasetDict
+
+    return DatasetDict(
+        {
+            split: Dataset.from_dict(
+                {
+                    "text": [text for text, _ in rows],
+                    "label": [label for _, label in rows],
+                    "label_text": [LABELS[label] for _, label in rows],
+                }
+            )
+            for split, rows in splits.items()
+        }
+    )
+
+
+def check_limit(limit: int | None) -> int | None:
+    """Return the limit; UsageError where it is not a positive number of rows."""
+    if limit is not None and limit < 1:
+        raise UsageError(f"--limit {limit}: expected at least 1 row a split", "Leave --limit out for the whole corpus.")
+    return limit
+
+
+def _sha256(lines: Iterable[str]) -> str:
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,64 @@
+"""What a user can do wrong or meet: each error says what happened, then how to mend it, and has an exit code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass
+class ReproError(Exception):
+    """Base of every error that is the suite's answer and not its fault.
+
+    `what` names the thing, what was found and what was expected; `remedy` is one line on how to mend it.
+    The front door prints both and leaves with `exit_code` (2 = nothing could be judged).
+    """
+
+    what: str
+    remedy: str
+    exit_code: ClassVar[int] = 2
+
+    def __str__(self) -> str:
+        return f"{self.what}\n{self.remedy}"
+
+
+class UsageError(ReproError):
+    """An unknown name, or a value that an option cannot take."""
+
+
+class CorpusError(ReproError):
+    """A corpus that is missing, damaged, or not the one that was asked for."""
+
+
+class CheckpointError(ReproError):
+    """A checkpoint that is missing, unsafe, or not the pinned one."""
+
+
+class DeviceError(ReproError):
+    """A device or precision that was asked for and cannot be used here."""
+
+
+class ResultsError(ReproError):
+    """A results folder that cannot be read or written."""
+
+
+class RecordError(ReproError):
+    """A file among the results that is no valid record."""
+
+
+@dataclass
+class TrainingDivergedError(ReproError):
+    """A loss that is not finite, at a one-based epoch and optimizer step; nothing of the run is recorded."""
+
+    epoch: int = 0
+    step: int = 0
+    exit_code: ClassVar[int] = 3
+
+
+def unknown(kind: str, name: str, known: list[str]) -> UsageError:
+    """Say that `name` is no `kind`, with the nearest known name first."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, n=1)
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    return UsageError(f"unknown {kind} {name!r}", f"{hint}Known: {', '.join(known)}.")

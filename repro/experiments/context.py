@@ -1,0 +1,132 @@
+"""What an experiment is given: recipe, corpus, checkpoint and settings, and what several experiments share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from repro.assets.checkpoints import Checkpoint
+from repro.assets.corpus import SPLITS, Corpus
+from repro.assets.recipes import Recipe
+from repro.errors import UsageError, unknown
+from repro.records.record import RecipeStamp, Settings
+from repro.training.progress import Progress
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+    from torch import Tensor
+    from transformers import PreTrainedTokenizerBase
+
+    from repro.training.batches import Examples
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """One recipe on one corpus with one way of running it; seeds vary within it.
+
+    Tokens and hidden states are made once and shared; `seconds` of making them go to who asks first.
+    """
+
+    recipe: Recipe
+    corpus: Corpus
+    checkpoint: Checkpoint
+    protocol: str = "seeded"
+    precision: str = "fp32"
+    batching: str = "dynamic"
+    device: str = "cpu"
+    micro_batches: int = 1
+    limit: int | None = None
+    progress: Progress = field(default_factory=Progress)
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The checkpoint's own tokenizer."""
+        from repro.assets.checkpoints import load_tokenizer
+
+        return load_tokenizer(self.checkpoint.folder)
+
+    @cached_property
+    def examples(self) -> dict[str, Examples]:
+        """The three splits, tokenized."""
+        import torch
+
+        from repro.training.batches import Examples
+        from repro.training.tokens import tokenize
+
+        return {
+            split: Examples(
+                tokens=tokenize(self.tokenizer, self.corpus.texts(split), max_length=self.recipe.max_length),
+                labels=torch.tensor(self.corpus.labels(split)),
+            )
+            for split in SPLITS
+        }
+
+    @cached_property
+    def cls_states(self) -> dict[str, Tensor]:
+        """[CLS] states of the frozen encoder for train and validation, each (n, H)."""
+        from repro.assets.checkpoints import load_encoder
+        from repro.training.loop import cls_states
+
+        encoder = load_encoder(self.checkpoint.folder)
+        return {
+            split: cls_states(
+                encoder,
+                self.examples[split].tokens,
+                accelerator=self.accelerator(),
+                batching=self.batching,
+                batch_size=self.recipe.batch_size,
+                progress=self.progress,
+            )
+            for split in ("train", "validation")
+        }
+
+    def accelerator(self, seed: int = 0) -> Accelerator:
+        """Return an Accelerator whose sampler shuffles from `seed`."""
+        from repro.training.loop import make_accelerator
+
+        return make_accelerator(device=self.device, precision=self.precision, seed=seed)
+
+    def recipe_stamp(self) -> RecipeStamp:
+        """Return the recipe as a record holds it, with the hash of the weights that are used."""
+        fields: dict[str, Any] = {
+            name: getattr(self.recipe, name) for name in RecipeStamp.model_fields if name != "weights_sha256"
+        }
+        return RecipeStamp(weights_sha256=self.checkpoint.weights_sha256, **fields)
+
+    def settings(self, seed: int) -> Settings:
+        """Return the settings of one run as a record holds them."""
+        fields: dict[str, Any] = {name: getattr(self, name) for name in Settings.model_fields if name != "seed"}
+        return Settings(seed=seed, **fields)
+
+
+@contextmanager
+def timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
+    """Add the time that the block takes to `seconds[phase]`."""
+    begun = time.perf_counter()
+    yield
+    seconds[phase] = seconds.get(phase, 0.0) + time.perf_counter() - begun
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Read `0`, `0,3,5` or `0-4` (ends included); UsageError for anything else and for a seed that repeats."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()) or (dash and int(last) < int(first)):
+            raise UsageError(f"--seeds {text!r}: {part.strip()!r} is no seed or range", "Write 0, 0,1,2 or 0-4.")
+        seeds += range(int(first), int(last or first) + 1)
+    repeated = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+    if repeated:
+        raise UsageError(f"--seeds {text!r}: seed {repeated[0]} repeats", "Name every seed once: it is one sample.")
+    return seeds
+
+
+def choose(kind: str, value: str, known: tuple[str, ...]) -> str:
+    """Return `value` if it is one of `known`; UsageError otherwise."""
+    if value not in known:
+        raise unknown(kind, value, list(known))
+    return value

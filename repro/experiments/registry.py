@@ -1,0 +1,94 @@
+"""The experiments in the seminar's order, and how one of them becomes a record."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from repro.errors import unknown
+from repro.records.provenance import collect_provenance, utc_now
+from repro.records.record import Measurements, RunRecord, write_record
+
+if TYPE_CHECKING:
+    from repro.experiments.context import Context
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """A section of the seminar; `seeded` tells whether another seed gives another result."""
+
+    name: str
+    what: str
+    seeded: bool = False
+
+    def measure(self, context: Context, seed: int) -> RunRecord:
+        """Run it once and return the record, not yet written."""
+        import torch
+
+        started = utc_now()
+        module = import_module(f"repro.experiments.{self.name.replace('-', '_')}")
+        measured: Measurements = module.run(context, seed)
+        on_gpu = context.device == "cuda"
+        return RunRecord(
+            **dict(measured),
+            experiment=self.name,
+            recipe=context.recipe_stamp(),
+            corpus=context.corpus.stamp,
+            settings=context.settings(seed),
+            peak_mib=peak_mib(),
+            provenance=collect_provenance(
+                started=started,
+                threads=torch.get_num_threads(),
+                accelerator=torch.cuda.get_device_name() if on_gpu else None,
+                driver=f"CUDA {torch.version.cuda}" if on_gpu else None,
+            ),
+        )
+
+
+EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
+    {
+        e.name: e
+        for e in (
+            Experiment(name="corpus-facts", what="rows, labels, classes and words a tweet"),
+            Experiment(name="token-facts", what="the walk over the tokenizer"),
+            Experiment(name="features", what="[CLS] states of the frozen encoder"),
+            Experiment(name="linear", what="dummy and logistic regression on the frozen states"),
+            Experiment(name="finetune", what="two epochs of fine-tuning, scored after each", seeded=True),
+        )
+    }
+)
+
+
+def experiments_named(names: list[str]) -> list[Experiment]:
+    """Return the named experiments in the seminar's order, all of them for no name; UsageError for an unknown one."""
+    for name in names:
+        if name not in EXPERIMENTS:
+            raise unknown("experiment", name, list(EXPERIMENTS))
+    return [experiment for name, experiment in EXPERIMENTS.items() if not names or name in names]
+
+
+def run_and_record(
+    experiments: list[Experiment], context: Context, seeds: list[int], results: Path
+) -> Iterator[tuple[RunRecord, Path]]:
+    """Run every experiment for every seed that matters to it, and write each record as soon as it is there."""
+    for experiment in experiments:
+        for seed in seeds if experiment.seeded else seeds[:1]:
+            record = experiment.measure(context, seed)
+            yield record, write_record(record, results)
+
+
+def peak_mib() -> float:
+    """Return the most memory that this process has held so far, in MiB, the GPU's not counted."""
+    if sys.platform == "win32":
+        import psutil
+
+        return float(psutil.Process().memory_info().peak_wset) / 2**20
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # macOS counts bytes, Linux KiB

@@ -1,0 +1,1 @@
+"""What was measured: one JSON file a run, validated, append-only. No torch here."""

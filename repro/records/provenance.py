@@ -1,0 +1,103 @@
+"""Where a record comes from: code, versions, processor, accelerator, time. No host name, no user, no path."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+LIBRARIES = (
+    "torch", "transformers", "tokenizers", "accelerate", "datasets", "huggingface-hub", "safetensors",
+    "numpy", "scipy", "scikit-learn", "umap-learn", "pytest-benchmark",
+)  # fmt: skip
+
+
+class Provenance(BaseModel):
+    """Code, versions and machine of a run; times are UTC in ISO 8601."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    started: str
+    commit: str | None
+    dirty: bool | None
+    suite: str
+    python: str
+    versions: dict[str, str]
+    system: str
+    processor: str
+    cores: int
+    threads: int
+    accelerator: str | None
+    driver: str | None
+
+
+def utc_now() -> str:
+    """Return the time as `2026-01-31T12:00:00Z`."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def collect_provenance(
+    *, started: str, threads: int, accelerator: str | None = None, driver: str | None = None
+) -> Provenance:
+    """Gather a run's provenance; the caller, who may know torch, names its threads and accelerator."""
+    import repro
+
+    commit, dirty = code_state()
+    return Provenance(
+        started=started,
+        commit=commit,
+        dirty=dirty,
+        suite=repro.__version__,
+        python=platform.python_version(),
+        versions=library_versions(),
+        system=f"{platform.system()} {platform.machine()}",
+        processor=processor_name(),
+        cores=os.cpu_count() or 1,
+        threads=threads,
+        accelerator=accelerator,
+        driver=driver,
+    )
+
+
+def code_state() -> tuple[str | None, bool | None]:
+    """Return the suite's commit and whether its code differs from it; results do not count, a plain copy has none."""
+    root = Path(__file__).resolve().parents[2]
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != root:
+            return None, None  # installed inside somebody else's repository
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", ".", ":!results"))
+    except (OSError, subprocess.SubprocessError):
+        return None, None
+
+
+def library_versions() -> dict[str, str]:
+    """Return the installed versions of the libraries whose changes could move a number."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def processor_name() -> str:
+    """Return the processor's model name as the system tells it."""
+    try:
+        cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor() or platform.machine()
+    found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+    return found.group(1).strip() if found else platform.machine()

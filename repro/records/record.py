@@ -1,0 +1,225 @@
+"""A run's record: recipe, corpus, settings, scores, row results, seconds and provenance, as one JSON file.
+
+Records are append-only: a run is written to a temporary file in its own folder, flushed to the disk and renamed
+under a name that no other run has.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from repro.errors import RecordError, ResultsError
+from repro.records.provenance import Provenance
+
+SCHEMA_VERSION = 1
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]  # a part of a file's path: it can't leave the folder
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class RecipeStamp(_Strict):
+    """The checkpoint that was really used (`weights_sha256` is of the file read) and every hyper-parameter."""
+
+    name: Name
+    checkpoint: str
+    revision: str
+    weights_sha256: str
+    learning_rate: float
+    batch_size: int
+    epochs: int
+    weight_decay: float
+    max_grad_norm: float
+    warmup_steps: int
+    max_length: int
+
+
+class SplitStamp(_Strict):
+    """One split as used: rows, rows a label, SHA-256 of its lines sorted (`content`) and as they come (`ordered`)."""
+
+    rows: Count
+    labels: list[Count]
+    content: str
+    ordered: str
+
+
+class CorpusStamp(_Strict):
+    """The corpus as used, after any `--limit`."""
+
+    name: Name
+    splits: dict[str, SplitStamp]
+
+
+class Settings(_Strict):
+    """How the recipe was run, as against what it is."""
+
+    seed: int
+    protocol: Literal["as-published", "seeded"]
+    precision: Literal["fp32", "bf16"]
+    batching: Literal["padded", "dynamic", "packed"]
+    device: Literal["cpu", "cuda"]
+    micro_batches: int
+    limit: int | None
+
+
+class Scores(_Strict):
+    """Scores of one classifier on one split of `n` rows; intervals are 95 %, the loss is mean cross-entropy (nats)."""
+
+    n: Count
+    accuracy: Share
+    accuracy_interval: tuple[Share, Share]
+    weighted_f1: Share
+    weighted_f1_interval: tuple[Share, Share]
+    macro_f1: Share
+    class_f1: list[Share]
+    confusion: list[list[Count]]
+    loss: float | None = None
+
+
+class Epoch(_Strict):
+    """One epoch of training: mean training loss (nats), first and last learning rate, seconds without evaluation."""
+
+    epoch: int
+    steps: int
+    train_loss: float
+    first_learning_rate: float
+    last_learning_rate: float
+    train_seconds: float
+    tweets_per_second: float
+
+
+class RowResults(_Strict):
+    """What was predicted for each row of a split, in its order; losses in nats, to six decimals."""
+
+    labels: list[int]
+    predictions: list[int]
+    losses: list[float] | None = None
+
+
+class Measurements(_Strict):
+    """What an experiment returns: facts (compared as they are), scores, epochs, row results and seconds by phase."""
+
+    facts: dict[str, JsonValue] = {}
+    scores: dict[str, Scores] = {}
+    epochs: list[Epoch] = []
+    rows: dict[str, RowResults] = {}
+    seconds: dict[str, float] = {}
+
+
+class RunRecord(Measurements):
+    """One experiment, recipe, corpus and seed: everything that verdicts, tables and figures are made from."""
+
+    schema_version: Literal[1] = 1
+    experiment: Name
+    recipe: RecipeStamp
+    corpus: CorpusStamp
+    settings: Settings
+    peak_mib: float
+    provenance: Provenance
+
+    @property
+    def folder(self) -> Path:
+        """The record's folder below `results/runs`."""
+        return Path(self.corpus.name, self.recipe.name, self.experiment)
+
+    def at(self, path: str) -> Any:
+        """Return the value at a dotted path such as `scores.dummy/validation.accuracy`; KeyError where none is."""
+        value: Any = self
+        for part in path.split("."):
+            if isinstance(value, BaseModel):
+                if part not in type(value).model_fields:
+                    raise KeyError(path)
+                value = getattr(value, part)
+            elif isinstance(value, list):
+                try:
+                    value = value[int(part)]
+                except (ValueError, IndexError):
+                    raise KeyError(path) from None
+            elif isinstance(value, dict) and part in value:
+                value = value[part]
+            else:
+                raise KeyError(path)
+        return value
+
+
+def prepare_results(results: Path) -> None:
+    """Make the results folder and prove that a record can be written there, before anything is measured."""
+    try:
+        (results / "runs").mkdir(parents=True, exist_ok=True)
+        probe = results / "runs" / f".probe-{secrets.token_hex(4)}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise ResultsError(
+            f"cannot write to the results folder {results}: {error.strerror or error}",
+            "Name a folder you may write to with --results or REPRO_RESULTS; nothing was run.",
+        ) from None
+
+
+def write_record(record: RunRecord, results: Path) -> Path:
+    """Write the record below `results/runs` durably and without overwriting; return its path."""
+    folder = results / "runs" / record.folder
+    stamp = re.sub(r"[-:]", "", record.provenance.started)
+    name = f"{stamp}-seed{record.settings.seed}-{secrets.token_hex(4)}.json"
+    partial = folder / f".{name}.partial"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with partial.open("x", encoding="utf-8") as file:
+            file.write(_to_json(record))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.rename(folder / name)
+        if sys.platform != "win32":  # a folder cannot be opened there
+            descriptor = os.open(folder, os.O_RDONLY)
+            os.fsync(descriptor)
+            os.close(descriptor)
+    except OSError as error:
+        raise ResultsError(
+            f"cannot write the record {folder / name}: {error.strerror or error}",
+            "Free space or choose another --results folder; records already written are untouched.",
+        ) from None
+    return folder / name
+
+
+def read_record(path: Path) -> RunRecord:
+    """Read and validate one record; RecordError names the file and the first thing that is wrong with it."""
+    try:
+        return RunRecord.model_validate_json(path.read_bytes())
+    except OSError as error:
+        what = error.strerror or str(error)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        what = f"{where}: {first['msg']}" if where else first["msg"]
+    raise RecordError(
+        f"{path} is no valid record (schema {SCHEMA_VERSION}): {what}",
+        "Move the file out of the folder, or restore it; no other record was touched.",
+    )
+
+
+def read_records(results: Path) -> list[RunRecord]:
+    """Read every record below `results/runs`, oldest first; a results folder without the `runs` folder is an error."""
+    runs = results / "runs"
+    if not runs.is_dir():
+        raise ResultsError(
+            f"{results} holds no records (no folder {runs})",
+            "Run something first: python -m repro run --results " + str(results),
+        )
+    records = [read_record(path) for path in sorted(runs.glob("**/*.json"))]
+    return sorted(records, key=lambda record: record.provenance.started)
+
+
+def _to_json(record: RunRecord) -> str:
+    text = record.model_dump_json(indent=1)
+    # one line for each list of plain numbers: 2,000 predictions read, diff and pack better that way
+    return re.sub(r"\[[\s\d.,eE+-]*\]", lambda found: re.sub(r"\s+", "", found.group()), text) + "\n"

@@ -1,0 +1,131 @@
+"""Records and verdicts as tables: rows of text once, written as CSV for programs and Markdown for people."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from repro.claims.verdicts import Outcome, Verdict
+from repro.records.record import RunRecord
+
+SIGNS = {
+    Outcome.REPRODUCED: "✓",
+    Outcome.DEVIATES: "✗",
+    Outcome.INCONCLUSIVE: "?",
+    Outcome.NOT_COMPARABLE: "≠",
+    Outcome.NOT_RUN: "·",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Named columns and rows of text."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def to_csv(self) -> str:
+        """Return the table as CSV with a head."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows(self.rows)
+        return out.getvalue()
+
+    def to_markdown(self) -> str:
+        """Return the table as Markdown; whatever a cell holds shows as text."""
+        lines = [self.columns, ("---",) * len(self.columns), *self.rows]
+        return "".join(f"| {' | '.join(_escape(cell) for cell in line)} |\n" for line in lines)
+
+
+def verdict_table(verdicts: Sequence[Verdict]) -> Table:
+    """One row a claim."""
+    return Table(
+        ("claim", "what", "reported", "measured", "verdict", "why", "measured on", "source"),
+        tuple(
+            (v.claim.id, v.claim.text, v.claim.shown, v.shown, f"{SIGNS[v.outcome]} {v.label}", v.why, v.basis,
+             v.claim.source)
+            for v in verdicts
+        ),
+    )  # fmt: skip
+
+
+def short_verdict_table(verdicts: Sequence[Verdict]) -> Table:
+    """One row a claim, for the README: what was reported, what was measured, and the verdict."""
+    return Table(
+        ("claim", "reported", "measured", "verdict", "measured on"),
+        tuple((v.claim.id, v.claim.shown, v.shown, f"{SIGNS[v.outcome]} {v.label}", v.basis) for v in verdicts),
+    )
+
+
+def score_table(records: Sequence[RunRecord]) -> Table:
+    """One row a classifier, split and run; intervals are 95 % over the n rows."""
+    return Table(
+        ("corpus", "recipe", "experiment", "scored", "seed", "protocol", "precision", "batching", "n",
+         "accuracy", "95 % interval", "weighted F1", "95 % interval of F1", "macro F1", "loss"),
+        tuple(
+            (
+                r.corpus.name, r.recipe.name, r.experiment, name, str(r.settings.seed), r.settings.protocol,
+                r.settings.precision, r.settings.batching, str(s.n), f"{s.accuracy:.4f}",
+                _interval(s.accuracy_interval), f"{s.weighted_f1:.4f}", _interval(s.weighted_f1_interval),
+                f"{s.macro_f1:.4f}", "" if s.loss is None else f"{s.loss:.4f}",
+            )
+            for r in records
+            for name, s in r.scores.items()
+        ),
+    )  # fmt: skip
+
+
+def timing_table(records: Sequence[RunRecord]) -> Table:
+    """One row a run and phase; evaluation and test scoring stand apart from training."""
+    return Table(
+        ("corpus", "recipe", "experiment", "seed", "precision", "batching", "phase", "seconds", "peak MiB", "processor"),
+        tuple(
+            (
+                r.corpus.name, r.recipe.name, r.experiment, str(r.settings.seed), r.settings.precision,
+                r.settings.batching, phase, f"{seconds:.3f}", f"{r.peak_mib:.0f}",
+                r.provenance.accelerator or f"{r.provenance.processor}, {r.provenance.threads} threads",
+            )
+            for r in records
+            for phase, seconds in r.seconds.items()
+        ),
+    )  # fmt: skip
+
+
+def environment_table(records: Sequence[RunRecord]) -> Table:
+    """One row a fact that the records' machines and libraries have, with every value that occurs."""
+    facts: dict[str, dict[str, None]] = {}
+    for r in records:
+        p = r.provenance
+        commit = "unknown" if p.commit is None else p.commit[:12] + (" with changes" if p.dirty else "")
+        found = {
+            "suite": p.suite,
+            "commit": commit,
+            "Python": p.python,
+            **p.versions,
+            "system": p.system,
+            "processor": f"{p.processor}, {p.cores} cores, {p.threads} threads",
+            "accelerator": f"{p.accelerator} ({p.driver})" if p.accelerator else "none",
+            "started": p.started[:10],
+        }
+        for name, value in found.items():
+            facts.setdefault(name, {})[value] = None
+    return Table(("what", "value"), tuple((name, "; ".join(values)) for name, values in facts.items()))
+
+
+def outcome_counts(verdicts: Sequence[Verdict]) -> dict[str, int]:
+    """Count the verdicts by outcome, in the fixed order of outcomes."""
+    return {str(outcome): sum(v.outcome is outcome for v in verdicts) for outcome in Outcome}
+
+
+def _interval(bounds: tuple[float, float]) -> str:
+    return f"{bounds[0]:.4f}–{bounds[1]:.4f}"
+
+
+def _escape(cell: str) -> str:
+    text = cell.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("\n", " ")
+    for mark in "[]*_`":
+        text = text.replace(mark, "\\" + mark)
+    return text

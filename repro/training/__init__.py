@@ -1,0 +1,1 @@
+"""The training core: texts to batches, the Accelerate loop, and the metrics."""

@@ -1,0 +1,268 @@
+"""The Accelerate loop: the Trainer's mathematics for the seminar's recipe, in the open.
+
+AdamW without decay on biases and LayerNorm, linear decay of the learning rate, gradient norm clipped at 1,
+shuffling from the seed, evaluation after every epoch. With `padded` batches the parameters are those of
+transformers' Trainer bit for bit (a test holds it).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DataLoaderConfiguration
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader
+from transformers import PreTrainedModel, get_linear_schedule_with_warmup, set_seed
+
+from repro.assets.recipes import Recipe
+from repro.errors import DeviceError, TrainingDivergedError, UsageError
+from repro.records.record import Epoch
+from repro.training.batches import Batch, Examples, batcher
+from repro.training.progress import Progress
+from repro.training.tokens import TokenizedTexts
+
+CHECK_STEPS = 50  # how often the host asks the device whether a loss was not finite
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowOutputs:
+    """What a classifier says of each row of a split: `logits` (n, classes) and `losses` (n,), both fp32 on the CPU."""
+
+    logits: Tensor
+    losses: Tensor
+
+    @property
+    def predictions(self) -> list[int]:
+        """The class of the largest logit, a row."""
+        found: list[int] = self.logits.argmax(dim=-1).tolist()
+        return found
+
+    @property
+    def mean_loss(self) -> float:
+        """Mean cross-entropy in nats."""
+        return float(self.losses.double().mean())
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochResult:
+    """One epoch: its figures, the validation outputs after it, and the pieces (padding counted) that were computed."""
+
+    epoch: Epoch
+    validation: RowOutputs
+    evaluate_seconds: float
+    computed_pieces: int
+
+
+def make_accelerator(*, device: str, precision: str, seed: int = 0) -> Accelerator:
+    """Return an Accelerator for `cpu` or `cuda` in fp32 or bf16 autocast; batches are global and split over processes.
+
+    DeviceError where the device cannot be used or lacks bf16.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(
+            f"--device cuda: torch {torch.__version__} finds no usable GPU here",
+            "Run on a machine with one and a CUDA build of torch, or choose --device cpu.",
+        )
+    if device == "cuda" and precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise DeviceError(
+            f"--precision bf16: {torch.cuda.get_device_name()} has no bf16 arithmetic", "Choose --precision fp32."
+        )
+    return Accelerator(
+        cpu=device == "cpu",
+        mixed_precision="bf16" if precision == "bf16" else "no",
+        dataloader_config=DataLoaderConfiguration(split_batches=True, use_seedable_sampler=True, data_seed=seed),
+    )
+
+
+def fit(
+    model: PreTrainedModel,
+    *,
+    recipe: Recipe,
+    train: Examples,
+    validation: Examples,
+    seed: int,
+    accelerator: Accelerator,
+    batching: str = "dynamic",
+    micro_batches: int = 1,
+    progress: Progress | None = None,
+) -> Iterator[EpochResult]:
+    """Fine-tune `model` in place and yield one EpochResult an epoch.
+
+    A step takes `recipe.batch_size` rows over all processes, in `micro_batches` parts whose gradients add up to
+    the whole batch's. TrainingDivergedError names the epoch and step of the first loss that is not finite.
+    """
+    progress = progress or Progress()
+    set_seed(seed)  # dropout follows from it, and the order of rows
+    optimizer = make_optimizer(model, recipe)
+    loader = DataLoader(range(len(train)), batch_size=recipe.batch_size, shuffle=True, collate_fn=torch.tensor)  # type: ignore[arg-type]  # a range is a sequence of row numbers
+    steps = len(loader)
+    schedule = get_linear_schedule_with_warmup(optimizer, recipe.warmup_steps, steps * recipe.epochs)
+    model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
+    make_batch = batcher(train.tokens, batching)
+    for number in range(1, recipe.epochs + 1):
+        model.train()
+        loader.set_epoch(number - 1)
+        total = torch.zeros((), device=accelerator.device)
+        diverged_at = torch.zeros((), dtype=torch.long, device=accelerator.device)
+        pieces, first_rate, last_rate = 0, schedule.get_last_lr()[0], 0.0
+        begun = time.perf_counter()
+        with progress.bar(f"epoch {number}/{recipe.epochs}", len(train)) as advance:
+            for step, rows in enumerate(loader, 1):
+                loss, computed = _backward(
+                    model, rows.cpu(), train, make_batch, accelerator=accelerator, micro_batches=micro_batches
+                )
+                accelerator.clip_grad_norm_(model.parameters(), recipe.max_grad_norm)
+                optimizer.step()
+                last_rate = schedule.get_last_lr()[0]
+                schedule.step()
+                optimizer.zero_grad()
+                total += loss
+                pieces += computed
+                diverged_at.copy_(torch.where((diverged_at == 0) & ~loss.isfinite(), step, diverged_at))
+                if step % CHECK_STEPS == 0 or step == steps:
+                    _refuse_divergence(int(diverged_at), number)
+                advance(len(rows), loss)
+        seconds = time.perf_counter() - begun  # the divergence check has waited for the device
+        evaluation_begun = time.perf_counter()
+        outputs = predict_rows(
+            model, validation, batch_size=recipe.batch_size, accelerator=accelerator, batching=batching,
+            progress=progress,
+        )  # fmt: skip
+        yield EpochResult(
+            epoch=Epoch(
+                epoch=number,
+                steps=steps,
+                train_loss=total.item() / steps,
+                first_learning_rate=first_rate,
+                last_learning_rate=last_rate,
+                train_seconds=seconds,
+                tweets_per_second=len(train) / seconds,
+            ),
+            validation=outputs,
+            evaluate_seconds=time.perf_counter() - evaluation_begun,
+            computed_pieces=pieces,
+        )
+
+
+def _backward(
+    model: nn.Module,
+    rows: Tensor,
+    train: Examples,
+    make_batch: Callable[[Tensor], Batch],
+    *,
+    accelerator: Accelerator,
+    micro_batches: int,
+) -> tuple[Tensor, int]:
+    """Add the gradients of the mean loss over `rows` (B,); return that loss (a scalar) and the pieces computed."""
+    total, pieces = torch.zeros((), device=accelerator.device), 0
+    parts = rows.chunk(micro_batches)
+    for i, part in enumerate(parts):
+        batch = _to_device(make_batch(part), accelerator)
+        labels = train.labels[part].to(accelerator.device)
+        with nullcontext() if i == len(parts) - 1 else accelerator.no_sync(model):
+            loss = model(**batch, labels=labels).loss * (len(part) / len(rows))
+            accelerator.backward(loss)
+        total += loss.detach()
+        pieces += batch["input_ids"].numel()
+    return total, pieces
+
+
+@torch.inference_mode()
+def predict_rows(
+    model: nn.Module,
+    examples: Examples,
+    *,
+    batch_size: int,
+    accelerator: Accelerator,
+    batching: str = "dynamic",
+    progress: Progress | None = None,
+) -> RowOutputs:
+    """Return logits and losses of every row, in order, without dropout."""
+    model.eval()
+    make_batch = batcher(examples.tokens, batching)
+    loader = accelerator.prepare(DataLoader(range(len(examples)), batch_size=batch_size, collate_fn=torch.tensor))  # type: ignore[arg-type]  # as in fit()
+    logits = []
+    with (progress or Progress()).bar("evaluate", len(examples)) as advance:
+        for rows in loader:
+            outputs = model(**_to_device(make_batch(rows.cpu()), accelerator))
+            logits.append(outputs.logits.float())
+            advance(len(rows), None)
+    gathered = torch.cat(logits).cpu()
+    return RowOutputs(
+        logits=gathered, losses=functional.cross_entropy(gathered, examples.labels, reduction="none")
+    )
+
+
+@torch.inference_mode()
+def cls_states(
+    encoder: PreTrainedModel,
+    tokens: TokenizedTexts,
+    *,
+    accelerator: Accelerator,
+    batching: str = "dynamic",
+    batch_size: int = 64,
+    progress: Progress | None = None,
+) -> Tensor:
+    """Return the last layer's [CLS] state of every text, (n, H) in fp32 on the CPU, in order.
+
+    The rows go through the encoder sorted by length, so that a batch holds texts of like length.
+    """
+    encoder = accelerator.prepare(encoder).eval()
+    make_batch = batcher(tokens, batching)
+    states = torch.empty(len(tokens), encoder.config.hidden_size)
+    with (progress or Progress()).bar("hidden states", len(tokens)) as advance:
+        for rows in tokens.lengths.argsort(stable=True).split(batch_size):
+            hidden = encoder(**_to_device(make_batch(rows), accelerator)).last_hidden_state  # (B, T, H)
+            states[rows] = hidden[:, 0].float().cpu()
+            advance(len(rows), None)
+    return states
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
+    """Return AdamW with the Trainer's two groups: no weight decay on biases and LayerNorm weights."""
+    normed = {
+        f"{name}.{part}"
+        for name, module in model.named_modules()
+        if isinstance(module, nn.LayerNorm)
+        for part, _ in module.named_parameters()
+    }
+    decayed = {name: p for name, p in model.named_parameters() if name not in normed and "bias" not in name}
+    spared = {name: p for name, p in model.named_parameters() if name not in decayed}
+    return torch.optim.AdamW(
+        [
+            {"params": list(decayed.values()), "weight_decay": recipe.weight_decay},
+            {"params": list(spared.values()), "weight_decay": 0.0},
+        ],
+        lr=recipe.learning_rate,
+        fused=True,
+    )
+
+
+def check_micro_batches(micro_batches: int, batch_size: int) -> int:
+    """Return the number of parts of a batch; UsageError unless it divides the batch."""
+    if micro_batches < 1 or batch_size % micro_batches:
+        raise UsageError(
+            f"--micro-batches {micro_batches}: expected a divisor of the global batch of {batch_size}",
+            "Use 1, 2, 4, 8, …: the recipe's batch stays whole, only its parts get smaller.",
+        )
+    return micro_batches
+
+
+def _to_device(batch: Batch, accelerator: Accelerator) -> Batch:
+    return {name: tensor.to(accelerator.device, non_blocking=True) for name, tensor in batch.items()}
+
+
+def _refuse_divergence(step: int, epoch: int) -> None:
+    if step:
+        raise TrainingDivergedError(
+            f"the loss is not finite in epoch {epoch}, step {step}: nothing of this run was recorded",
+            "Lower the learning rate, or try --precision fp32; other runs' records are untouched.",
+            epoch=epoch,
+            step=step,
+        )

@@ -1,0 +1,68 @@
+"""Progress for people: one bar with rate, loss and time left; nothing under CI or where no terminal is."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Advance = Callable[[int, "Tensor | None"], None]
+REDRAW_SECONDS = 1.0
+
+
+class Progress:
+    """Draws bars on standard error; silent unless `enabled`."""
+
+    def __init__(self, *, enabled: bool = False) -> None:
+        self.enabled = enabled
+
+    @classmethod
+    def for_terminal(cls) -> Progress:
+        """Enabled where a person watches: a terminal that is not CI."""
+        from rich.console import Console
+
+        return cls(enabled=Console(stderr=True).is_terminal and not os.environ.get("CI"))
+
+    @contextmanager
+    def bar(self, what: str, total: int, unit: str = "tweets") -> Iterator[Advance]:
+        """Show a bar for `total` units; the function it gives takes the units done and, if any, the loss (a scalar).
+
+        The loss is read from its device when the bar is redrawn, once a second, and never for each step.
+        """
+        if not self.enabled:
+            yield lambda done, loss: None
+            return
+        from rich import progress
+        from rich.console import Console
+
+        bars = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+            progress.TextColumn("{task.fields[rate]}"),
+            progress.TextColumn("{task.fields[loss]}"),
+            progress.TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        with bars:
+            task = bars.add_task(what, total=total, rate="", loss="")
+            begun = redrawn = time.perf_counter()
+            finished = 0
+
+            def advance(done: int, loss: Tensor | None) -> None:
+                nonlocal finished, redrawn
+                finished += done
+                now = time.perf_counter()
+                if now - redrawn >= REDRAW_SECONDS or finished >= total:
+                    redrawn = now
+                    rate = f"{finished / (now - begun):,.0f} {unit}/s"
+                    shown = "" if loss is None else f"loss {loss.item():.3f}"
+                    bars.update(task, completed=finished, rate=rate, loss=shown)
+
+            yield advance

@@ -1,0 +1,55 @@
+"""Texts to word pieces: one flat array of ids with offsets, so that any batch of rows is a gather."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+CHUNK = 10_000  # texts handed to the tokenizer at once, which bounds what its encodings hold in memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizedTexts:
+    """n texts as `ids` (total pieces,), row i at `offsets[i]:offsets[i + 1]`; `offsets` is (n + 1,), both int64.
+
+    `truncated` counts the texts that were longer than the checkpoint's positions.
+    """
+
+    ids: Tensor
+    offsets: Tensor
+    pad_id: int
+    truncated: int
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> Tensor:
+        """Word pieces of each text, special tokens counted: (n,)."""
+        return self.offsets.diff()
+
+
+def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, max_length: int) -> TokenizedTexts:
+    """Tokenize every text with its special tokens, cut at `max_length` pieces; an empty text is [CLS] [SEP]."""
+    arrays, lengths, truncated = [np.empty(0, dtype=np.int64)], [0], 0
+    for start in range(0, len(texts), CHUNK):
+        encoded = tokenizer(list(texts[start : start + CHUNK]), truncation=True, max_length=max_length)
+        rows = encoded["input_ids"]
+        lengths += map(len, rows)
+        arrays.append(np.fromiter(chain.from_iterable(rows), dtype=np.int64))
+        truncated += sum(bool(encoding.overflowing) for encoding in encoded.encodings or ())
+    return TokenizedTexts(
+        ids=torch.from_numpy(np.concatenate(arrays)),
+        offsets=torch.from_numpy(np.cumsum(np.array(lengths, dtype=np.int64))),
+        pad_id=int(tokenizer.pad_token_id),
+        truncated=truncated,
+    )
