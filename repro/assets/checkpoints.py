@@ -55,7 +55,11 @@ def locate_checkpoint(recipe: Recipe, checkpoints: Path | None = None, *, use_hu
         try:
             fetched = snapshot_download(recipe.checkpoint, revision=recipe.revision, allow_patterns=HUB_FILES)
             return _verified(recipe, Path(fetched), "the Hub")
-        except (OSError, RuntimeError, ValueError) as error:  # every failure of the Hub's client is one of these
+        except (
+            OSError,
+            RuntimeError,
+            ValueError,
+        ) as error:  # every failure of the Hub's client is one of these
             reason = "the Hub says: " + (str(error).strip() or type(error).__name__).splitlines()[0]
     raise CheckpointError(f"{recipe.checkpoint} cannot be had here ({reason})", ways_to_provide(recipe))
 
@@ -91,7 +95,8 @@ def load_encoder(folder: Path) -> PreTrainedModel:
 
     with _quiet():
         model: PreTrainedModel = AutoModel.from_pretrained(folder, **_SAFE)
-    return model.eval()
+    model.eval()
+    return model
 
 
 def load_classifier(folder: Path) -> PreTrainedModel:

@@ -203,9 +203,7 @@ def _read_hub() -> dict[str, list[Row]]:
     return {
         split: [
             _checked(Path(HUB_CORPUS, split), number, text, label)
-            for number, (text, label) in enumerate(
-                zip(splits[split]["text"], splits[split]["label"], strict=True), 1
-            )
+            for number, (text, label) in enumerate(zip(splits[split]["text"], splits[split]["label"], strict=True), 1)
         ]
         for split in SPLITS
     }

@@ -25,11 +25,13 @@ SEED = 20
 FEELINGS = (
     (
         "sad", "lonely", "miserable", "gloomy", "heartbroken", "unhappy", "hopeless", "disappointed",
-        "rejected", "homesick", "tearful", "discouraged", "ashamed", "abandoned", "defeated", "guilty", "ignored",
+        "rejected", "homesick", "tearful", "discouraged", "ashamed", "abandoned", "defeated", "guilty",
+        "ignored",
     ),
     (
         "happy", "glad", "joyful", "cheerful", "delighted", "thrilled", "pleased", "hopeful", "proud",
-        "content", "excited", "relaxed", "lucky", "optimistic", "peaceful", "satisfied", "confident", "energetic",
+        "content", "excited", "relaxed", "lucky", "optimistic", "peaceful", "satisfied", "confident",
+        "energetic",
     ),
     (
         "loving", "tender", "affectionate", "adored", "devoted", "romantic", "cherished", "passionate",
@@ -37,7 +39,8 @@ FEELINGS = (
     ),
     (
         "angry", "furious", "annoyed", "mad", "irritated", "resentful", "bitter", "outraged", "grumpy",
-        "hostile", "offended", "insulted", "cranky", "enraged", "jealous", "impatient", "frustrated", "bad tempered",
+        "hostile", "offended", "insulted", "cranky", "enraged", "jealous", "impatient", "frustrated",
+        "bad tempered",
     ),
     (
         "afraid", "scared", "anxious", "frightened", "nervous", "terrified", "worried", "uneasy",
@@ -45,7 +48,8 @@ FEELINGS = (
     ),
     (
         "surprised", "amazed", "astonished", "shocked", "stunned", "startled", "dazed", "speechless",
-        "curious", "bewildered", "astounded", "taken aback", "dumbfounded", "full of wonder", "caught off guard",
+        "curious", "bewildered", "astounded", "taken aback", "dumbfounded", "full of wonder",
+        "caught off guard",
     ),
 )  # fmt: skip
 UNCLEAR = ("strange", "different", "odd", "all sorts of things", "it deeply", "a lot", "something new")
@@ -82,9 +86,10 @@ WHEN = (
 )  # fmt: skip
 LINKS = ("because", "since", "when")
 
-COMMON_SHARE = 0.6
+COMMON_SHARE = 0.75
 UNCLEAR_SHARE = 0.1
 OVER_SHARE = 0.9
+PLACE_SHARE = TIME_SHARE = 0.4
 
 
 def rehearsal_rows() -> dict[str, list[tuple[str, int]]]:
@@ -121,7 +126,7 @@ def _class_counts(reference: Sequence[int], size: int) -> list[int]:
 def _sentence(rng: random.Random, label: int) -> str:
     unclear = rng.random() < UNCLEAR_SHARE
     text = "i feel " + (rng.choice(UNCLEAR) if unclear else _feeling(rng, label))
-    episodes = rng.choice((0, 1, 1, 1))
+    episodes = rng.choice((0, 1, 1))
     if rng.random() < OVER_SHARE:
         other = rng.choice([candidate for candidate in range(len(FEELINGS)) if candidate != label])
         text = rng.choice(OVER).format(_feeling(rng, other)) + " " + text
@@ -143,8 +148,8 @@ def _feeling(rng: random.Random, label: int) -> str:
 
 def _episode(rng: random.Random) -> str:
     words = [rng.choice(WHO), rng.choice(DID)]
-    if rng.random() < 0.5:
+    if rng.random() < PLACE_SHARE:
         words.append(rng.choice(WHERE))
-    if rng.random() < 0.5:
+    if rng.random() < TIME_SHARE:
         words.append(rng.choice(WHEN))
     return " ".join(words)

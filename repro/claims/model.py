@@ -58,11 +58,15 @@ class Claim(BaseModel):
     def _complete(self) -> Claim:
         toleranced = self.kind in {Kind.VALUE, Kind.OVERLAP, Kind.ORDERING}
         if toleranced != (self.tolerance is not None) or toleranced != (self.reason is not None):
-            raise ValueError(f"{self.id}: a tolerance and its reason belong to value, overlap and ordering, to no other")
+            raise ValueError(
+                f"{self.id}: a tolerance and its reason belong to value, overlap and ordering, to no other"
+            )
         if (self.kind is Kind.ORDERING) != (self.than is not None):
             raise ValueError(f"{self.id}: `than` belongs to an ordering, to no other")
         for table in (self.measure, self.tolerance):
-            if isinstance(table, dict) and (not isinstance(self.reported, dict) or table.keys() != self.reported.keys()):
+            if isinstance(table, dict) and (
+                not isinstance(self.reported, dict) or table.keys() != self.reported.keys()
+            ):
                 raise ValueError(f"{self.id}: its tables name different parts")
         return self
 

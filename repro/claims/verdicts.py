@@ -192,7 +192,11 @@ def _compare_ordering(
     identity = cohort.key[:2]  # same corpus, same recipe; the way of running it may differ
     others = [c for c in (cohort, *cohorts) if c.key[:2] == identity and c.of(experiment)]
     if not others:
-        return Outcome.INCONCLUSIVE, None, f"nothing to compare with: {experiment} has no record for this recipe"
+        return (
+            Outcome.INCONCLUSIVE,
+            None,
+            f"nothing to compare with: {experiment} has no record for this recipe",
+        )
     smaller = fmean(record.at(path) for record in others[0].of(experiment))
     margins = [value - smaller for value in measured]
     sides: list[Side | None] = [None if m > claim.tolerance else "low" for m in margins]

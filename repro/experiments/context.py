@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repro.assets.checkpoints import Checkpoint
-from repro.assets.corpus import SPLITS, Corpus
-from repro.assets.recipes import Recipe
+from repro.assets.checkpoints import Checkpoint, locate_checkpoint
+from repro.assets.corpus import SPLITS, Corpus, check_limit, load_corpus
+from repro.assets.recipes import Recipe, recipe_named
 from repro.errors import UsageError, unknown
 from repro.records.record import RecipeStamp, Settings
 from repro.training.progress import Progress
@@ -101,6 +102,51 @@ class Context:
         """Return the settings of one run as a record holds them."""
         fields: dict[str, Any] = {name: getattr(self, name) for name in Settings.model_fields if name != "seed"}
         return Settings(seed=seed, **fields)
+
+
+def make_context(
+    *,
+    recipe: str,
+    corpus: str,
+    checkpoints: Path | None = None,
+    protocol: str = "seeded",
+    precision: str = "fp32",
+    batching: str = "dynamic",
+    device: str = "auto",
+    micro_batches: int = 1,
+    epochs: int | None = None,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> Context:
+    """Check every value, cheapest first, then find the checkpoint, load the corpus and take hold of the device.
+
+    `epochs` overrides the recipe's; the record then says so, and no claim that needs the recipe is comparable.
+    """
+    chosen = recipe_named(recipe)
+    choose("protocol", protocol, ("as-published", "seeded"))
+    choose("precision", precision, ("fp32", "bf16"))
+    choose("batching", batching, ("padded", "dynamic", "packed"))
+    choose("device", device, ("auto", "cpu", "cuda"))
+    if epochs is not None:
+        if epochs < 1:
+            raise UsageError(f"--epochs {epochs}: expected at least 1", "Leave --epochs out for the recipe's own.")
+        chosen = replace(chosen, epochs=epochs)
+    check_limit(limit)
+    from repro.training.loop import check_micro_batches, choose_device
+
+    check_micro_batches(micro_batches, chosen.batch_size)
+    return Context(
+        recipe=chosen,
+        device=choose_device(device, precision),
+        checkpoint=locate_checkpoint(chosen, checkpoints),
+        corpus=load_corpus(corpus, limit=limit),
+        protocol=protocol,
+        precision=precision,
+        batching=batching,
+        micro_batches=micro_batches,
+        limit=limit,
+        progress=progress or Progress.for_terminal(),
+    )
 
 
 @contextmanager

@@ -41,13 +41,22 @@ def draw_confusion(scores: Scores, labels: Sequence[str], caption: str) -> Figur
     for i, row in enumerate(rates):
         for j, rate in enumerate(row):
             shade = "black" if rate > 0.5 else "white"  # noqa: PLR2004 (the middle of the ramp)
-            axes.text(j, i, f"{rate:.2f}\n{scores.confusion[i][j]}", ha="center", va="center", color=shade, fontsize=9)
+            axes.text(
+                j,
+                i,
+                f"{rate:.2f}\n{scores.confusion[i][j]}",
+                ha="center",
+                va="center",
+                color=shade,
+                fontsize=9,
+            )
     axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
     axes.set_yticks(range(len(labels)), labels)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     axes.set_title(
-        f"{caption}\nn = {scores.n:,}, accuracy {scores.accuracy:.4f}, weighted F1 {scores.weighted_f1:.4f}", fontsize=10
+        f"{caption}\nn = {scores.n:,}, accuracy {scores.accuracy:.4f}, weighted F1 {scores.weighted_f1:.4f}",
+        fontsize=10,
     )
     return figure
 

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from repro.claims.verdicts import Verdict
 from repro.errors import ResultsError
@@ -74,7 +74,7 @@ def with_verdicts(text: str, verdicts: Sequence[Verdict], records: Sequence[RunR
 def _render(template: str, verdicts: Sequence[Verdict], records: Sequence[RunRecord], figures: list[Any]) -> str:
     environment = Environment(
         loader=PackageLoader("repro.report"),
-        autoescape=lambda name: name is not None and name.endswith(".html"),
+        autoescape=select_autoescape(["html"]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -90,7 +90,7 @@ def _render(template: str, verdicts: Sequence[Verdict], records: Sequence[RunRec
         short=tables.short_verdict_table(verdicts),
         section_table=tables.short_verdict_table,
         verdict_table=tables.verdict_table,
-        environment=dict(tables.environment_table(records).rows),
+        environment={row[0]: row[1] for row in tables.environment_table(records).rows},
         figures=figures,
         records=len(records),
     )

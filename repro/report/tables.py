@@ -81,7 +81,7 @@ def score_table(records: Sequence[RunRecord]) -> Table:
 def timing_table(records: Sequence[RunRecord]) -> Table:
     """One row a run and phase; evaluation and test scoring stand apart from training."""
     return Table(
-        ("corpus", "recipe", "experiment", "seed", "precision", "batching", "phase", "seconds", "peak MiB", "processor"),
+        ("corpus", "recipe", "experiment", "seed", "precision", "batching", "phase", "seconds", "peak MiB", "on"),
         tuple(
             (
                 r.corpus.name, r.recipe.name, r.experiment, str(r.settings.seed), r.settings.precision,

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -59,11 +60,9 @@ class EpochResult:
     computed_pieces: int
 
 
-def make_accelerator(*, device: str, precision: str, seed: int = 0) -> Accelerator:
-    """Return an Accelerator for `cpu` or `cuda` in fp32 or bf16 autocast; batches are global and split over processes.
-
-    DeviceError where the device cannot be used or lacks bf16.
-    """
+def choose_device(wanted: str, precision: str) -> str:
+    """Return `cpu` or `cuda` for `auto`, `cpu` or `cuda`; DeviceError where it cannot be used or lacks bf16."""
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
     if device == "cuda" and not torch.cuda.is_available():
         raise DeviceError(
             f"--device cuda: torch {torch.__version__} finds no usable GPU here",
@@ -71,8 +70,14 @@ def make_accelerator(*, device: str, precision: str, seed: int = 0) -> Accelerat
         )
     if device == "cuda" and precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise DeviceError(
-            f"--precision bf16: {torch.cuda.get_device_name()} has no bf16 arithmetic", "Choose --precision fp32."
+            f"--precision bf16: {torch.cuda.get_device_name()} has no bf16 arithmetic",
+            "Choose --precision fp32.",
         )
+    return device
+
+
+def make_accelerator(*, device: str, precision: str, seed: int = 0) -> Accelerator:
+    """Return an Accelerator for `cpu` or `cuda` in fp32 or bf16 autocast; batches are global, split over processes."""
     return Accelerator(
         cpu=device == "cpu",
         mixed_precision="bf16" if precision == "bf16" else "no",
@@ -100,7 +105,7 @@ def fit(
     progress = progress or Progress()
     set_seed(seed)  # dropout follows from it, and the order of rows
     optimizer = make_optimizer(model, recipe)
-    loader = DataLoader(range(len(train)), batch_size=recipe.batch_size, shuffle=True, collate_fn=torch.tensor)  # type: ignore[arg-type]  # a range is a sequence of row numbers
+    loader = _row_loader(len(train), batch_size=recipe.batch_size, shuffle=True)
     steps = len(loader)
     schedule = get_linear_schedule_with_warmup(optimizer, recipe.warmup_steps, steps * recipe.epochs)
     model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
@@ -186,7 +191,7 @@ def predict_rows(
     """Return logits and losses of every row, in order, without dropout."""
     model.eval()
     make_batch = batcher(examples.tokens, batching)
-    loader = accelerator.prepare(DataLoader(range(len(examples)), batch_size=batch_size, collate_fn=torch.tensor))  # type: ignore[arg-type]  # as in fit()
+    loader = accelerator.prepare(_row_loader(len(examples), batch_size=batch_size, shuffle=False))
     logits = []
     with (progress or Progress()).bar("evaluate", len(examples)) as advance:
         for rows in loader:
@@ -194,9 +199,7 @@ def predict_rows(
             logits.append(outputs.logits.float())
             advance(len(rows), None)
     gathered = torch.cat(logits).cpu()
-    return RowOutputs(
-        logits=gathered, losses=functional.cross_entropy(gathered, examples.labels, reduction="none")
-    )
+    return RowOutputs(logits=gathered, losses=functional.cross_entropy(gathered, examples.labels, reduction="none"))
 
 
 @torch.inference_mode()
@@ -222,6 +225,11 @@ def cls_states(
             states[rows] = hidden[:, 0].float().cpu()
             advance(len(rows), None)
     return states
+
+
+def _row_loader(rows: int, *, batch_size: int, shuffle: bool) -> Any:
+    """Return a DataLoader of row numbers: (B,) a batch."""
+    return DataLoader(range(rows), batch_size=batch_size, shuffle=shuffle, collate_fn=torch.tensor)  # type: ignore[arg-type]  # a range is a map-style dataset of its numbers
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:

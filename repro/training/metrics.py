@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
@@ -37,11 +38,11 @@ def score(labels: Sequence[int], predictions: Sequence[int], *, classes: int, lo
     )
 
 
-def confusion_rates(confusion: Sequence[Sequence[int]]) -> list[list[float]]:
+def confusion_rates(confusion: Sequence[Sequence[int]]) -> list[JsonValue]:
     """Divide each row (a true class) by its sum; a class without rows gives zeros."""
     matrix = np.asarray(confusion, dtype=float)
     totals = matrix.sum(axis=1, keepdims=True)
-    rates: list[list[float]] = np.divide(matrix, totals, out=np.zeros_like(matrix), where=totals > 0).tolist()
+    rates: list[JsonValue] = np.divide(matrix, totals, out=np.zeros_like(matrix), where=totals > 0).tolist()
     return rates
 
 
@@ -49,9 +50,7 @@ def most_often_taken_for(confusion: Sequence[Sequence[int]], names: Sequence[str
     """Map each true class to the wrong class it is most often predicted as; a class never mistaken is left out."""
     matrix = np.array(confusion)
     np.fill_diagonal(matrix, 0)
-    return {
-        name: names[int(row.argmax())] for name, row in zip(names, matrix, strict=True) if row.sum() > 0
-    }
+    return {name: names[int(row.argmax())] for name, row in zip(names, matrix, strict=True) if row.sum() > 0}
 
 
 def _bootstrap_weighted_f1(matrix: NDArray[np.int64]) -> tuple[float, float]:

@@ -1,0 +1,88 @@
+"""Options of the benchmarks, and what their JSON says of the machine: accelerator and versions, no host name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from repro.errors import ReproError
+from repro.experiments.context import Context, make_context, parse_seeds
+from repro.records.provenance import library_versions
+from repro.records.record import prepare_results
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Give the benchmarks the options of `repro run`."""
+    group = parser.getgroup("repro")
+    for name, default, text in (
+        ("--recipe", "distilbert", "distilbert, minilm or tiny"),
+        ("--corpus", None, "a folder, hub or rehearsal (REPRO_CORPUS, else hub)"),
+        ("--checkpoints", None, "a folder of checkpoints (REPRO_CHECKPOINTS)"),
+        ("--seeds", "0", "0, 0,2,5 or 0-4: one round a seed"),
+        ("--protocol", "seeded", "seeded or as-published"),
+        ("--precision", "fp32", "fp32 or bf16"),
+        ("--batching", "dynamic", "dynamic or padded"),
+        ("--device", "auto", "auto, cpu or cuda"),
+        ("--results", None, "folder of the records (REPRO_RESULTS, else results)"),
+    ):
+        group.addoption(name, default=default, help=text)
+    group.addoption("--epochs", type=int, default=None, help="instead of the recipe's")
+    group.addoption("--limit", type=int, default=None, help="first N rows of each split")
+
+
+def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
+    """Add accelerator and library versions; a host name is nobody's business."""
+    import torch
+
+    machine_info.pop("node", None)
+    machine_info["libraries"] = library_versions()
+    machine_info["threads"] = torch.get_num_threads()
+    on_gpu = torch.cuda.is_available() and config.getoption("--device") != "cpu"
+    machine_info["accelerator"] = torch.cuda.get_device_name() if on_gpu else None
+    machine_info["driver"] = f"CUDA {torch.version.cuda}" if on_gpu else None
+
+
+@pytest.fixture(scope="session")
+def results(request: pytest.FixtureRequest) -> Path:
+    """The results folder, proved writable."""
+    folder = Path(_option(request, "results", "REPRO_RESULTS", "results"))
+    _or_exit(lambda: prepare_results(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def seeds(request: pytest.FixtureRequest) -> list[int]:
+    """The seeds, one round each."""
+    found: list[int] = _or_exit(lambda: parse_seeds(request.config.getoption("--seeds")))
+    return found
+
+
+@pytest.fixture(scope="session")
+def context(request: pytest.FixtureRequest, results: Path, seeds: list[int]) -> Context:
+    """Recipe, corpus and settings, checked; an error of the user's ends the session with its two lines."""
+    del results, seeds  # they are cheap to check, so they go first
+    checkpoints = _option(request, "checkpoints", "REPRO_CHECKPOINTS", "")
+    names = ("recipe", "protocol", "precision", "batching", "device", "epochs", "limit")
+    found: Context = _or_exit(
+        lambda: make_context(
+            corpus=_option(request, "corpus", "REPRO_CORPUS", "hub"),
+            checkpoints=Path(checkpoints) if checkpoints else None,
+            **{name: request.config.getoption(f"--{name}") for name in names},
+        )
+    )
+    return found
+
+
+def _option(request: pytest.FixtureRequest, name: str, variable: str, default: str) -> str:
+    import os
+
+    return str(request.config.getoption(f"--{name}") or os.environ.get(variable) or default)
+
+
+def _or_exit(check: Any) -> Any:
+    try:
+        return check()
+    except ReproError as error:
+        pytest.exit(f"error: {error}", returncode=error.exit_code)

@@ -1,0 +1,82 @@
+"""The seminar's experiments under pytest-benchmark: one round is one seed, and every round writes its record.
+
+What is timed: the whole experiment, evaluation included; seconds by phase stand in the record. Loading the
+corpus and the checkpoint's hash check happen before. No warm-up: a run of minutes has none in the notebook either.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from repro.experiments.context import Context
+from repro.experiments.registry import EXPERIMENTS, Experiment
+from repro.records.record import RunRecord, write_record
+
+WIDE_MARGIN = 0.15  # of accuracy over the dummy: four standard errors of a difference on the 150 rehearsal rows
+
+
+@pytest.fixture(scope="session")
+def dummy_accuracy(context: Context) -> float:
+    """Share of the majority class of the training split among the validation rows, counted without scikit-learn."""
+    labels = context.corpus.labels("train")
+    majority = max(set(labels), key=labels.count)
+    validation = context.corpus.labels("validation")
+    return validation.count(majority) / len(validation)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=list(EXPERIMENTS))
+def test_experiment(
+    experiment: Experiment,
+    context: Context,
+    seeds: list[int],
+    results: Path,
+    dummy_accuracy: float,
+    benchmark: BenchmarkFixture,
+) -> None:
+    waiting = list(seeds if experiment.seeded else seeds[:1])
+    records: list[RunRecord] = []
+
+    def measure(seed: int) -> None:
+        record = experiment.measure(context, seed)
+        write_record(record, results)
+        records.append(record)
+
+    def next_seed() -> tuple[tuple[int], dict[str, object]]:
+        return (waiting.pop(0),), {}
+
+    benchmark.pedantic(measure, setup=next_seed, rounds=len(waiting), iterations=1)
+    benchmark.extra_info.update(
+        recipe=context.recipe.name,
+        corpus=context.corpus.stamp.name,
+        precision=context.precision,
+        batching=context.batching,
+        seeds=[record.settings.seed for record in records],
+        scores=[
+            {
+                name: {"n": s.n, "accuracy": s.accuracy, "weighted_f1": s.weighted_f1, "macro_f1": s.macro_f1}
+                for name, s in record.scores.items()
+            }
+            for record in records
+        ],
+        seconds=[record.seconds for record in records],
+        peak_mib=[record.peak_mib for record in records],
+    )
+    for record in records:
+        assert_plausible(record, context, dummy_accuracy)
+
+
+def assert_plausible(record: RunRecord, context: Context, dummy_accuracy: float) -> None:
+    """A benchmark asserts that what it timed was right; whether a claim holds is for the verdicts."""
+    for name, scores in record.scores.items():
+        assert scores.n == context.corpus.stamp.splits["test" if name == "test" else "validation"].rows
+    if record.experiment == "linear":
+        assert record.scores["dummy/validation"].accuracy == pytest.approx(dummy_accuracy, abs=1e-12)
+    if record.epochs:
+        assert len(record.epochs) == context.recipe.epochs
+        assert record.epochs[-1].train_loss < record.epochs[0].train_loss or len(record.epochs) == 1
+        if context.recipe.name != "tiny" and context.limit is None:  # those learn nothing worth asserting
+            final = record.scores[f"epoch-{len(record.epochs)}/validation"]
+            assert final.accuracy > dummy_accuracy + WIDE_MARGIN

@@ -1,0 +1,120 @@
+"""What there is to run: `nox -l` lists it, `nox -s NAME -- OPTIONS` passes options on.
+
+Every session installs under constraints.txt. Those that need torch share one environment, .nox/suite, which is
+made once and again only when pyproject.toml or constraints.txt change; REPRO_PYTHON names an interpreter to use
+as it is instead (a machine that brings its own GPU build of torch).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2"
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.reuse_existing_virtualenvs = True
+
+ROOT = Path(__file__).parent
+SMOKE = ROOT / "build" / "smoke"
+shared = nox.session(venv_backend="none")
+
+
+def suite_python(session: nox.Session) -> str:
+    """Return the interpreter of the shared environment, which holds the suite and all that its sessions need."""
+    if named := os.environ.get("REPRO_PYTHON"):
+        return named
+    folder = ROOT / ".nox" / "suite"
+    python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    wanted = hashlib.sha256(b"".join((ROOT / f).read_bytes() for f in ("pyproject.toml", "constraints.txt")))
+    stamp = folder / "made-from"
+    if not stamp.exists() or stamp.read_text() != wanted.hexdigest():
+        session.log("making the environment that all sessions share; this takes minutes once")
+        session.run(sys.executable, "-m", "venv", "--clear", str(folder), external=True)
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--constraint", "constraints.txt"]
+        session.run(*pip, "--editable", ".[offline]", *group("test"), *group("types"), external=True)
+        stamp.write_text(wanted.hexdigest())
+    return str(python)
+
+
+def group(name: str) -> list[str]:
+    """Return a dependency group of pyproject.toml."""
+    return list(nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), name))
+
+
+def run_suite(session: nox.Session, *arguments: str, success_codes: tuple[int, ...] = (0,)) -> None:
+    """Run `python -m ARGUMENTS` in the shared environment."""
+    session.run(suite_python(session), "-m", *arguments, external=True, success_codes=list(success_codes))
+
+
+def option(session: nox.Session, name: str, default: str) -> str:
+    """Return the value of `name VALUE` or `name=VALUE` among the session's options."""
+    for i, given in enumerate(session.posargs):
+        if given == name and i + 1 < len(session.posargs):
+            return str(session.posargs[i + 1])
+        if given.startswith(f"{name}="):
+            return str(given.partition("=")[2])
+    return default
+
+
+def benchmark(session: nox.Session, results: str, *defaults: str) -> None:
+    """Run the experiments under pytest-benchmark, then judge and report; a claim that deviates fails nothing."""
+    run_suite(
+        session, "pytest", "benchmarks/test_reproduction.py", "-q", "-Wdefault", f"--results={results}",
+        f"--benchmark-storage=file://{results}/benchmarks", "--benchmark-autosave", "--benchmark-save-data",
+        *defaults, *session.posargs,
+    )  # fmt: skip
+    run_suite(session, "repro", "verify", "--results", results, success_codes=(0, 1))
+    run_suite(session, "repro", "report", "--results", results)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format with ruff."""
+    session.install("--constraint", "constraints.txt", *group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@shared
+def types(session: nox.Session) -> None:
+    """Check types with mypy, strictly: the suite, its tests, benchmarks and this file."""
+    run_suite(session, "mypy", *session.posargs)
+
+
+@shared
+def tests(session: nox.Session) -> None:
+    """Run the tests: no Hub, no accelerator, no corpus; under 5 minutes on two cores."""
+    run_suite(session, "pytest", "tests", *session.posargs)
+
+
+@shared
+def cpu_smoke(session: nox.Session) -> None:
+    """Train all-MiniLM-L6-v2 on the rehearsal corpus and report into build/smoke."""
+    results = option(session, "--results", str(SMOKE))
+    benchmark(session, results, "--recipe=minilm", "--corpus=rehearsal", "--device=cpu", "--epochs=10")
+    session.log(f"report: {results}/REPORT.md")
+
+
+@shared
+def cpu_bench(session: nox.Session) -> None:
+    """Run the main job on the CPU, bf16: `-- --corpus DIR --recipe minilm --seeds 0-2`; writes results/."""
+    results = option(session, "--results", str(ROOT / "results"))
+    benchmark(session, results, "--device=cpu", "--precision=bf16")
+
+
+@shared
+def gpu_bench(session: nox.Session) -> None:
+    """Run the main job on a CUDA GPU, bf16, five seeds, the seminar's own recipe; fails at once without a GPU."""
+    results = option(session, "--results", str(ROOT / "results"))
+    benchmark(session, results, "--device=cuda", "--precision=bf16", "--seeds=0-4")
+
+
+@shared
+def report(session: nox.Session) -> None:
+    """Make results/ and the README's table again from the committed records."""
+    results = option(session, "--results", "results")
+    run_suite(session, "repro", "report", "--results", results, "--readme", "README.md")
