@@ -95,7 +95,7 @@ def tests(session: nox.Session) -> None:
 def cpu_smoke(session: nox.Session) -> None:
     """Train all-MiniLM-L6-v2 on the rehearsal corpus and report into build/smoke."""
     results = option(session, "--results", str(SMOKE))
-    benchmark(session, results, "--recipe=minilm", "--corpus=rehearsal", "--device=cpu", "--epochs=10")
+    benchmark(session, results, "--recipe=minilm", "--corpus=rehearsal", "--device=cpu", "--epochs=6")
     session.log(f"report: {results}/REPORT.md")
 
 
