@@ -222,4 +222,5 @@ def read_records(results: Path) -> list[RunRecord]:
 def _to_json(record: RunRecord) -> str:
     text = record.model_dump_json(indent=1)
     # one line for each list of plain numbers: 2,000 predictions read, diff and pack better that way
-    return re.sub(r"\[[\s\d.,eE+-]*\]", lambda found: re.sub(r"\s+", "", found.group()), text) + "\n"
+    # (no string of JSON holds a raw newline, so none is touched)
+    return re.sub(r"\[\n[\s\d.,eE+-]*\]", lambda found: re.sub(r"\s+", "", found.group()), text) + "\n"

@@ -1,0 +1,229 @@
+"""Every verdict, on records made by hand; what a reader would lose is the difference between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from repro.assets.corpus import EMOTION
+from repro.assets.recipes import DISTILBERT, MINILM
+from repro.claims.model import Catalogue, Claim, Kind, load_catalogue
+from repro.claims.verdicts import Outcome, Verdict, judge_all
+from repro.errors import UsageError
+from repro.records.record import RunRecord, Scores
+
+MakeRecord = Callable[..., RunRecord]
+CATALOGUE = load_catalogue()
+RUNNABLE = ("corpus-facts", "token-facts", "features", "linear", "finetune")
+
+
+def scored(f1: float, accuracy: float | None = None) -> Scores:
+    accuracy = f1 if accuracy is None else accuracy
+    return Scores(
+        n=2000, accuracy=accuracy, accuracy_interval=(accuracy, accuracy), weighted_f1=f1,
+        weighted_f1_interval=(f1 - 0.01, min(f1 + 0.01, 1)), macro_f1=f1, class_f1=[f1] * 6, confusion=[[1] * 6] * 6, loss=0.2,
+    )  # fmt: skip
+
+
+def judged(claim_id: str, *records: RunRecord) -> Verdict:
+    return next(v for v in judge_all(CATALOGUE, records, RUNNABLE) if v.claim.id == claim_id)
+
+
+def f1_runs(make: MakeRecord, *values: float, **parts: Any) -> list[RunRecord]:
+    return [make(seed=i, scores={"epoch-2/validation": scored(f1)}, **parts) for i, f1 in enumerate(values)]
+
+
+def test_a_value_within_its_tolerance_is_reproduced_and_shows_interval_and_n(make_record: MakeRecord) -> None:
+    verdict = judged("finetune.f1", *f1_runs(make_record, 0.9230))
+    assert verdict.outcome is Outcome.REPRODUCED
+    assert verdict.shown == "0.9230 [0.9130, 0.9330], n = 2,000"
+    assert verdict.seeds == (0,)
+
+
+@pytest.mark.parametrize(("f1", "label"), [(0.9100, "deviates (low)"), (0.9400, "deviates (high)")])
+def test_too_high_deviates_as_too_low_does(make_record: MakeRecord, f1: float, label: str) -> None:
+    assert judged("finetune.f1", *f1_runs(make_record, f1)).label == label
+
+
+def test_the_edge_of_a_tolerance_is_not_rounded_in_our_favour(make_record: MakeRecord) -> None:
+    assert judged("finetune.f1", *f1_runs(make_record, 0.9244 - 0.00611)).outcome is Outcome.DEVIATES
+    assert judged("finetune.f1", *f1_runs(make_record, 0.9244 - 0.00609)).outcome is Outcome.REPRODUCED
+
+
+def test_seeds_that_disagree_are_inconclusive(make_record: MakeRecord) -> None:
+    verdict = judged("finetune.f1", *f1_runs(make_record, 0.9230, 0.9100))
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.seeds == (0, 1)
+    assert "seeds disagree" in verdict.why
+
+
+def test_seeds_that_all_miss_on_one_side_deviate(make_record: MakeRecord) -> None:
+    verdict = judged("finetune.f1", *f1_runs(make_record, 0.9110, 0.9100))
+    assert verdict.label == "deviates (low)"
+    assert verdict.shown.endswith("SD, 2 seeds")
+
+
+def test_another_checkpoint_is_shown_and_never_reproduced(make_record: MakeRecord) -> None:
+    twin = {"weights_sha256": MINILM.sha256["model.safetensors"]}
+    verdict = judged("finetune.f1", *f1_runs(make_record, 0.9244, recipe=twin))
+    assert verdict.outcome is Outcome.NOT_COMPARABLE
+    assert verdict.shown.startswith("0.9244")
+    assert "weights_sha256 is 53aa51172d14…" in verdict.why
+
+
+@pytest.mark.parametrize("changed", [{"learning_rate": 1e-4}, {"epochs": 3}, {"batch_size": 32}])
+def test_other_hyper_parameters_are_not_comparable(make_record: MakeRecord, changed: dict[str, float]) -> None:
+    assert judged("finetune.f1", *f1_runs(make_record, 0.9244, recipe=changed)).outcome is Outcome.NOT_COMPARABLE
+
+
+def test_another_corpus_under_the_same_name_is_not_comparable(make_record: MakeRecord) -> None:
+    train = EMOTION.splits["train"].model_copy(update={"content": "0" * 64})
+    other = EMOTION.model_copy(update={"splits": {**EMOTION.splits, "train": train}})
+    assert judged("finetune.f1", *f1_runs(make_record, 0.9244, corpus=other)).outcome is Outcome.NOT_COMPARABLE
+
+
+def test_nothing_run_names_the_command(make_record: MakeRecord) -> None:
+    assert judged("finetune.f1").why == "python -m repro run finetune --recipe distilbert --corpus hub"
+    assert "no experiment 'tour' yet" in judged("tour.answer").why
+
+
+def test_a_comparable_run_goes_before_a_newer_one_that_is_not(make_record: MakeRecord) -> None:
+    real = f1_runs(make_record, 0.9244)
+    twin = f1_runs(make_record, 0.9999, recipe={"name": "minilm", "revision": "x"}, started="2026-02-01T00:00:00Z")
+    assert judged("finetune.f1", *real, *twin).outcome is Outcome.REPRODUCED
+
+
+def test_a_seed_counts_once_and_its_newest_record_counts(make_record: MakeRecord) -> None:
+    old, new = f1_runs(make_record, 0.9100)[0], f1_runs(make_record, 0.9240, started="2026-02-01T00:00:00Z")[0]
+    verdict = judged("finetune.f1", old, new)
+    assert (verdict.outcome, verdict.seeds) == (Outcome.REPRODUCED, (0,))
+
+
+def test_a_range_that_holds_in_part_deviates_and_tells_which_part(make_record: MakeRecord) -> None:
+    rarer = {
+        "love than joy": 4.112,
+        "love than sadness": 3.578,
+        "surprise than joy": 9.374,
+        "surprise than sadness": 8.157,
+    }
+    verdict = judged("corpus.imbalance", make_record("corpus-facts", facts={"times_rarer": rarer}))
+    assert verdict.label == "deviates (low)"
+    assert "love than joy: 4.1120" in verdict.why
+    assert "2 of 4 parts hold" in verdict.why
+
+
+def test_a_missing_part_deviates_and_does_not_pass(make_record: MakeRecord) -> None:
+    verdict = judged("tokens.ids", make_record("token-facts", facts={"ids": [101], "tokenizer": tokenizer_fact()}))
+    assert verdict.outcome is Outcome.DEVIATES
+    assert "length: 1, expected 13" in verdict.why
+
+
+def test_more_parts_than_reported_deviate(make_record: MakeRecord) -> None:
+    ids = [*CATALOGUE.claim_named("tokens.ids").reported, 0]
+    verdict = judged("tokens.ids", make_record("token-facts", facts={"ids": ids, "tokenizer": tokenizer_fact()}))
+    assert verdict.outcome is Outcome.DEVIATES
+
+
+def tokenizer_fact() -> dict[str, str]:
+    return {"class": "DistilBertTokenizer", "vocabulary_sha256": MINILM.sha256["vocab.txt"]}
+
+
+@pytest.mark.parametrize(
+    ("logistic", "outcome"),
+    [(0.633, Outcome.REPRODUCED), (0.360, Outcome.INCONCLUSIVE), (0.300, Outcome.DEVIATES)],
+)
+def test_an_ordering_needs_its_margin(make_record: MakeRecord, logistic: float, outcome: Outcome) -> None:
+    scores = {"logistic/validation": scored(logistic), "dummy/validation": scored(0.352)}
+    assert judged("linear.beats-dummy", make_record("linear", scores=scores)).outcome is outcome
+
+
+def test_an_ordering_compares_within_one_recipe_only(make_record: MakeRecord) -> None:
+    fine = f1_runs(make_record, 0.92)
+    other = make_record("linear", recipe={"revision": "x"}, scores={"logistic/validation": scored(0.6)})
+    assert judged("finetune.beats-linear", *fine, other).outcome is Outcome.INCONCLUSIVE
+    own = make_record("linear", scores={"logistic/validation": scored(0.6)}, settings={"precision": "bf16"})
+    assert judged("finetune.beats-linear", *fine, own).outcome is Outcome.REPRODUCED
+
+
+def test_confusions_are_one_of_those_reported(make_record: MakeRecord) -> None:
+    def verdict(surprise: str) -> Outcome:
+        return judged(
+            "finetune.confusions", make_record(facts={"most_often_taken_for": {"love": "joy", "surprise": surprise}})
+        ).outcome
+
+    assert verdict("fear") is Outcome.REPRODUCED
+    assert verdict("joy") is Outcome.REPRODUCED
+    assert verdict("anger") is Outcome.DEVIATES
+
+
+def test_the_hardest_rows_are_held_by_their_overlap(make_record: MakeRecord) -> None:
+    reported = CATALOGUE.claim_named("finetune.hardest").reported
+    same = judged("finetune.hardest", make_record(facts={"hardest_rows": reported[::-1]}))
+    assert (same.outcome, same.shown) == (Outcome.REPRODUCED, "10 of 10 shared")
+    other = judged("finetune.hardest", make_record(facts={"hardest_rows": list(range(10))}))
+    assert other.label == "deviates (low)"
+
+
+def test_information_is_shown_and_never_judged(make_record: MakeRecord) -> None:
+    verdict = judged("finetune.duration", make_record(seconds={"train": 1.0, "evaluate": 1.0}))
+    assert verdict.outcome is Outcome.NOT_COMPARABLE
+    assert verdict.why.startswith("for information")
+
+
+def test_all_46_claims_have_their_own_verdict_in_the_seminars_order(make_record: MakeRecord) -> None:
+    verdicts = judge_all(CATALOGUE, [make_record()], RUNNABLE)
+    assert [v.claim.id for v in verdicts] == [claim.id for claim in CATALOGUE.claim]
+    assert len({v.claim.id for v in verdicts}) == 46
+
+
+def test_claims_and_assets_name_the_same_corpus_and_checkpoints(make_record: MakeRecord) -> None:
+    holds = {path: value for need in CATALOGUE.needs.values() for path, value in need.holds.items()}
+    for split, stamp in EMOTION.splits.items():
+        assert holds[f"corpus.splits.{split}.content"] == stamp.content
+        assert holds[f"corpus.splits.{split}.ordered"] == stamp.ordered
+    record = make_record()
+    for path, value in CATALOGUE.needs["distilbert"].holds.items():
+        assert record.at(path) == value, path
+    assert holds["recipe.weights_sha256"] == DISTILBERT.sha256["model.safetensors"]
+    assert MINILM.learning_rate == 1e-4
+    changed = {"name", "why", "checkpoint", "revision", "sha256", "package", "learning_rate"}
+    assert {k: v for k, v in vars(MINILM).items() if k not in changed} == {
+        k: v for k, v in vars(DISTILBERT).items() if k not in changed
+    }
+
+
+def test_an_unknown_claim_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match=r"Did you mean 'finetune\.f1'"):
+        CATALOGUE.claim_named("finetune.f2")
+
+
+def claim(**parts: Any) -> dict[str, Any]:
+    return {
+        "id": "x", "section": "s", "text": "t", "reported": 1, "shown": "1", "source": "b-1", "kind": "value",
+        "experiment": "linear", "measure": "linear:facts.x", "tolerance": 0.1, "reason": "r", **parts,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"reason": None},
+        {"kind": "exact"},
+        {"kind": "ordering"},
+        {"tolerance": {"a": 1.0}},
+        {"reported": {"a": 1}, "measure": {"b": "linear:facts.x"}},
+    ],
+)
+def test_a_claim_whose_parts_do_not_fit_is_refused(wrong: dict[str, Any]) -> None:
+    assert Claim(**claim()).kind is Kind.VALUE
+    with pytest.raises(ValueError, match="x:"):
+        Claim(**claim(**wrong))
+
+
+def test_a_need_that_is_not_defined_or_an_id_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="not defined"):
+        Catalogue(schema_version=1, needs={}, claim=(Claim(**claim(needs=("gold",))),))
+    with pytest.raises(ValueError, match="same id"):
+        Catalogue(schema_version=1, needs={}, claim=(Claim(**claim()), Claim(**claim())))

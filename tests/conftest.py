@@ -1,0 +1,80 @@
+"""What the tests build for themselves: nothing is downloaded, nothing outside a temporary folder is written."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before any Hugging Face library is imported: no test may reach for the Hub
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from repro.assets.checkpoints import locate_checkpoint
+from repro.assets.corpus import EMOTION, load_corpus
+from repro.assets.recipes import DISTILBERT, TINY
+from repro.experiments.context import Context
+from repro.records.provenance import collect_provenance
+from repro.records.record import RecipeStamp, RunRecord, Settings
+
+MakeRecord = Callable[..., RunRecord]
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("REPRO_CORPUS", "REPRO_CHECKPOINTS", "REPRO_RESULTS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_accelerate_state() -> Iterator[None]:
+    """Accelerate keeps one precision a process; a test may need another."""
+    yield
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.fixture
+def tiny_context() -> Context:
+    """The tiny recipe on the first 96 sentences of each split of the rehearsal corpus."""
+    return Context(recipe=TINY, corpus=load_corpus("rehearsal", limit=96), checkpoint=locate_checkpoint(TINY), limit=96)
+
+
+@pytest.fixture
+def make_record() -> MakeRecord:
+    """Make a record that meets the needs of every claim; keyword arguments replace parts of it."""
+
+    def make(experiment: str = "finetune", *, seed: int = 0, **parts: Any) -> RunRecord:
+        recipe = {name: getattr(DISTILBERT, name) for name in RecipeStamp.model_fields if name != "weights_sha256"}
+        recipe["weights_sha256"] = DISTILBERT.sha256["model.safetensors"]
+        settings = {"protocol": "seeded", "precision": "fp32", "batching": "padded", "device": "cpu"}
+        fields: dict[str, Any] = {
+            "experiment": experiment,
+            "recipe": RecipeStamp(**(recipe | parts.pop("recipe", {}))),
+            "corpus": EMOTION,
+            "settings": Settings(
+                **{**settings, "micro_batches": 1, "limit": None, **parts.pop("settings", {}), "seed": seed}
+            ),
+            "peak_mib": 1000.0,
+            "provenance": collect_provenance(started=parts.pop("started", "2026-01-01T00:00:00Z"), threads=2),
+        }
+        return RunRecord(**(fields | parts))
+
+    return make
+
+
+@pytest.fixture
+def corpus_folder(tmp_path: Path) -> Path:
+    """A folder in the Hub's layout with a few sentences of our own."""
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    names = ("sadness", "joy", "love", "anger", "fear", "surprise")
+    for split in ("train", "validation", "test"):
+        lines = [
+            f'{{"text":"{split} sentence {i}","label":{i % 6},"label_text":"{names[i % 6]}"}}\n' for i in range(12)
+        ]
+        (folder / f"{split}.jsonl").write_text("".join(lines))
+    return folder

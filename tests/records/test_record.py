@@ -1,0 +1,96 @@
+"""Records: what is written comes back, nothing is overwritten, nothing broken is read as a result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from repro.errors import RecordError, ResultsError
+from repro.records.record import RowResults, RunRecord, prepare_results, read_record, read_records, write_record
+
+MakeRecord = Callable[..., RunRecord]
+
+
+def test_a_record_comes_back_as_it_was_written(make_record: MakeRecord, tmp_path: Path) -> None:
+    rows = {"validation": RowResults(labels=[0, 1], predictions=[0, 5], losses=[0.1, 2.5])}
+    record = make_record(rows=rows, facts={"text": "a [1, 2] in words", "nested": {"x": [1, [2.5]]}})
+    path = write_record(record, tmp_path)
+    assert read_record(path) == record
+    assert path.parent == tmp_path / "runs" / "emotion" / "distilbert" / "finetune"
+    assert "[0,5]" in path.read_text()  # predictions stay on one line
+
+
+def test_the_same_run_twice_is_two_records_and_no_partial_file_stays(make_record: MakeRecord, tmp_path: Path) -> None:
+    record = make_record()
+    paths = {write_record(record, tmp_path) for _ in range(5)}
+    assert len(paths) == 5
+    assert set(tmp_path.rglob("*.*")) >= paths
+    assert not list(tmp_path.rglob("*.partial"))
+    assert len(read_records(tmp_path)) == 5
+
+
+def test_records_are_read_oldest_first(make_record: MakeRecord, tmp_path: Path) -> None:
+    for started in ("2026-03-01T00:00:00Z", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"):
+        write_record(make_record(started=started), tmp_path)
+    assert [r.provenance.started[5:7] for r in read_records(tmp_path)] == ["01", "02", "03"]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda text: text[: len(text) // 2], "EOF"),
+        (lambda text: text.replace('"schema_version": 1', '"schema_version": 99'), "schema_version"),
+        (lambda text: text.replace('"peak_mib"', '"peak_mb"'), "peak_mi?b"),
+        (lambda text: text.replace('"experiment": "finetune"', '"experiment": "../../etc"'), "experiment"),
+        (lambda text: "", "EOF"),
+    ],
+)
+def test_a_malformed_record_is_named_with_what_is_wrong(
+    change: Callable[[str], str], told: str, make_record: MakeRecord, tmp_path: Path
+) -> None:
+    path = write_record(make_record(), tmp_path)
+    good = write_record(make_record(seed=1), tmp_path)
+    path.write_text(change(path.read_text()))
+    before = good.read_bytes()
+    with pytest.raises(RecordError, match=f"(?s){path.name}.*{told}"):
+        read_records(tmp_path)
+    assert good.read_bytes() == before
+
+
+def test_a_results_folder_that_cannot_be_written_is_told_before_anything_runs(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(ResultsError, match="cannot write to the results folder"):
+        prepare_results(blocked / "results")
+
+
+def test_a_folder_without_records_says_how_to_make_some(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match="repro run"):
+        read_records(tmp_path)
+
+
+def test_a_record_tells_no_host_no_user_and_no_path(
+    make_record: MakeRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import getpass
+    import socket
+
+    monkeypatch.setenv("HF_TOKEN", "hf_planted_secret")
+    text = write_record(make_record(), tmp_path).read_text()
+    provenance = json.dumps(json.loads(text)["provenance"])
+    planted = ["hf_planted_secret", socket.gethostname(), str(Path.home()) + "/", str(Path.cwd()), str(tmp_path)]
+    for secret in planted:
+        assert secret not in text
+    assert getpass.getuser() not in provenance
+
+
+def test_a_path_into_a_record_finds_values_or_fails(make_record: MakeRecord) -> None:
+    record = make_record(facts={"a b": {"c": [10, 20]}})
+    assert record.at("facts.a b.c.1") == 20
+    assert record.at("corpus.splits.train.rows") == 16000
+    for wrong in ("facts.none", "facts.a b.c.9", "facts.a b.c.x", "settings.none", "seconds.train.x", "at"):
+        with pytest.raises(KeyError):
+            record.at(wrong)

@@ -1,0 +1,224 @@
+"""The loop against transformers' Trainer, and against itself cut into parts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from datasets import Dataset
+from torch import Tensor
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments, set_seed
+
+from repro.assets.checkpoints import load_classifier
+from repro.assets.recipes import TINY, Recipe
+from repro.errors import DeviceError, TrainingDivergedError, UsageError
+from repro.experiments.context import Context
+from repro.training.batches import batcher, pad_rows
+from repro.training.loop import (
+    EpochResult,
+    check_micro_batches,
+    choose_device,
+    cls_states,
+    fit,
+    make_accelerator,
+    make_optimizer,
+    predict_rows,
+)
+from repro.training.tokens import tokenize
+
+SMALL = replace(TINY, batch_size=16)  # 96 rows are six steps an epoch
+
+
+def ours(
+    context: Context, recipe: Recipe = SMALL, *, seed: int = 7, precision: str = "fp32", **options: Any
+) -> tuple[PreTrainedModel, list[EpochResult]]:
+    set_seed(seed)
+    model = load_classifier(context.checkpoint.folder)
+    results = fit(
+        model,
+        recipe=recipe,
+        train=context.examples["train"],
+        validation=context.examples["validation"],
+        seed=seed,
+        accelerator=make_accelerator(device="cpu", precision=precision, seed=seed),
+        **{"batching": "padded", **options},
+    )
+    return model, list(results)
+
+
+class Rates(TrainerCallback):
+    """Keeps the learning rate that each step of the Trainer used."""
+
+    def __init__(self) -> None:
+        self.used: list[float] = []
+
+    def on_pre_optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        self.used.append(kwargs["optimizer"].param_groups[0]["lr"])
+
+
+def trainers(context: Context, folder: Path, *, seed: int = 7) -> tuple[PreTrainedModel, Trainer, Rates]:
+    """Train as the notebook does: every row padded to the split's longest, evaluation after each epoch."""
+
+    def dataset(split: str) -> Dataset:
+        examples = context.examples[split]
+        rows = pad_rows(examples.tokens, torch.arange(len(examples)), width=int(examples.tokens.lengths.max()))
+        return Dataset.from_dict({**{k: v.tolist() for k, v in rows.items()}, "label": examples.labels.tolist()})
+
+    set_seed(seed)
+    model = load_classifier(context.checkpoint.folder)
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=SMALL.epochs,
+        learning_rate=SMALL.learning_rate,
+        per_device_train_batch_size=SMALL.batch_size,
+        per_device_eval_batch_size=SMALL.batch_size,
+        weight_decay=SMALL.weight_decay,
+        eval_strategy="epoch",
+        logging_strategy="epoch",
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=True,
+        dataloader_pin_memory=False,
+        seed=seed,
+    )
+    rates = Rates()
+    trainer = Trainer(
+        model=model,
+        args=arguments,
+        train_dataset=dataset("train"),
+        eval_dataset=dataset("validation"),
+        processing_class=context.tokenizer,
+        callbacks=[rates],
+    )
+    trainer.train()
+    return model, trainer, rates
+
+
+def test_two_epochs_with_dropout_end_in_the_trainers_parameters_bit_for_bit(
+    tiny_context: Context, tmp_path: Path
+) -> None:
+    theirs, trainer, rates = trainers(tiny_context, tmp_path)
+    mine, results = ours(tiny_context)
+    expected = dict(theirs.named_parameters())
+    for name, parameter in mine.named_parameters():
+        assert torch.equal(parameter, expected[name]), name
+    logged = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    assert [r.epoch.train_loss for r in results] == pytest.approx(logged, abs=1e-4)  # the Trainer rounds its log
+    evaluated = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
+    assert [r.validation.mean_loss for r in results] == pytest.approx(evaluated, abs=1e-6)
+    first, last = results[0].epoch, results[-1].epoch
+    assert [first.first_learning_rate, last.last_learning_rate] == [rates.used[0], rates.used[-1]]
+    assert trainer.state.total_flos == 6 * mine.num_parameters(exclude_embeddings=True) * sum(
+        r.computed_pieces for r in results
+    )
+
+
+def test_dropout_is_on_in_training_and_the_seed_decides_it(tiny_context: Context) -> None:
+    first, _ = ours(tiny_context)
+    again, _ = ours(tiny_context)
+    other, _ = ours(tiny_context, seed=8)
+    weights = [model.classifier.weight for model in (first, again, other)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_accumulated_parts_of_a_batch_train_like_the_whole_batch(tiny_context: Context, parts: int) -> None:
+    without_dropout = no_dropout(tiny_context)
+    whole, results = ours(without_dropout, replace(SMALL, batch_size=36))  # 96 rows: the last batch has 24 of 36
+    cut, cut_results = ours(without_dropout, replace(SMALL, batch_size=36), micro_batches=parts)
+    for (name, a), b in zip(whole.named_parameters(), cut.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=2e-5), name
+    assert cut_results[-1].epoch.train_loss == pytest.approx(results[-1].epoch.train_loss, rel=1e-5)
+
+
+def no_dropout(context: Context) -> Context:
+    from transformers import AutoConfig, DistilBertModel
+
+    config = AutoConfig.from_pretrained(context.checkpoint.folder)
+    config.dropout = config.attention_dropout = config.seq_classif_dropout = 0.0
+    folder = context.checkpoint.folder.parent / (context.checkpoint.folder.name + "-without-dropout")
+    DistilBertModel.from_pretrained(context.checkpoint.folder, config=config).save_pretrained(folder)
+    context.tokenizer.save_pretrained(folder)
+    return replace(context, checkpoint=replace(context.checkpoint, folder=folder))
+
+
+def test_dynamic_batches_give_the_logits_of_padded_ones(tiny_context: Context) -> None:
+    model = load_classifier(tiny_context.checkpoint.folder)
+    accelerator = make_accelerator(device="cpu", precision="fp32")
+    examples = tiny_context.examples["validation"]
+    padded, dynamic = (
+        predict_rows(model, examples, batch_size=10, accelerator=accelerator, batching=batching)
+        for batching in ("padded", "dynamic")
+    )
+    assert len(dynamic.predictions) == len(examples)  # 96 rows in batches of 10: the last one is short
+    assert torch.allclose(padded.logits, dynamic.logits, atol=1e-6)
+    assert padded.predictions == dynamic.predictions
+
+
+def test_cls_states_come_back_in_the_corpus_order_and_equal_the_plain_forward(tiny_context: Context) -> None:
+    from repro.assets.checkpoints import load_encoder
+
+    encoder = load_encoder(tiny_context.checkpoint.folder)
+    tokens = tiny_context.examples["train"].tokens
+    states = cls_states(encoder, tokens, accelerator=make_accelerator(device="cpu", precision="fp32"), batch_size=7)
+    texts = tiny_context.corpus.texts("train")
+    with torch.inference_mode():
+        for i in (0, 17, 95):
+            alone: Tensor = encoder(**tiny_context.tokenizer(texts[i], return_tensors="pt")).last_hidden_state[0, 0]
+            assert torch.allclose(states[i], alone, atol=1e-5)
+
+
+def test_bf16_stays_near_fp32_and_keeps_fp32_weights(tiny_context: Context) -> None:
+    from accelerate.state import AcceleratorState
+
+    _, exact = ours(tiny_context)
+    AcceleratorState._reset_state(reset_partial_state=True)
+    model, rough = ours(tiny_context, precision="bf16")
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert rough[-1].epoch.train_loss == pytest.approx(exact[-1].epoch.train_loss, abs=0.05)
+    assert rough[-1].epoch.train_loss != exact[-1].epoch.train_loss
+
+
+def test_a_loss_that_is_not_finite_stops_with_its_epoch_and_step(tiny_context: Context) -> None:
+    with pytest.raises(TrainingDivergedError, match="epoch 1, step 2") as caught:
+        ours(tiny_context, replace(SMALL, learning_rate=1e38, max_grad_norm=1e38))
+    assert (caught.value.epoch, caught.value.step) == (1, 2)
+
+
+def test_biases_and_layer_norms_are_not_decayed(tiny_context: Context) -> None:
+    model = load_classifier(tiny_context.checkpoint.folder)
+    decayed, spared = make_optimizer(model, SMALL).param_groups
+    assert (decayed["weight_decay"], spared["weight_decay"]) == (0.01, 0.0)
+    assert {p.ndim for p in spared["params"]} == {1}
+    assert {p.ndim for p in decayed["params"]} == {2}
+
+
+def test_a_text_longer_than_the_positions_is_cut_counted_and_still_ends_in_sep(tiny_context: Context) -> None:
+    tokens = tokenize(tiny_context.tokenizer, ["happy " * 600, "", "sad"], max_length=512)
+    assert tokens.truncated == 1
+    assert tokens.lengths.tolist() == [512, 2, 3]
+    assert tokens.ids[511] == tiny_context.tokenizer.sep_token_id
+
+
+def test_packed_batches_say_that_they_are_not_built_yet(tiny_context: Context) -> None:
+    with pytest.raises(UsageError, match="packed is not built"):
+        batcher(tiny_context.examples["train"].tokens, "packed")
+
+
+def test_a_gpu_that_is_not_there_is_an_error_and_never_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(DeviceError, match="no usable GPU"):
+        choose_device("cuda", "fp32")
+    assert choose_device("auto", "fp32") == "cpu"
+
+
+def test_parts_must_divide_the_batch() -> None:
+    assert check_micro_batches(4, 64) == 4
+    for wrong in (0, -1, 3, 128):
+        with pytest.raises(UsageError):
+            check_micro_batches(wrong, 64)
