@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         ("--seeds", "0", "0, 0,2,5 or 0-4: one round a seed"),
         ("--protocol", "seeded", "seeded or as-published"),
         ("--precision", "fp32", "fp32 or bf16"),
-        ("--batching", "dynamic", "dynamic or padded"),
+        ("--batching", "packed", "packed, dynamic or padded"),
         ("--device", "auto", "auto, cpu or cuda"),
         ("--results", None, "folder of the records (REPRO_RESULTS, else results)"),
     ):
@@ -42,6 +42,13 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
     on_gpu = torch.cuda.is_available() and config.getoption("--device") != "cpu"
     machine_info["accelerator"] = torch.cuda.get_device_name() if on_gpu else None
     machine_info["driver"] = f"CUDA {torch.version.cuda}" if on_gpu else None
+
+
+def pytest_benchmark_update_commit_info(config: pytest.Config, commit_info: dict[str, Any]) -> None:
+    """Name the project, and not the folder that it happens to lie in."""
+    del config
+    commit_info["project"] = "seminar-repro"
+    commit_info.pop("branch", None)
 
 
 @pytest.fixture(scope="session")

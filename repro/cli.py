@@ -85,7 +85,9 @@ def run(
         str, typer.Option(help="seeded, or as-published (head drawn before the seed is set).")
     ] = "seeded",
     precision: Annotated[str, typer.Option(help="fp32, or bf16 autocast.")] = "fp32",
-    batching: Annotated[str, typer.Option(help="dynamic, or padded as in the notebook.")] = "dynamic",
+    batching: Annotated[
+        str, typer.Option(help="packed (no padding), dynamic, or padded as in the notebook.")
+    ] = "packed",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     micro_batches: Annotated[int, typer.Option(help="Parts of a batch, whose gradients are accumulated.")] = 1,
     epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's; no longer comparable.")] = None,

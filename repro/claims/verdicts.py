@@ -128,16 +128,21 @@ def _cohorts(records: Sequence[RunRecord]) -> list[Cohort]:
 
 def _measured(claim: Claim, cohort: Cohort) -> list[Any] | None:
     """Return what each seed's record measured for the claim, or None where no record of the cohort has it."""
-    values = []
-    for record in cohort.of(claim.experiment):
-        try:
-            if isinstance(claim.measure, str):
-                values.append(record.at(_path(claim.measure)))
-            else:
-                values.append({part: record.at(_path(address)) for part, address in claim.measure.items()})
-        except KeyError:
-            return None
-    return values or None
+    if isinstance(claim.measure, str):
+        return _values(cohort, claim.experiment, _path(claim.measure))
+    parts = {part: _values(cohort, claim.experiment, _path(address)) for part, address in claim.measure.items()}
+    columns = [values for values in parts.values() if values]
+    if len(columns) < len(parts):
+        return None
+    return [dict(zip(parts, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _values(cohort: Cohort, experiment: str, path: str) -> list[Any] | None:
+    """Return the value at the path of each seed's record, or None where one has none."""
+    try:
+        return [record.at(path) for record in cohort.of(experiment)] or None
+    except KeyError:
+        return None
 
 
 def _unmet(claim: Claim, catalogue: Catalogue, cohort: Cohort) -> str | None:
@@ -190,14 +195,11 @@ def _compare_ordering(
     assert claim.than is not None and isinstance(claim.tolerance, float | int)  # noqa: S101 (the model holds it)
     experiment, path = claim.than.split(":", 1)
     identity = cohort.key[:2]  # same corpus, same recipe; the way of running it may differ
-    others = [c for c in (cohort, *cohorts) if c.key[:2] == identity and c.of(experiment)]
-    if not others:
-        return (
-            Outcome.INCONCLUSIVE,
-            None,
-            f"nothing to compare with: {experiment} has no record for this recipe",
-        )
-    smaller = fmean(record.at(path) for record in others[0].of(experiment))
+    others = [_values(c, experiment, path) for c in (cohort, *cohorts) if c.key[:2] == identity]
+    compared = next((values for values in others if values), None)
+    if compared is None:
+        return Outcome.INCONCLUSIVE, None, f"nothing to compare with: {experiment} has no such record for this recipe"
+    smaller = fmean(compared)
     margins = [value - smaller for value in measured]
     sides: list[Side | None] = [None if m > claim.tolerance else "low" for m in margins]
     why = f"ahead by {_number(min(margins))}, margin {_number(claim.tolerance)}"

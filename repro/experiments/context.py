@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from repro.training.batches import Examples
 
 
+PROTOCOLS = ("as-published", "seeded")
+PRECISIONS = ("fp32", "bf16")
+BATCHINGS = ("packed", "dynamic", "padded")
+DEVICES = ("auto", "cpu", "cuda")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """One recipe on one corpus with one way of running it; seeds vary within it.
@@ -37,7 +43,7 @@ class Context:
     checkpoint: Checkpoint
     protocol: str = "seeded"
     precision: str = "fp32"
-    batching: str = "dynamic"
+    batching: str = "packed"
     device: str = "cpu"
     micro_batches: int = 1
     limit: int | None = None
@@ -111,7 +117,7 @@ def make_context(
     checkpoints: Path | None = None,
     protocol: str = "seeded",
     precision: str = "fp32",
-    batching: str = "dynamic",
+    batching: str = "packed",
     device: str = "auto",
     micro_batches: int = 1,
     epochs: int | None = None,
@@ -123,10 +129,10 @@ def make_context(
     `epochs` overrides the recipe's; the record then says so, and no claim that needs the recipe is comparable.
     """
     chosen = recipe_named(recipe)
-    choose("protocol", protocol, ("as-published", "seeded"))
-    choose("precision", precision, ("fp32", "bf16"))
-    choose("batching", batching, ("padded", "dynamic", "packed"))
-    choose("device", device, ("auto", "cpu", "cuda"))
+    choose("protocol", protocol, PROTOCOLS)
+    choose("precision", precision, PRECISIONS)
+    choose("batching", batching, BATCHINGS)
+    choose("device", device, DEVICES)
     if epochs is not None:
         if epochs < 1:
             raise UsageError(f"--epochs {epochs}: expected at least 1", "Leave --epochs out for the recipe's own.")

@@ -25,6 +25,7 @@ from repro.assets.recipes import Recipe
 from repro.errors import DeviceError, TrainingDivergedError, UsageError
 from repro.records.record import Epoch
 from repro.training.batches import Batch, Examples, batcher
+from repro.training.encoder import enable_packing
 from repro.training.progress import Progress
 from repro.training.tokens import TokenizedTexts
 
@@ -93,7 +94,7 @@ def fit(
     validation: Examples,
     seed: int,
     accelerator: Accelerator,
-    batching: str = "dynamic",
+    batching: str = "packed",
     micro_batches: int = 1,
     progress: Progress | None = None,
 ) -> Iterator[EpochResult]:
@@ -103,6 +104,8 @@ def fit(
     the whole batch's. TrainingDivergedError names the epoch and step of the first loss that is not finite.
     """
     progress = progress or Progress()
+    if batching == "packed":
+        enable_packing(model)
     set_seed(seed)  # dropout follows from it, and the order of rows
     optimizer = make_optimizer(model, recipe)
     loader = _row_loader(len(train), batch_size=recipe.batch_size, shuffle=True)
@@ -185,10 +188,12 @@ def predict_rows(
     *,
     batch_size: int,
     accelerator: Accelerator,
-    batching: str = "dynamic",
+    batching: str = "packed",
     progress: Progress | None = None,
 ) -> RowOutputs:
     """Return logits and losses of every row, in order, without dropout."""
+    if batching == "packed":
+        enable_packing(accelerator.unwrap_model(model))
     model.eval()
     make_batch = batcher(examples.tokens, batching)
     loader = accelerator.prepare(_row_loader(len(examples), batch_size=batch_size, shuffle=False))
@@ -208,7 +213,7 @@ def cls_states(
     tokens: TokenizedTexts,
     *,
     accelerator: Accelerator,
-    batching: str = "dynamic",
+    batching: str = "packed",
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> Tensor:
@@ -216,6 +221,8 @@ def cls_states(
 
     The rows go through the encoder sorted by length, so that a batch holds texts of like length.
     """
+    if batching == "packed":
+        enable_packing(encoder)
     encoder = accelerator.prepare(encoder).eval()
     make_batch = batcher(tokens, batching)
     states = torch.empty(len(tokens), encoder.config.hidden_size)
@@ -263,7 +270,7 @@ def check_micro_batches(micro_batches: int, batch_size: int) -> int:
 
 
 def _to_device(batch: Batch, accelerator: Accelerator) -> Batch:
-    return {name: tensor.to(accelerator.device, non_blocking=True) for name, tensor in batch.items()}
+    return {name: part.to(accelerator.device, non_blocking=True) for name, part in batch.items()}
 
 
 def _refuse_divergence(step: int, epoch: int) -> None:

@@ -23,7 +23,8 @@ def scored(f1: float, accuracy: float | None = None) -> Scores:
     accuracy = f1 if accuracy is None else accuracy
     return Scores(
         n=2000, accuracy=accuracy, accuracy_interval=(accuracy, accuracy), weighted_f1=f1,
-        weighted_f1_interval=(f1 - 0.01, min(f1 + 0.01, 1)), macro_f1=f1, class_f1=[f1] * 6, confusion=[[1] * 6] * 6, loss=0.2,
+        weighted_f1_interval=(f1 - 0.01, min(f1 + 0.01, 1)), macro_f1=f1, class_f1=[f1] * 6,
+        confusion=[[1] * 6] * 6, loss=0.2,
     )  # fmt: skip
 
 

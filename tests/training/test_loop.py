@@ -16,7 +16,7 @@ from repro.assets.checkpoints import load_classifier
 from repro.assets.recipes import TINY, Recipe
 from repro.errors import DeviceError, TrainingDivergedError, UsageError
 from repro.experiments.context import Context
-from repro.training.batches import batcher, pad_rows
+from repro.training.batches import pad_rows
 from repro.training.loop import (
     EpochResult,
     check_micro_batches,
@@ -121,7 +121,7 @@ def test_dropout_is_on_in_training_and_the_seed_decides_it(tiny_context: Context
     first, _ = ours(tiny_context)
     again, _ = ours(tiny_context)
     other, _ = ours(tiny_context, seed=8)
-    weights = [model.classifier.weight for model in (first, again, other)]
+    weights = [model.get_parameter("classifier.weight") for model in (first, again, other)]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
 
@@ -147,25 +147,40 @@ def no_dropout(context: Context) -> Context:
     return replace(context, checkpoint=replace(context.checkpoint, folder=folder))
 
 
-def test_dynamic_batches_give_the_logits_of_padded_ones(tiny_context: Context) -> None:
+def test_dynamic_and_packed_batches_give_the_logits_of_padded_ones(tiny_context: Context) -> None:
     model = load_classifier(tiny_context.checkpoint.folder)
     accelerator = make_accelerator(device="cpu", precision="fp32")
     examples = tiny_context.examples["validation"]
-    padded, dynamic = (
+    padded, dynamic, packed = (
         predict_rows(model, examples, batch_size=10, accelerator=accelerator, batching=batching)
-        for batching in ("padded", "dynamic")
+        for batching in ("padded", "dynamic", "packed")
     )
     assert len(dynamic.predictions) == len(examples)  # 96 rows in batches of 10: the last one is short
-    assert torch.allclose(padded.logits, dynamic.logits, atol=1e-6)
-    assert padded.predictions == dynamic.predictions
+    for other in (dynamic, packed):
+        assert torch.allclose(padded.logits, other.logits, atol=1e-6)
+        assert torch.allclose(padded.losses, other.losses, atol=1e-5)
 
 
-def test_cls_states_come_back_in_the_corpus_order_and_equal_the_plain_forward(tiny_context: Context) -> None:
+def test_packed_training_without_dropout_ends_where_padded_training_does(tiny_context: Context) -> None:
+    without_dropout = no_dropout(tiny_context)
+    padded, _ = ours(without_dropout)
+    packed, results = ours(without_dropout, batching="packed")
+    for (name, a), b in zip(padded.named_parameters(), packed.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=5e-5), name
+    real_pieces = int(tiny_context.examples["train"].tokens.lengths.sum())
+    assert [result.computed_pieces for result in results] == [real_pieces] * 2
+
+
+@pytest.mark.parametrize("batching", ["padded", "dynamic", "packed"])
+def test_cls_states_come_back_in_the_corpus_order_and_equal_the_plain_forward(
+    tiny_context: Context, batching: str
+) -> None:
     from repro.assets.checkpoints import load_encoder
 
     encoder = load_encoder(tiny_context.checkpoint.folder)
     tokens = tiny_context.examples["train"].tokens
-    states = cls_states(encoder, tokens, accelerator=make_accelerator(device="cpu", precision="fp32"), batch_size=7)
+    accelerator = make_accelerator(device="cpu", precision="fp32")
+    states = cls_states(encoder, tokens, accelerator=accelerator, batching=batching, batch_size=7)
     texts = tiny_context.corpus.texts("train")
     with torch.inference_mode():
         for i in (0, 17, 95):
@@ -203,11 +218,6 @@ def test_a_text_longer_than_the_positions_is_cut_counted_and_still_ends_in_sep(t
     assert tokens.truncated == 1
     assert tokens.lengths.tolist() == [512, 2, 3]
     assert tokens.ids[511] == tiny_context.tokenizer.sep_token_id
-
-
-def test_packed_batches_say_that_they_are_not_built_yet(tiny_context: Context) -> None:
-    with pytest.raises(UsageError, match="packed is not built"):
-        batcher(tiny_context.examples["train"].tokens, "packed")
 
 
 def test_a_gpu_that_is_not_there_is_an_error_and_never_replaced(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,126 @@
+"""Packed attention and the [CLS]-only last layer for BERT-family encoders.
+
+A packed batch is one row of N word pieces: the batch's texts end to end, without padding. Linear layers, norms
+and activations then see real pieces only; attention looks at one text at a time, through transformers' own
+attention interface. A classifier reads nothing of the last layer but the [CLS] states, so that layer computes
+queries, output projection and feed-forward for those B pieces alone and returns (B, 1, H), which the
+library's classification heads take as they are. The mathematics is that of the padded forward (tests hold it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from repro.errors import UsageError
+from repro.training.batches import Packing
+
+IMPLEMENTATION = "packed"
+
+
+def enable_packing(model: PreTrainedModel) -> None:
+    """Let the model's encoder take packed batches; padded ones go on as before. UsageError for another family."""
+    encoder: Any = model.base_model
+    family = encoder.config.model_type
+    if family not in _LAST_LAYERS:
+        raise UsageError(
+            f"packed batches know the encoders {' and '.join(_LAST_LAYERS)}, not {family}", "Use --batching dynamic."
+        )
+    if encoder.config._attn_implementation == IMPLEMENTATION:
+        return
+    AttentionInterface.register(IMPLEMENTATION, _attention)
+    AttentionMaskInterface.register(IMPLEMENTATION, _mask)
+    model.set_attn_implementation(IMPLEMENTATION)
+    layers = (encoder.encoder if family == "bert" else encoder.transformer).layer
+    _give_cls_only_forward(layers[-1], _LAST_LAYERS[family])
+
+
+def _attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    packing: Packing | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """Attend within each text; query, key and value are (1, heads, N, D), the result is (1, N, heads, D)."""
+    if packing is None:  # a padded batch
+        found: tuple[Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
+        )
+        return found
+    attended = functional.scaled_dot_product_attention(
+        packing.pad(query),
+        packing.pad(key),
+        packing.pad(value),
+        attn_mask=packing.real[:, None, None],  # (B, 1, 1, T)
+        dropout_p=dropout,
+        scale=scaling,
+    )
+    return packing.unpad(attended), None
+
+
+def _mask(*, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
+    """Make no mask for a packed batch, which has none; sdpa's own for a padded one."""
+    if attention_mask is None:
+        return None
+    mask: Tensor | None = sdpa_mask(attention_mask=attention_mask, **kwargs)
+    return mask
+
+
+def _attend_cls(attention: Any, query: Tensor, key: Tensor, value: Tensor, packing: Packing) -> Tensor:
+    """Attend from each [CLS] to its own text; query is (1, B, H), key and value (1, N, H), the result (1, B, H)."""
+
+    def heads(states: Tensor) -> Tensor:  # (1, N, H) -> (1, heads, N, D)
+        return states.view(*states.shape[:2], -1, attention.attention_head_size).transpose(1, 2)
+
+    attended = functional.scaled_dot_product_attention(
+        heads(query).permute(2, 1, 0, 3),  # (B, heads, 1, D)
+        packing.pad(heads(key)),
+        packing.pad(heads(value)),
+        attn_mask=packing.real[:, None, None],
+        dropout_p=attention.dropout.p if attention.training else 0.0,
+        scale=attention.scaling,
+    )
+    joined: Tensor = attended.flatten(1).unsqueeze(0)
+    return joined
+
+
+def _last_bert_layer(layer: Any, hidden: Tensor, packing: Packing) -> Tensor:
+    attention, cls = layer.attention.self, hidden[:, packing.starts]  # (1, B, H)
+    attended = _attend_cls(attention, attention.query(cls), attention.key(hidden), attention.value(hidden), packing)
+    states: Tensor = layer.feed_forward_chunk(layer.attention.output(attended, cls))
+    return states
+
+
+def _last_distilbert_layer(layer: Any, hidden: Tensor, packing: Packing) -> Tensor:
+    attention, cls = layer.attention, hidden[:, packing.starts]  # (1, B, H)
+    attended = _attend_cls(attention, attention.q_lin(cls), attention.k_lin(hidden), attention.v_lin(hidden), packing)
+    attended = layer.sa_layer_norm(attention.out_lin(attended) + cls)
+    states: Tensor = layer.output_layer_norm(layer.ffn(attended) + attended)
+    return states
+
+
+LastLayer = Callable[[Any, Tensor, Packing], Tensor]
+_LAST_LAYERS: dict[str, LastLayer] = {"bert": _last_bert_layer, "distilbert": _last_distilbert_layer}
+
+
+def _give_cls_only_forward(layer: nn.Module, last_layer: LastLayer) -> None:
+    whole = layer.forward
+
+    def forward(hidden: Tensor, *args: Any, packing: Packing | None = None, **kwargs: Any) -> Any:
+        if packing is None:
+            return whole(hidden, *args, **kwargs)
+        return last_layer(layer, hidden, packing).transpose(0, 1)  # (B, 1, H)
+
+    layer.forward = forward  # of this layer object only, and only for packed batches

@@ -1,0 +1,103 @@
+"""Tables and pages: made from the records alone, never stale, and hostile text shows as text."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from repro.claims.model import load_catalogue
+from repro.claims.verdicts import Verdict, judge_all
+from repro.errors import ResultsError
+from repro.experiments.registry import EXPERIMENTS
+from repro.records.record import RunRecord, read_records
+from repro.report.pages import BEGIN, END, report_markdown, table_files, with_verdicts, write_report
+from repro.report.tables import Table
+from repro.training.metrics import score
+
+MakeRecord = Callable[..., RunRecord]
+ROOT = Path(__file__).parents[2]
+
+
+def judged(records: list[RunRecord]) -> list[Verdict]:
+    return judge_all(load_catalogue(), records, list(EXPERIMENTS))
+
+
+@pytest.fixture
+def record(make_record: MakeRecord) -> RunRecord:
+    scores = {"logistic/validation": score([0, 1, 2, 3, 4, 5, 1], [0, 1, 1, 3, 4, 5, 1], classes=6)}
+    return make_record(
+        "linear", scores=scores, seconds={"logistic": 1.5}, facts={"most_often_taken_for": {"love": "joy"}}
+    )
+
+
+def test_the_committed_report_and_readme_are_what_the_committed_records_give() -> None:
+    records = read_records(ROOT / "results")
+    verdicts = judged(records)
+    figures = [path.stem for path in (ROOT / "results" / "figures").glob("*.png")]
+    report = (ROOT / "results" / "REPORT.md").read_text()
+    named = sorted(figures, key=lambda stem: report.index(f"figures/{stem}.svg"))
+    assert report == report_markdown(verdicts, records, named)
+    for name, table in table_files(verdicts, records).items():
+        assert (ROOT / "results" / "tables" / f"{name}.csv").read_text() == table.to_csv(), name
+    readme = (ROOT / "README.md").read_text()
+    assert readme == with_verdicts(readme, verdicts, records)
+
+
+def test_a_report_has_every_claim_first_then_environment_timings_scores_and_figures(
+    record: RunRecord, tmp_path: Path
+) -> None:
+    written = write_report(judged([record]), [record], tmp_path)
+    text = (tmp_path / "REPORT.md").read_text()
+    places = [text.index(head) for head in ("## Verdicts", "## Environment", "## Timings", "## Scores", "## Figures")]
+    assert places == sorted(places)
+    assert all(f"| {claim.id} |" in text for claim in load_catalogue().claim)
+    figures = [path for path in written if path.suffix == ".png"]
+    assert [path.name for path in figures] == ["confusion-emotion-distilbert-logistic-validation.png"]
+    assert figures[0].with_suffix(".svg").is_file()
+    assert "0.8571" in (tmp_path / "tables" / "scores.csv").read_text()
+    assert "data:image/png;base64," in (tmp_path / "report.html").read_text()
+
+
+def test_a_report_made_twice_is_the_same_to_the_byte(record: RunRecord, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        write_report(judged([record]), [record], tmp_path / folder)
+    files = [path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.*") if path.is_file()]
+    assert len(files) == 8
+    for file in files:
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
+
+
+def test_hostile_text_in_a_record_shows_as_text(make_record: MakeRecord, tmp_path: Path) -> None:
+    hostile = "<script>alert(1)</script> | [x](javascript:1) `"
+    record = make_record(
+        "linear", facts={"most_often_taken_for": {"anger": hostile, "fear": "x", "love": "x", "surprise": "x"}}
+    )
+    write_report(judged([record]), [record], tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert "<script>" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    markdown = (tmp_path / "REPORT.md").read_text()
+    assert "&lt;script>alert(1)&lt;/script> \\| \\[x\\](javascript:1) \\`" in markdown
+
+
+def test_csv_survives_commas_quotes_and_newlines() -> None:
+    table = Table(("a", "b"), (('x, "y"', "line\nbreak"),))
+    assert list(csv.reader(io.StringIO(table.to_csv()))) == [["a", "b"], ['x, "y"', "line\nbreak"]]
+    assert table.to_markdown().count("\n") == 3
+
+
+def test_a_readme_without_its_marks_is_told(record: RunRecord) -> None:
+    with pytest.raises(ResultsError, match="no place for the verdicts"):
+        with_verdicts("no marks", judged([record]), [record])
+    text = with_verdicts(f"head\n{BEGIN}\nold\n{END}\ntail\n", judged([record]), [record])
+    assert text.startswith("head\n") and text.endswith(f"{END}\ntail\n") and "old" not in text
+
+
+def test_a_folder_that_cannot_take_the_report_is_told(record: RunRecord, tmp_path: Path) -> None:
+    (tmp_path / "tables").write_text("a file where the folder belongs")
+    with pytest.raises(ResultsError, match="cannot write the report"):
+        write_report(judged([record]), [record], tmp_path)

@@ -1,0 +1,143 @@
+"""The front door as a user meets it: exit codes, two-line errors, no traceback, nothing lost."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from repro import cli
+from repro.records.record import RunRecord, write_record
+
+MakeRecord = Callable[..., RunRecord]
+TINY = ("--recipe", "tiny", "--corpus", "rehearsal", "--limit", "64")
+
+
+@pytest.fixture
+def repro(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["repro", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(left.value.code or 0), out, err
+
+    return call
+
+
+Repro = Callable[..., tuple[int, str, str]]
+
+
+def test_run_verify_report_from_nothing_to_a_report(repro: Repro, tmp_path: Path) -> None:
+    code, out, err = repro("run", "corpus-facts", "linear", *TINY, "--results", tmp_path)
+    assert (code, err) == (0, "")
+    assert "linear, seed 0" in out
+    assert repro("verify", "--results", tmp_path)[0] == 0
+    code, out, _ = repro("verify", "--results", tmp_path, "--json", "--claim", "dummy.accuracy")
+    assert [row["verdict"] for row in json.loads(out)] == ["not comparable"]
+    assert repro("report", "--results", tmp_path)[0] == 0
+    assert (tmp_path / "REPORT.md").is_file()
+
+
+def test_verify_leaves_with_1_where_a_claim_deviates(repro: Repro, make_record: MakeRecord, tmp_path: Path) -> None:
+    write_record(make_record("corpus-facts", facts={"rows": [1, 2, 3]}), tmp_path)
+    code, out, _ = repro("verify", "--results", tmp_path)
+    assert code == 1
+    assert "1 deviates" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("run", "finetun"), "unknown experiment 'finetun'"),
+        (("run", "--recipe", "bert"), "unknown recipe 'bert'"),
+        (("run", "--precision", "fp16", *TINY), "unknown precision 'fp16'"),
+        (("run", "--batching", "paded", *TINY), "Did you mean 'padded'"),
+        (("run", "--protocol", "x", *TINY), "unknown protocol 'x'"),
+        (("run", "--device", "tpu", *TINY), "unknown device 'tpu'"),
+        (("run", "--seeds", "0,0", *TINY), "seed 0 repeats"),
+        (("run", "--limit", "0", "--recipe", "tiny", "--corpus", "rehearsal"), "expected at least 1 row"),
+        (("run", "--limit", "-5", "--recipe", "tiny", "--corpus", "rehearsal"), "expected at least 1 row"),
+        (("run", "--micro-batches", "0", *TINY), "expected a divisor"),
+        (("run", "--epochs", "0", *TINY), "expected at least 1"),
+        (("run", "--recipe", "tiny", "--corpus", "nowhere"), "no corpus folder nowhere"),
+        (("run", "--recipe", "tiny", "--corpus", "hub"), "cannot load SetFit/emotion from the Hub"),
+        (("run", "--corpus", "rehearsal"), "distilbert-base-uncased cannot be had here"),
+        (("claims", "finetune.f2"), "Did you mean 'finetune.f1'"),
+        (("verify", "--results", "nowhere"), "holds no records"),
+        (("report", "--results", "nowhere"), "holds no records"),
+    ],
+)
+def test_bad_input_is_two_lines_that_name_it_and_exit_code_2(
+    arguments: tuple[str, ...], told: str, repro: Repro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = repro(*arguments)
+    assert code == 2
+    assert told in err
+    assert len(err.strip().splitlines()) == 2
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_cuda_without_cuda_is_an_error(repro: Repro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    code, _, err = repro("run", *TINY, "--device", "cuda", "--results", tmp_path)
+    assert code == 2
+    assert "no usable GPU" in err
+
+
+def test_a_results_path_that_is_a_file_is_told_before_anything_runs(repro: Repro, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    code, _, err = repro("run", *TINY, "--results", tmp_path / "taken")
+    assert code == 2
+    assert "cannot write to the results folder" in err
+
+
+def test_a_malformed_record_stops_verify_and_loses_nothing(
+    repro: Repro, make_record: MakeRecord, tmp_path: Path
+) -> None:
+    good = write_record(make_record("linear"), tmp_path)
+    (good.parent / "broken.json").write_text('{"schema_version": 1')
+    code, _, err = repro("verify", "--results", tmp_path)
+    assert code == 2
+    assert "broken.json is no valid record" in err
+    assert good.is_file()
+
+
+def test_assets_check_tells_what_is_missing(repro: Repro) -> None:
+    code, out, _ = repro("assets", "check")
+    assert code == 2  # DistilBERT is not here
+    assert "recipe minilm: sentence-transformers/all-MiniLM-L6-v2 from the package" in out
+    assert "recipe distilbert: distilbert-base-uncased cannot be had here" in out
+    assert "corpus rehearsal: 900 rows, verified" in out
+
+
+def test_help_and_claims_load_neither_torch_nor_matplotlib() -> None:
+    program = (
+        "import sys; sys.argv = ['repro', *sys.argv[1:]]\n"
+        "from repro.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'sklearn', 'matplotlib', 'scipy'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)"
+    )
+    for arguments in (["--help"], ["claims"], ["claims", "finetune.f1"], ["claims", "--json"]):
+        done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+
+
+def test_python_dash_m_repro_is_the_same_door_and_shows_no_traceback(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "repro", "verify", "--results", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr

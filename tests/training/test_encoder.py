@@ -1,0 +1,156 @@
+"""Packed batches against the padded forward, for both encoder families: the same numbers, without the padding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+    PreTrainedModel,
+    RobertaConfig,
+    RobertaModel,
+)
+
+from repro.errors import UsageError
+from repro.training.batches import pack_rows, pad_rows
+from repro.training.encoder import enable_packing
+from repro.training.tokens import TokenizedTexts
+
+VOCABULARY = 97
+
+
+def model_of(family: str) -> PreTrainedModel:
+    """A three-layer encoder with a six-class head, without dropout."""
+    torch.manual_seed(1)
+    if family == "bert":
+        sizes: dict[str, Any] = {
+            "hidden_size": 32,
+            "num_attention_heads": 4,
+            "num_hidden_layers": 3,
+            "intermediate_size": 48,
+        }
+        bert = BertConfig(vocab_size=VOCABULARY, **sizes)
+        bert.num_labels = 6
+        model: PreTrainedModel = BertForSequenceClassification(bert)
+    else:
+        config = DistilBertConfig(vocab_size=VOCABULARY, dim=32, n_heads=4, n_layers=3, hidden_dim=48)
+        config.num_labels = 6
+        model = DistilBertForSequenceClassification(config)
+    model.eval()
+    return model
+
+
+def texts_of(lengths: list[int]) -> TokenizedTexts:
+    rng = np.random.default_rng(sum(lengths))
+    offsets = torch.tensor([0, *np.cumsum(lengths)])
+    ids = torch.from_numpy(rng.integers(1, VOCABULARY, int(offsets[-1])))
+    return TokenizedTexts(ids=ids, offsets=offsets, pad_id=0, truncated=0)
+
+
+def forward(model: PreTrainedModel, batch: dict[str, Any], labels: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
+    model.zero_grad()
+    outputs = model(**batch, labels=labels)
+    outputs.loss.backward()
+    return outputs.logits.detach(), {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def assert_same(family: str, lengths: list[int]) -> None:
+    model, tokens = model_of(family), texts_of(lengths)
+    rows = torch.randperm(len(lengths), generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(len(lengths)) % 6
+    padded, padded_grads = forward(model, pad_rows(tokens, rows), labels)
+    enable_packing(model)
+    packed, packed_grads = forward(model, pack_rows(tokens, rows), labels)
+    assert packed.shape == padded.shape
+    assert torch.allclose(packed, padded, atol=1e-5)
+    assert packed_grads.keys() == padded_grads.keys()
+    for name, expected in padded_grads.items():
+        scale = max(float(expected.norm()), 1e-3)  # key biases have a gradient of 0 but for rounding
+        assert float((packed_grads[name] - expected).norm()) / scale < 1e-4, name
+    again, _ = forward(model, pad_rows(tokens, rows), labels)
+    assert torch.equal(again, padded)  # padded batches go through the same encoder as before
+
+
+FAMILIES = pytest.mark.parametrize("family", ["bert", "distilbert"])
+
+
+@FAMILIES
+@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(lengths=st.lists(st.integers(3, 60), min_size=1, max_size=9))
+def test_packed_logits_and_gradients_are_the_padded_ones(family: str, lengths: list[int]) -> None:
+    assert_same(family, lengths)
+
+
+@FAMILIES
+@pytest.mark.parametrize("lengths", [[3], [512], [7, 7, 7], [3, 512, 4, 5], [2, 2], [511, 512]])
+def test_the_edges_too(family: str, lengths: list[int]) -> None:
+    assert_same(family, lengths)
+
+
+@FAMILIES
+def test_a_text_attends_to_no_other_text_of_its_batch(family: str) -> None:
+    model = model_of(family)
+    enable_packing(model)
+    tokens = texts_of([5, 9, 30, 4])
+    together = model(**pack_rows(tokens, torch.arange(4))).logits
+    alone = torch.cat([model(**pack_rows(tokens, torch.tensor([i]))).logits for i in range(4)])
+    assert torch.allclose(together, alone, atol=1e-6)
+
+
+@FAMILIES
+def test_every_linear_layer_sees_real_pieces_only_and_the_last_one_cls_only(family: str) -> None:
+    model = model_of(family)
+    enable_packing(model)
+    seen: dict[str, int] = {}
+
+    def note(name: str) -> Any:
+        return lambda module, inputs, output: seen.__setitem__(name, inputs[0].numel() // inputs[0].shape[-1])
+
+    for name, module in model.base_model.named_modules():
+        if isinstance(module, torch.nn.Linear) and "pooler" not in name:
+            module.register_forward_hook(note(name))
+    model(**pack_rows(texts_of([5, 9, 30]), torch.arange(3)))
+    first = {count for name, count in seen.items() if ".layer.0." in name or ".layer.1." in name}
+    last = {name: count for name, count in seen.items() if ".layer.2." in name}
+    assert first == {44}
+    keys_and_values = {name for name in last if any(part in name for part in ("key", "value", "k_lin", "v_lin"))}
+    assert {last[name] for name in keys_and_values} == {44}
+    assert {count for name, count in last.items() if name not in keys_and_values} == {3}
+
+
+@FAMILIES
+def test_dropout_stays_on_in_training(family: str) -> None:
+    model = model_of(family)
+    enable_packing(model)
+    batch = pack_rows(texts_of([5, 9]), torch.arange(2))
+    expected = model(**batch).logits
+    model.train()
+    assert not torch.allclose(model(**batch).logits, expected)
+
+
+def test_a_saved_model_knows_nothing_of_packing(tmp_path: Path) -> None:
+    model, plain = model_of("bert"), model_of("bert")
+    enable_packing(model)
+    model.save_pretrained(tmp_path)
+    loaded = BertForSequenceClassification.from_pretrained(tmp_path)
+    assert "packed" not in (tmp_path / "config.json").read_text()
+    assert loaded.config._attn_implementation != "packed"
+    batch = pad_rows(texts_of([5, 9]), torch.arange(2))
+    assert torch.equal(loaded.eval()(**batch).logits, plain(**batch).logits)
+
+
+def test_another_architecture_is_refused_and_dynamic_is_named() -> None:
+    config = RobertaConfig(
+        vocab_size=50, hidden_size=8, num_attention_heads=2, num_hidden_layers=1, intermediate_size=8
+    )
+    with pytest.raises(UsageError, match=r"(?s)not roberta.*--batching dynamic"):
+        enable_packing(RobertaModel(config))
