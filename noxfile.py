@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -60,8 +61,11 @@ def option(session: nox.Session, name: str, default: str) -> str:
     return default
 
 
-def benchmark(session: nox.Session, results: str, *defaults: str) -> None:
+def benchmark(session: nox.Session, folder: Path, *defaults: str) -> None:
     """Run the experiments under pytest-benchmark, then judge and report; a claim that deviates fails nothing."""
+    results = option(session, "--results", os.environ.get("REPRO_RESULTS", str(folder)))
+    if session.interactive and "CI" not in os.environ:
+        defaults = ("--capture=no", *defaults)  # so that the progress bars reach the terminal
     run_suite(
         session, "pytest", "benchmarks/test_reproduction.py", "-q", "-Wdefault", f"--results={results}",
         f"--benchmark-storage=file://{results}/benchmarks", "--benchmark-autosave", "--benchmark-save-data",
@@ -69,6 +73,7 @@ def benchmark(session: nox.Session, results: str, *defaults: str) -> None:
     )  # fmt: skip
     run_suite(session, "repro", "verify", "--results", results, success_codes=(0, 1))
     run_suite(session, "repro", "report", "--results", results)
+    session.log(f"read {results}/REPORT.md")
 
 
 @nox.session
@@ -94,23 +99,21 @@ def tests(session: nox.Session) -> None:
 @shared
 def cpu_smoke(session: nox.Session) -> None:
     """Train all-MiniLM-L6-v2 on the rehearsal corpus and report into build/smoke."""
-    results = option(session, "--results", str(SMOKE))
-    benchmark(session, results, "--recipe=minilm", "--corpus=rehearsal", "--device=cpu", "--epochs=6")
-    session.log(f"report: {results}/REPORT.md")
+    benchmark(session, SMOKE, "--recipe=minilm", "--corpus=rehearsal", "--device=cpu", "--epochs=6")
 
 
 @shared
 def cpu_bench(session: nox.Session) -> None:
     """Run the main job on the CPU, bf16: `-- --corpus DIR --recipe minilm --seeds 0-2`; writes results/."""
-    results = option(session, "--results", str(ROOT / "results"))
-    benchmark(session, results, "--device=cpu", "--precision=bf16")
+    benchmark(session, ROOT / "results", "--device=cpu", "--precision=bf16")
 
 
 @shared
 def gpu_bench(session: nox.Session) -> None:
     """Run the main job on a CUDA GPU, bf16, five seeds, the seminar's own recipe; fails at once without a GPU."""
-    results = option(session, "--results", str(ROOT / "results"))
-    benchmark(session, results, "--device=cuda", "--precision=bf16", "--seeds=0-4")
+    if not shutil.which("nvidia-smi"):
+        session.error("no NVIDIA GPU is to be seen here (no nvidia-smi). Run where one is, or take: nox -s cpu_bench")
+    benchmark(session, ROOT / "results", "--device=cuda", "--precision=bf16", "--seeds=0-4")
 
 
 @shared

@@ -9,7 +9,7 @@ import pytest
 
 from repro.errors import ReproError
 from repro.experiments.context import Context, make_context, parse_seeds
-from repro.records.provenance import library_versions
+from repro.records.provenance import driver_version, library_versions
 from repro.records.record import prepare_results
 
 
@@ -36,12 +36,13 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
     """Add accelerator and library versions; a host name is nobody's business."""
     import torch
 
-    machine_info.pop("node", None)
+    for name in ("node", "release"):  # the host's name, and the name of its kernel
+        machine_info.pop(name, None)
     machine_info["libraries"] = library_versions()
     machine_info["threads"] = torch.get_num_threads()
     on_gpu = torch.cuda.is_available() and config.getoption("--device") != "cpu"
     machine_info["accelerator"] = torch.cuda.get_device_name() if on_gpu else None
-    machine_info["driver"] = f"CUDA {torch.version.cuda}" if on_gpu else None
+    machine_info["driver"] = driver_version() if on_gpu else None
 
 
 def pytest_benchmark_update_commit_info(config: pytest.Config, commit_info: dict[str, Any]) -> None:

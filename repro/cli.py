@@ -46,9 +46,6 @@ def main() -> None:
     except ReproError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped: records already written are kept\n")
-        sys.exit(130)
 
 
 @app.command()

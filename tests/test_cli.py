@@ -60,6 +60,11 @@ def test_verify_leaves_with_1_where_a_claim_deviates(repro: Repro, make_record: 
         (("run", "--protocol", "x", *TINY), "unknown protocol 'x'"),
         (("run", "--device", "tpu", *TINY), "unknown device 'tpu'"),
         (("run", "--seeds", "0,0", *TINY), "seed 0 repeats"),
+        (
+            ("run", "linear", "--limit", "1", "--recipe", "tiny", "--corpus", "rehearsal"),
+            "all training rows have one label",
+        ),
+        (("run", "--recipe", "tiny", "--corpus", "x" * 5000), "cannot be read"),
         (("run", "--limit", "0", "--recipe", "tiny", "--corpus", "rehearsal"), "expected at least 1 row"),
         (("run", "--limit", "-5", "--recipe", "tiny", "--corpus", "rehearsal"), "expected at least 1 row"),
         (("run", "--micro-batches", "0", *TINY), "expected a divisor"),

@@ -19,6 +19,8 @@ def imported(source: str, *, top_level_only: bool = False) -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module)
+            if node.module == "repro":
+                names |= {f"repro.{alias.name}" for alias in node.names}
     return names
 
 
@@ -40,6 +42,7 @@ def test_no_file_imports_from_a_room_below_its_own() -> None:
 
 def test_an_import_from_below_would_be_found_also_inside_a_function() -> None:
     assert rooms_below("claims", "def f() -> None:\n    from repro.training.loop import fit\n") == {"training"}
+    assert rooms_below("claims", "from repro import training") == {"training"}
     assert rooms_below("training", "from repro.assets.recipes import TINY") == set()
 
 

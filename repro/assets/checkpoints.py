@@ -7,6 +7,7 @@ matter for a result which of the sources a checkpoint came from.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -48,20 +49,18 @@ def locate_checkpoint(recipe: Recipe, checkpoints: Path | None = None, *, use_hu
         raise CheckpointError(f"no checkpoints folder {checkpoints}", "Name an existing folder, or leave it out.")
     for folder, source in _local_folders(recipe, checkpoints):
         return _verified(recipe, folder, source)
-    reason = "the Hub was not asked"
-    if use_hub:
-        from huggingface_hub import snapshot_download
+    from huggingface_hub import snapshot_download
 
-        try:
-            fetched = snapshot_download(recipe.checkpoint, revision=recipe.revision, allow_patterns=HUB_FILES)
-            return _verified(recipe, Path(fetched), "the Hub")
-        except (
-            OSError,
-            RuntimeError,
-            ValueError,
-        ) as error:  # every failure of the Hub's client is one of these
-            reason = "the Hub says: " + (str(error).strip() or type(error).__name__).splitlines()[0]
-    raise CheckpointError(f"{recipe.checkpoint} cannot be had here ({reason})", ways_to_provide(recipe))
+    where = "the Hub" if use_hub else "the Hub's local cache"
+    try:
+        fetched = snapshot_download(
+            recipe.checkpoint, revision=recipe.revision, allow_patterns=HUB_FILES, local_files_only=not use_hub
+        )
+    except Exception as error:  # noqa: BLE001 (the client raises more than it documents; the ways out are the same)
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        what = f"{recipe.checkpoint} cannot be had here ({where} says: {reason})"
+        raise CheckpointError(what, ways_to_provide(recipe)) from None
+    return _verified(recipe, Path(fetched), where)
 
 
 def ways_to_provide(recipe: Recipe) -> str:
@@ -77,16 +76,31 @@ def ways_to_provide(recipe: Recipe) -> str:
 
 def file_sha256(file: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise CheckpointError(f"{file} cannot be read: {error.strerror}", "Make it readable.") from None
 
 
-def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """Load the checkpoint's own tokenizer."""
+def load_tokenizer(folder: Path, recipe: Recipe) -> PreTrainedTokenizerBase:
+    """Load the checkpoint's own tokenizer; CheckpointError unless it has the vocabulary that the recipe pins."""
     from transformers import AutoTokenizer
 
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    expected, found = recipe.sha256.get("vocab.txt"), vocabulary_sha256(tokenizer.get_vocab())
+    if expected and found != expected:
+        raise CheckpointError(
+            f"{folder}: its tokenizer has another vocabulary than its vocab.txt (SHA-256 {found[:16]}…)",
+            f"Take the tokenizer files of {recipe.checkpoint} at revision {recipe.revision}.",
+        )
     return tokenizer
+
+
+def vocabulary_sha256(vocabulary: dict[str, int]) -> str:
+    """Return the SHA-256 of the vocabulary as a vocab.txt: one piece a line, in the order of ids."""
+    lines = [piece + "\n" for piece, _ in sorted(vocabulary.items(), key=lambda item: item[1])]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def load_encoder(folder: Path) -> PreTrainedModel:
@@ -147,7 +161,22 @@ def _verified(recipe: Recipe, folder: Path, source: str) -> Checkpoint:
                 f"SHA-256 expected {expected[:16]}…, found {hashes[name][:16]}…",
                 f"Remove it and fetch it again; the {recipe.name} recipe runs on its own weights only.",
             )
+    _refuse_other_config(recipe, folder)
     return Checkpoint(folder=folder, weights_sha256=hashes[WEIGHTS], source=source)
+
+
+def _refuse_other_config(recipe: Recipe, folder: Path) -> None:
+    file = folder / "config.json"
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{file} cannot be read: {error}", ways_to_provide(recipe)) from None
+    for name, expected in recipe.config.items():
+        if config.get(name) != expected:
+            raise CheckpointError(
+                f"{file}: {name} is {config.get(name)!r}, {recipe.checkpoint} has {expected!r}",
+                f"Take config.json of {recipe.checkpoint} at revision {recipe.revision}.",
+            )
 
 
 @cache

@@ -110,8 +110,12 @@ def row_line(text: str, label: int) -> str:
 
 def read_folder(folder: Path) -> dict[str, list[Row]]:
     """Read the three splits of a folder in whichever of the known layouts it holds."""
-    if not folder.is_dir():
-        raise CorpusError(f"no corpus folder {folder}", WAYS)
+    try:
+        if not folder.is_dir():
+            raise CorpusError(f"no corpus folder {folder}", WAYS)
+        list(folder.iterdir())
+    except OSError as error:
+        raise CorpusError(f"the corpus folder {folder} cannot be read: {error.strerror}", WAYS) from None
     for suffix, read in ((".jsonl", _read_jsonl), (".txt", _read_authors)):
         names = {"train": "train", "validation": "val" if suffix == ".txt" else "validation", "test": "test"}
         files = {split: folder / f"{name}{suffix}" for split, name in names.items()}
@@ -127,14 +131,11 @@ def _read_jsonl(file: Path) -> Iterable[Row]:
     for number, line in _lines(file):
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise _bad(file, number, f"not valid JSON ({error.msg})") from None
+        except (ValueError, RecursionError) as error:
+            raise _bad(file, number, f"not valid JSON ({getattr(error, 'msg', error)})") from None
         if not isinstance(row, dict) or not {"text", "label"} <= row.keys():
             raise _bad(file, number, "expected an object with the fields text and label")
-        text, label = _checked(file, number, row["text"], row["label"])
-        if row.get("label_text", LABELS[label]) != LABELS[label]:
-            raise _bad(file, number, f"label_text is {row['label_text']!r}, label {label} is {LABELS[label]!r}")
-        yield text, label
+        yield _checked(file, number, row["text"], row["label"], row.get("label_text"))
 
 
 def _read_authors(file: Path) -> Iterable[Row]:
@@ -154,13 +155,21 @@ def _read_parquet(folder: Path, split: str, files: list[Path]) -> list[Row]:
     rows: list[Row] = []
     for file in files:
         try:
-            table = parquet.read_table(file, columns=["text", "label"])
+            columns = [name for name in parquet.read_schema(file).names if name in ("text", "label", "label_text")]
+            table = parquet.read_table(file, columns=columns)
+            rows += _columns_to_rows(file, {name: table[name].to_pylist() for name in columns})
         except (OSError, pyarrow.ArrowException) as error:
             first = str(error).splitlines()[0]
             raise CorpusError(f"{file} cannot be read as parquet: {first}", "Download the file again.") from None
-        pairs = zip(table["text"].to_pylist(), table["label"].to_pylist(), strict=True)
-        rows += _all_rows(file, (_checked(file, n, text, label) for n, (text, label) in enumerate(pairs, 1)))
     return rows
+
+
+def _columns_to_rows(file: Path, columns: Mapping[str, list[Any]]) -> list[Row]:
+    if not {"text", "label"} <= columns.keys():
+        raise CorpusError(f"{file}: expected the columns text and label, found {', '.join(columns) or 'none'}", WAYS)
+    names = columns.get("label_text") or [None] * len(columns["text"])
+    triples = zip(columns["text"], columns["label"], names, strict=True)
+    return _all_rows(file, (_checked(file, number, *triple) for number, triple in enumerate(triples, 1)))
 
 
 def _lines(file: Path) -> Iterable[tuple[int, str]]:
@@ -174,11 +183,15 @@ def _lines(file: Path) -> Iterable[tuple[int, str]]:
     return enumerate(text.removesuffix("\n").split("\n") if text else [], 1)
 
 
-def _checked(file: Path, number: int, text: Any, label: Any) -> Row:
+def _checked(file: Path, number: int, text: Any, label: Any, label_text: Any = None) -> Row:
     if not isinstance(text, str) or not text.strip():
         raise _bad(file, number, "the text is empty" if text in ("", None) else f"the text is {text!r}")
     if type(label) is not int or not 0 <= label < len(LABELS):
         raise _bad(file, number, f"label {label!r} is not a whole number from 0 to {len(LABELS) - 1}")
+    if label_text is not None and label_text != LABELS[label]:
+        raise _bad(file, number, f"label_text is {label_text!r}, label {label} is {LABELS[label]!r}")
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise _bad(file, number, "the text holds half a surrogate pair, which is no character")
     return text, label
 
 
@@ -198,13 +211,12 @@ def _read_hub() -> dict[str, list[Row]]:
 
     try:
         splits = load_dataset(HUB_CORPUS, revision=HUB_REVISION)
-    except (OSError, RuntimeError, ValueError) as error:  # every failure of the Hub's clients is one of these
+    except Exception as error:  # noqa: BLE001 (the clients raise more than they document; the ways out are the same)
         raise CorpusError(f"cannot load {HUB_CORPUS} from the Hub: {_first_line(error)}", WAYS) from None
     return {
-        split: [
-            _checked(Path(HUB_CORPUS, split), number, text, label)
-            for number, (text, label) in enumerate(zip(splits[split]["text"], splits[split]["label"], strict=True), 1)
-        ]
+        split: _columns_to_rows(
+            Path(HUB_CORPUS, split), {name: list(splits[split][name]) for name in splits[split].column_names}
+        )
         for split in SPLITS
     }
 

@@ -13,6 +13,7 @@ from repro.errors import unknown
 class Recipe:
     """A checkpoint and hyper-parameters; the defaults are the seminar's own (its TrainingArguments cell).
 
+    `config` holds what the checkpoint's config.json must say, for a checkpoint whose file has no pinned hash;
     `sha256` maps file names of the checkpoint to the hashes they must have. The learning rate falls linearly
     to 0 without warm-up; AdamW decays neither biases nor LayerNorm; `batch_size` is global, whatever the
     number of processes; `max_length` counts word pieces.
@@ -23,6 +24,7 @@ class Recipe:
     checkpoint: str
     revision: str
     sha256: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, object] = field(default_factory=dict)
     package: str | None = None
     learning_rate: float = 2e-5
     batch_size: int = 64
@@ -38,7 +40,23 @@ DISTILBERT = Recipe(
     why="the seminar's own: distilbert-base-uncased, from the Hub or a folder",
     checkpoint="distilbert-base-uncased",
     revision="12040accade4e8a0f71eabdb258fecc2e7e948be",
-    sha256={"model.safetensors": "5e3f1108e3cb34ee048634875d8482665b65ac713291a7e32396fb18f6ff0063"},
+    sha256={
+        "model.safetensors": "5e3f1108e3cb34ee048634875d8482665b65ac713291a7e32396fb18f6ff0063",
+        "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",  # bert-base-uncased's
+    },
+    config={
+        "model_type": "distilbert",
+        "dim": 768,
+        "n_layers": 6,
+        "n_heads": 12,
+        "hidden_dim": 3072,
+        "vocab_size": 30_522,
+        "max_position_embeddings": 512,
+        "activation": "gelu",
+        "dropout": 0.1,
+        "attention_dropout": 0.1,
+        "seq_classif_dropout": 0.2,
+    },
 )
 
 MINILM = Recipe(

@@ -6,7 +6,7 @@ import tomllib
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue, model_validator
 
@@ -25,8 +25,21 @@ class Kind(StrEnum):
     INFORMATION = "information"
 
 
+class Outcome(StrEnum):
+    """The five answers; there is no bare pass."""
+
+    REPRODUCED = "reproduced"
+    DEVIATES = "deviates"
+    INCONCLUSIVE = "inconclusive"
+    NOT_COMPARABLE = "not comparable"
+    NOT_RUN = "not run"
+
+
+Side = Literal["low", "high", "different"]
+
+
 class Need(BaseModel):
-    """What a record must hold, address by address, for a claim to be comparable at all."""
+    """What a record must hold, address by address, for a claim to be comparable at all; a list is any of its values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from repro.training.batches import Examples
 
 
+LARGEST_SEED = 2**32 - 1  # numpy's
+MOST_SEEDS = 1_000
 PROTOCOLS = ("as-published", "seeded")
 PRECISIONS = ("fp32", "bf16")
 BATCHINGS = ("packed", "dynamic", "padded")
@@ -54,7 +57,7 @@ class Context:
         """The checkpoint's own tokenizer."""
         from repro.assets.checkpoints import load_tokenizer
 
-        return load_tokenizer(self.checkpoint.folder)
+        return load_tokenizer(self.checkpoint.folder, self.recipe)
 
     @cached_property
     def examples(self) -> dict[str, Examples]:
@@ -83,7 +86,7 @@ class Context:
             split: cls_states(
                 encoder,
                 self.examples[split].tokens,
-                accelerator=self.accelerator(),
+                accelerator=self.accelerator,
                 batching=self.batching,
                 batch_size=self.recipe.batch_size,
                 progress=self.progress,
@@ -91,11 +94,12 @@ class Context:
             for split in ("train", "validation")
         }
 
-    def accelerator(self, seed: int = 0) -> Accelerator:
-        """Return an Accelerator whose sampler shuffles from `seed`."""
+    @cached_property
+    def accelerator(self) -> Accelerator:
+        """The Accelerator for the device and precision."""
         from repro.training.loop import make_accelerator
 
-        return make_accelerator(device=self.device, precision=self.precision, seed=seed)
+        return make_accelerator(device=self.device, precision=self.precision)
 
     def recipe_stamp(self) -> RecipeStamp:
         """Return the recipe as a record holds it, with the hash of the weights that are used."""
@@ -167,10 +171,15 @@ def parse_seeds(text: str) -> list[int]:
     """Read `0`, `0,3,5` or `0-4` (ends included); UsageError for anything else and for a seed that repeats."""
     seeds: list[int] = []
     for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()) or (dash and int(last) < int(first)):
-            raise UsageError(f"--seeds {text!r}: {part.strip()!r} is no seed or range", "Write 0, 0,1,2 or 0-4.")
-        seeds += range(int(first), int(last or first) + 1)
+        found = re.fullmatch(r"\s*(\d{1,10})\s*(?:-\s*(\d{1,10})\s*)?", part, re.ASCII)
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, -1)
+        if not first <= last <= LARGEST_SEED or last - first >= MOST_SEEDS:
+            raise UsageError(
+                f"--seeds {text!r}: {part.strip()!r} is no seed from 0 to {LARGEST_SEED} and no range of at most "
+                f"{MOST_SEEDS}",
+                "Write 0, 0,1,2 or 0-4.",
+            )
+        seeds += range(first, last + 1)
     repeated = sorted({seed for seed in seeds if seeds.count(seed) > 1})
     if repeated:
         raise UsageError(f"--seeds {text!r}: seed {repeated[0]} repeats", "Name every seed once: it is one sample.")

@@ -34,7 +34,7 @@ def run(context: Context, seed: int) -> Measurements:
         head_seed = seed if context.protocol == "seeded" else secrets.randbelow(2**31)
         set_seed(head_seed)
         model = load_classifier(context.checkpoint.folder)
-    accelerator = context.accelerator(seed)
+    accelerator = context.accelerator
     labels = {split: context.corpus.labels(split) for split in examples}
     epochs: list[Epoch] = []
     scores: dict[str, Scores] = {}
@@ -67,6 +67,7 @@ def run(context: Context, seed: int) -> Measurements:
             progress=context.progress,
         )
     scores["test"] = _score(labels["test"], outputs["test"])
+    accelerator.free_memory()  # else it keeps this seed's model and optimizer beside the next one's
     confusion = scores[f"epoch-{len(epochs)}/validation"].confusion
     losses = outputs["validation"].losses
     parameters = model.num_parameters(exclude_embeddings=True)

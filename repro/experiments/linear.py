@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 from repro.assets.corpus import LABELS
+from repro.errors import UsageError
 from repro.experiments.context import Context, timed
 from repro.records.record import Measurements, RowResults
 from repro.training.metrics import confusion_rates, most_often_taken_for, score
@@ -23,10 +24,13 @@ def run(context: Context, seed: int) -> Measurements:
     with timed(seconds, "extract"):
         states = {split: found.numpy() for split, found in context.cls_states.items()}
     labels = {split: context.corpus.labels(split) for split in states}
+    if len(set(labels["train"])) == 1:
+        raise UsageError("all training rows have one label, nothing can be learned", "Use more rows with --limit.")
     logistic = LogisticRegression(max_iter=MAX_ITER)
     with timed(seconds, "logistic"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
-        logistic.fit(states["train"], labels["train"])
+        with context.progress.wait("logistic regression"):
+            logistic.fit(states["train"], labels["train"])
     dummy = DummyClassifier(strategy="most_frequent")
     with timed(seconds, "dummy"):
         dummy.fit(states["train"], labels["train"])

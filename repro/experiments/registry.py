@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from repro.errors import unknown
-from repro.records.provenance import collect_provenance, utc_now
+from repro.records.provenance import code_state, collect_provenance, driver_version, utc_now
 from repro.records.record import Measurements, RunRecord, write_record
 
 if TYPE_CHECKING:
@@ -26,11 +26,16 @@ class Experiment:
     what: str
     seeded: bool = False
 
+    def seeds(self, asked: list[int]) -> list[int]:
+        """Return the seeds that are worth a run: those asked for, or seed 0 where none makes a difference."""
+        return list(asked) if self.seeded else [0]
+
     def measure(self, context: Context, seed: int) -> RunRecord:
         """Run it once and return the record, not yet written."""
         import torch
 
         started = utc_now()
+        code_state()  # of the code that runs: it is read once a process
         module = import_module(f"repro.experiments.{self.name.replace('-', '_')}")
         measured: Measurements = module.run(context, seed)
         on_gpu = context.device == "cuda"
@@ -45,7 +50,7 @@ class Experiment:
                 started=started,
                 threads=torch.get_num_threads(),
                 accelerator=torch.cuda.get_device_name() if on_gpu else None,
-                driver=f"CUDA {torch.version.cuda}" if on_gpu else None,
+                driver=driver_version() if on_gpu else None,
             ),
         )
 
@@ -75,11 +80,19 @@ def experiments_named(names: list[str]) -> list[Experiment]:
 def run_and_record(
     experiments: list[Experiment], context: Context, seeds: list[int], results: Path
 ) -> Iterator[tuple[RunRecord, Path]]:
-    """Run every experiment for every seed that matters to it, and write each record as soon as it is there."""
+    """Run every experiment for every seed that matters to it, and write each record as soon as it is there.
+
+    Of several processes that run together the main one writes, and it alone yields.
+    """
+    from accelerate import PartialState
+
     for experiment in experiments:
-        for seed in seeds if experiment.seeded else seeds[:1]:
+        for seed in experiment.seeds(seeds):
             record = experiment.measure(context, seed)
-            yield record, write_record(record, results)
+            if PartialState().is_main_process:
+                yield record, write_record(record, results)
+    PartialState().wait_for_everyone()
+    PartialState().destroy_process_group()
 
 
 def peak_mib() -> float:

@@ -7,9 +7,7 @@ and a claim is comparable only where they are the seminar's.
 
 from __future__ import annotations
 
-import hashlib
-from typing import Any
-
+from repro.assets.checkpoints import vocabulary_sha256
 from repro.assets.corpus import SPLITS
 from repro.experiments.context import Context, timed
 from repro.records.record import Measurements
@@ -61,9 +59,3 @@ def run(context: Context, seed: int) -> Measurements:
         },
         seconds=seconds,
     )
-
-
-def vocabulary_sha256(vocabulary: dict[str, Any]) -> str:
-    """Return the SHA-256 of the vocabulary as a vocab.txt: one piece a line, in the order of ids."""
-    lines = [piece + "\n" for piece, _ in sorted(vocabulary.items(), key=lambda item: item[1])]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()

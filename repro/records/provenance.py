@@ -7,6 +7,7 @@ import platform
 import re
 import subprocess
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -65,6 +66,17 @@ def collect_provenance(
     )
 
 
+def driver_version() -> str | None:
+    """Return the NVIDIA driver's version, or None where its tool is not there to tell."""
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.splitlines()[0].strip() if found.strip() else None
+
+
+@cache
 def code_state() -> tuple[str | None, bool | None]:
     """Return the suite's commit and whether its code differs from it; results do not count, a plain copy has none."""
     root = Path(__file__).resolve().parents[2]

@@ -15,15 +15,20 @@ mpl.rcParams["svg.fonttype"] = "none"
 
 
 def confusion_figures(records: Sequence[RunRecord], figures: Path) -> list[Path]:
-    """Draw the final confusion matrix of each classifier, newest record a corpus, recipe and seed; return the PNGs."""
+    """Draw the final confusion matrix of each classifier, newest record a cohort and seed; return the PNGs."""
     wanted: dict[str, tuple[RunRecord, str]] = {}
     for record in records:  # oldest first
         for name in _final_scores(record):
-            base = f"confusion-{record.corpus.name}-{record.recipe.name}-{name.replace('/', '-')}"
+            way = f"{record.settings.precision}-{record.settings.batching}"
+            if record.settings.limit:
+                way += f"-first-{record.settings.limit}"
+            base = f"confusion-{record.corpus.name}-{record.recipe.name}-{way}-{name.replace('/', '-')}"
             wanted[base + (f"-seed{record.settings.seed}" if record.epochs else "")] = (record, name)
     drawn = []
     for base, (record, name) in wanted.items():
-        figure = draw_confusion(record.scores[name], _labels(record), f"{name}: {_caption(record)}")
+        figure = draw_confusion(
+            record.scores[name], _labels(record), f"{record.experiment} ({name}): {_caption(record)}"
+        )
         figures.mkdir(parents=True, exist_ok=True)
         figure.savefig(figures / f"{base}.svg", metadata={"Date": None})
         figure.savefig(figures / f"{base}.png", dpi=120, metadata={"Software": None})
@@ -77,7 +82,8 @@ def _labels(record: RunRecord) -> list[str]:
 def _caption(record: RunRecord) -> str:
     settings = record.settings
     seed = f", seed {settings.seed}" if record.epochs else ""
-    return f"{record.experiment}, {record.recipe.name} on {record.corpus.name}{seed}, {settings.precision}"
+    limited = f", first {settings.limit} rows" if settings.limit else ""
+    return f"{record.recipe.name} on {record.corpus.name}{limited}{seed}, {settings.precision}, {settings.batching}"
 
 
 LABELS = ("sadness", "joy", "love", "anger", "fear", "surprise")

@@ -82,13 +82,11 @@ def _render(template: str, verdicts: Sequence[Verdict], records: Sequence[RunRec
     )
     sections = [(name, list(found)) for name, found in groupby(verdicts, key=lambda v: v.claim.section)]
     return environment.get_template(template).render(
-        verdicts=verdicts,
         sections=sections,
         counts=tables.outcome_counts(verdicts),
         signs=tables.SIGNS,
         tables=table_files(verdicts, records),
         short=tables.short_verdict_table(verdicts),
-        section_table=tables.short_verdict_table,
         verdict_table=tables.verdict_table,
         environment={row[0]: row[1] for row in tables.environment_table(records).rows},
         figures=figures,

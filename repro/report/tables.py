@@ -7,7 +7,8 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from repro.claims.verdicts import Outcome, Verdict
+from repro.claims.model import Outcome
+from repro.claims.verdicts import Verdict
 from repro.records.record import RunRecord
 
 SIGNS = {

@@ -8,9 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from repro.training.tokens import TokenizedTexts
 
+FILL = 32  # a row of pieces is filled up to a multiple of it: few shapes, so kernels and memory are used again
 Batch = dict[str, Any]  # tensors by the encoder's argument names, and the Packing
 
 
@@ -64,20 +66,26 @@ def pad_rows(tokens: TokenizedTexts, rows: Tensor, *, width: int | None = None) 
 
 
 def pack_rows(tokens: TokenizedTexts, rows: Tensor) -> Batch:
-    """Gather `rows` (B,) end to end: `input_ids` and `position_ids` (1, N), positions restarting at each text."""
+    """Gather `rows` (B,) end to end: `input_ids` and `position_ids` (1, N), positions restarting at each text.
+
+    N is a multiple of FILL. The filler behind the last text belongs to none: nothing attends to it or reads it.
+    """
     sources = tokens.offsets[rows]
     lengths = tokens.offsets[rows + 1] - sources
     starts = lengths.cumsum(0) - lengths  # (B,)
     positions = torch.arange(int(lengths.sum())) - starts.repeat_interleave(lengths)  # (N,)
     columns = torch.arange(int(lengths.max()))  # (T,)
+    ids = tokens.ids[sources.repeat_interleave(lengths) + positions]
+    cells = (torch.arange(len(rows)) * len(columns)).repeat_interleave(lengths) + positions
+    filler = (0, -len(ids) % FILL)
     return {
-        "input_ids": tokens.ids[sources.repeat_interleave(lengths) + positions][None],
-        "position_ids": positions[None],
+        "input_ids": functional.pad(ids, filler, value=tokens.pad_id)[None],
+        "position_ids": functional.pad(positions, filler)[None],
         "packing": Packing(
             starts=starts,
             places=(starts[:, None] + columns).clamp_(max=len(positions) - 1),
             real=columns < lengths[:, None],
-            cells=(torch.arange(len(rows)) * len(columns)).repeat_interleave(lengths) + positions,
+            cells=functional.pad(cells, filler),
         ),
     }
 

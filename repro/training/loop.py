@@ -15,7 +15,8 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DataLoaderConfiguration
+from accelerate.data_loader import SeedableRandomSampler
+from accelerate.utils import gather_object
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
@@ -77,13 +78,9 @@ def choose_device(wanted: str, precision: str) -> str:
     return device
 
 
-def make_accelerator(*, device: str, precision: str, seed: int = 0) -> Accelerator:
-    """Return an Accelerator for `cpu` or `cuda` in fp32 or bf16 autocast; batches are global, split over processes."""
-    return Accelerator(
-        cpu=device == "cpu",
-        mixed_precision="bf16" if precision == "bf16" else "no",
-        dataloader_config=DataLoaderConfiguration(split_batches=True, use_seedable_sampler=True, data_seed=seed),
-    )
+def make_accelerator(*, device: str, precision: str) -> Accelerator:
+    """Return an Accelerator for `cpu` or `cuda` in fp32 or bf16 autocast."""
+    return Accelerator(cpu=device == "cpu", mixed_precision="bf16" if precision == "bf16" else "no")
 
 
 def fit(
@@ -100,30 +97,34 @@ def fit(
 ) -> Iterator[EpochResult]:
     """Fine-tune `model` in place and yield one EpochResult an epoch.
 
-    A step takes `recipe.batch_size` rows over all processes, in `micro_batches` parts whose gradients add up to
-    the whole batch's. TrainingDivergedError names the epoch and step of the first loss that is not finite.
+    A step takes `recipe.batch_size` rows over all processes, each its share in `micro_batches` parts, whose
+    gradients add up to the whole batch's: the mathematics is the same on any number of processes.
+    TrainingDivergedError names the epoch and step of the first loss that is not finite.
     """
     progress = progress or Progress()
     if batching == "packed":
         enable_packing(model)
     set_seed(seed)  # dropout follows from it, and the order of rows
     optimizer = make_optimizer(model, recipe)
-    loader = _row_loader(len(train), batch_size=recipe.batch_size, shuffle=True)
+    numbers: Any = range(len(train))  # a map-style dataset of row numbers
+    sampler = SeedableRandomSampler(numbers, data_seed=seed)
+    loader = DataLoader(numbers, batch_size=recipe.batch_size, sampler=sampler, collate_fn=torch.tensor)
+    _refuse_idle_processes(len(train) % recipe.batch_size or recipe.batch_size, accelerator)
     steps = len(loader)
     schedule = get_linear_schedule_with_warmup(optimizer, recipe.warmup_steps, steps * recipe.epochs)
-    model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
+    model, optimizer = accelerator.prepare(model, optimizer)
     make_batch = batcher(train.tokens, batching)
     for number in range(1, recipe.epochs + 1):
         model.train()
-        loader.set_epoch(number - 1)
+        sampler.set_epoch(number - 1)
         total = torch.zeros((), device=accelerator.device)
         diverged_at = torch.zeros((), dtype=torch.long, device=accelerator.device)
         pieces, first_rate, last_rate = 0, schedule.get_last_lr()[0], 0.0
         begun = time.perf_counter()
         with progress.bar(f"epoch {number}/{recipe.epochs}", len(train)) as advance:
             for step, rows in enumerate(loader, 1):
-                loss, computed = _backward(
-                    model, rows.cpu(), train, make_batch, accelerator=accelerator, micro_batches=micro_batches
+                loss, parts = _backward(
+                    model, rows, train, make_batch, accelerator=accelerator, micro_batches=micro_batches
                 )
                 accelerator.clip_grad_norm_(model.parameters(), recipe.max_grad_norm)
                 optimizer.step()
@@ -131,17 +132,21 @@ def fit(
                 schedule.step()
                 optimizer.zero_grad()
                 total += loss
-                pieces += computed
+                pieces += parts
                 diverged_at.copy_(torch.where((diverged_at == 0) & ~loss.isfinite(), step, diverged_at))
                 if step % CHECK_STEPS == 0 or step == steps:
                     _refuse_divergence(int(diverged_at), number)
                 advance(len(rows), loss)
+        total = accelerator.reduce(total)  # each process held its share of every step's mean
+        computed = int(accelerator.reduce(torch.tensor(pieces, device=accelerator.device)))
         seconds = time.perf_counter() - begun  # the divergence check has waited for the device
         evaluation_begun = time.perf_counter()
         outputs = predict_rows(
             model, validation, batch_size=recipe.batch_size, accelerator=accelerator, batching=batching,
             progress=progress,
         )  # fmt: skip
+        if not outputs.losses.isfinite().all():
+            _refuse_divergence(steps, number)
         yield EpochResult(
             epoch=Epoch(
                 epoch=number,
@@ -154,7 +159,7 @@ def fit(
             ),
             validation=outputs,
             evaluate_seconds=time.perf_counter() - evaluation_begun,
-            computed_pieces=pieces,
+            computed_pieces=computed,
         )
 
 
@@ -167,15 +172,18 @@ def _backward(
     accelerator: Accelerator,
     micro_batches: int,
 ) -> tuple[Tensor, int]:
-    """Add the gradients of the mean loss over `rows` (B,); return that loss (a scalar) and the pieces computed."""
+    """Add the gradients of the mean loss over `rows` (B,), of which this process computes its share.
+
+    Returns the share's part of that mean (a scalar) and the pieces computed here.
+    """
     total, pieces = torch.zeros((), device=accelerator.device), 0
-    parts = rows.chunk(micro_batches)
+    parts = _share(rows, accelerator).chunk(micro_batches)
     for i, part in enumerate(parts):
         batch = _to_device(make_batch(part), accelerator)
         labels = train.labels[part].to(accelerator.device)
         with nullcontext() if i == len(parts) - 1 else accelerator.no_sync(model):
             loss = model(**batch, labels=labels).loss * (len(part) / len(rows))
-            accelerator.backward(loss)
+            accelerator.backward(loss * accelerator.num_processes)  # the mean over processes takes it back
         total += loss.detach()
         pieces += batch["input_ids"].numel()
     return total, pieces
@@ -196,15 +204,16 @@ def predict_rows(
         enable_packing(accelerator.unwrap_model(model))
     model.eval()
     make_batch = batcher(examples.tokens, batching)
-    loader = accelerator.prepare(_row_loader(len(examples), batch_size=batch_size, shuffle=False))
+    numbers: Any = _share(torch.arange(len(examples)), accelerator)  # a map-style dataset of row numbers
     logits = []
     with (progress or Progress()).bar("evaluate", len(examples)) as advance:
-        for rows in loader:
-            outputs = model(**_to_device(make_batch(rows.cpu()), accelerator))
-            logits.append(outputs.logits.float())
+        for rows in DataLoader(numbers, batch_size=batch_size):
+            outputs = model(**_to_device(make_batch(rows), accelerator))
+            logits.append(outputs.logits.float().cpu())
             advance(len(rows), None)
-    gathered = torch.cat(logits).cpu()
-    return RowOutputs(logits=gathered, losses=functional.cross_entropy(gathered, examples.labels, reduction="none"))
+    gathered = torch.cat(gather_object(logits))  # the shares in the order of processes are the rows in order
+    losses = functional.cross_entropy(gathered, examples.labels, reduction="none")
+    return RowOutputs(logits=gathered, losses=losses)
 
 
 @torch.inference_mode()
@@ -223,7 +232,7 @@ def cls_states(
     """
     if batching == "packed":
         enable_packing(encoder)
-    encoder = accelerator.prepare(encoder).eval()
+    encoder = accelerator.prepare_model(encoder, evaluation_mode=True).eval()
     make_batch = batcher(tokens, batching)
     states = torch.empty(len(tokens), encoder.config.hidden_size)
     with (progress or Progress()).bar("hidden states", len(tokens)) as advance:
@@ -232,11 +241,6 @@ def cls_states(
             states[rows] = hidden[:, 0].float().cpu()
             advance(len(rows), None)
     return states
-
-
-def _row_loader(rows: int, *, batch_size: int, shuffle: bool) -> Any:
-    """Return a DataLoader of row numbers: (B,) a batch."""
-    return DataLoader(range(rows), batch_size=batch_size, shuffle=shuffle, collate_fn=torch.tensor)  # type: ignore[arg-type]  # a range is a map-style dataset of its numbers
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
@@ -267,6 +271,20 @@ def check_micro_batches(micro_batches: int, batch_size: int) -> int:
             "Use 1, 2, 4, 8, …: the recipe's batch stays whole, only its parts get smaller.",
         )
     return micro_batches
+
+
+def _share(rows: Tensor, accelerator: Accelerator) -> Tensor:
+    """Return the rows of `rows` (B,) that this process computes: a slice, so that the shares in order are `rows`."""
+    share: Tensor = rows.tensor_split(accelerator.num_processes)[accelerator.process_index]
+    return share
+
+
+def _refuse_idle_processes(smallest_batch: int, accelerator: Accelerator) -> None:
+    if smallest_batch < accelerator.num_processes:
+        raise UsageError(
+            f"{accelerator.num_processes} processes: the smallest batch has {smallest_batch} rows, less than one each",
+            f"Start at most {smallest_batch} processes.",
+        )
 
 
 def _to_device(batch: Batch, accelerator: Accelerator) -> Batch:

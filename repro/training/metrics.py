@@ -47,10 +47,10 @@ def confusion_rates(confusion: Sequence[Sequence[int]]) -> list[JsonValue]:
 
 
 def most_often_taken_for(confusion: Sequence[Sequence[int]], names: Sequence[str]) -> dict[str, str]:
-    """Map each true class to the wrong class it is most often predicted as; a class never mistaken is left out."""
+    """Map each true class to the wrong class it is most often predicted as; `nothing` for a class never mistaken."""
     matrix = np.array(confusion)
     np.fill_diagonal(matrix, 0)
-    return {name: names[int(row.argmax())] for name, row in zip(names, matrix, strict=True) if row.sum() > 0}
+    return {name: names[int(row.argmax())] if row.any() else "nothing" for name, row in zip(names, matrix, strict=True)}
 
 
 def _bootstrap_weighted_f1(matrix: NDArray[np.int64]) -> tuple[float, float]:

@@ -26,11 +26,23 @@ class Progress:
         """Enabled where a person watches: a terminal that is not CI."""
         from rich.console import Console
 
-        return cls(enabled=Console(stderr=True).is_terminal and not os.environ.get("CI"))
+        first_process = os.environ.get("RANK", "0") == "0"
+        return cls(enabled=Console(stderr=True).is_terminal and first_process and not os.environ.get("CI"))
 
     @contextmanager
-    def bar(self, what: str, total: int, unit: str = "tweets") -> Iterator[Advance]:
-        """Show a bar for `total` units; the function it gives takes the units done and, if any, the loss (a scalar).
+    def wait(self, what: str) -> Iterator[None]:
+        """Show that `what` goes on, where no step of it can be counted."""
+        if not self.enabled:
+            yield
+            return
+        from rich.console import Console
+
+        with Console(stderr=True).status(what):
+            yield
+
+    @contextmanager
+    def bar(self, what: str, total: int) -> Iterator[Advance]:
+        """Show a bar for `total` tweets; the function it gives takes those done and, if any, the loss (a scalar).
 
         The loss is read from its device when the bar is redrawn, once a second, and never for each step.
         """
@@ -61,7 +73,7 @@ class Progress:
                 now = time.perf_counter()
                 if now - redrawn >= REDRAW_SECONDS or finished >= total:
                     redrawn = now
-                    rate = f"{finished / (now - begun):,.0f} {unit}/s"
+                    rate = f"{finished / (now - begun):,.0f} tweets/s"
                     shown = "" if loss is None else f"loss {loss.item():.3f}"
                     bars.update(task, completed=finished, rate=rate, loss=shown)
 

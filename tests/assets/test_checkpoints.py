@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from transformers import DistilBertConfig, DistilBertModel
 
-from repro.assets.checkpoints import build_tiny, file_sha256, load_classifier, load_encoder, locate_checkpoint
+from repro.assets.checkpoints import (
+    build_tiny,
+    file_sha256,
+    load_classifier,
+    load_encoder,
+    load_tokenizer,
+    locate_checkpoint,
+)
 from repro.assets.corpus import LABELS
 from repro.assets.recipes import DISTILBERT, MINILM, RECIPES, TINY, recipe_named
 from repro.errors import CheckpointError, UsageError
@@ -30,6 +38,25 @@ def test_a_distilbert_of_other_weights_is_refused_by_its_hash(random_distilbert:
     for given in (random_distilbert.parent, random_distilbert):
         with pytest.raises(CheckpointError, match=r"model\.safetensors is not that of distilbert.*expected 5e3f1108"):
             locate_checkpoint(DISTILBERT, given)
+
+
+def test_the_right_weights_under_another_configuration_are_refused(tmp_path: Path) -> None:
+    found = locate_checkpoint(TINY)
+    folder = tmp_path / "tiny-distilbert"
+    shutil.copytree(found.folder, folder)
+    recipe = replace(
+        DISTILBERT, checkpoint="x/tiny-distilbert", config={"n_layers": 2, "dropout": 0.1},
+        sha256={"model.safetensors": found.weights_sha256},
+    )  # fmt: skip
+    assert locate_checkpoint(recipe, tmp_path).folder == folder
+    (folder / "config.json").write_text((folder / "config.json").read_text().replace('"n_layers": 2', '"n_layers": 1'))
+    with pytest.raises(CheckpointError, match=r"config\.json: n_layers is 1, x/tiny-distilbert has 2"):
+        locate_checkpoint(recipe, tmp_path)
+
+
+def test_a_tokenizer_of_another_vocabulary_is_refused() -> None:
+    with pytest.raises(CheckpointError, match="another vocabulary"):
+        load_tokenizer(locate_checkpoint(TINY).folder, DISTILBERT)
 
 
 def test_a_pickle_is_refused_whatever_it_holds(tmp_path: Path) -> None:

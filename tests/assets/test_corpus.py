@@ -90,6 +90,9 @@ def test_another_corpus_names_the_split_what_was_expected_and_what_found(
         ('{"label":1}', "expected an object with the fields text and label"),
         ("[1]", "expected an object"),
         ("", "not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
+        ('{"text":"a","label":' + "9" * 5000 + "}", "not valid JSON"),
+        ('{"text":"a \\ud800","label":1}', "the text holds half a surrogate pair"),
     ],
 )
 def test_a_bad_row_names_file_and_line(line: str, told: str, corpus_folder: Path) -> None:

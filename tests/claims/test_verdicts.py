@@ -9,9 +9,9 @@ import pytest
 
 from repro.assets.corpus import EMOTION
 from repro.assets.recipes import DISTILBERT, MINILM
-from repro.claims.model import Catalogue, Claim, Kind, load_catalogue
-from repro.claims.verdicts import Outcome, Verdict, judge_all
-from repro.errors import UsageError
+from repro.claims.model import Catalogue, Claim, Kind, Outcome, load_catalogue
+from repro.claims.verdicts import Verdict, judge_all
+from repro.errors import RecordError, UsageError
 from repro.records.record import RunRecord, Scores
 
 MakeRecord = Callable[..., RunRecord]
@@ -63,7 +63,7 @@ def test_seeds_that_disagree_are_inconclusive(make_record: MakeRecord) -> None:
 def test_seeds_that_all_miss_on_one_side_deviate(make_record: MakeRecord) -> None:
     verdict = judged("finetune.f1", *f1_runs(make_record, 0.9110, 0.9100))
     assert verdict.label == "deviates (low)"
-    assert verdict.shown.endswith("SD, 2 seeds")
+    assert verdict.shown == "0.9105 ± 0.00071 (2 seeds)"
 
 
 def test_another_checkpoint_is_shown_and_never_reproduced(make_record: MakeRecord) -> None:
@@ -94,6 +94,65 @@ def test_a_comparable_run_goes_before_a_newer_one_that_is_not(make_record: MakeR
     real = f1_runs(make_record, 0.9244)
     twin = f1_runs(make_record, 0.9999, recipe={"name": "minilm", "revision": "x"}, started="2026-02-01T00:00:00Z")
     assert judged("finetune.f1", *real, *twin).outcome is Outcome.REPRODUCED
+
+
+def test_the_newest_comparable_run_counts_and_an_older_one_that_differs_is_named(make_record: MakeRecord) -> None:
+    old = f1_runs(make_record, 0.9244, 0.9250, 0.9240, settings={"precision": "bf16"})
+    new = f1_runs(make_record, 0.9000, started="2026-02-01T00:00:00Z")
+    verdict = judged("finetune.f1", *old, *new)
+    assert verdict.label == "deviates (low)"
+    assert "but reproduced with 0.9245 ± 0.0005 (3 seeds) (distilbert on emotion, bf16, padded)" in verdict.why
+
+
+def test_random_weights_are_never_held_against_the_seminar(make_record: MakeRecord) -> None:
+    tiny = {"name": "tiny", "weights_sha256": "0" * 64}
+    runs = f1_runs(make_record, 0.35, recipe=tiny)
+    linear = make_record("linear", recipe=tiny, scores={"logistic/validation": scored(0.36)})
+    assert judged("finetune.beats-linear", *runs, linear).outcome is Outcome.NOT_COMPARABLE
+
+
+def test_a_run_that_holds_no_value_for_a_claim_is_not_said_to_be_no_run(make_record: MakeRecord) -> None:
+    one_epoch = make_record(scores={"epoch-1/validation": scored(0.9)})
+    verdict = judged("finetune.f1", one_epoch)
+    assert verdict.outcome is Outcome.NOT_COMPARABLE
+    assert verdict.why.startswith("what was run holds no value for it")
+
+
+def test_a_fact_of_another_shape_is_a_record_error_and_no_traceback(make_record: MakeRecord) -> None:
+    for wrong in (None, [[1]], 5):
+        with pytest.raises(RecordError, match=r"does not hold what finetune\.hardest reads"):
+            judged("finetune.hardest", make_record(facts={"hardest_rows": wrong}))
+
+
+def test_one_row_more_or_less_is_within_one_row(make_record: MakeRecord) -> None:
+    def verdict(accuracy: float) -> Outcome:
+        return judged("dummy.accuracy", make_record("linear", scores={"dummy/validation": scored(accuracy)})).outcome
+
+    assert [verdict(a) for a in (0.3515, 0.352, 0.3525)] == [Outcome.REPRODUCED] * 3
+    assert [verdict(a) for a in (0.3510, 0.3530)] == [Outcome.DEVIATES] * 2
+
+
+def test_a_sixth_special_token_deviates(make_record: MakeRecord) -> None:
+    special = {"[PAD]": 0, "[UNK]": 100, "[CLS]": 101, "[SEP]": 102, "[MASK]": 103}
+
+    def verdict(found: dict[str, int]) -> Outcome:
+        facts = {"special_tokens": found, "tokenizer": tokenizer_fact()}
+        return judged("tokens.special", make_record("token-facts", facts=facts)).outcome
+
+    assert verdict(special) is Outcome.REPRODUCED
+    assert verdict({**special, "[NEW]": 104}) is Outcome.DEVIATES
+
+
+def test_several_figures_show_mean_and_spread_each_and_words_that_differ_stand_side_by_side(
+    make_record: MakeRecord,
+) -> None:
+    steps = [make_record(seed=i, facts={"steps_per_epoch": 250, "steps": n}) for i, n in enumerate((500, 502))]
+    assert judged("finetune.steps", *steps).shown == "an epoch 250, in all 501 ± 1.4142 (2 seeds)"
+    taken = [
+        make_record(seed=i, facts={"most_often_taken_for": {"love": "joy", "surprise": s}})
+        for i, s in enumerate(("joy", "fear"))
+    ]
+    assert judged("finetune.confusions", *taken).shown == "love joy, surprise joy / fear (2 seeds)"
 
 
 def test_a_seed_counts_once_and_its_newest_record_counts(make_record: MakeRecord) -> None:
@@ -140,9 +199,9 @@ def test_an_ordering_needs_its_margin(make_record: MakeRecord, logistic: float, 
     assert judged("linear.beats-dummy", make_record("linear", scores=scores)).outcome is outcome
 
 
-def test_an_ordering_compares_within_one_recipe_only(make_record: MakeRecord) -> None:
+def test_an_ordering_compares_within_one_checkpoint_only(make_record: MakeRecord) -> None:
     fine = f1_runs(make_record, 0.92)
-    other = make_record("linear", recipe={"revision": "x"}, scores={"logistic/validation": scored(0.6)})
+    other = make_record("linear", recipe={"weights_sha256": "x"}, scores={"logistic/validation": scored(0.6)})
     assert judged("finetune.beats-linear", *fine, other).outcome is Outcome.INCONCLUSIVE
     own = make_record("linear", scores={"logistic/validation": scored(0.6)}, settings={"precision": "bf16"})
     assert judged("finetune.beats-linear", *fine, own).outcome is Outcome.REPRODUCED
@@ -189,7 +248,7 @@ def test_claims_and_assets_name_the_same_corpus_and_checkpoints(make_record: Mak
         assert record.at(path) == value, path
     assert holds["recipe.weights_sha256"] == DISTILBERT.sha256["model.safetensors"]
     assert MINILM.learning_rate == 1e-4
-    changed = {"name", "why", "checkpoint", "revision", "sha256", "package", "learning_rate"}
+    changed = {"name", "why", "checkpoint", "revision", "sha256", "package", "config", "learning_rate"}
     assert {k: v for k, v in vars(MINILM).items() if k not in changed} == {
         k: v for k, v in vars(DISTILBERT).items() if k not in changed
     }

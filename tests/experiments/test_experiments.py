@@ -11,8 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from repro.assets.checkpoints import locate_checkpoint
 from repro.assets.corpus import load_corpus
 from repro.assets.recipes import MINILM
-from repro.claims.model import load_catalogue
-from repro.claims.verdicts import Outcome, judge_all
+from repro.claims.model import Outcome, load_catalogue
+from repro.claims.verdicts import judge_all
 from repro.errors import UsageError
 from repro.experiments.context import Context, parse_seeds
 from repro.experiments.registry import EXPERIMENTS, experiments_named, run_and_record
@@ -109,7 +109,9 @@ def test_seeds_are_read(text: str, seeds: list[int]) -> None:
     assert parse_seeds(text) == seeds
 
 
-@pytest.mark.parametrize("text", ["", "a", "-1", "3-1", "1,,2", "1-", "0,0", "0-3,2"])
+@pytest.mark.parametrize(
+    "text", ["", "a", "-1", "3-1", "1,,2", "1-", "0,0", "0-3,2", "²", "99999999999", "4294967296", "0-4294967295"]
+)
 def test_seeds_that_are_none_or_repeat_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_seeds(text)

@@ -56,7 +56,7 @@ def test_a_report_has_every_claim_first_then_environment_timings_scores_and_figu
     assert places == sorted(places)
     assert all(f"| {claim.id} |" in text for claim in load_catalogue().claim)
     figures = [path for path in written if path.suffix == ".png"]
-    assert [path.name for path in figures] == ["confusion-emotion-distilbert-logistic-validation.png"]
+    assert [path.name for path in figures] == ["confusion-emotion-distilbert-fp32-padded-logistic-validation.png"]
     assert figures[0].with_suffix(".svg").is_file()
     assert "0.8571" in (tmp_path / "tables" / "scores.csv").read_text()
     assert "data:image/png;base64," in (tmp_path / "report.html").read_text()

@@ -46,4 +46,4 @@ def test_a_perfect_and_a_collapsed_classifier() -> None:
 def test_rates_and_the_class_taken_for() -> None:
     confusion = [[8, 1, 1], [0, 0, 0], [5, 0, 0]]
     assert confusion_rates(confusion) == [[0.8, 0.1, 0.1], [0, 0, 0], [1, 0, 0]]
-    assert most_often_taken_for(confusion, ("a", "b", "c")) == {"a": "b", "c": "a"}
+    assert most_often_taken_for(confusion, ("a", "b", "c")) == {"a": "b", "b": "nothing", "c": "a"}

@@ -1,0 +1,54 @@
+"""Values in words, short enough for a table's cell and never rounded past the fourth decimal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean, stdev
+from typing import Any
+
+MOST_SHOWN = 14  # elements of a list; the longest that a claim reports has 13
+SHA256_LENGTH = 64
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether the value is a number; a truth value is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def number(value: float) -> str:
+    """Return a number with four decimals, whole numbers without and from five digits on with commas."""
+    if float(value).is_integer():
+        return f"{int(value):,}" if abs(value) >= 10_000 else str(int(value))  # noqa: PLR2004
+    return f"{value:.4f}" if abs(value) >= 1e-3 else f"{value:.2g}"  # noqa: PLR2004
+
+
+def brief(value: Any) -> str:
+    """Return any value in short: a long list tells its length, a table its shape, a hash its beginning."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_bracketed(found)}" for key, found in value.items())
+    if isinstance(value, list):
+        if value and all(isinstance(found, list) for found in value):
+            return f"{len(value)} × {len(value[0])} table"
+        shown = [str(found) if isinstance(found, int) else brief(found) for found in value]
+        return ", ".join(shown) if len(value) <= MOST_SHOWN else f"{len(value)} values"
+    if is_number(value):
+        return number(value)
+    text = str(value)
+    return text[:12] + "…" if len(text) == SHA256_LENGTH and text.isalnum() else text
+
+
+def over_seeds(values: Sequence[Any]) -> str:
+    """Return one value for each seed in short: mean ± SD of numbers, part by part; words that differ side by side."""
+    if len(values) == 1 or all(value == values[0] for value in values):
+        return brief(values[0])
+    if all(is_number(value) for value in values):
+        return f"{number(fmean(values))} ± {number(stdev(values))}"
+    if all(isinstance(value, dict) for value in values):
+        return ", ".join(f"{key} {over_seeds([value.get(key) for value in values])}" for key in values[0])
+    if all(isinstance(value, list) for value in values):
+        return brief(values[0]) + ", first seed"
+    return " / ".join(dict.fromkeys(brief(value) for value in values))
+
+
+def _bracketed(value: Any) -> str:
+    return f"[{brief(value)}]" if isinstance(value, list) else brief(value)

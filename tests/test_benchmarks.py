@@ -1,0 +1,57 @@
+"""The benchmarks as nox starts them, on the tiny recipe: what they leave, and that they stop where they must."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def benchmark(results: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [
+        sys.executable, "-m", "pytest", "benchmarks/test_reproduction.py", "-q", "-Wdefault", "-p", "no:cacheprovider",
+        f"--results={results}", "--recipe=tiny", "--corpus=rehearsal", "--limit=64",
+        f"--benchmark-json={results}/benchmark.json", *options,
+    ]  # fmt: skip
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_one_round_a_seed_with_its_scores_beside_the_time_and_no_host_name(tmp_path: Path) -> None:
+    done = benchmark(tmp_path, "--seeds=0-1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    saved = json.loads((tmp_path / "benchmark.json").read_text())
+    by_name = {entry["name"]: entry for entry in saved["benchmarks"]}
+    finetune = by_name["test_experiment[finetune]"]
+    assert finetune["stats"]["rounds"] == 2
+    assert finetune["extra_info"]["seeds"] == [0, 1]
+    records = sorted((tmp_path / "runs" / "rehearsal" / "tiny" / "finetune").glob("*.json"))
+    written = [json.loads(path.read_text())["scores"]["test"]["accuracy"] for path in records]
+    assert sorted(scores["test"]["accuracy"] for scores in finetune["extra_info"]["scores"]) == sorted(written)
+    assert by_name["test_experiment[linear]"]["stats"]["rounds"] == 1  # seeds do not matter to it
+    machine = saved["machine_info"]
+    assert "node" not in machine
+    assert machine["accelerator"] is None
+    assert machine["libraries"]["transformers"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--device=cuda"], "finds no usable GPU here"),
+        (["--seeds=1,1"], "seed 1 repeats"),
+        (["--recipe=minilm", "--checkpoints=nowhere"], "no checkpoints folder nowhere"),
+    ],
+)
+def test_what_cannot_run_stops_at_once_with_its_remedy_and_exit_code_2(
+    options: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    done = benchmark(tmp_path, *options)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert told in done.stdout + done.stderr
+    assert not list(tmp_path.rglob("*.json"))
