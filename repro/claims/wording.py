@@ -17,8 +17,10 @@ def is_number(value: Any) -> bool:
 
 def number(value: float) -> str:
     """Return a number with four decimals, whole numbers without and from five digits on with commas."""
+    if abs(value) >= 10_000:  # noqa: PLR2004
+        return f"{value:,.0f}"
     if float(value).is_integer():
-        return f"{int(value):,}" if abs(value) >= 10_000 else str(int(value))  # noqa: PLR2004
+        return str(int(value))
     return f"{value:.4f}" if abs(value) >= 1e-3 else f"{value:.2g}"  # noqa: PLR2004
 
 

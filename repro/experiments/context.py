@@ -79,7 +79,7 @@ class Context:
     def cls_states(self) -> dict[str, Tensor]:
         """[CLS] states of the frozen encoder for train and validation, each (n, H)."""
         from repro.assets.checkpoints import load_encoder
-        from repro.training.loop import cls_states
+        from repro.training.predict import cls_states
 
         encoder = load_encoder(self.checkpoint.folder)
         return {

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydantic import JsonValue
 
 from repro.assets.corpus import LABELS
 from repro.experiments.context import Context, timed
-from repro.records.record import Epoch, Measurements, RowResults, Scores
+from repro.records.record import Measurements, RowResults, Scores
 from repro.training.metrics import confusion_rates, most_often_taken_for, score
 
 if TYPE_CHECKING:
-    from repro.training.loop import RowOutputs
+    from repro.training.predict import RowOutputs
 
 HARDEST = 10
 
@@ -25,7 +27,8 @@ def run(context: Context, seed: int) -> Measurements:
     from transformers import set_seed
 
     from repro.assets.checkpoints import load_classifier
-    from repro.training.loop import fit, predict_rows
+    from repro.training.loop import fit
+    from repro.training.predict import predict_rows
 
     seconds: dict[str, float] = {}
     with timed(seconds, "tokenize"):
@@ -34,60 +37,56 @@ def run(context: Context, seed: int) -> Measurements:
         head_seed = seed if context.protocol == "seeded" else secrets.randbelow(2**31)
         set_seed(head_seed)
         model = load_classifier(context.checkpoint.folder)
-    accelerator = context.accelerator
-    labels = {split: context.corpus.labels(split) for split in examples}
-    epochs: list[Epoch] = []
-    scores: dict[str, Scores] = {}
-    pieces, outputs = 0, {}
-    seconds["train"] = seconds["evaluate"] = 0.0
-    for result in fit(
-        model,
-        recipe=context.recipe,
-        train=examples["train"],
-        validation=examples["validation"],
-        seed=seed,
-        accelerator=accelerator,
-        batching=context.batching,
-        micro_batches=context.micro_batches,
-        progress=context.progress,
-    ):
-        epochs.append(result.epoch)
-        outputs["validation"] = result.validation
-        scores[f"epoch-{result.epoch.epoch}/validation"] = _score(labels["validation"], result.validation)
-        pieces += result.computed_pieces
-        seconds["train"] += result.epoch.train_seconds
-        seconds["evaluate"] += result.evaluate_seconds
-    with timed(seconds, "test"):
-        outputs["test"] = predict_rows(
+    shared: dict[str, Any] = {
+        "accelerator": context.accelerator,
+        "batching": context.batching,
+        "progress": context.progress,
+    }
+    results = list(
+        fit(
             model,
-            examples["test"],
-            batch_size=context.recipe.batch_size,
-            accelerator=accelerator,
-            batching=context.batching,
-            progress=context.progress,
+            recipe=context.recipe,
+            train=examples["train"],
+            validation=examples["validation"],
+            seed=seed,
+            micro_batches=context.micro_batches,
+            **shared,
         )
-    scores["test"] = _score(labels["test"], outputs["test"])
-    accelerator.free_memory()  # else it keeps this seed's model and optimizer beside the next one's
-    confusion = scores[f"epoch-{len(epochs)}/validation"].confusion
-    losses = outputs["validation"].losses
+    )
+    seconds["train"] = sum(result.epoch.train_seconds for result in results)
+    seconds["evaluate"] = sum(result.evaluate_seconds for result in results)
+    with timed(seconds, "test"):
+        tested = predict_rows(model, examples["test"], batch_size=context.recipe.batch_size, **shared)
+    context.accelerator.free_memory()  # else it keeps this seed's model and optimizer beside the next one's
+    final = results[-1].validation
+    labels = {split: context.corpus.labels(split) for split in ("validation", "test")}
+    scores = {f"epoch-{r.epoch.epoch}/validation": _score(labels["validation"], r.validation) for r in results}
+    pieces = sum(result.computed_pieces for result in results)
     parameters = model.num_parameters(exclude_embeddings=True)
     return Measurements(
         facts={
-            "steps_per_epoch": epochs[0].steps,
-            "steps": sum(epoch.steps for epoch in epochs),
+            **_facts(scores[f"epoch-{len(results)}/validation"], final),
+            "steps_per_epoch": results[0].epoch.steps,
+            "steps": sum(result.epoch.steps for result in results),
             "head_seed": head_seed,
             "computed_pieces": pieces,
             "total_flos": 6 * parameters * pieces,  # the Trainer's count: forward 2, backward 4 a parameter and piece
-            "hardest_rows": losses.argsort(descending=True)[:HARDEST].tolist(),
-            "confusion_rates": confusion_rates(confusion),
-            "most_often_taken_for": dict(most_often_taken_for(confusion, LABELS)),
             "truncated": sum(found.tokens.truncated for found in examples.values()),
         },
-        scores=scores,
-        epochs=epochs,
-        rows={split: _rows(labels[split], found) for split, found in outputs.items()},
+        scores={**scores, "test": _score(labels["test"], tested)},
+        epochs=[result.epoch for result in results],
+        rows={"validation": _rows(labels["validation"], final), "test": _rows(labels["test"], tested)},
         seconds=seconds,
     )
+
+
+def _facts(final: Scores, outputs: RowOutputs) -> dict[str, JsonValue]:
+    """Return what the claims ask of the final epoch: confusions, and the rows of highest loss, highest first."""
+    return {
+        "hardest_rows": outputs.losses.argsort(descending=True)[:HARDEST].tolist(),
+        "confusion_rates": confusion_rates(final.confusion),
+        "most_often_taken_for": dict(most_often_taken_for(final.confusion, LABELS)),
+    }
 
 
 def _score(labels: list[int], outputs: RowOutputs) -> Scores:

@@ -54,11 +54,12 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Table:
 
 
 def short_verdict_table(verdicts: Sequence[Verdict]) -> Table:
-    """One row a claim, for the README: what was reported, what was measured, and the verdict."""
-    return Table(
-        ("claim", "reported", "measured", "verdict", "measured on"),
-        tuple((v.claim.id, v.claim.shown, v.shown, f"{SIGNS[v.outcome]} {v.label}", v.basis) for v in verdicts),
-    )
+    """One row a claim, for the README: what was reported, what was measured, and the verdict, with why where it fails."""
+    rows = []
+    for v in verdicts:
+        why = f": {v.why}" if v.outcome in (Outcome.DEVIATES, Outcome.INCONCLUSIVE) else ""
+        rows.append((v.claim.id, v.claim.shown, v.shown, f"{SIGNS[v.outcome]} {v.label}{why}", v.basis))
+    return Table(("claim", "reported", "measured", "verdict", "measured on"), tuple(rows))
 
 
 def score_table(records: Sequence[RunRecord]) -> Table:

@@ -16,9 +16,8 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.data_loader import SeedableRandomSampler
-from accelerate.utils import gather_object
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, get_linear_schedule_with_warmup, set_seed
 
@@ -27,29 +26,10 @@ from repro.errors import DeviceError, TrainingDivergedError, UsageError
 from repro.records.record import Epoch
 from repro.training.batches import Batch, Examples, batcher
 from repro.training.encoder import enable_packing
-from repro.training.progress import Progress
-from repro.training.tokens import TokenizedTexts
+from repro.training.predict import RowOutputs, predict_rows, share_of, to_device
+from repro.training.progress import Advance, Progress
 
 CHECK_STEPS = 50  # how often the host asks the device whether a loss was not finite
-
-
-@dataclass(frozen=True, kw_only=True)
-class RowOutputs:
-    """What a classifier says of each row of a split: `logits` (n, classes) and `losses` (n,), both fp32 on the CPU."""
-
-    logits: Tensor
-    losses: Tensor
-
-    @property
-    def predictions(self) -> list[int]:
-        """The class of the largest logit, a row."""
-        found: list[int] = self.logits.argmax(dim=-1).tolist()
-        return found
-
-    @property
-    def mean_loss(self) -> float:
-        """Mean cross-entropy in nats."""
-        return float(self.losses.double().mean())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,62 +85,80 @@ def fit(
     if batching == "packed":
         enable_packing(model)
     set_seed(seed)  # dropout follows from it, and the order of rows
-    optimizer = make_optimizer(model, recipe)
+    model.to(accelerator.device)
     numbers: Any = range(len(train))  # a map-style dataset of row numbers
     sampler = SeedableRandomSampler(numbers, data_seed=seed)
     loader = DataLoader(numbers, batch_size=recipe.batch_size, sampler=sampler, collate_fn=torch.tensor)
     _refuse_idle_processes(len(train) % recipe.batch_size or recipe.batch_size, accelerator)
-    steps = len(loader)
-    schedule = get_linear_schedule_with_warmup(optimizer, recipe.warmup_steps, steps * recipe.epochs)
+    optimizer = make_optimizer(model, recipe)
+    schedule = get_linear_schedule_with_warmup(optimizer, recipe.warmup_steps, len(loader) * recipe.epochs)
     model, optimizer = accelerator.prepare(model, optimizer)
     make_batch = batcher(train.tokens, batching)
+
+    def take_step(rows: Tensor) -> tuple[Tensor, int]:
+        found = _backward(model, rows, train, make_batch, accelerator=accelerator, micro_batches=micro_batches)
+        accelerator.clip_grad_norm_(model.parameters(), recipe.max_grad_norm)
+        optimizer.step()
+        optimizer.zero_grad()
+        return found
+
     for number in range(1, recipe.epochs + 1):
         model.train()
         sampler.set_epoch(number - 1)
-        total = torch.zeros((), device=accelerator.device)
-        diverged_at = torch.zeros((), dtype=torch.long, device=accelerator.device)
-        pieces, first_rate, last_rate = 0, schedule.get_last_lr()[0], 0.0
-        begun = time.perf_counter()
         with progress.bar(f"epoch {number}/{recipe.epochs}", len(train)) as advance:
-            for step, rows in enumerate(loader, 1):
-                loss, parts = _backward(
-                    model, rows, train, make_batch, accelerator=accelerator, micro_batches=micro_batches
-                )
-                accelerator.clip_grad_norm_(model.parameters(), recipe.max_grad_norm)
-                optimizer.step()
-                last_rate = schedule.get_last_lr()[0]
-                schedule.step()
-                optimizer.zero_grad()
-                total += loss
-                pieces += parts
-                diverged_at.copy_(torch.where((diverged_at == 0) & ~loss.isfinite(), step, diverged_at))
-                if step % CHECK_STEPS == 0 or step == steps:
-                    _refuse_divergence(int(diverged_at), number)
-                advance(len(rows), loss)
-        total = accelerator.reduce(total)  # each process held its share of every step's mean
-        computed = int(accelerator.reduce(torch.tensor(pieces, device=accelerator.device)))
-        seconds = time.perf_counter() - begun  # the divergence check has waited for the device
-        evaluation_begun = time.perf_counter()
+            epoch, computed = _train_epoch(number, loader, schedule, take_step, advance, accelerator=accelerator)
+        begun = time.perf_counter()
         outputs = predict_rows(
             model, validation, batch_size=recipe.batch_size, accelerator=accelerator, batching=batching,
             progress=progress,
         )  # fmt: skip
         if not outputs.losses.isfinite().all():
-            _refuse_divergence(steps, number)
-        yield EpochResult(
-            epoch=Epoch(
-                epoch=number,
-                steps=steps,
-                train_loss=total.item() / steps,
-                first_learning_rate=first_rate,
-                last_learning_rate=last_rate,
-                train_seconds=seconds,
-                tweets_per_second=len(train) / seconds,
-            ),
-            validation=outputs,
-            evaluate_seconds=time.perf_counter() - evaluation_begun,
-            computed_pieces=computed,
-        )
+            _refuse_divergence(epoch.steps, number)
+        seconds = time.perf_counter() - begun
+        yield EpochResult(epoch=epoch, validation=outputs, evaluate_seconds=seconds, computed_pieces=computed)
+
+
+def _train_epoch(
+    number: int,
+    loader: DataLoader[int],
+    schedule: LRScheduler,
+    take_step: Callable[[Tensor], tuple[Tensor, int]],
+    advance: Advance,
+    *,
+    accelerator: Accelerator,
+) -> tuple[Epoch, int]:
+    """Take a step for every batch of row numbers; return the epoch's figures and the pieces computed by all processes.
+
+    Losses add up on the device; the host looks at them every CHECK_STEPS steps and where the bar is redrawn.
+    """
+    total = torch.zeros((), device=accelerator.device)
+    diverged_at = torch.zeros((), dtype=torch.long, device=accelerator.device)
+    pieces, steps, tweets = 0, len(loader), 0
+    rates = []
+    begun = time.perf_counter()
+    for step, rows in enumerate(loader, 1):
+        rates.append(float(schedule.get_last_lr()[0]))
+        loss, computed = take_step(rows)
+        schedule.step()
+        total += loss
+        pieces += computed
+        tweets += len(rows)
+        diverged_at.copy_(torch.where((diverged_at == 0) & ~loss.isfinite(), step, diverged_at))
+        if step % CHECK_STEPS == 0 or step == steps:
+            _refuse_divergence(int(diverged_at), number)
+        advance(len(rows), loss)
+    total = accelerator.reduce(total)  # each process held its share of every step's mean
+    everywhere = int(accelerator.reduce(torch.tensor(pieces, device=accelerator.device)))
+    seconds = time.perf_counter() - begun  # reading the sum has waited for the device
+    return Epoch(
+        epoch=number,
+        steps=steps,
+        train_loss=total.item() / steps,
+        first_learning_rate=rates[0],
+        last_learning_rate=rates[-1],
+        train_seconds=seconds,
+        tweets_per_second=tweets / seconds,
+    ), everywhere
 
 
 def _backward(
@@ -177,9 +175,9 @@ def _backward(
     Returns the share's part of that mean (a scalar) and the pieces computed here.
     """
     total, pieces = torch.zeros((), device=accelerator.device), 0
-    parts = _share(rows, accelerator).chunk(micro_batches)
+    parts = share_of(rows, accelerator).chunk(micro_batches)
     for i, part in enumerate(parts):
-        batch = _to_device(make_batch(part), accelerator)
+        batch = to_device(make_batch(part), accelerator)
         labels = train.labels[part].to(accelerator.device)
         with nullcontext() if i == len(parts) - 1 else accelerator.no_sync(model):
             loss = model(**batch, labels=labels).loss * (len(part) / len(rows))
@@ -187,60 +185,6 @@ def _backward(
         total += loss.detach()
         pieces += batch["input_ids"].numel()
     return total, pieces
-
-
-@torch.inference_mode()
-def predict_rows(
-    model: nn.Module,
-    examples: Examples,
-    *,
-    batch_size: int,
-    accelerator: Accelerator,
-    batching: str = "packed",
-    progress: Progress | None = None,
-) -> RowOutputs:
-    """Return logits and losses of every row, in order, without dropout."""
-    if batching == "packed":
-        enable_packing(accelerator.unwrap_model(model))
-    model.eval()
-    make_batch = batcher(examples.tokens, batching)
-    numbers: Any = _share(torch.arange(len(examples)), accelerator)  # a map-style dataset of row numbers
-    logits = []
-    with (progress or Progress()).bar("evaluate", len(examples)) as advance:
-        for rows in DataLoader(numbers, batch_size=batch_size):
-            outputs = model(**_to_device(make_batch(rows), accelerator))
-            logits.append(outputs.logits.float().cpu())
-            advance(len(rows), None)
-    gathered = torch.cat(gather_object(logits))  # the shares in the order of processes are the rows in order
-    losses = functional.cross_entropy(gathered, examples.labels, reduction="none")
-    return RowOutputs(logits=gathered, losses=losses)
-
-
-@torch.inference_mode()
-def cls_states(
-    encoder: PreTrainedModel,
-    tokens: TokenizedTexts,
-    *,
-    accelerator: Accelerator,
-    batching: str = "packed",
-    batch_size: int = 64,
-    progress: Progress | None = None,
-) -> Tensor:
-    """Return the last layer's [CLS] state of every text, (n, H) in fp32 on the CPU, in order.
-
-    The rows go through the encoder sorted by length, so that a batch holds texts of like length.
-    """
-    if batching == "packed":
-        enable_packing(encoder)
-    encoder = accelerator.prepare_model(encoder, evaluation_mode=True).eval()
-    make_batch = batcher(tokens, batching)
-    states = torch.empty(len(tokens), encoder.config.hidden_size)
-    with (progress or Progress()).bar("hidden states", len(tokens)) as advance:
-        for rows in tokens.lengths.argsort(stable=True).split(batch_size):
-            hidden = encoder(**_to_device(make_batch(rows), accelerator)).last_hidden_state  # (B, T, H)
-            states[rows] = hidden[:, 0].float().cpu()
-            advance(len(rows), None)
-    return states
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
@@ -273,22 +217,12 @@ def check_micro_batches(micro_batches: int, batch_size: int) -> int:
     return micro_batches
 
 
-def _share(rows: Tensor, accelerator: Accelerator) -> Tensor:
-    """Return the rows of `rows` (B,) that this process computes: a slice, so that the shares in order are `rows`."""
-    share: Tensor = rows.tensor_split(accelerator.num_processes)[accelerator.process_index]
-    return share
-
-
 def _refuse_idle_processes(smallest_batch: int, accelerator: Accelerator) -> None:
     if smallest_batch < accelerator.num_processes:
         raise UsageError(
             f"{accelerator.num_processes} processes: the smallest batch has {smallest_batch} rows, less than one each",
             f"Start at most {smallest_batch} processes.",
         )
-
-
-def _to_device(batch: Batch, accelerator: Accelerator) -> Batch:
-    return {name: part.to(accelerator.device, non_blocking=True) for name, part in batch.items()}
 
 
 def _refuse_divergence(step: int, epoch: int) -> None:

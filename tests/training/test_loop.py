@@ -25,12 +25,11 @@ from repro.training.loop import (
     EpochResult,
     check_micro_batches,
     choose_device,
-    cls_states,
     fit,
     make_accelerator,
     make_optimizer,
-    predict_rows,
 )
+from repro.training.predict import cls_states, predict_rows
 from repro.training.tokens import tokenize
 
 SMALL = replace(TINY, batch_size=16)  # 96 rows are six steps an epoch
