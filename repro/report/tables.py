@@ -54,7 +54,7 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Table:
 
 
 def short_verdict_table(verdicts: Sequence[Verdict]) -> Table:
-    """One row a claim, for the README: what was reported, what was measured, and the verdict, with why where it fails."""
+    """One row a claim, for the README: reported, measured and the verdict, with the reason where it fails."""
     rows = []
     for v in verdicts:
         why = f": {v.why}" if v.outcome in (Outcome.DEVIATES, Outcome.INCONCLUSIVE) else ""
