@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from repro.errors import ReproError, ResultsError
+from repro.errors import ReproError, ResultsError, UsageError
 
 if TYPE_CHECKING:
     from repro.claims.verdicts import Verdict
@@ -41,11 +42,20 @@ Checkpoints = Annotated[
 
 def main() -> None:
     """Run the front door; the suite's own errors become two lines on standard error and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a console that lacks ± shows a question mark
     try:
+        if "" in sys.argv[1:]:
+            raise UsageError("an option or a name is empty", "Give it a value, or leave it out.")
         app()
     except ReproError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
+    except OSError as error:
+        sys.stderr.write(f"error: {error.strerror or error}: {error.filename or 'the output'}\n")
+        sys.stderr.write("Check that path; records already written are untouched.\n")
+        sys.exit(ReproError.exit_code)
 
 
 @app.command()

@@ -72,6 +72,8 @@ def test_verify_leaves_with_1_where_a_claim_deviates(repro: Repro, make_record: 
         (("run", "--recipe", "tiny", "--corpus", "nowhere"), "no corpus folder nowhere"),
         (("run", "--recipe", "tiny", "--corpus", "hub"), "cannot load SetFit/emotion from the Hub"),
         (("run", "--corpus", "rehearsal"), "distilbert-base-uncased cannot be had here"),
+        (("verify", "--results", "a" * 300), "File name too long"),
+        (("run", "--corpus", "", *TINY[:2]), "is empty"),
         (("claims", "finetune.f2"), "Did you mean 'finetune.f1'"),
         (("verify", "--results", "nowhere"), "holds no records"),
         (("report", "--results", "nowhere"), "holds no records"),

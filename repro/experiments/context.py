@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 LARGEST_SEED = 2**32 - 1  # numpy's
 MOST_SEEDS = 1_000
+MOST_EPOCHS = 1_000
 PROTOCOLS = ("as-published", "seeded")
 PRECISIONS = ("fp32", "bf16")
 BATCHINGS = ("packed", "dynamic", "padded")
@@ -138,8 +139,11 @@ def make_context(
     choose("batching", batching, BATCHINGS)
     choose("device", device, DEVICES)
     if epochs is not None:
-        if epochs < 1:
-            raise UsageError(f"--epochs {epochs}: expected at least 1", "Leave --epochs out for the recipe's own.")
+        if not 1 <= epochs <= MOST_EPOCHS:
+            raise UsageError(
+                f"--epochs {epochs}: expected at least 1, at most {MOST_EPOCHS}",
+                "Leave --epochs out for the recipe's own.",
+            )
         chosen = replace(chosen, epochs=epochs)
     check_limit(limit)
     from repro.training.loop import check_micro_batches, choose_device

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from repro.errors import RecordError, ResultsError
 from repro.records.provenance import Provenance
@@ -22,6 +22,19 @@ SCHEMA_VERSION = 1
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]  # a part of a file's path: it can't leave the folder
+
+
+def _finite(value: JsonValue) -> JsonValue:
+    """Refuse numbers that no experiment measures: infinite ones, and whole ones beyond 64 bits."""
+    if isinstance(value, dict):
+        for found in value.values():
+            _finite(found)
+    elif isinstance(value, list):
+        for found in value:
+            _finite(found)
+    elif isinstance(value, int | float) and not abs(value) < 2**63:
+        raise ValueError("a number is not finite, or larger than 64 bits")
+    return value
 
 
 class _Strict(BaseModel):
@@ -63,7 +76,7 @@ class CorpusStamp(_Strict):
 class Settings(_Strict):
     """How the recipe was run, as against what it is."""
 
-    seed: int
+    seed: Count
     protocol: Literal["as-published", "seeded"]
     precision: Literal["fp32", "bf16"]
     batching: Literal["padded", "dynamic", "packed"]
@@ -84,6 +97,15 @@ class Scores(_Strict):
     class_f1: list[Share]
     confusion: list[list[Count]]
     loss: float | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Scores:
+        if any(len(row) != len(self.confusion) for row in self.confusion):
+            raise ValueError("the confusion matrix is not square")
+        hits = sum(row[i] for i, row in enumerate(self.confusion))
+        if sum(map(sum, self.confusion)) != self.n or abs(hits - self.accuracy * self.n) > 0.5:  # noqa: PLR2004 (of a row)
+            raise ValueError("n or accuracy is not that of the confusion matrix")
+        return self
 
 
 class Epoch(_Strict):
@@ -109,7 +131,7 @@ class RowResults(_Strict):
 class Measurements(_Strict):
     """What an experiment returns: facts (compared as they are), scores, epochs, row results and seconds by phase."""
 
-    facts: dict[str, JsonValue] = {}
+    facts: dict[str, Annotated[JsonValue, AfterValidator(_finite)]] = {}
     scores: dict[str, Scores] = {}
     epochs: list[Epoch] = []
     rows: dict[str, RowResults] = {}
@@ -215,8 +237,18 @@ def read_records(results: Path) -> list[RunRecord]:
             f"{results} holds no records (no folder {runs})",
             "Run something first: python -m repro run --results " + str(results),
         )
-    records = [read_record(path) for path in sorted(runs.glob("**/*.json"))]
+    paths: list[Path] = []
+    for folder, _, names in os.walk(runs, onerror=_refuse_unreadable):
+        paths += (Path(folder, name) for name in names if name.endswith(".json"))
+    records = [read_record(path) for path in sorted(paths)]
     return sorted(records, key=lambda record: record.provenance.started)
+
+
+def _refuse_unreadable(error: OSError) -> None:
+    raise ResultsError(
+        f"cannot read {error.filename}: {error.strerror}",
+        "Make it readable: unread, it would count as not run.",
+    ) from None
 
 
 def _to_json(record: RunRecord) -> str:

@@ -66,13 +66,13 @@ def score_table(records: Sequence[RunRecord]) -> Table:
     """One row a classifier, split and run; intervals are 95 % over the n rows."""
     return Table(
         ("corpus", "recipe", "experiment", "scored", "seed", "protocol", "precision", "batching", "n",
-         "accuracy", "95 % interval", "weighted F1", "95 % interval of F1", "macro F1", "loss"),
+         "accuracy", "95 % interval", "weighted F1", "95 % interval of F1", "macro F1", "loss", "started", "commit"),
         tuple(
             (
                 r.corpus.name, r.recipe.name, r.experiment, name, str(r.settings.seed), r.settings.protocol,
                 r.settings.precision, r.settings.batching, str(s.n), f"{s.accuracy:.4f}",
                 _interval(s.accuracy_interval), f"{s.weighted_f1:.4f}", _interval(s.weighted_f1_interval),
-                f"{s.macro_f1:.4f}", "" if s.loss is None else f"{s.loss:.4f}",
+                f"{s.macro_f1:.4f}", "" if s.loss is None else f"{s.loss:.4f}", r.provenance.started, _commit(r),
             )
             for r in records
             for name, s in r.scores.items()
@@ -83,12 +83,14 @@ def score_table(records: Sequence[RunRecord]) -> Table:
 def timing_table(records: Sequence[RunRecord]) -> Table:
     """One row a run and phase; evaluation and test scoring stand apart from training."""
     return Table(
-        ("corpus", "recipe", "experiment", "seed", "precision", "batching", "phase", "seconds", "peak MiB", "on"),
+        ("corpus", "recipe", "experiment", "seed", "precision", "batching", "phase", "seconds", "peak MiB", "on",
+         "started", "commit"),
         tuple(
             (
                 r.corpus.name, r.recipe.name, r.experiment, str(r.settings.seed), r.settings.precision,
                 r.settings.batching, phase, f"{seconds:.3f}", f"{r.peak_mib:.0f}",
                 r.provenance.accelerator or f"{r.provenance.processor}, {r.provenance.threads} threads",
+                r.provenance.started, _commit(r),
             )
             for r in records
             for phase, seconds in r.seconds.items()
@@ -101,10 +103,9 @@ def environment_table(records: Sequence[RunRecord]) -> Table:
     facts: dict[str, dict[str, None]] = {}
     for r in records:
         p = r.provenance
-        commit = "unknown" if p.commit is None else p.commit[:12] + (" with changes" if p.dirty else "")
         found = {
             "suite": p.suite,
-            "commit": commit,
+            "commit": _commit(r),
             "Python": p.python,
             **p.versions,
             "system": p.system,
@@ -120,6 +121,11 @@ def environment_table(records: Sequence[RunRecord]) -> Table:
 def outcome_counts(verdicts: Sequence[Verdict]) -> dict[str, int]:
     """Count the verdicts by outcome, in the fixed order of outcomes."""
     return {str(outcome): sum(v.outcome is outcome for v in verdicts) for outcome in Outcome}
+
+
+def _commit(record: RunRecord) -> str:
+    p = record.provenance
+    return "unknown" if p.commit is None else p.commit[:12] + (" with changes" if p.dirty else "")
 
 
 def _interval(bounds: tuple[float, float]) -> str:

@@ -68,11 +68,17 @@ def test_a_pickle_is_refused_whatever_it_holds(tmp_path: Path) -> None:
 
 def test_without_any_source_every_way_is_named() -> None:
     with pytest.raises(
-        CheckpointError, match=r"(?s)cannot be had here \(the Hub says.*--checkpoints DIR.*assets fetch"
+        CheckpointError, match=r"(?s)cannot be had here \(HF_HUB_OFFLINE is set\).*--checkpoints DIR.*assets fetch"
     ):
         locate_checkpoint(DISTILBERT)
     with pytest.raises(CheckpointError, match="no checkpoints folder"):
         locate_checkpoint(DISTILBERT, Path("does-not-exist"))
+
+
+def test_a_folder_that_lacks_files_is_named_and_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "distilbert-base-uncased").mkdir()
+    with pytest.raises(CheckpointError, match=r"distilbert-base-uncased: expected the weights as model\.safetensors"):
+        locate_checkpoint(DISTILBERT, tmp_path)
 
 
 def test_minilm_comes_verified_out_of_its_package_and_one_flipped_byte_is_refused(tmp_path: Path) -> None:

@@ -131,6 +131,13 @@ def test_no_folder_an_empty_one_and_a_broken_parquet_say_every_way_to_get_the_co
         load_corpus(str(tmp_path))
 
 
+def test_a_file_and_a_misspelt_name_say_what_to_name(corpus_folder: Path) -> None:
+    with pytest.raises(CorpusError, match="Name its folder"):
+        load_corpus(str(corpus_folder / "train.jsonl"))
+    with pytest.raises(CorpusError, match="Did you mean rehearsal"):
+        load_corpus("rehersal")
+
+
 def test_an_unreachable_hub_is_one_clear_error_that_names_the_ways() -> None:
     with pytest.raises(CorpusError, match=r"(?s)cannot load SetFit/emotion.*--corpus DIR"):
         load_corpus("hub")

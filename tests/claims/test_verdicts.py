@@ -24,7 +24,7 @@ def scored(f1: float, accuracy: float | None = None) -> Scores:
     return Scores(
         n=2000, accuracy=accuracy, accuracy_interval=(accuracy, accuracy), weighted_f1=f1,
         weighted_f1_interval=(f1 - 0.01, min(f1 + 0.01, 1)), macro_f1=f1, class_f1=[f1] * 6,
-        confusion=[[1] * 6] * 6, loss=0.2,
+        confusion=[[round(accuracy * 2000), 2000 - round(accuracy * 2000)], [0, 0]], loss=0.2,
     )  # fmt: skip
 
 
@@ -119,9 +119,15 @@ def test_a_run_that_holds_no_value_for_a_claim_is_not_said_to_be_no_run(make_rec
 
 
 def test_a_fact_of_another_shape_is_a_record_error_and_no_traceback(make_record: MakeRecord) -> None:
-    for wrong in (None, [[1]], 5):
+    assert judged("finetune.hardest", make_record(facts={"hardest_rows": None})).outcome is Outcome.NOT_COMPARABLE
+    for wrong in ([[1]], 5):
         with pytest.raises(RecordError, match=r"does not hold what finetune\.hardest reads"):
             judged("finetune.hardest", make_record(facts={"hardest_rows": wrong}))
+
+
+def test_words_in_place_of_numbers_are_a_record_error_and_no_deviation(make_record: MakeRecord) -> None:
+    with pytest.raises(RecordError, match=r"corpus\.rows reads from it: expected a number like 16,000, found x"):
+        judged("corpus.rows", make_record("corpus-facts", facts={"rows": ["x", 1, 2]}))
 
 
 def test_one_row_more_or_less_is_within_one_row(make_record: MakeRecord) -> None:

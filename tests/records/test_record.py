@@ -45,6 +45,9 @@ def test_records_are_read_oldest_first(make_record: MakeRecord, tmp_path: Path) 
         (lambda text: text.replace('"peak_mib"', '"peak_mb"'), "peak_mi?b"),
         (lambda text: text.replace('"experiment": "finetune"', '"experiment": "../../etc"'), "experiment"),
         (lambda text: "", "EOF"),
+        (lambda text: text.replace('"seed": 0', '"seed": -1'), "seed"),
+        (lambda text: text.replace('"facts": {}', '"facts": {"x": [1, {"y": 1e999}]}'), "not finite"),
+        (lambda text: text.replace('"facts": {}', f'"facts": {{"x": {10**400}}}'), "not finite"),
     ],
 )
 def test_a_malformed_record_is_named_with_what_is_wrong(
