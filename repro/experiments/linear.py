@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import warnings
 
-from repro.assets.corpus import LABELS
 from repro.errors import UsageError
 from repro.experiments.context import Context, timed
-from repro.records.record import Measurements, RowResults
+from repro.records.record import LABELS, Measurements, RowResults
 from repro.training.metrics import confusion_rates, most_often_taken_for, score
 
 MAX_ITER = 3000  # the seminar's, "to guarantee convergence"

@@ -19,6 +19,7 @@ from repro.errors import RecordError, ResultsError
 from repro.records.provenance import Provenance
 
 SCHEMA_VERSION = 1
+LABELS = ("sadness", "joy", "love", "anger", "fear", "surprise")  # what the label ids 0 to 5 of a record mean
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]  # a part of a file's path: it can't leave the folder

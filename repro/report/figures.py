@@ -8,7 +8,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from repro.records.record import RunRecord, Scores
+from repro.records.record import LABELS, RunRecord, Scores
 
 mpl.rcParams["svg.hashsalt"] = "repro"  # else every save draws new ids
 mpl.rcParams["svg.fonttype"] = "none"
@@ -20,6 +20,8 @@ def confusion_figures(records: Sequence[RunRecord], figures: Path) -> list[Path]
     for record in records:  # oldest first
         for name in _final_scores(record):
             way = f"{record.settings.precision}-{record.settings.batching}"
+            if record.settings.protocol != "seeded":
+                way += f"-{record.settings.protocol}"
             if record.settings.limit:
                 way += f"-first-{record.settings.limit}"
             base = f"confusion-{record.corpus.name}-{record.recipe.name}-{way}-{name.replace('/', '-')}"
@@ -83,7 +85,6 @@ def _caption(record: RunRecord) -> str:
     settings = record.settings
     seed = f", seed {settings.seed}" if record.epochs else ""
     limited = f", first {settings.limit} rows" if settings.limit else ""
-    return f"{record.recipe.name} on {record.corpus.name}{limited}{seed}, {settings.precision}, {settings.batching}"
-
-
-LABELS = ("sadness", "joy", "love", "anger", "fear", "surprise")
+    drawn = "" if settings.protocol == "seeded" else f", {settings.protocol}"
+    way = f"{settings.precision}, {settings.batching}{drawn}"
+    return f"{record.recipe.name} on {record.corpus.name}{limited}{seed}, {way}"

@@ -18,9 +18,9 @@ from repro.assets.checkpoints import (
     load_tokenizer,
     locate_checkpoint,
 )
-from repro.assets.corpus import LABELS
 from repro.assets.recipes import DISTILBERT, MINILM, RECIPES, TINY, recipe_named
 from repro.errors import CheckpointError, UsageError
+from repro.records.record import LABELS
 
 
 @pytest.fixture(scope="module")

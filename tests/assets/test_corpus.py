@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from repro.assets.corpus import LABELS, SPLITS, Row, load_corpus, read_folder, stamp_of
+from repro.assets.corpus import SPLITS, Row, load_corpus, read_folder, stamp_of
 from repro.assets.rehearsal import rehearsal_rows
 from repro.errors import CorpusError
+from repro.records.record import LABELS
 
 
 def rows(folder: Path) -> dict[str, list[Row]]:
