@@ -1,0 +1,47 @@
+"""`repro assets check` and `repro assets fetch`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import typer
+
+from repro.commands.options import Checkpoints, CorpusSource
+from repro.errors import ReproError
+
+
+def check(corpus: CorpusSource = "rehearsal", checkpoints: Checkpoints = None) -> None:
+    """Tell what is here, what is missing (then exit code 2) and how to get it; nothing is downloaded."""
+    _report_assets(corpus, checkpoints, use_hub=False)
+
+
+def fetch(corpus: CorpusSource = "hub", checkpoints: Checkpoints = None) -> None:
+    """Download what is missing from the Hub at its pinned revisions, and check it."""
+    _report_assets(corpus, checkpoints, use_hub=True)
+
+
+def _report_assets(corpus: str, checkpoints: Path | None, *, use_hub: bool) -> None:
+    from repro.assets.checkpoints import locate_checkpoint
+    from repro.assets.corpus import load_corpus
+    from repro.assets.recipes import RECIPES
+
+    missing: list[ReproError] = []
+    for recipe in RECIPES.values():
+        try:
+            found = locate_checkpoint(recipe, checkpoints, use_hub=use_hub)
+            sys.stdout.write(f"recipe {recipe.name}: {recipe.checkpoint} from {found.source}, verified; {recipe.why}\n")
+        except ReproError as error:
+            missing.append(error)
+            sys.stdout.write(f"recipe {recipe.name}: {error}\n")
+    if corpus == "hub" and not use_hub:
+        sys.stdout.write("corpus hub: not looked at, `assets fetch` downloads it\n")
+    else:
+        try:
+            stamp = load_corpus(corpus).stamp
+            sys.stdout.write(f"corpus {stamp.name}: {sum(s.rows for s in stamp.splits.values()):,} rows, verified\n")
+        except ReproError as error:
+            missing.append(error)
+            sys.stdout.write(f"corpus: {error}\n")
+    if missing:
+        raise typer.Exit(missing[0].exit_code)

@@ -1,0 +1,39 @@
+"""Options that several commands have, and how a table reaches the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Results = Annotated[
+    Path, typer.Option("--results", envvar="REPRO_RESULTS", help="Folder of records, tables and figures.")
+]
+RecipeName = Annotated[str, typer.Option("--recipe", help="distilbert, minilm or tiny.")]
+CorpusSource = Annotated[
+    str, typer.Option("--corpus", envvar="REPRO_CORPUS", help="A folder, `hub`, or `rehearsal` (built in).")
+]
+Checkpoints = Annotated[
+    Path | None, typer.Option("--checkpoints", envvar="REPRO_CHECKPOINTS", help="A folder of checkpoints.")
+]
+
+
+def plain(text: str) -> str:
+    """Return the text so that rich shows its brackets."""
+    return text.replace("[", r"\[")
+
+
+def write_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], markup_column: int | None = None) -> None:
+    """Write rows under a head; only `markup_column` may hold rich's markup."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*head, show_edge=False, pad_edge=False)
+    for row in rows:
+        table.add_row(*(cell if i == markup_column else plain(cell) for i, cell in enumerate(row)))
+    console = Console()
+    # piped into a file or CI there is no width to fit: a line a claim is easier to search
+    console = console if console.is_terminal else Console(width=240)
+    console.print(table)

@@ -1,0 +1,70 @@
+"""`repro run`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from repro.commands.options import Checkpoints, CorpusSource, RecipeName, Results
+
+if TYPE_CHECKING:
+    from repro.experiments.context import Context
+    from repro.records.record import RunRecord
+
+
+def run(
+    experiments: Annotated[list[str] | None, typer.Argument(help="All of them, where none is named.")] = None,
+    recipe: RecipeName = "distilbert",
+    corpus: CorpusSource = "hub",
+    checkpoints: Checkpoints = None,
+    seeds: Annotated[str, typer.Option(help="0, 0,2,5 or 0-4.")] = "0",
+    protocol: Annotated[
+        str, typer.Option(help="seeded, or as-published (head drawn before the seed is set).")
+    ] = "seeded",
+    precision: Annotated[str, typer.Option(help="fp32, or bf16 autocast.")] = "fp32",
+    batching: Annotated[
+        str, typer.Option(help="packed (no padding), dynamic, or padded as in the notebook.")
+    ] = "packed",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    micro_batches: Annotated[int, typer.Option(help="Parts of a batch, whose gradients are accumulated.")] = 1,
+    epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's; no longer comparable.")] = None,
+    limit: Annotated[int | None, typer.Option(help="First N rows of each split; no longer comparable.")] = None,
+    results: Results = Path("results"),
+) -> None:
+    """Run experiments and write a record for each recipe, corpus and seed."""
+    from repro.experiments.context import make_context, parse_seeds
+    from repro.experiments.registry import EXPERIMENTS, experiments_named, run_and_record
+    from repro.records.record import prepare_results
+
+    chosen, parsed = experiments_named(experiments or []), parse_seeds(seeds)
+    prepare_results(results)
+    context = make_context(
+        recipe=recipe, corpus=corpus, checkpoints=checkpoints, protocol=protocol, precision=precision,
+        batching=batching, device=device, micro_batches=micro_batches, epochs=epochs, limit=limit,
+    )  # fmt: skip
+    _say_what_runs(context)
+    for record, path in run_and_record(chosen, context, parsed, results):
+        seconds = sum(record.seconds.values())
+        sys.stdout.write(
+            f"{record.experiment}, seed {record.settings.seed}: {EXPERIMENTS[record.experiment].what}; "
+            f"{seconds:.1f} s{_headline(record)}\n  {path}\n"
+        )
+
+
+def _say_what_runs(context: Context) -> None:
+    if context.progress.enabled:
+        sys.stderr.write(
+            f"{context.recipe.name} ({context.checkpoint.source}) on {context.corpus.stamp.name}, "
+            f"{context.device}, {context.precision}, {context.batching} batches\n"
+        )
+
+
+def _headline(record: RunRecord) -> str:
+    last = [name for name in record.scores if not name.startswith(("dummy", "test"))]
+    if not last:
+        return ""
+    scores = record.scores[last[-1]]
+    return f", {last[-1]} accuracy {scores.accuracy:.4f}, weighted F1 {scores.weighted_f1:.4f} (n = {scores.n:,})"
