@@ -10,8 +10,10 @@ library's classification heads take as they are. The mathematics is that of the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
@@ -20,6 +22,11 @@ from transformers.masking_utils import sdpa_mask
 
 from repro.errors import UsageError
 from repro.training.batches import Packing
+from repro.training.dropout import drop, use_fast_dropout
+
+varlen_attn: Any = None  # torch has it from 2.10 on
+with suppress(ImportError):
+    from torch.nn.attention.varlen import varlen_attn
 
 IMPLEMENTATION = "packed"
 
@@ -36,6 +43,7 @@ def enable_packing(model: PreTrainedModel) -> None:
         return
     AttentionInterface.register(IMPLEMENTATION, _attention)
     AttentionMaskInterface.register(IMPLEMENTATION, _mask)
+    use_fast_dropout(model)
     model.set_attn_implementation(IMPLEMENTATION)
     layers = (encoder.encoder if family == "bert" else encoder.transformer).layer
     _give_cls_only_forward(layers[-1], _LAST_LAYERS[family])
@@ -59,15 +67,39 @@ def _attention(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
         return found
-    attended = functional.scaled_dot_product_attention(
-        packing.pad(query),
-        packing.pad(key),
-        packing.pad(value),
-        attn_mask=packing.real[:, None, None],  # (B, 1, 1, T)
-        dropout_p=dropout,
-        scale=scaling,
-    )
-    return packing.unpad(attended), None
+    q, k, v = (states[0].transpose(0, 1) for states in (query, key, value))  # (N, heads, D) each
+    if _takes_varlen(q, dropout):
+        return _attend_varlen(q, k, v, packing).unsqueeze(0), None
+    attended = [
+        _attend(group.lay_out(q), group.lay_out(k), group.lay_out(v), group.real, dropout).transpose(1, 2).flatten(0, 1)
+        for group in packing.groups
+    ]  # (b * T, heads, D) each
+    return torch.cat(attended).index_select(0, packing.cells).unsqueeze(0), None
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, real: Tensor, dropout: float) -> Tensor:
+    """Attend from (b, heads, Q, D) to the `real` (b, T) pieces of the same text: (b, heads, Q, D)."""
+    if not dropout or query.is_cuda:
+        return functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=real[:, None, None], dropout_p=dropout
+        )
+    # torch has no fused kernel with dropout on the CPU; these are its own steps, with the faster mask
+    with torch.autocast(query.device.type, enabled=False):
+        scores = (query * query.shape[-1] ** -0.5) @ key.mT
+        weights = scores.masked_fill_(~real[:, None, None], -torch.inf).softmax(dim=-1)
+        return drop(weights, dropout) @ value
+
+
+def _takes_varlen(query: Tensor, dropout: float) -> bool:
+    """Whether the kernel for texts of any length is there for it: a GPU, 16 bits, and no dropout, which it lacks."""
+    return varlen_attn is not None and query.is_cuda and query.dtype in (torch.float16, torch.bfloat16) and not dropout
+
+
+def _attend_varlen(query: Tensor, key: Tensor, value: Tensor, packing: Packing) -> Tensor:
+    """Attend within each text without any padding; all are (N, heads, D), the filler's result is 0."""
+    real = (states[: packing.pieces] for states in (query, key, value))
+    attended: Tensor = varlen_attn(*real, packing.bounds, packing.bounds, packing.longest, packing.longest)
+    return functional.pad(attended, (0, 0, 0, 0, 0, len(query) - packing.pieces))
 
 
 def _mask(*, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
@@ -81,19 +113,22 @@ def _mask(*, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | No
 def _attend_cls(attention: Any, query: Tensor, key: Tensor, value: Tensor, packing: Packing) -> Tensor:
     """Attend from each [CLS] to its own text; query is (1, B, H), key and value (1, N, H), the result (1, B, H)."""
 
-    def heads(states: Tensor) -> Tensor:  # (1, N, H) -> (1, heads, N, D)
-        return states.view(*states.shape[:2], -1, attention.attention_head_size).transpose(1, 2)
+    def heads(states: Tensor) -> Tensor:  # (1, N, H) -> (N, heads, D)
+        return states[0].view(states.shape[1], -1, attention.attention_head_size)
 
-    attended = functional.scaled_dot_product_attention(
-        heads(query).permute(2, 1, 0, 3),  # (B, heads, 1, D)
-        packing.pad(heads(key)),
-        packing.pad(heads(value)),
-        attn_mask=packing.real[:, None, None],
-        dropout_p=attention.dropout.p if attention.training else 0.0,
-        scale=attention.scaling,
-    )
-    joined: Tensor = attended.flatten(1).unsqueeze(0)
-    return joined
+    dropout = attention.dropout.p if attention.training else 0.0
+    queries, keys, values = heads(query), heads(key), heads(value)
+    attended = [
+        _attend(
+            queries[group.texts].unsqueeze(2),  # (b, heads, 1, D)
+            group.lay_out(keys),
+            group.lay_out(values),
+            group.real,
+            dropout,
+        ).flatten(1)
+        for group in packing.groups
+    ]
+    return torch.cat(attended)[packing.order].unsqueeze(0)
 
 
 def _last_bert_layer(layer: Any, hidden: Tensor, packing: Packing) -> Tensor:

@@ -24,7 +24,7 @@ from transformers import PreTrainedModel, get_linear_schedule_with_warmup, set_s
 from repro.assets.recipes import Recipe
 from repro.errors import DeviceError, TrainingDivergedError, UsageError
 from repro.records.record import Epoch
-from repro.training.batches import Batch, Examples, batcher
+from repro.training.batches import GROUPS, Batch, Examples, batcher
 from repro.training.encoder import enable_packing
 from repro.training.predict import RowOutputs, predict_rows, share_of, to_device
 from repro.training.progress import Advance, Progress
@@ -93,7 +93,10 @@ def fit(
     optimizer = make_optimizer(model, recipe)
     schedule = get_linear_schedule_with_warmup(optimizer, recipe.warmup_steps, len(loader) * recipe.epochs)
     model, optimizer = accelerator.prepare(model, optimizer)
-    make_batch = batcher(train.tokens, batching)
+    on_gpu = accelerator.device.type == "cuda"
+    make_batch = batcher(
+        train.tokens, batching, groups=1 if on_gpu else GROUPS
+    )  # there a launch costs more than padding
 
     def take_step(rows: Tensor) -> tuple[Tensor, int]:
         found = _backward(model, rows, train, make_batch, accelerator=accelerator, micro_batches=micro_batches)

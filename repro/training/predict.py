@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +39,6 @@ class RowOutputs:
         return float(self.losses.double().mean())
 
 
-@torch.inference_mode()
 def predict_rows(
     model: nn.Module,
     examples: Examples,
@@ -49,23 +49,16 @@ def predict_rows(
     progress: Progress | None = None,
 ) -> RowOutputs:
     """Return logits and losses of every row, in order, without dropout."""
-    if batching == "packed":
-        enable_packing(accelerator.unwrap_model(model))
-    model.eval()
-    make_batch = batcher(examples.tokens, batching)
-    numbers: Any = share_of(torch.arange(len(examples)), accelerator)  # a map-style dataset of row numbers
-    logits = []
-    with (progress or Progress()).bar("evaluate", len(examples)) as advance:
-        for rows in DataLoader(numbers, batch_size=batch_size):
-            outputs = model(**to_device(make_batch(rows), accelerator))
-            logits.append(outputs.logits.float().cpu())
-            advance(len(rows), None)
-    gathered = torch.cat(gather_object(logits))  # the shares in the order of processes are the rows in order
+    share = share_of(torch.arange(len(examples)), accelerator)
+    found = _over_rows(
+        model, examples.tokens, share, lambda outputs: outputs.logits, "evaluate",
+        accelerator=accelerator, batching=batching, batch_size=batch_size, progress=progress,
+    )  # fmt: skip
+    gathered = torch.cat(gather_object([found]))  # the shares in the order of processes are the rows in order
     losses = functional.cross_entropy(gathered, examples.labels, reduction="none")
     return RowOutputs(logits=gathered, losses=losses)
 
 
-@torch.inference_mode()
 def cls_states(
     encoder: PreTrainedModel,
     tokens: TokenizedTexts,
@@ -75,21 +68,46 @@ def cls_states(
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> Tensor:
-    """Return the last layer's [CLS] state of every text, (n, H) in fp32 on the CPU, in order.
+    """Return the last layer's [CLS] state of every text, (n, H) in fp32 on the CPU, in order."""
+    return _over_rows(
+        accelerator.prepare_model(encoder, evaluation_mode=True), tokens, torch.arange(len(tokens)),
+        lambda outputs: outputs.last_hidden_state[:, 0], "hidden states",
+        accelerator=accelerator, batching=batching, batch_size=batch_size, progress=progress,
+    )  # fmt: skip
 
-    The rows go through the encoder sorted by length, so that a batch holds texts of like length.
+
+@torch.inference_mode()
+def _over_rows(
+    model: nn.Module,
+    tokens: TokenizedTexts,
+    rows: Tensor,
+    read: Callable[[Any], Tensor],
+    what: str,
+    *,
+    accelerator: Accelerator,
+    batching: str,
+    batch_size: int,
+    progress: Progress | None,
+) -> Tensor:
+    """Return what `read` takes from the model's outputs, (B, …) a batch, for `rows` (n,) of the texts: (n, …) in fp32.
+
+    The rows go through the model sorted by length, so that a batch holds texts of like length.
     """
     if batching == "packed":
-        enable_packing(encoder)
-    encoder = accelerator.prepare_model(encoder, evaluation_mode=True).eval()
-    make_batch = batcher(tokens, batching)
-    states = torch.empty(len(tokens), encoder.config.hidden_size)
-    with (progress or Progress()).bar("hidden states", len(tokens)) as advance:
-        for rows in tokens.lengths.argsort(stable=True).split(batch_size):
-            hidden = encoder(**to_device(make_batch(rows), accelerator)).last_hidden_state  # (B, T, H)
-            states[rows] = hidden[:, 0].float().cpu()
-            advance(len(rows), None)
-    return states
+        enable_packing(accelerator.unwrap_model(model))
+    model.eval()
+    make_batch = batcher(tokens, batching, groups=1)
+    order = tokens.lengths[rows].argsort(stable=True)
+    in_order: Any = rows[order]  # a DataLoader takes its draw of randomness, as it does in the Trainer's evaluation
+    parts = []
+    # one autocast around all batches casts the weights once, not once a batch
+    with accelerator.autocast(), (progress or Progress()).bar(what, len(rows)) as advance:
+        for batch in DataLoader(in_order, batch_size=batch_size):
+            outputs = model(**to_device(make_batch(batch), accelerator))
+            parts.append(read(outputs).float().cpu())
+            advance(len(batch), None)
+    found = torch.cat(parts)
+    return torch.empty_like(found).index_copy_(0, order, found)
 
 
 def share_of(rows: Tensor, accelerator: Accelerator) -> Tensor:
