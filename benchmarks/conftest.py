@@ -12,6 +12,7 @@ from repro.errors import ReproError
 from repro.experiments.context import Context, make_context, parse_seeds
 from repro.records.provenance import driver_version, library_versions
 from repro.records.record import prepare_results
+from repro.training.loop import choose_device
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,6 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         ("--results", None, "folder of the records (REPRO_RESULTS, else results)"),
     ):
         group.addoption(name, default=default, help=text)
+    group.addoption("--rounds", type=int, default=10, help="of each variant, interleaved; the committed tables have 10")
     group.addoption("--epochs", type=int, default=None, help="instead of the recipe's")
     group.addoption("--limit", type=int, default=None, help="first N rows of each split")
 
@@ -54,6 +56,18 @@ def pytest_benchmark_update_commit_info(config: pytest.Config, commit_info: dict
 
 
 @pytest.fixture(scope="session")
+def rounds(request: pytest.FixtureRequest) -> int:
+    """Rounds of each variant, after warming up."""
+    return int(request.config.getoption("--rounds"))
+
+
+@pytest.fixture(scope="session")
+def device(request: pytest.FixtureRequest) -> str:
+    """`cpu` or `cuda`."""
+    return str(_or_exit(lambda: choose_device(request.config.getoption("--device"), "fp32")))
+
+
+@pytest.fixture(scope="session")
 def results(request: pytest.FixtureRequest) -> Path:
     """The results folder, proved writable."""
     folder = Path(_option(request, "results", "REPRO_RESULTS", "results"))
@@ -66,6 +80,16 @@ def seeds(request: pytest.FixtureRequest) -> list[int]:
     """The seeds, one round each."""
     found: list[int] = _or_exit(lambda: parse_seeds(request.config.getoption("--seeds")))
     return found
+
+
+@pytest.fixture(scope="session")
+def source(request: pytest.FixtureRequest) -> dict[str, str | None]:
+    """What a variant in another process needs to make the same recipe and corpus."""
+    return {
+        "recipe": request.config.getoption("--recipe"),
+        "corpus": _option(request, "corpus", "REPRO_CORPUS", "hub"),
+        "checkpoints": _option(request, "checkpoints", "REPRO_CHECKPOINTS", "") or None,
+    }
 
 
 @pytest.fixture(scope="session")

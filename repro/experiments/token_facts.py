@@ -55,6 +55,7 @@ def run(context: Context, seed: int) -> Measurements:
             "longest_tweet": max(int(found.max()) for found in lengths.values()),
             "longest_tweet_by_split": {split: int(found.max()) for split, found in lengths.items()},
             "mean_pieces": float(lengths["train"].double().mean()),
+            "tweets_by_pieces": {split: found.bincount().tolist() for split, found in lengths.items()},
             "truncated": sum(context.examples[split].tokens.truncated for split in SPLITS),
         },
         seconds=seconds,

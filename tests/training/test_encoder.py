@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
@@ -20,8 +21,10 @@ from transformers import (
     RobertaModel,
 )
 
+from benchmarks.sameness import compare_packed_with_padded
 from repro.errors import UsageError
-from repro.training.batches import pack_rows, pad_rows
+from repro.training import encoder
+from repro.training.batches import Examples, pack_rows, pad_rows
 from repro.training.encoder import enable_packing
 from repro.training.tokens import TokenizedTexts
 
@@ -56,27 +59,15 @@ def texts_of(lengths: list[int]) -> TokenizedTexts:
     return TokenizedTexts(ids=ids, offsets=offsets, pad_id=0, truncated=0)
 
 
-def forward(model: PreTrainedModel, batch: dict[str, Any], labels: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
-    model.zero_grad()
-    outputs = model(**batch, labels=labels)
-    outputs.loss.backward()
-    return outputs.logits.detach(), {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
-
-
 def assert_same(family: str, lengths: list[int]) -> None:
     model, tokens = model_of(family), texts_of(lengths)
     rows = torch.randperm(len(lengths), generator=torch.Generator().manual_seed(0))
-    labels = torch.arange(len(lengths)) % 6
-    padded, padded_grads = forward(model, pad_rows(tokens, rows), labels)
-    enable_packing(model)
-    packed, packed_grads = forward(model, pack_rows(tokens, rows), labels)
-    assert packed.shape == padded.shape
-    assert torch.allclose(packed, padded, atol=1e-5)
-    assert packed_grads.keys() == padded_grads.keys()
-    for name, expected in padded_grads.items():
-        scale = max(float(expected.norm()), 1e-3)  # key biases have a gradient of 0 but for rounding
-        assert float((packed_grads[name] - expected).norm()) / scale < 1e-4, name
-    again, _ = forward(model, pad_rows(tokens, rows), labels)
+    examples = Examples(tokens=tokens, labels=torch.arange(len(lengths)) % 6)
+    padded = model(**pad_rows(tokens, rows)).logits
+    found = compare_packed_with_padded(model, examples, rows)
+    assert found.logits < 1e-5
+    assert found.gradients < 1e-4
+    again = model(**pad_rows(tokens, rows)).logits
     assert torch.equal(again, padded)  # padded batches go through the same encoder as before
 
 
@@ -104,6 +95,36 @@ def test_a_text_attends_to_no_other_text_of_its_batch(family: str) -> None:
     together = model(**pack_rows(tokens, torch.arange(4))).logits
     alone = torch.cat([model(**pack_rows(tokens, torch.tensor([i]))).logits for i in range(4)])
     assert torch.allclose(together, alone, atol=1e-6)
+
+
+@FAMILIES
+def test_the_gpus_kernel_is_told_where_each_text_begins_and_ends(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def kernel(q: Tensor, k: Tensor, v: Tensor, cu_q: Tensor, cu_k: Tensor, longest_q: int, longest_k: int) -> Tensor:
+        """What torch documents of varlen_attn, text by text."""
+        assert cu_q.dtype == cu_k.dtype == torch.int32
+        assert longest_q == longest_k == int(cu_q.diff().max())
+        assert len(q) == int(cu_q[-1])
+        out = torch.empty_like(q)
+        for begin, end in zip(cu_q[:-1].tolist(), cu_q[1:].tolist(), strict=True):
+            queries, keys, values = (part[begin:end].transpose(0, 1) for part in (q, k, v))  # (heads, n, D)
+            out[begin:end] = torch.nn.functional.scaled_dot_product_attention(queries, keys, values).transpose(0, 1)
+        return out
+
+    model, tokens, rows = model_of(family), texts_of([5, 9, 30, 4]), torch.tensor([2, 0, 3, 1])
+    padded = model(**pad_rows(tokens, rows)).logits
+    enable_packing(model)
+    monkeypatch.setattr(encoder, "varlen_attn", kernel)
+    monkeypatch.setattr(encoder, "_takes_varlen", lambda query, dropout: not dropout)
+    assert torch.allclose(model(**pack_rows(tokens, rows, groups=1)).logits, padded, atol=1e-6)
+
+
+@FAMILIES
+@pytest.mark.parametrize("groups", [1, 2, 4, 9])
+def test_any_number_of_groups_gives_the_same(family: str, groups: int) -> None:
+    model, tokens, rows = model_of(family), texts_of([5, 9, 30, 4, 9]), torch.tensor([2, 0, 3, 1, 4])
+    padded = model(**pad_rows(tokens, rows)).logits
+    enable_packing(model)
+    assert torch.allclose(model(**pack_rows(tokens, rows, groups=groups)).logits, padded, atol=1e-6)
 
 
 @FAMILIES

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments, set_seed
 
+from benchmarks.lengths import random_examples
+from benchmarks.sameness import compare_with_trainer
+from benchmarks.steps import architecture
 from repro.assets.checkpoints import load_classifier
 from repro.assets.recipes import TINY, Recipe
 from repro.errors import DeviceError, TrainingDivergedError, UsageError
@@ -118,6 +122,23 @@ def test_two_epochs_with_dropout_end_in_the_trainers_parameters_bit_for_bit(
     assert trainer.state.total_flos == 6 * mine.num_parameters(exclude_embeddings=True) * sum(
         r.computed_pieces for r in results
     )
+
+
+@pytest.mark.parametrize(("architecture_of", "steps", "batch"), [("tiny", 20, 16), ("distilbert", 5, 8)])
+def test_every_step_is_the_trainers_with_its_rows_losses_and_rates(
+    architecture_of: str, steps: int, batch: int, tiny_context: Context, tmp_path: Path
+) -> None:
+    folder = tiny_context.checkpoint.folder
+    make = architecture if architecture_of == "distilbert" else partial(load_classifier, folder)
+    lengths = [3 + i * 7 % 29 for i in range(steps * batch)]
+    recipe = replace(TINY, batch_size=batch)
+    found = compare_with_trainer(
+        make, random_examples(lengths, vocabulary=90), tiny_context.tokenizer, recipe, tmp_path
+    )
+    assert found.steps == steps
+    assert found.equal_parameters, f"largest difference {found.parameters}"
+    assert found.same_rows
+    assert (found.losses, found.learning_rates) == (0, 0)
 
 
 def test_dropout_is_on_in_training_and_the_seed_decides_it(tiny_context: Context) -> None:

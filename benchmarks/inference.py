@@ -1,0 +1,149 @@
+"""Hidden states, evaluation, encoding and the linear baseline, the notebook's way and ours, as variants."""
+
+from __future__ import annotations
+
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.lengths import random_examples
+from benchmarks.steps import BATCH, LONGEST, architecture
+from benchmarks.turns import Turn
+
+if TYPE_CHECKING:
+    from repro.training.batches import Examples
+
+
+def extract_notebook(turn: Turn, *, lengths: list[int]) -> None:
+    """The notebook's `map` over rows padded to LONGEST, 1,000 at a time; a round is all texts."""
+    import torch
+    from datasets import disable_progress_bars
+
+    disable_progress_bars()
+    examples = random_examples(lengths)
+    encoder: Any = architecture().base_model.eval()
+    dataset = _padded(examples)
+    dataset.set_format("torch", columns=["input_ids", "attention_mask", "label"])
+
+    def extract_hidden_states(batch: dict[str, Any]) -> dict[str, Any]:
+        inputs = {name: rows for name, rows in batch.items() if name in ("input_ids", "attention_mask")}
+        with torch.no_grad():
+            states = encoder(**inputs).last_hidden_state
+        return {"hidden_state": states[:, 0].cpu().numpy()}
+
+    while True:
+        dataset.map(extract_hidden_states, batched=True, load_from_cache_file=False, keep_in_memory=True)
+        turn.done(pieces=sum(lengths), parameters=encoder.num_parameters(exclude_embeddings=True))
+
+
+def extract_ours(turn: Turn, *, lengths: list[int], precision: str, device: str = "cpu") -> None:
+    """Our packed encoder over the same texts."""
+    from repro.training.loop import make_accelerator
+    from repro.training.predict import cls_states
+
+    examples = random_examples(lengths)
+    encoder: Any = architecture().base_model
+    accelerator = make_accelerator(device=device, precision=precision)
+    parameters = encoder.num_parameters(exclude_embeddings=True)
+    while True:
+        cls_states(encoder, examples.tokens, accelerator=accelerator)
+        turn.done(pieces=sum(lengths), parameters=parameters)
+
+
+def evaluate_trainer(turn: Turn, *, lengths: list[int], precision: str, device: str = "cpu") -> None:
+    """The Trainer's `predict` over rows padded to LONGEST, as in the notebook."""
+    from transformers import Trainer, TrainingArguments
+
+    examples, model = random_examples(lengths), architecture()
+    with TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            output_dir=folder, per_device_eval_batch_size=BATCH, report_to="none", disable_tqdm=True,
+            log_level="error", use_cpu=device == "cpu", bf16=precision == "bf16", bf16_full_eval=False,
+            dataloader_pin_memory=device == "cuda",
+        )  # fmt: skip
+        trainer = Trainer(model=model, args=arguments)
+        while True:
+            trainer.predict(_padded(examples))
+            turn.done(pieces=sum(lengths), parameters=model.num_parameters(exclude_embeddings=True))
+
+
+def evaluate_ours(turn: Turn, *, lengths: list[int], precision: str, device: str = "cpu") -> None:
+    """Our prediction of the same rows."""
+    from repro.training.loop import make_accelerator
+    from repro.training.predict import predict_rows
+
+    examples, model = random_examples(lengths), architecture()
+    accelerator = make_accelerator(device=device, precision=precision)
+    prepared = accelerator.prepare_model(model, evaluation_mode=True)
+    while True:
+        predict_rows(prepared, examples, batch_size=BATCH, accelerator=accelerator)
+        turn.done(pieces=sum(lengths), parameters=model.num_parameters(exclude_embeddings=True))
+
+
+def encode(turn: Turn, *, way: str, recipe: str, corpus: str, checkpoints: str | None) -> None:
+    """Tokenize the three splits: the notebook's padded `map`, or ours into one flat array."""
+    from datasets import disable_progress_bars
+
+    from repro.training.tokens import tokenize
+
+    disable_progress_bars()
+    context = _context(recipe, corpus, checkpoints, "fp32")
+    splits, tokenizer = context.corpus.splits, context.tokenizer
+    while True:
+        if way == "notebook":
+            splits.map(
+                lambda batch: tokenizer(batch["text"], padding=True, truncation=True), batched=True, batch_size=None,
+                load_from_cache_file=False, keep_in_memory=True,
+            )  # fmt: skip
+        else:
+            for split in splits:
+                tokenize(tokenizer, context.corpus.texts(split), max_length=context.recipe.max_length)
+        turn.done(tweets=sum(map(len, splits.values())))
+
+
+def fit_linear(turn: Turn, *, solver: str, recipe: str, corpus: str, checkpoints: str | None) -> None:
+    """Fit the logistic regression on the frozen states of the training split; says the objective that it reached."""
+    from repro.experiments.linear import SOLVERS, fit_logistic, objective
+
+    context = _context(recipe, corpus, checkpoints, "bf16")
+    states, labels = context.cls_states["train"].numpy(), context.corpus.labels("train")
+    while True:
+        model, _ = fit_logistic(SOLVERS[solver], states, labels)
+        turn.done(objective=objective(model, states, labels), tweets=len(labels))
+
+
+def _context(recipe: str, corpus: str, checkpoints: str | None, precision: str) -> Any:
+    from pathlib import Path
+
+    from repro.experiments.context import make_context
+    from repro.training.progress import Progress
+
+    folder = Path(checkpoints) if checkpoints else None
+    return make_context(
+        recipe=recipe, corpus=corpus, checkpoints=folder, precision=precision, device="cpu", progress=Progress()
+    )
+
+
+def _padded(examples: Examples) -> Any:
+    import torch
+    from datasets import Dataset
+
+    from repro.training.batches import pad_rows
+
+    rows = pad_rows(examples.tokens, torch.arange(len(examples)), width=LONGEST)
+    return Dataset.from_dict({**{k: v.tolist() for k, v in rows.items()}, "label": examples.labels.tolist()})
+
+
+def encode_and_run(turn: Turn, *, tweets: int) -> None:
+    """Tokenize that many texts of the rehearsal corpus, repeated, and run the tiny encoder over all of them."""
+    from repro.assets.checkpoints import load_encoder
+    from repro.training.predict import cls_states
+    from repro.training.tokens import tokenize
+
+    context = _context("tiny", "rehearsal", None, "bf16")
+    texts = context.corpus.texts("train")
+    repeated = [texts[i % len(texts)] for i in range(tweets)]
+    encoder = load_encoder(context.checkpoint.folder)
+    while True:
+        tokens = tokenize(context.tokenizer, repeated, max_length=context.recipe.max_length)
+        cls_states(encoder, tokens, accelerator=context.accelerator)
+        turn.done(tweets=tweets)

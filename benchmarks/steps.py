@@ -1,0 +1,133 @@
+"""One training step of DistilBERT's architecture (random weights), ours and transformers' Trainer, as variants.
+
+A round is a whole turn of the loop as its user runs it: the batch made, forward, backward, clip, optimizer, schedule.
+It says the real pieces (padding not counted) of its batch and the parameters outside the embeddings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.lengths import random_examples
+from benchmarks.turns import Turn, forget_peak
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+    from repro.training.progress import Advance
+
+BATCH = 64
+LONGEST = 87  # the corpus' longest tweet, to which the notebook pads all
+EVERY = 4  # of a length group's 50 batches, longest first, this one is timed: so 12 rounds go through a whole group
+
+
+def architecture() -> PreTrainedModel:
+    """DistilBERT's architecture with a six-class head and random weights."""
+    from transformers import DistilBertConfig, DistilBertForSequenceClassification, set_seed
+
+    set_seed(0)
+    config = DistilBertConfig()
+    config.num_labels = 6
+    return DistilBertForSequenceClassification(config)
+
+
+def train_ours(
+    turn: Turn, *, lengths: list[int], batching: str, precision: str, device: str = "cpu", batch: int = BATCH
+) -> None:
+    """Our loop on texts of these lengths."""
+    from dataclasses import replace
+
+    import torch
+    from accelerate.data_loader import SeedableRandomSampler
+
+    from repro.assets.recipes import DISTILBERT
+    from repro.training.loop import fit, make_accelerator
+    from repro.training.progress import Progress
+
+    examples, model = random_examples(lengths), architecture()
+    parameters = model.num_parameters(exclude_embeddings=True)
+    order = torch.tensor(list(SeedableRandomSampler(range(len(lengths)), data_seed=0)))
+    pieces = iter(int(examples.tokens.lengths[rows].sum()) for rows in order.split(batch))
+
+    class Turns(Progress):
+        @contextmanager
+        def bar(self, what: str, total: int) -> Iterator[Advance]:
+            del what, total
+
+            def advance(done: int, loss: torch.Tensor | None) -> None:
+                del done, loss
+                if device == "cuda":
+                    torch.cuda.synchronize()
+                turn.done(pieces=next(pieces), parameters=parameters)
+                forget_peak()
+
+            yield advance
+
+    accelerator = make_accelerator(device=device, precision=precision)
+    recipe = replace(DISTILBERT, batch_size=batch)
+    for _ in fit(
+        model, recipe=recipe, train=examples, validation=examples, seed=0, accelerator=accelerator, batching=batching,
+        progress=Turns(),
+    ):  # fmt: skip
+        raise RuntimeError("the epoch ended: more rounds than there are steps")
+
+
+def train_peer(turn: Turn, *, lengths: list[int], padding: str, precision: str, device: str = "cpu") -> None:
+    """Transformers' Trainer: rows padded to LONGEST as in the notebook, or by its collator, at random or by length."""
+    import torch
+    from datasets import Dataset
+    from transformers import DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
+
+    from repro.assets.checkpoints import load_tokenizer, locate_checkpoint
+    from repro.assets.recipes import TINY
+    from repro.training.batches import pad_rows
+
+    examples, model = random_examples(lengths), architecture()
+    parameters = model.num_parameters(exclude_embeddings=True)
+    tokenizer = load_tokenizer(locate_checkpoint(TINY).folder, TINY)
+    batch = pad_rows(examples.tokens, torch.arange(len(examples)), width=LONGEST)
+    columns = {name: rows.tolist() for name, rows in batch.items()}
+    if padding != "notebook":
+        columns = {name: [row[:n] for row, n in zip(rows, lengths, strict=True)] for name, rows in columns.items()}
+    collate = DataCollatorWithPadding(tokenizer)
+    pieces: list[int] = []
+
+    def counting(features: Any) -> Any:
+        collated = collate(features)
+        pieces.append(int(collated["attention_mask"].sum()))
+        return collated
+
+    class Turns(TrainerCallback):
+        def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+            del kwargs
+            if device == "cuda":
+                torch.cuda.synchronize()
+            turn.done(pieces=pieces[args[1].global_step - 1], parameters=parameters)
+            forget_peak()
+
+    class Thinned(Trainer):
+        def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+            whole: Any = super()._get_train_sampler(train_dataset)
+            if padding != "grouped":
+                return whole
+            batches = torch.tensor(list(whole)).split(BATCH)
+            return torch.cat([*batches[:2], *batches[2::EVERY]]).tolist()  # two warm up
+
+    with TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            output_dir=folder, num_train_epochs=2, learning_rate=2e-5, per_device_train_batch_size=BATCH,
+            weight_decay=0.01, eval_strategy="no", save_strategy="no", logging_strategy="no", report_to="none",
+            disable_tqdm=True, log_level="error", use_cpu=device == "cpu", bf16=precision == "bf16", seed=0,
+            dataloader_pin_memory=device == "cuda",
+            train_sampling_strategy="group_by_length" if padding == "grouped" else "random",
+        )  # fmt: skip
+        dataset = Dataset.from_dict({**columns, "label": examples.labels.tolist()})
+        Thinned(
+            model=model, args=arguments, train_dataset=dataset, data_collator=counting, processing_class=tokenizer,
+            callbacks=[Turns()],
+        ).train()  # fmt: skip
+    raise RuntimeError("the training ended: more rounds than there are steps")
