@@ -16,7 +16,7 @@ from benchmarks.replay import CLOCK, replay
 from benchmarks.steps import BATCH, train_ours
 from benchmarks.turns import Variant, take_turns
 
-ROUNDS = 3
+ROUNDS = 2
 TWEETS = (1_000, 4_000, 16_000, 64_000, 256_000)
 LENGTHS = (8, 16, 32, 64, 128, 256, 512)
 BATCHES = (8, 16, 32, 64, 128, 256, 512, 1_024)

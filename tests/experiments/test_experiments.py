@@ -14,7 +14,9 @@ from repro.assets.recipes import MINILM
 from repro.claims.model import Outcome, load_catalogue
 from repro.claims.verdicts import judge_all
 from repro.errors import UsageError
+from repro.experiments import linear
 from repro.experiments.context import Context, parse_seeds
+from repro.experiments.linear import SOLVERS, Solver
 from repro.experiments.registry import EXPERIMENTS, experiments_named, run_and_record
 from repro.records.record import RunRecord, read_records
 
@@ -69,8 +71,18 @@ def test_the_linear_baseline_is_scikit_learns_on_the_same_states(tiny_context: C
     assert (record.facts["solver"], record.facts["converged"]) == ("lbfgs", True)
 
 
+def test_the_converged_fit_reaches_the_lowest_objective_and_the_stopped_one_does_not(tiny_context: Context) -> None:
+    states, labels = tiny_context.cls_states["train"].numpy(), tiny_context.corpus.labels("train")
+    reached = {}
+    for name, solver in {**SOLVERS, "stopped": Solver(solver="lbfgs", max_iter=2)}.items():
+        model, converged = linear.fit_logistic(solver, states, labels)
+        assert converged is (name != "stopped")
+        reached[name] = linear.objective(model, states, labels)
+    assert reached["converged"] <= reached["logistic"] < reached["stopped"]
+
+
 def test_a_fit_that_does_not_converge_says_so(tiny_context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("repro.experiments.linear.MAX_ITER", 3)
+    monkeypatch.setattr(linear, "SOLVERS", {"logistic": Solver(solver="lbfgs", max_iter=3)})
     assert measure("linear", tiny_context).facts["converged"] is False
 
 
