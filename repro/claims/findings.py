@@ -35,8 +35,9 @@ OPEN = frozenset({Ruling.UNDECIDED, Ruling.NOT_JUDGED})
 class Finding:
     """One comparison: what, of which runs (`basis`), both sides in words, the difference with its interval, and why.
 
-    `names` are what --new and --only match, the first in full. The difference of quality is candidate minus baseline,
-    with its 95 % interval; that of speed is candidate over baseline, with its 90 % interval; `limit` is of its kind.
+    `names` are what --new and --only match, the first in full. A side is its mean (seeds), its median (rounds) or its
+    verdict. The difference of quality is candidate minus baseline, with its 95 % interval; that of speed is candidate
+    over baseline, with its 90 % interval; `limit` is of its kind.
     """
 
     section: Section

@@ -82,8 +82,8 @@ def _compare(arm: Arm, name: str, sides: tuple[Arms, Arms], rules: Rules, *, see
                 measure=found.measure,
                 ruling=RULINGS[found.holds],
                 why=_why(found, seeded=seeded),
-                baseline=f"{found.baseline:.4f}, {_seeds(found.seeds[0])}",
-                candidate=f"{found.candidate:.4f}, {_seeds(found.seeds[1])}",
+                baseline=f"{found.baseline:.4f} ({found.seeds[0]})",
+                candidate=f"{found.candidate:.4f} ({found.seeds[1]})",
                 difference=found.value,
                 interval=found.interval,
                 limit=-MARGIN,
@@ -105,10 +105,6 @@ def _why(found: Difference, *, seeded: bool) -> str:
         return "worse, beyond chance, and a drop of the margin is not ruled out"
     more = f"about {found.seeds_to_decide} seeds a side would decide" if seeded else "only more rows would decide"
     return f"neither a drop of the margin nor no drop is ruled out; {more}"
-
-
-def _seeds(n: int) -> str:
-    return f"{n} seed" if n == 1 else f"{n} seeds"
 
 
 def _refuse_other_material(before: Iterable[Arm], after: Iterable[Arm]) -> None:

@@ -6,10 +6,10 @@ of the medians, candidate over baseline: a median does not follow one round that
 
 The interval is the Mann-Whitney test turned round (Hodges and Lehmann 1963, on ratios): the ratios of every candidate
 round to every baseline round, sorted, less as many at either end as the test's exact distribution allows. It asks
-nothing of the noise's shape, an outlier moves it by a rank, and no random number enters. It is of 90 %, 5 % a side:
-three rounds against three, which is what three seeds give, are just enough then (complete separation has a chance of
-1 in 20), and the threshold makes a false alarm rarer than that. Where even complete separation would prove nothing,
-nothing is judged.
+nothing of the noise's shape, from six rounds a side on it bears a disturbed one, and no random number enters. It is of
+90 %, 5 % a side: three rounds against three, which is what three seeds give, are just enough then (complete separation
+has a chance of 1 in 20), and the threshold makes a false alarm rarer than that. Where even complete separation would
+prove nothing, nothing is judged.
 
 A regression is both: slower beyond chance (interval above 1) and by more than the threshold. It is 1.10 unless set
 otherwise: the rounds of one run of the committed fine-tuning, in which nothing changed, differ by 6.5 % (388.2 to

@@ -78,7 +78,4 @@ def _basis(way: Way) -> str:
 
 
 def _seconds(benchmark: Benchmark | None) -> str:
-    if benchmark is None:
-        return ""
-    rounds = len(benchmark.rounds)
-    return f"{median(benchmark.rounds):.4g} s, {rounds} round{'' if rounds == 1 else 's'}"
+    return f"{median(benchmark.rounds):.4g} s ({len(benchmark.rounds)})" if benchmark else ""

@@ -22,15 +22,26 @@ SIGNS = {
     Ruling.NEW: "+",
 }
 COLUMNS = ("what", "baseline", "candidate", "difference", "limit", "verdict")
+HEADS = {
+    "quality": ("what", "baseline (seeds)", "candidate (seeds)", "difference [95 %]", "verdict"),
+    "speed": ("what", "baseline (rounds)", "candidate (rounds)", "ratio [90 %]", "verdict"),
+    "claims": ("what", "baseline", "candidate", "", "verdict"),
+}
 CONCLUSIONS = {0: "no regression", 1: "regression", 2: "not all could be compared"}
 
 
 def grouped(findings: Sequence[Finding]) -> list[tuple[str, Table]]:
-    """Return a title and a table for each section and way of running; claims that hold are left to the count."""
-    return [
-        (shown(f"{section}: {basis}" if basis else section), Table(COLUMNS, tuple(_row(f) for f in group)))
-        for (section, basis), group in groupby(_worth_a_row(findings), key=lambda f: (f.section, f.basis))
-    ]
+    """Return a title, which tells the limit, and a table for each section and way of running.
+
+    Claims that hold are left to the count.
+    """
+    found = []
+    for (section, basis), group in groupby(_worth_a_row(findings), key=lambda f: (f.section, f.basis)):
+        rows = [_row(f) for f in group]
+        limit = next((f" (limit {row[4]})" for row in rows if row[4]), "")
+        table = Table(HEADS[section], tuple((*row[:4], row[5]) for row in rows))
+        found.append((shown(f"{section}{limit}: {basis}" if basis else f"{section}{limit}"), table))
+    return found
 
 
 def remarks(findings: Sequence[Finding]) -> list[str]:
@@ -57,7 +68,7 @@ def side_table(before: Source, after: Source, ignore: frozenset[str]) -> Table:
         files = Counter(b.file.name for b in newest(source.benchmarks, ignore).values())
         used = ", ".join(f"{name} ({count})" for name, count in sorted(files.items()))
         rows.append((side, shown(str(source.path)), str(len(source.records)), shown(used) or "none"))
-    return Table(("side", "path", "records", "benchmark files (benchmarks used)"), tuple(rows))
+    return Table(("side", "path", "records", "newest benchmarks, by file"), tuple(rows))
 
 
 def to_markdown(findings: Sequence[Finding], code: int, sides: Table) -> str:
@@ -93,7 +104,7 @@ def to_data(findings: Sequence[Finding], code: int, sides: Table) -> dict[str, A
     return {
         "exit_code": code,
         "conclusion": conclusion(findings, code),
-        "sides": [dict(zip(sides.columns, row, strict=True)) for row in sides.rows],
+        "sides": [dict(zip(("side", "path", "records", "benchmarks"), row, strict=True)) for row in sides.rows],
         "findings": [
             {
                 "section": f.section, "name": f.names[0], "measure": f.measure, "of": f.basis, "baseline": f.baseline,
