@@ -117,6 +117,24 @@ def gpu_bench(session: nox.Session) -> None:
 
 
 @shared
+def regress(session: nox.Session) -> None:
+    """Measure afresh on the CPU into build/regress and compare with results/; `-- --corpus DIR` compares scores too."""
+    fresh = ROOT / "build" / "regress"
+    shutil.rmtree(fresh, ignore_errors=True)  # what an earlier session left would stand in for what is missing now
+    junit = ("--junit", str(ROOT / "build" / "regress.xml"))
+    if option(session, "--corpus", os.environ.get("REPRO_CORPUS", "")):
+        benchmark(session, fresh, "--device=cpu", "--precision=bf16", "--recipe=minilm", f"--results={fresh}")
+        run_suite(session, "repro", "regress", "results", str(fresh), *junit)
+        return
+    run_suite(
+        session, "pytest", "benchmarks/test_step.py", "-q", "-Wdefault", "--device=cpu", f"--results={fresh}",
+        f"--benchmark-storage=file://{fresh}/benchmarks", "--benchmark-autosave", "--benchmark-save-data",
+        *session.posargs,
+    )  # fmt: skip
+    run_suite(session, "repro", "regress", "results", str(fresh), "--only", "benchmarks/test_step.py*", *junit)
+
+
+@shared
 def report(session: nox.Session) -> None:
     """Make results/ and the README's table again from the committed records."""
     results = option(session, "--results", "results")
