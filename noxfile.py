@@ -118,20 +118,18 @@ def gpu_bench(session: nox.Session) -> None:
 
 @shared
 def regress(session: nox.Session) -> None:
-    """Measure afresh on the CPU into build/regress and compare with results/; `-- --corpus DIR` compares scores too."""
+    """Measure afresh on the CPU and compare with results/: steps alone, or all with `-- --corpus DIR --recipe minilm`."""
     fresh = ROOT / "build" / "regress"
     shutil.rmtree(fresh, ignore_errors=True)  # what an earlier session left would stand in for what is missing now
-    junit = ("--junit", str(ROOT / "build" / "regress.xml"))
-    if option(session, "--corpus", os.environ.get("REPRO_CORPUS", "")):
-        benchmark(session, fresh, "--device=cpu", "--precision=bf16", "--recipe=minilm", f"--results={fresh}")
-        run_suite(session, "repro", "regress", "results", str(fresh), *junit)
-        return
+    steps = "benchmarks/test_step.py"
+    whole = option(session, "--corpus", os.environ.get("REPRO_CORPUS", ""))
     run_suite(
-        session, "pytest", "benchmarks/test_step.py", "-q", "-Wdefault", "--device=cpu", f"--results={fresh}",
+        session, "pytest", *((steps, "benchmarks/test_reproduction.py") if whole else (steps,)), "-q", "-Wdefault",
+        "--device=cpu", "--precision=bf16", *session.posargs, f"--results={fresh}",
         f"--benchmark-storage=file://{fresh}/benchmarks", "--benchmark-autosave", "--benchmark-save-data",
-        *session.posargs,
     )  # fmt: skip
-    run_suite(session, "repro", "regress", "results", str(fresh), "--only", "benchmarks/test_step.py*", *junit)
+    only = () if whole else ("--only", f"{steps}*")
+    run_suite(session, "repro", "regress", "results", str(fresh), "--junit", f"{fresh}/junit.xml", *only)
 
 
 @shared
