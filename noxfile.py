@@ -118,7 +118,7 @@ def gpu_bench(session: nox.Session) -> None:
 
 @shared
 def regress(session: nox.Session) -> None:
-    """Measure afresh on the CPU and compare with results/: steps alone, or all with `-- --corpus DIR --recipe minilm`."""
+    """Measure afresh on the CPU and compare with results/: steps, or all: `-- --corpus DIR --recipe minilm`."""
     fresh = ROOT / "build" / "regress"
     shutil.rmtree(fresh, ignore_errors=True)  # what an earlier session left would stand in for what is missing now
     steps = "benchmarks/test_step.py"
