@@ -101,8 +101,8 @@ def outcomes(runs: int, baseline: int, candidate: int, dropped: int) -> dict[str
     for i in range(runs):
         worlds = World(2 * i), World(2 * i + 1)
         all_hold = {d.holds for w in worlds for d in judge(w.seeds(baseline), w.seeds(candidate, dropped=dropped))}
-        found["accused" if False in all_hold else "undecided" if None in all_hold else "passed"] += 1 / runs
-    return found
+        found["accused" if False in all_hold else "undecided" if None in all_hold else "passed"] += 1
+    return {outcome: count / runs for outcome, count in found.items()}
 
 
 @pytest.mark.parametrize(("baseline", "candidate"), [(3, 3), (3, 1), (1, 1)])
