@@ -67,8 +67,8 @@ def test_the_same_measured_again_exits_0_and_names_the_files_used(
 ) -> None:
     for side in ("before", "after"):
         seeds(make_record, tmp_path / side)
-        benchmarks(tmp_path / side / "benchmarks" / "m" / "0002.json", written="2026-01-02T00:00:00", step=STEADY)
-        benchmarks(tmp_path / side / "benchmarks" / "m" / "0001.json", step=[9.0] * 7, old=STEADY)
+        benchmarks(tmp_path / side / "benchmarks" / "m" / "0001.json", written="2026-01-02T00:00:00", step=STEADY)
+        benchmarks(tmp_path / side / "benchmarks" / "m" / "0002.json", step=[9.0] * 7, old=STEADY)
     code, out, err = regress(tmp_path / "before", tmp_path / "after")
     assert (code, err) == (0, "")
     assert "3 records; benchmarks: 0001.json (1), 0002.json (1)" in out  # the newest of each benchmark
@@ -241,8 +241,9 @@ def test_hostile_names_are_text_in_junit_summary_and_json(
     regress: Regress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = 'x<script>&"]]>|\x1b[31m\x00\u202e'
-    before = benchmarks(tmp_path / "a.json", **{name: STEADY})
-    after = benchmarks(tmp_path / "b.json", **{name: [2 * x for x in STEADY]})
+    rounds: dict[str, Any] = {name: STEADY}
+    before = benchmarks(tmp_path / "a.json", **rounds)
+    after = benchmarks(tmp_path / "b.json", **(rounds | {name: [2 * x for x in STEADY]}))
     (tmp_path / "summary.md").write_text("before\n")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     code, out, _ = regress(before, after, "--json", "--junit", tmp_path / "junit.xml")
@@ -262,7 +263,8 @@ def test_a_terminal_of_80_columns_shows_every_name_whole(
     regress: Regress, make_record: MakeRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     both = seeds(make_record, tmp_path)
-    benchmarks(both / "benchmarks" / "0001.json", **{"test_a_name_that_is_very_long[packed-bf16-cpu]": STEADY})
+    rounds: dict[str, Any] = {"test_a_name_that_is_very_long[packed-bf16-cpu]": STEADY}
+    benchmarks(both / "benchmarks" / "0001.json", **rounds)
     for name, value in (("COLUMNS", "80"), ("FORCE_COLOR", "1"), ("NO_COLOR", "1"), ("TERM", "xterm")):
         monkeypatch.setenv(name, value)
     out = regress(both, both)[1]
