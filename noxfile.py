@@ -117,6 +117,22 @@ def gpu_bench(session: nox.Session) -> None:
 
 
 @shared
+def regress(session: nox.Session) -> None:
+    """Measure afresh on the CPU and compare with results/: steps, or all: `-- --corpus DIR --recipe minilm`."""
+    fresh = ROOT / "build" / "regress"
+    shutil.rmtree(fresh, ignore_errors=True)  # what an earlier session left would stand in for what is missing now
+    steps = "benchmarks/test_step.py"
+    whole = option(session, "--corpus", os.environ.get("REPRO_CORPUS", ""))
+    run_suite(
+        session, "pytest", *((steps, "benchmarks/test_reproduction.py") if whole else (steps,)), "-q", "-Wdefault",
+        "--device=cpu", "--precision=bf16", *session.posargs, f"--results={fresh}",
+        f"--benchmark-storage=file://{fresh}/benchmarks", "--benchmark-autosave", "--benchmark-save-data",
+    )  # fmt: skip
+    only = () if whole else ("--only", f"{steps}*")
+    run_suite(session, "repro", "regress", "results", str(fresh), "--junit", f"{fresh}/junit.xml", *only)
+
+
+@shared
 def report(session: nox.Session) -> None:
     """Make results/ and the README's table again from the committed records."""
     results = option(session, "--results", "results")

@@ -28,9 +28,9 @@ def plain(text: str) -> str:
 def write_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], markup_column: int | None = None) -> None:
     """Write rows under a head; only `markup_column` may hold rich's markup."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table(*head, show_edge=False, pad_edge=False)
+    table = Table(*(Column(name, overflow="fold") for name in head), show_edge=False, pad_edge=False)
     for row in rows:
         table.add_row(*(cell if i == markup_column else plain(cell) for i, cell in enumerate(row)))
     console = Console()
