@@ -53,7 +53,7 @@ class Held:
         word = "above" if self.difference > 0 else "below"
         mean = "" if self.seeds == 1 else "mean "
         return (
-            f"{mean}{number(self.figure.mean + self.difference)} is {number(abs(self.difference))} {word} the "
+            f"{mean}{number(self.figure.mean + self.difference)} is {abs(self.difference):.4f} {word} the "
             f"{self.figure.n} reruns' {number(self.figure.mean)}, 90 % interval {low:+.4f} to {high:+.4f}, "
             f"margin ±{number(self.margin)}"
         )
