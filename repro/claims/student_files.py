@@ -78,7 +78,7 @@ def _from_state(name: str, data: Mapping[str, Any]) -> StudentRun:
 
 
 def _from_card(name: str, text: str) -> StudentRun:
-    stated = dict(re.findall(r"^- ([a-z_ ]+): (.+?)\s*$", text, re.MULTILINE | re.IGNORECASE))
+    stated = dict(re.findall(r"^- ([a-z0-9_ ]+): (.+?)\s*$", text, re.MULTILINE | re.IGNORECASE))
     lines = [line.strip() for line in text.splitlines() if line.strip().startswith("|")]
     table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     figures, steps = from_table(table)

@@ -79,12 +79,16 @@ def _printed(text: str) -> Iterator[dict[str, Any]]:
 def _assigned(code: str) -> dict[str, str | float]:
     """Return the recipe as far as the cells state it in plain numbers and names; nothing is executed."""
     recipe: dict[str, str | float] = {}
-    for key, pattern in (("learning_rate", "learning_rate"), ("batch_size", "batch_size"), ("weight_decay",) * 2):
-        if found := re.findall(rf"\b{pattern}\s*=\s*([\d.]+(?:e-?\d+)?)\b", code):
+    patterns = {  # a bare batch_size= is also an argument of map(), so that it counts as an assignment only
+        "learning_rate": r"\blearning_rate\s*=\s*",
+        "weight_decay": r"\bweight_decay\s*=\s*",
+        "batch_size": r"(?:^|\bper_device_train_)batch_size\s*=\s*",
+    }
+    for key, pattern in patterns.items():
+        if found := re.findall(pattern + r"(\d[\d.]*(?:e-?\d+)?)\b", code, re.MULTILINE):
             recipe[key] = float(found[-1])
-    if found := re.findall(r"\bmodel_(?:ckpt|checkpoint|name)\s*=\s*[\"']([^\"']+)[\"']", code):
-        bases = [name for name in found if "finetuned" not in name]
-        recipe |= {"checkpoint": bases[-1]} if bases else {}
+    if found := re.findall(r"^model_(?:ckpt|checkpoint)\s*=\s*[\"']([^\"']+)[\"']", code, re.MULTILINE):
+        recipe["checkpoint"] = found[-1]
     return recipe
 
 
