@@ -99,7 +99,7 @@ def printed(text: str) -> dict[str, Any]:
     return {"output_type": "stream", "name": "stdout", "text": [text]}
 
 
-TABLE = [["Epoch", "Training Loss", "Validation Loss", "Accuracy", "F1"],
+TABLE: list[list[Any]] = [["Epoch", "Training Loss", "Validation Loss", "Accuracy", "F1"],
          *([i + 1, LOSSES[i], VALID[i], ACCURACY[i], F1[i]] for i in range(2))]  # fmt: skip
 
 
