@@ -87,12 +87,12 @@ def joint_distance(given: Mapping[str, float], *, without: int | None = None) ->
     for one further run of a normal population. `without` leaves one rerun (a row of the table) out of the
     population, so that it can be judged like a stranger; that is how the calibration was tested on all 98.
     """
-    import numpy as np
-    from scipy.special import fdtrc
-
     names = tuple(name for name in JOINT if name in given)
     if len(names) < 2:  # noqa: PLR2004 (one figure is no combination)
         return None
+    import numpy as np
+    from scipy.special import fdtrc
+
     population = [run for i, run in enumerate(reruns()) if i != without and all(name in run for name in names)]
     table = np.array([[run[name] for name in names] for run in population])
     n, p = table.shape
