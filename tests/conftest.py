@@ -17,7 +17,7 @@ from repro.assets.corpus import EMOTION, load_corpus
 from repro.assets.recipes import DISTILBERT, TINY
 from repro.experiments.context import Context
 from repro.records.provenance import collect_provenance
-from repro.records.record import Epoch, RecipeStamp, RunRecord, Settings
+from repro.records.record import RecipeStamp, RunRecord, Settings
 
 MakeRecord = Callable[..., RunRecord]
 
@@ -43,24 +43,12 @@ def tiny_context() -> Context:
     return Context(recipe=TINY, corpus=load_corpus("rehearsal", limit=96), checkpoint=locate_checkpoint(TINY), limit=96)
 
 
-def an_epoch(epoch: int, *, train_loss: float) -> Epoch:
-    """Return one epoch as the seminar's recipe runs it, with a loss of your choice."""
-    first = 2e-5 * (3 - epoch) / 2
-    return Epoch(
-        epoch=epoch, steps=250, train_loss=train_loss, first_learning_rate=first, last_learning_rate=first - 1e-5,
-        train_seconds=100.0, tweets_per_second=160.0,
-    )  # fmt: skip
-
-
 @pytest.fixture
 def make_record() -> MakeRecord:
     """Make a record that meets the needs of every claim; keyword arguments replace parts of it."""
 
     def make(experiment: str = "finetune", *, seed: int = 0, **parts: Any) -> RunRecord:
         recipe = {name: getattr(DISTILBERT, name) for name in RecipeStamp.model_fields if name != "weights_sha256"}
-        if experiment == "finetune":
-            parts["facts"] = {"steps_per_epoch": 250, "steps": 500, **parts.get("facts", {})}
-            parts.setdefault("epochs", [an_epoch(1, train_loss=0.83), an_epoch(2, train_loss=0.25)])
         recipe["weights_sha256"] = DISTILBERT.sha256["model.safetensors"]
         settings = {"protocol": "seeded", "precision": "fp32", "batching": "padded", "device": "cpu"}
         fields: dict[str, Any] = {
