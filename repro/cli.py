@@ -9,6 +9,7 @@ import typer
 
 from repro.commands.assets import check, fetch
 from repro.commands.claims import claims
+from repro.commands.diagnose import diagnose
 from repro.commands.regress import regress
 from repro.commands.report import report
 from repro.commands.run import run
@@ -27,6 +28,7 @@ app.command()(run)
 app.command()(verify)
 app.command()(report)
 app.command()(regress)
+app.command()(diagnose)
 assets.command()(check)
 assets.command()(fetch)
 app.add_typer(assets, name="assets")

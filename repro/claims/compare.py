@@ -7,10 +7,12 @@ from statistics import fmean
 from typing import Any
 
 from repro.claims.cohorts import Cohort
-from repro.claims.model import Claim, Kind, Outcome, Side
+from repro.claims.distribution import compare_distribution
+from repro.claims.model import Claim, Kind, Side
+from repro.claims.ordering import compare_ordering
+from repro.claims.seeds import Finding, conclude
 from repro.claims.wording import brief, is_number, number
 
-Finding = tuple[Outcome, Side | None, str]
 SHOWN_PARTS = 4
 FLOAT_SLACK = 1e-9  # 0.3525 - 0.352 is 0.0005 plus rounding of the machine's, not of ours
 
@@ -18,12 +20,14 @@ FLOAT_SLACK = 1e-9  # 0.3525 - 0.352 is 0.0005 plus rounding of the machine's, n
 def compare(claim: Claim, cohort: Cohort, cohorts: Sequence[Cohort], measured: list[Any]) -> Finding:
     """Compare each seed's value with the claim and say why."""
     if claim.kind is Kind.ORDERING:
-        return _compare_ordering(claim, cohort, cohorts, measured)
+        return compare_ordering(claim, cohort, cohorts)
+    if claim.kind is Kind.DISTRIBUTION:
+        return compare_distribution(claim, measured)
     if claim.kind is Kind.OVERLAP:
-        least = _margin(claim)
+        least = claim.margin
         shared = [len(set(claim.reported) & set(found)) for found in measured]
         sides: list[Side | None] = [None if n >= least else "low" for n in shared]
-        return _conclude({"shared": sides}, f"{number(fmean(shared))} shared, at least {number(least)} expected")
+        return conclude({"shared": sides}, f"{number(fmean(shared))} shared, at least {number(least)} expected")
     by_part: dict[str, list[Side | None]] = {}
     wrong: list[str] = []
     for path, reported, tolerance in _parts(claim):
@@ -37,44 +41,10 @@ def compare(claim: Claim, cohort: Cohort, cohorts: Sequence[Cohort], measured: l
         if any(by_part[part]):
             wrong.append(_explain(claim.kind, part, values, reported, tolerance))
     if not wrong:
-        return _conclude(by_part, _within(claim))
+        return conclude(by_part, _within(claim))
     more = f" (and {len(wrong) - SHOWN_PARTS} more)" if len(wrong) > SHOWN_PARTS else ""
     partly = f"; {len(by_part) - len(wrong)} of {len(by_part)} parts hold" if len(by_part) > 1 else ""
-    return _conclude(by_part, "; ".join(wrong[:SHOWN_PARTS]) + more + partly)
-
-
-def _compare_ordering(claim: Claim, cohort: Cohort, cohorts: Sequence[Cohort], measured: list[Any]) -> Finding:
-    than = claim.than or ""
-    experiment = than.split(":", 1)[0]
-    # the same corpus and weights, this way of running them first, then the newest
-    others = [c for c in cohorts if c.material == cohort.material and c.values(than)]
-    others.sort(key=lambda c: (c.key == cohort.key, c.newest(experiment)))
-    if not others:
-        return Outcome.INCONCLUSIVE, None, f"nothing to compare with: {experiment} has no such record for these weights"
-    smaller, margin = fmean(others[-1].values(than) or []), _margin(claim)
-    leads = [value - smaller for value in measured]
-    why = f"ahead by {number(min(leads))}, margin {number(margin)}"
-    if all(abs(lead) <= margin for lead in leads):
-        return Outcome.INCONCLUSIVE, None, why
-    return _conclude({"ahead": [None if lead > margin else "low" for lead in leads]}, why)
-
-
-def _conclude(by_part: dict[str, list[Side | None]], why: str) -> Finding:
-    """A part whose seeds all miss on one side deviates; one whose seeds disagree is undecided."""
-    deviating: set[Side | None] = set()
-    undecided = False
-    for sides in by_part.values():
-        if set(sides) == {None}:
-            continue
-        if len(set(sides)) == 1:
-            deviating.add(sides[0])
-        else:
-            undecided = True
-    if deviating:
-        return Outcome.DEVIATES, deviating.pop() if len(deviating) == 1 else "different", why
-    if undecided:
-        return Outcome.INCONCLUSIVE, None, f"the seeds disagree, run more: {why}"
-    return Outcome.REPRODUCED, None, why
+    return conclude(by_part, "; ".join(wrong[:SHOWN_PARTS]) + more + partly)
 
 
 def _parts(claim: Claim) -> Iterator[tuple[tuple[Any, ...], Any, Any]]:
@@ -164,11 +134,5 @@ def _within(claim: Claim) -> str:
     if claim.kind is Kind.VALUE:
         if isinstance(claim.tolerance, dict):
             return "within " + ", ".join(f"±{number(value)} ({part})" for part, value in claim.tolerance.items())
-        return f"within ±{number(_margin(claim))}"
+        return f"within ±{number(claim.margin)}"
     return {Kind.RANGE: "within the range", Kind.ONE_OF: "among those reported"}.get(claim.kind, "equal")
-
-
-def _margin(claim: Claim) -> float:
-    if isinstance(claim.tolerance, dict) or claim.tolerance is None:
-        raise ValueError(f"{claim.id}: one tolerance is needed, not a table of them")
-    return claim.tolerance

@@ -18,6 +18,7 @@ class Kind(StrEnum):
 
     EXACT = "exact"
     VALUE = "value"
+    DISTRIBUTION = "distribution"
     RANGE = "range"
     ONE_OF = "one-of"
     OVERLAP = "overlap"
@@ -61,27 +62,44 @@ class Claim(BaseModel):
     kind: Kind
     experiment: str
     measure: str | dict[str, str]
+    rows: str | None = None
     than: str | None = None
+    than_rows: str | None = None
+    reference: str | dict[str, str] | None = None
     tolerance: float | dict[str, float] | None = None
     reason: str | None = None
+    gated: bool = False
     needs: tuple[str, ...] = ()
     note: str | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Claim:
-        toleranced = self.kind in {Kind.VALUE, Kind.OVERLAP, Kind.ORDERING}
+        toleranced = self.kind in {Kind.VALUE, Kind.DISTRIBUTION, Kind.OVERLAP, Kind.ORDERING}
         if toleranced != (self.tolerance is not None) or toleranced != (self.reason is not None):
             raise ValueError(
-                f"{self.id}: a tolerance and its reason belong to value, overlap and ordering, to no other"
+                f"{self.id}: a tolerance and its reason belong to value, distribution, overlap and ordering, "
+                "to no other"
             )
-        if (self.kind is Kind.ORDERING) != (self.than is not None):
-            raise ValueError(f"{self.id}: `than` belongs to an ordering, to no other")
-        for table in (self.measure, self.tolerance):
+        for name in ("rows", "than", "than_rows"):
+            if (self.kind is Kind.ORDERING) != (getattr(self, name) is not None):
+                raise ValueError(f"{self.id}: `{name}` belongs to an ordering, to no other")
+        if (self.kind is Kind.DISTRIBUTION) != (self.reference is not None):
+            raise ValueError(f"{self.id}: `reference` belongs to a distribution, to no other")
+        if self.reference is not None and isinstance(self.reference, dict) != isinstance(self.tolerance, dict):
+            raise ValueError(f"{self.id}: its margins and its figures of reference are tables both, or neither is")
+        for table in (self.measure, self.reference, self.tolerance):
             if isinstance(table, dict) and (
                 not isinstance(self.reported, dict) or table.keys() != self.reported.keys()
             ):
                 raise ValueError(f"{self.id}: its tables name different parts")
         return self
+
+    @property
+    def margin(self) -> float:
+        """The one tolerance of a claim of one figure."""
+        if isinstance(self.tolerance, dict) or self.tolerance is None:
+            raise ValueError(f"{self.id}: one tolerance is needed, not a table of them")
+        return self.tolerance
 
 
 class Catalogue(BaseModel):

@@ -8,14 +8,15 @@ answer are named.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from statistics import fmean
+from dataclasses import dataclass, field
 from typing import Any
 
 from repro.claims.cohorts import Cohort, cohorts_of, unmet_need
 from repro.claims.compare import compare
+from repro.claims.estimates import Estimate, estimates_of, over_seeds
+from repro.claims.gates import failed_gate
 from repro.claims.model import Catalogue, Claim, Kind, Outcome, Side
-from repro.claims.wording import brief, is_number, number, over_seeds
+from repro.claims.wording import brief, is_number, number
 from repro.errors import RecordError
 from repro.records.record import RunRecord
 
@@ -24,7 +25,10 @@ SEMINARS_RECIPE = "distilbert"
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """The answer to one claim, with what was measured (`shown`), on which seeds and basis, and why."""
+    """The answer to one claim, with what was measured (`shown`), on which seeds and basis, and why.
+
+    `estimates` holds the figures behind it by part, `""` where the claim has one figure alone.
+    """
 
     claim: Claim
     outcome: Outcome
@@ -33,6 +37,27 @@ class Verdict:
     shown: str = ""
     seeds: tuple[int, ...] = ()
     basis: str = ""
+    estimates: dict[str, Estimate] = field(default_factory=dict)
+
+    @property
+    def n(self) -> int:
+        """The number of seeds."""
+        return len(self.seeds)
+
+    @property
+    def mean(self) -> float | None:
+        """The mean over seeds of a claim of one figure."""
+        return self.estimates[""].mean if "" in self.estimates else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % t interval of that mean; one seed has none."""
+        return self.estimates[""].interval if "" in self.estimates else None
+
+    @property
+    def reference(self) -> str | None:
+        """The name of the figure of the 98 reruns that it is held against: `reference(name).values`."""
+        return self.estimates[""].reference if "" in self.estimates else None
 
     @property
     def label(self) -> str:
@@ -53,6 +78,11 @@ class Verdict:
             "why": self.why,
             "basis": self.basis,
             "source": self.claim.source,
+            "n": self.n,
+            "mean": self.mean,
+            "interval": None if self.interval is None else list(self.interval),
+            "reference": self.reference,
+            "parts": {part: found.as_row() for part, found in self.estimates.items() if part},
         }
 
 
@@ -102,9 +132,11 @@ def _rank(claim: Claim, catalogue: Catalogue, cohort: Cohort) -> tuple[bool, boo
 
 def _judge_on(claim: Claim, catalogue: Catalogue, cohort: Cohort, cohorts: Sequence[Cohort]) -> Verdict:
     measured = cohort.measured(claim) or []
+    estimates = estimates_of(claim, measured)
     found: dict[str, Any] = {
         "claim": claim,
-        "shown": _show(claim, cohort, measured),
+        "shown": _show(claim, cohort, measured, estimates),
+        "estimates": estimates,
         "seeds": tuple(record.settings.seed for record in cohort.of(claim.experiment)),
         "basis": cohort.basis(claim.experiment),
     }
@@ -113,23 +145,25 @@ def _judge_on(claim: Claim, catalogue: Catalogue, cohort: Cohort, cohorts: Seque
     unmet = unmet_need(claim, catalogue, cohort)
     if unmet:
         return Verdict(outcome=Outcome.NOT_COMPARABLE, why=unmet, **found)
+    if failed := failed_gate(claim, cohort.of(claim.experiment)):
+        return Verdict(outcome=failed[0], why=failed[1], **found)
     outcome, side, why = compare(claim, cohort, cohorts, measured)
     return Verdict(outcome=outcome, side=side, why=why, **found)
 
 
-def _show(claim: Claim, cohort: Cohort, measured: list[Any]) -> str:
-    """Return what was measured for people: mean and spread over seeds, or the interval over rows for one seed."""
-    if claim.kind is Kind.OVERLAP:
-        shared = [len(set(claim.reported) & set(found)) for found in measured]
-        return f"{number(fmean(shared))} of {len(claim.reported)} shared"
+def _show(claim: Claim, cohort: Cohort, measured: list[Any], estimates: dict[str, Estimate]) -> str:
+    """Return what was measured for people: mean, spread and interval over seeds, or one seed's interval over rows."""
+    of = f" of {len(claim.reported)} shared" if claim.kind is Kind.OVERLAP else ""
     if len(measured) > 1:
-        return f"{over_seeds(measured)} ({len(measured)} seeds)"
+        return f"{over_seeds(measured, estimates)}{of}, n = {len(measured)} seeds"
+    if of:
+        return f"{estimates['']}{of}"
     if is_number(measured[0]) and isinstance(claim.measure, str):
         parent = claim.measure.rpartition(".")[0]
         interval, rows = cohort.values(claim.measure + "_interval"), cohort.values(parent + ".n")
         if interval and rows:
             low, high = interval[0]
-            return f"{number(measured[0])} [{number(low)}, {number(high)}], n = {rows[0]:,}"
+            return f"{number(measured[0])} [{number(low)}, {number(high)}], n = {rows[0]:,} rows"
     return brief(measured[0])
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from statistics import fmean, stdev
 from typing import Any
 
 MOST_SHOWN = 14  # elements of a list; the longest that a claim reports has 13
@@ -37,19 +35,6 @@ def brief(value: Any) -> str:
         return number(value)
     text = str(value)
     return text[:12] + "…" if len(text) == SHA256_LENGTH and text.isalnum() else text
-
-
-def over_seeds(values: Sequence[Any]) -> str:
-    """Return one value for each seed in short: mean ± SD of numbers, part by part; words that differ side by side."""
-    if len(values) == 1 or all(value == values[0] for value in values):
-        return brief(values[0])
-    if all(is_number(value) for value in values):
-        return f"{number(fmean(values))} ± {number(stdev(values))}"
-    if all(isinstance(value, dict) for value in values):
-        return ", ".join(f"{key} {over_seeds([value.get(key) for value in values])}" for key in values[0])
-    if all(isinstance(value, list) for value in values):
-        return brief(values[0]) + ", first seed"
-    return " / ".join(dict.fromkeys(brief(value) for value in values))
 
 
 def _bracketed(value: Any) -> str:

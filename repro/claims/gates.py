@@ -1,0 +1,86 @@
+"""What a fine-tuning run must show before its scores are judged: that it is what its record says.
+
+A record that openly says something else (another corpus, batch, checkpoint) fails a claim's `needs` and is not
+comparable; so is one that lacks what is looked at here. A record that meets the needs and shows otherwise
+deviates, loudly: something went wrong that its author does not know of. Neither is ever reproduced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import ceil
+
+from repro.claims.model import Claim, Outcome
+from repro.claims.reference import reference
+from repro.claims.wording import number
+from repro.records.record import RunRecord
+
+FRESH = 0.999  # confidence of the interval for a fresh start: one honest run of a thousand fails it
+
+
+Failure = tuple[Outcome, str]
+
+
+def failed_gate(claim: Claim, records: Sequence[RunRecord]) -> Failure | None:
+    """Return the first gate that the claim's records fail and what follows from it, or None."""
+    if not claim.gated:
+        return None
+    return next(_failures(records, fresh="distilbert" in claim.needs), None)
+
+
+def _failures(records: Sequence[RunRecord], *, fresh: bool) -> Iterator[Failure]:
+    for record in records:
+        for outcome, wrong in (*_steps(record), *(_start(record) if fresh else ()), *_device(record), *_rows(record)):
+            yield outcome, f"no valid run: seed {record.settings.seed}: {wrong}"
+    heads = [str(record.facts["head_seed"]) for record in records if record.facts.get("head_seed") is not None]
+    if len(set(heads)) < len(heads):
+        yield (
+            Outcome.DEVIATES,
+            f"no valid runs: {len(heads)} seeds share {len(set(heads))} head(s), so n is not {len(heads)}",
+        )
+    seen: dict[tuple[int, ...], int] = {}
+    for record in records:
+        if rows := record.rows.get("validation"):
+            first = seen.setdefault(tuple(rows.predictions), record.settings.seed)
+            if first != record.settings.seed:
+                told = f"no valid runs: seeds {first} and {record.settings.seed} predict the same for every row"
+                yield Outcome.DEVIATES, f"{told}, so that they are one"
+
+
+def _steps(record: RunRecord) -> Iterator[Failure]:
+    an_epoch = ceil(record.corpus.splits["train"].rows / record.recipe.batch_size)
+    for name, expected in (("steps_per_epoch", an_epoch), ("steps", an_epoch * record.recipe.epochs)):
+        found = record.facts.get(name)
+        if found is None:
+            yield Outcome.NOT_COMPARABLE, f"{name} is not recorded, expected {expected}"
+        elif found != expected:
+            yield Outcome.DEVIATES, f"{name} is {found}, the corpus and the recipe it names make {expected}"
+
+
+def _start(record: RunRecord) -> Iterator[Failure]:
+    low, high = reference("train_loss_1").prediction_interval(confidence=FRESH)
+    if not record.epochs:
+        yield Outcome.NOT_COMPARABLE, "no training loss is recorded"
+    elif not low <= record.epochs[0].train_loss <= high:
+        loss = number(record.epochs[0].train_loss)
+        yield (
+            Outcome.DEVIATES,
+            f"its training loss of epoch 1 is {loss}, a fresh start gives {number(low)} to {number(high)}",
+        )
+
+
+def _device(record: RunRecord) -> Iterator[Failure]:
+    if record.settings.device == "cuda" and record.provenance.accelerator is None:
+        yield Outcome.DEVIATES, "it says cuda, and no accelerator was seen"
+
+
+def _rows(record: RunRecord) -> Iterator[Failure]:
+    rows, final = record.rows.get("validation"), record.scores.get(f"epoch-{record.recipe.epochs}/validation")
+    if rows is None or final is None:
+        return
+    hits = sum(a == b for a, b in zip(rows.labels, rows.predictions, strict=False))
+    if len(rows.predictions) != final.n or hits != round(final.accuracy * final.n):
+        yield (
+            Outcome.DEVIATES,
+            f"its rows hold {hits} right of {len(rows.predictions)}, scored {number(final.accuracy)} of {final.n}",
+        )

@@ -1,0 +1,68 @@
+"""What several seeds conclude, where each is judged by itself: all agree, or a sign test says which side has it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import comb
+
+from repro.claims.model import Outcome, Side
+
+Finding = tuple[Outcome, Side | None, str]
+ALPHA = 0.05
+MOST_SEEDS = 500  # nobody runs more; a number beyond it is told as such
+
+
+def two_sided_binomial(successes: int, n: int) -> float:
+    """Return the exact p value of `successes` out of n against one half."""
+    fewer = min(successes, n - successes)
+    return min(1.0, 2 * sum(comb(n, k) for k in range(fewer + 1)) / float(2**n))
+
+
+def majority(successes: int, n: int) -> bool | None:
+    """Tell whether most runs succeed: True or False where the sign test at 5 % says so, or None."""
+    if two_sided_binomial(successes, n) > ALPHA:
+        return None
+    return successes > n - successes
+
+
+def more_seeds_for_majority(successes: int, n: int) -> str:
+    """Say how many more seeds would decide, were their share to stay as it is."""
+    if 2 * successes == n:
+        return "they split evenly, and no number of seeds decides while they do"
+    for more in range(1, MOST_SEEDS):
+        if majority(round(successes / n * (n + more)), n + more) is not None:
+            return f"{_seeds(more)} would decide if that share stays"
+    return f"not even {MOST_SEEDS} more seeds would decide if that share stays"
+
+
+def conclude(by_part: dict[str, list[Side | None]], why: str) -> Finding:
+    """Conclude from each part's seeds, None for one that holds and else the side on which it misses.
+
+    A part whose seeds agree is decided; where they disagree, the sign test decides between holding and missing.
+    """
+    deviating: set[Side | None] = set()
+    undecided: list[str] = []
+    told = ""
+    for sides in by_part.values():
+        holding, n = sides.count(None), len(sides)
+        if holding == n:
+            continue
+        missing, misses = Counter(side for side in sides if side is not None).most_common(1)[0]
+        if misses == n:
+            deviating.add(missing)
+            continue
+        decided = majority(holding, n)
+        told = f"{holding} of {n} seeds hold: "
+        if decided is False:
+            deviating.add(missing if misses == n - holding else "different")
+        elif decided is None:
+            undecided.append(f"the seeds disagree, {holding} of {n} hold: {more_seeds_for_majority(holding, n)}; ")
+    if deviating:
+        return Outcome.DEVIATES, deviating.pop() if len(deviating) == 1 else "different", told + why
+    if undecided:
+        return Outcome.INCONCLUSIVE, None, undecided[0] + why
+    return Outcome.REPRODUCED, None, told + why
+
+
+def _seeds(more: int) -> str:
+    return f"{more} more seed{'' if more == 1 else 's'}"

@@ -1,0 +1,106 @@
+"""`repro diagnose`, which answers "is my F1 normal?"."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from repro.commands.options import plain, write_table
+from repro.errors import UsageError
+
+if TYPE_CHECKING:
+    from repro.claims.diagnosis import Diagnosis
+    from repro.claims.student_runs import StudentRun
+
+Figure = Annotated[str | None, typer.Option(metavar="X[,X]", help="One number, or one for each epoch.")]
+
+
+def diagnose(
+    file: Annotated[
+        Path | None, typer.Argument(help="trainer_state.json, model card README.md, executed .ipynb, or a record.")
+    ] = None,
+    f1: Figure = None,
+    accuracy: Figure = None,
+    train_loss: Figure = None,
+    valid_loss: Figure = None,
+    steps: Annotated[int | None, typer.Option(help="Optimizer steps in all.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs that were run.")] = None,
+    total_flos: Annotated[float | None, typer.Option(help="What the Trainer says of its arithmetic.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="If it was not 2e-5.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="If it was not 64.")] = None,
+    checkpoint: Annotated[str | None, typer.Option(help="If it was not distilbert-base-uncased.")] = None,
+    split: Annotated[str | None, typer.Option(help="validation or test.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+) -> None:
+    """Say whether a run of the seminar's fine-tuning is normal, and which known mistake it resembles.
+
+    Exit code 0: normal; 1: low, suspiciously high, odd or not comparable; 2: bad input.
+    """
+    from repro.claims.diagnosis import diagnose_run
+
+    figures = {"f1": f1, "accuracy": accuracy, "train_loss": train_loss, "valid_loss": valid_loss}
+    recipe = {"learning_rate": learning_rate, "batch_size": batch_size, "checkpoint": checkpoint}
+    stated = {"steps": steps, "epochs": epochs, "flos": total_flos, "split": split}
+    found = diagnose_run(_run(file, figures, stated, {k: v for k, v in recipe.items() if v is not None}))
+    if as_json:
+        sys.stdout.write(json.dumps(found.as_row(), indent=1, ensure_ascii=False) + "\n")
+    else:
+        _write(found)
+    if found.outcome != "normal":
+        raise typer.Exit(1)
+
+
+def _run(
+    file: Path | None,
+    figures: dict[str, str | None],
+    stated: dict[str, int | float | str | None],
+    recipe: dict[str, int | float | str],
+) -> StudentRun:
+    given = recipe or any(value is not None for value in (*figures.values(), *stated.values()))
+    if file is not None and given:
+        raise UsageError("a file and figures beside it", "Give one of them: what both state could contradict itself.")
+    if file is not None:
+        from repro.claims.student_files import run_from_file
+
+        return run_from_file(file)
+    from repro.claims.student_runs import run_from_figures
+    from repro.errors import unknown
+
+    if stated["split"] not in (None, "validation", "test"):
+        raise unknown("split", str(stated["split"]), ["validation", "test"])
+    return run_from_figures(figures, **stated, recipe=recipe)
+
+
+def _write(found: Diagnosis) -> None:
+    """Write the sentence first, then what it rests on."""
+    sys.stdout.write(f"{found.sentence}\n")
+    for mistake in found.mistakes[:1]:
+        sys.stdout.write(f"{mistake.remedy}\n")
+    for mistake in found.mistakes[1:]:
+        sys.stdout.write(f"Or {mistake.text}: {mistake.evidence}. {mistake.remedy}\n")
+    for note in found.notes:
+        sys.stdout.write(f"Note: {note.text}: {note.evidence}. {note.remedy}\n")
+    if found.placed:
+        sys.stdout.write("\n")
+        rows = [
+            (
+                p.name,
+                f"{p.value:.4f}",
+                f"{p.figure.mean:.4f} ± {p.figure.sd:.4f}",
+                "{:.4f} to {:.4f}".format(*p.figure.prediction_interval()),
+                f"{p.percentile:.0f}",
+                "[red]outside[/]" if p.p_value * len(found.placed) < 0.01 else plain(""),  # noqa: PLR2004
+            )
+            for p in found.placed
+        ]
+        write_table(("figure", "yours", "98 reruns", "95 % of runs", "percentile", ""), rows, markup_column=5)
+    if found.joint:
+        share = f"{found.joint.p_value * 100:.2g}" if found.joint.p_value >= 1e-4 else "fewer than 0.01"  # noqa: PLR2004
+        sys.stdout.write(
+            f"together: distance {found.joint.distance:.2f} over {', '.join(found.joint.figures)}; "
+            f"{share} in 100 sound runs lie farther out\n"
+        )
