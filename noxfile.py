@@ -76,6 +76,18 @@ def benchmark(session: nox.Session, folder: Path, *defaults: str) -> None:
     session.log(f"read {results}/REPORT.md")
 
 
+def browser(session: nox.Session) -> str:
+    """Return the Chromium that is here, or end the session with what to install."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    found = os.environ.get("REPRO_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        session.error(
+            "no Chromium is here. Install it (Debian, Ubuntu: apt-get install chromium; Fedora: dnf install chromium; "
+            "macOS: brew install --cask chromium), or name one in REPRO_CHROMIUM"
+        )
+    return found
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and format with ruff."""
@@ -94,6 +106,14 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests: no Hub, no accelerator, no corpus; under 5 minutes on two cores."""
     run_suite(session, "pytest", "tests", *session.posargs)
+
+
+@nox.session
+def page(session: nox.Session) -> None:
+    """Open report.html in a headless Chromium: reading, filters, themes, phone, print, keyboard, hostile text."""
+    chromium = browser(session)
+    session.install("--constraint", "constraints.txt", *group("page"))
+    session.run("pytest", "page_tests", *session.posargs, env={"REPRO_CHROMIUM": chromium, "PYTHONPATH": str(ROOT)})
 
 
 @shared

@@ -14,7 +14,10 @@ def commands(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
     """Return (what it ran, command) for every recipe, corpus and way of running it, in the records' order."""
     ways: dict[tuple[str, ...], tuple[str, set[int], dict[str, None]]] = {}
     for record in records:
-        options, what = _options(record), f"{record.recipe.name} on {record.corpus.name}"
+        options, what = (
+            _options(record),
+            f"{record.recipe.name} on {record.corpus.name}, {record.settings.precision}, {record.settings.batching}",
+        )
         _, seeds, experiments = ways.setdefault(tuple(options), (what, set(), {}))
         seeds.add(record.settings.seed)
         experiments[record.experiment] = None

@@ -19,14 +19,14 @@ Span = tuple[float, float]
 class Strip:
     """One figure of a claim on one axis: reported value and what it allows, measured values, and a reference.
 
-    `points` are the single runs, `interval` belongs to their mean, `allowed` is what the claim lets pass,
-    `reference` the values of independent runs. The axis holds all of them.
+    `interval` is that of the mean of `n` runs, `allowed` what the claim lets pass, `reference` the values of
+    independent runs. The axis holds all of them.
     """
 
     label: str
+    n: int
     reported: float | None = None
     allowed: Span | None = None
-    points: tuple[float, ...] = ()
     mean: float | None = None
     interval: Span | None = None
     reference: tuple[float, ...] = ()
@@ -35,7 +35,7 @@ class Strip:
     def axis(self) -> Span:
         """The ends of the axis, a little beyond everything that is drawn."""
         lone = [value for value in (self.reported, self.mean) if value is not None]
-        found = [*lone, *(self.allowed or ()), *self.points, *(self.interval or ()), *self.reference]
+        found = [*lone, *(self.allowed or ()), *(self.interval or ()), *self.reference]
         low, high = min(found), max(found)
         beyond = 0.04 * (high - low) or abs(low) * 0.1 or 1.0
         return low - beyond, high + beyond
@@ -48,11 +48,9 @@ class Strip:
     @property
     def told(self) -> str:
         """The strip in words, for those who do not see it."""
-        parts = [] if self.mean is None else [f"measured {number(self.mean)}"]
+        parts = [] if self.mean is None else [f"measured {number(self.mean)}, n = {self.n}"]
         if self.interval:
-            parts.append(f"interval {_span(self.interval)}")
-        if self.points:
-            parts.append(f"single runs {', '.join(map(number, self.points))}")
+            parts.append(f"95 % interval {_span(self.interval)}")
         if self.reported is not None:
             parts.append(f"reported {number(self.reported)}")
         if self.allowed:
@@ -109,10 +107,11 @@ def legend(strips: Sequence[Strip]) -> str:
     marks = {
         "dashed: reported": any(s.reported is not None for s in strips),
         "shaded: what the claim allows": any(s.allowed for s in strips),
-        "dot: measured": any(s.mean is not None and not s.points for s in strips),
-        "dot: mean of the measured runs, which are the rings": any(s.points for s in strips),
-        "line: its 95 % interval": any(s.interval for s in strips),
-        "columns: independent reruns": any(s.reference for s in strips),
+        "dot: measured, one run": any(s.n == 1 for s in strips),
+        "dot and line: mean of the runs and its 95 % interval": any(s.interval for s in strips),
+        f"columns: {max((len(s.reference) for s in strips), default=0)} independent reruns": any(
+            s.reference for s in strips
+        ),
     }
     return "; ".join(mark for mark, there in marks.items() if there).capitalize() + "."
 

@@ -28,12 +28,11 @@ def confusion_figures(records: Sequence[RunRecord], figures: Path) -> list[Path]
             wanted[base + (f"-seed{record.settings.seed}" if record.epochs else "")] = (record, name)
     drawn = []
     for base, (record, name) in wanted.items():
-        scores, labels = record.scores[name], _labels(record)
-        caption = f"{record.experiment} ({name}): {_caption(record)}"
-        figure = draw_confusion(scores, labels, caption)
-        told = {"Title": f"{caption}; n = {scores.n:,}", "Description": describe_confusion(scores, labels)}
+        figure = draw_confusion(
+            record.scores[name], _labels(record), f"{record.experiment} ({name}): {_caption(record)}"
+        )
         figures.mkdir(parents=True, exist_ok=True)
-        figure.savefig(figures / f"{base}.svg", metadata={"Date": None, **told})
+        figure.savefig(figures / f"{base}.svg", metadata={"Date": None})
         figure.savefig(figures / f"{base}.png", dpi=120, metadata={"Software": None})
         drawn.append(figures / f"{base}.png")
     return drawn
@@ -67,16 +66,6 @@ def draw_confusion(scores: Scores, labels: Sequence[str], caption: str) -> Figur
         fontsize=10,
     )
     return figure
-
-
-def describe_confusion(scores: Scores, labels: Sequence[str]) -> str:
-    """Say what the matrix shows: how much of each class was found, and what else it was most often taken for."""
-    parts = []
-    for i, (row, label) in enumerate(zip(scores.confusion, labels, strict=True)):
-        total = max(sum(row), 1)
-        most = max((j for j in range(len(row)) if j != i), key=lambda j: row[j])
-        parts.append(f"{label} {row[i] / total:.2f}, else mostly {labels[most]} {row[most] / total:.2f}")
-    return f"Confusion matrix, share of each true class: {'; '.join(parts)}."
 
 
 def _final_scores(record: RunRecord) -> list[str]:

@@ -11,7 +11,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from repro.claims.model import Kind, load_catalogue
+from repro.claims.model import load_catalogue
 from repro.claims.verdicts import Verdict
 from repro.records.record import RunRecord
 from repro.report import tables
@@ -23,13 +23,14 @@ from repro.report.tables import Table
 from repro.report.timings import Timing, grouped_bars, seconds
 
 HELD = {  # how each kind is judged, as the head of claims.toml says
-    Kind.EXACT: "holds when the measured value equals the reported one",
-    Kind.VALUE: "holds when every number is within the tolerance, in both directions, and everything else is equal",
-    Kind.RANGE: "holds when every measured number lies in the reported range, ends included",
-    Kind.ONE_OF: "holds when the measured word of every part is among those reported",
-    Kind.OVERLAP: "holds when enough of the reported list is in the measured one",
-    Kind.ORDERING: "holds when it is ahead by more than the margin",
-    Kind.INFORMATION: "never judged, only shown",
+    "exact": "holds when the measured value equals the reported one",
+    "value": "holds when every number is within the tolerance, in both directions, and everything else is equal",
+    "distribution": "holds when the mean of the seeds lies within the margin of the reruns' mean, in both directions",
+    "range": "holds when every measured number lies in the reported range, ends included",
+    "one-of": "holds when the measured word of every part is among those reported",
+    "overlap": "holds when enough of the reported list is in the measured one",
+    "ordering": "holds when it is ahead by more than the margin",
+    "information": "never judged, only shown",
 }
 
 
