@@ -44,7 +44,14 @@ def verdicts() -> list[Verdict]:
 def write_page(folder: Path, verdicts: list[Verdict], text: str = "text") -> Path:
     """Write a page whose every free text is `text`."""
     table = Table(("what", "value"), ((text, text),))
-    timing = {"group": text, "shortest": 1.0, "longest": 3.0, "rounds": 5, "basis": text, "commit": text}
+    timing: dict[str, Any] = {
+        "group": text,
+        "shortest": 1.0,
+        "longest": 3.0,
+        "rounds": 5,
+        "basis": text,
+        "commit": text,
+    }
     page = report_html(
         verdicts,
         [],

@@ -55,18 +55,18 @@ def section_of(name: str) -> str:
 def _picture(png: Path) -> Picture:
     svg = png.with_suffix(".svg")
     drawing = svg.read_text(encoding="utf-8") if svg.is_file() else ""
-    caption = _said(drawing, "title") or png.stem.replace("-", " ")
+    caption = _said(drawing, "title") or png.stem.replace("-", " ")  # dc:title is matplotlib's own name
     light = drawing and (len(drawing) <= HEAVY_SVG or len(drawing) <= png.stat().st_size)
     kind, data = ("svg+xml", drawing.encode()) if light else ("png", png.read_bytes())
     return Picture(
         name=png.stem,
         section=section_of(png.stem),
         caption=caption,
-        alt=_said(drawing, "description") or caption,
+        alt=_said(drawing, "dc:description") or caption,
         source=f"data:image/{kind};base64,{base64.b64encode(data).decode()}",
     )
 
 
 def _said(drawing: str, what: str) -> str:
-    found = re.search(rf"<dc:{what}>(.*?)</dc:{what}>", drawing, re.DOTALL)
+    found = re.search(rf"<{what}>(.*?)</{what}>", drawing, re.DOTALL)
     return " ".join(unescape(found.group(1)).split()) if found else ""

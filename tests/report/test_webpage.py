@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 
 from repro.claims.estimates import Estimate
 from repro.claims.model import Kind, Outcome, load_catalogue
@@ -87,17 +88,20 @@ def test_bars_of_no_time_at_all_are_empty() -> None:
 
 
 def test_a_figure_tells_its_section_caption_and_what_it_shows(tmp_path: Path) -> None:
-    for name, size in (("projection-a", 10), ("confusion-a-logistic-validation", 10), ("projection-heavy", 300_000)):
-        said = "<dc:title>A &amp; B</dc:title><dc:description>six\npanels</dc:description>"
-        (tmp_path / f"{name}.svg").write_text(f"<svg>{said}{' ' * size}</svg>")
-        (tmp_path / f"{name}.png").write_bytes(b"png")
+    said = {"Title": "A & B, n = 9", "Description": "six <panels>"}
+    for name, metadata in (("projection-a", said), ("confusion-a-logistic-validation", {}), ("projection-heavy", said)):
+        Figure().savefig(tmp_path / f"{name}.svg", metadata=metadata)
+        Figure().savefig(tmp_path / f"{name}.png")
+    with (tmp_path / "projection-heavy.svg").open("a") as file:
+        file.write(" " * 300_000)
     (tmp_path / "stray-figure.png").write_bytes(b"png")
     found = {p.name: p for p in pictures(sorted(tmp_path.glob("*.png")))}
-    assert (found["projection-a"].section, found["projection-a"].caption) == ("Projection", "A & B")
-    assert found["projection-a"].alt == "six panels"
-    assert found["confusion-a-logistic-validation"].section == "Simple classifier"
-    assert found["projection-a"].source.startswith("data:image/svg+xml;")
+    told = found["projection-a"]
+    assert (told.section, told.caption, told.alt) == ("Projection", "A & B, n = 9", "six <panels>")
+    assert told.source.startswith("data:image/svg+xml;")
     assert found["projection-heavy"].source.startswith("data:image/png;")  # as a drawing it would weigh more
+    silent = found["confusion-a-logistic-validation"]
+    assert (silent.section, silent.caption) == ("Simple classifier", "confusion a logistic validation")
     assert (found["stray-figure"].section, found["stray-figure"].alt) == (OTHER, "stray figure")
 
 
