@@ -28,18 +28,20 @@ SECTIONS = (  # the first pattern that fits a figure's name
     ("tour*", "Tour"),
 )
 OTHER = "More figures"
+BROAD = 600.0  # points; half a page would make its writing too small
 HEAVY_SVG = 200_000  # bytes; a drawing of thousands of shapes is smaller as a picture
 
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A figure in a page that stands alone: `source` is a data URI."""
+    """A figure in a page that stands alone: `source` is a data URI; a `broad` one needs the page's whole width."""
 
     name: str
     section: str
     caption: str
     alt: str
     source: str
+    broad: bool = False
 
 
 def pictures(figures: Sequence[Path]) -> list[Picture]:
@@ -64,7 +66,14 @@ def _picture(png: Path) -> Picture:
         caption=caption,
         alt=_said(drawing, "dc:description") or caption,
         source=f"data:image/{kind};base64,{base64.b64encode(data).decode()}",
+        broad=_width(drawing) > BROAD,
     )
+
+
+def _width(drawing: str) -> float:
+    """Return the width that an SVG states in points, 0 where it states none."""
+    found = re.search(r'<svg[^>]*\bwidth="([\d.]+)pt"', drawing)
+    return float(found.group(1)) if found else 0.0
 
 
 def _said(drawing: str, what: str) -> str:

@@ -101,9 +101,11 @@ def _row(verdict: Verdict) -> Row:
 
 
 def _galleries(verdicts: Sequence[Verdict], pictures: Sequence[Picture]) -> list[tuple[str, list[Picture]]]:
-    """Return the pictures by section, in the claims' order."""
+    """Return the pictures by section, in the claims' order; in a section the broad ones first, so that rows fill."""
     order = list(dict.fromkeys([*(v.claim.section for v in verdicts), *(p.section for p in pictures), OTHER]))
-    found = [(section, [p for p in pictures if p.section == section]) for section in order]
+    found = [
+        (section, sorted((p for p in pictures if p.section == section), key=lambda p: not p.broad)) for section in order
+    ]
     return [(section, members) for section, members in found if members]
 
 

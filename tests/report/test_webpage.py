@@ -90,7 +90,7 @@ def test_bars_of_no_time_at_all_are_empty() -> None:
 def test_a_figure_tells_its_section_caption_and_what_it_shows(tmp_path: Path) -> None:
     said = {"Title": "A & B, n = 9", "Description": "six <panels>"}
     for name, metadata in (("projection-a", said), ("confusion-a-logistic-validation", {}), ("projection-heavy", said)):
-        Figure().savefig(tmp_path / f"{name}.svg", metadata=metadata)
+        Figure(figsize=(6.4 if metadata else 11, 4)).savefig(tmp_path / f"{name}.svg", metadata=metadata)
         Figure().savefig(tmp_path / f"{name}.png")
     with (tmp_path / "projection-heavy.svg").open("a") as file:
         file.write(" " * 300_000)
@@ -101,6 +101,7 @@ def test_a_figure_tells_its_section_caption_and_what_it_shows(tmp_path: Path) ->
     assert told.source.startswith("data:image/svg+xml;")
     assert found["projection-heavy"].source.startswith("data:image/png;")  # as a drawing it would weigh more
     silent = found["confusion-a-logistic-validation"]
+    assert (told.broad, silent.broad) == (False, True)
     assert (silent.section, silent.caption) == ("Simple classifier", "confusion a logistic validation")
     assert (found["stray-figure"].section, found["stray-figure"].alt) == (OTHER, "stray figure")
 
