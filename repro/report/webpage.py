@@ -25,11 +25,11 @@ from repro.report.timings import Timing, grouped_bars, seconds
 HELD = {  # how each kind is judged, as the head of claims.toml says
     "exact": "holds when the measured value equals the reported one",
     "value": "holds when every number is within the tolerance, in both directions, and everything else is equal",
-    "distribution": "holds when the seeds' mean is equivalent to that of the 98 reruns, within the margin in both directions",
+    "distribution": "holds when the seeds' mean is equivalent to the 98 reruns' mean, within the margin",
     "range": "holds when every measured number lies in the reported range, ends included",
     "one-of": "holds when the measured word of every part is among those reported",
     "overlap": "holds when enough of the reported list is in the measured one",
-    "ordering": "holds when it is ahead by more than the margin, and significantly so on the predictions for the same rows",
+    "ordering": "holds when it is ahead by more than the margin, and significantly so on the same rows",
     "information": "never judged, only shown",
 }
 
