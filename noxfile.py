@@ -78,6 +78,18 @@ def benchmark(session: nox.Session, folder: Path, *defaults: str) -> None:
     session.log(f"read {results}/REPORT.md")
 
 
+def browser(session: nox.Session) -> str:
+    """Return the Chromium that is here, or end the session with what to install."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    found = os.environ.get("REPRO_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        session.error(
+            "no Chromium is here. Install it (Debian, Ubuntu: apt-get install chromium; Fedora: dnf install chromium; "
+            "macOS: brew install --cask chromium), or name one in REPRO_CHROMIUM"
+        )
+    return found
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and format with ruff."""
@@ -111,6 +123,14 @@ def light(session: nox.Session) -> None:
     session.run("python", "-m", "repro", "verify", "--results", ".", success_codes=[0, 1])
     session.run("python", "-m", "repro", "report", "--results", ".")
     session.run("python", "-m", "repro", "diagnose", "--f1", "0.9226", "--train-loss", "0.83,0.25")
+
+
+@nox.session
+def page(session: nox.Session) -> None:
+    """Open report.html in a headless Chromium: reading, filters, themes, phone, print, keyboard, hostile text."""
+    chromium = browser(session)
+    session.install("--constraint", "constraints.txt", *group("page"))
+    session.run("pytest", "page_tests", *session.posargs, env={"REPRO_CHROMIUM": chromium, "PYTHONPATH": str(ROOT)})
 
 
 @shared

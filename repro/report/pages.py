@@ -1,20 +1,19 @@
-"""Pages from records: REPORT.md, report.html and the verdict table in the README."""
+"""Everything the report command writes: tables, figures, REPORT.md, report.html and the README's verdict table."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from repro.claims.verdicts import Verdict
 from repro.errors import ResultsError
 from repro.records.record import RunRecord
 from repro.report import tables
+from repro.report.gallery import pictures
 from repro.report.tables import Table
+from repro.report.timings import read_timings
+from repro.report.webpage import render, report_html
 
 BEGIN, END = "<!-- verdicts: begin -->", "<!-- verdicts: end -->"
 
@@ -33,13 +32,16 @@ def write_report(verdicts: Sequence[Verdict], records: Sequence[RunRecord], resu
     """Write tables, figures, REPORT.md and report.html into the results folder; return what was written."""
     from repro.report.figures import confusion_figures
 
+    timings = read_timings(results)
+    made = table_files(verdicts, records)
     try:
-        made = table_files(verdicts, records)
         written = [_write(results / "tables" / f"{name}.csv", table.to_csv()) for name, table in made.items()]
         figures = confusion_figures(records, results / "figures")
         written += figures
-        written.append(_write(results / "REPORT.md", report_markdown(verdicts, records, [f.stem for f in figures])))
-        written.append(_write(results / "report.html", _render("report.html", verdicts, records, _embedded(figures))))
+        markdown = report_markdown(verdicts, records, [figure.stem for figure in figures], made)
+        written.append(_write(results / "REPORT.md", markdown))
+        page = report_html(verdicts, records, made, pictures(figures), timings)
+        written.append(_write(results / "report.html", page))
     except OSError as error:
         raise ResultsError(
             f"cannot write the report into {results}: {error.strerror or error}",
@@ -48,9 +50,22 @@ def write_report(verdicts: Sequence[Verdict], records: Sequence[RunRecord], resu
     return written
 
 
-def report_markdown(verdicts: Sequence[Verdict], records: Sequence[RunRecord], figures: Sequence[str]) -> str:
+def report_markdown(
+    verdicts: Sequence[Verdict],
+    records: Sequence[RunRecord],
+    figures: Sequence[str],
+    made: Mapping[str, Table] | None = None,
+) -> str:
     """Return REPORT.md: verdicts first, then environment, timings, scores and figures (names without suffix)."""
-    return _render("REPORT.md", verdicts, records, [{"name": name} for name in figures])
+    return render(
+        "REPORT.md",
+        sections=[(name, list(found)) for name, found in groupby(verdicts, key=lambda v: v.claim.section)],
+        counts=tables.outcome_counts(verdicts),
+        verdict_table=tables.verdict_table,
+        tables=made or table_files(verdicts, records),
+        figures=figures,
+        records=len(records),
+    )
 
 
 def update_readme(readme: Path, verdicts: Sequence[Verdict], records: Sequence[RunRecord]) -> None:
@@ -68,34 +83,14 @@ def with_verdicts(text: str, verdicts: Sequence[Verdict], records: Sequence[RunR
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ResultsError("the README has no place for the verdicts", f"Put the lines {BEGIN} and {END} into it.")
-    return f"{before}{BEGIN}\n{_render('readme_verdicts.md', verdicts, records, [])}{END}{after}"
-
-
-def _render(template: str, verdicts: Sequence[Verdict], records: Sequence[RunRecord], figures: list[Any]) -> str:
-    environment = Environment(
-        loader=PackageLoader("repro.report"),
-        autoescape=select_autoescape(["html"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    sections = [(name, list(found)) for name, found in groupby(verdicts, key=lambda v: v.claim.section)]
-    return environment.get_template(template).render(
-        sections=sections,
+    block = render(
+        "readme_verdicts.md",
         counts=tables.outcome_counts(verdicts),
-        signs=tables.SIGNS,
-        tables=table_files(verdicts, records),
-        short=tables.short_verdict_table(verdicts),
-        verdict_table=tables.verdict_table,
-        environment={row[0]: row[1] for row in tables.environment_table(records).rows},
-        figures=figures,
         records=len(records),
+        environment={row[0]: row[1] for row in tables.environment_table(records).rows},
+        short=tables.short_verdict_table(verdicts),
     )
-
-
-def _embedded(figures: Sequence[Path]) -> list[dict[str, str]]:
-    return [{"name": f.stem, "png": base64.b64encode(f.read_bytes()).decode()} for f in figures]
+    return f"{before}{BEGIN}\n{block}{END}{after}"
 
 
 def _write(path: Path, text: str) -> Path:

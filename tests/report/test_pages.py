@@ -59,7 +59,7 @@ def test_a_report_has_every_claim_first_then_environment_timings_scores_and_figu
     assert [path.name for path in figures] == ["confusion-emotion-distilbert-fp32-padded-logistic-validation.png"]
     assert figures[0].with_suffix(".svg").is_file()
     assert "0.8571" in (tmp_path / "tables" / "scores.csv").read_text()
-    assert "data:image/png;base64," in (tmp_path / "report.html").read_text()
+    assert "data:image/svg+xml;base64," in (tmp_path / "report.html").read_text()
 
 
 def test_a_report_made_twice_is_the_same_to_the_byte(record: RunRecord, tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_hostile_text_in_a_record_shows_as_text(make_record: MakeRecord, tmp_pat
     )
     write_report(judged([record]), [record], tmp_path)
     page = (tmp_path / "report.html").read_text()
-    assert "<script>" not in page
+    assert page.count("<script") == 1  # the page's own
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     markdown = (tmp_path / "REPORT.md").read_text()
     assert "&lt;script>alert(1)&lt;/script> \\| \\[x\\](javascript:1) \\`" in markdown
