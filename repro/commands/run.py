@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from repro.commands.options import Checkpoints, CorpusSource, RecipeName, Results
+from repro.commands.options import Checkpoints, CorpusSource, RecipeName, Results, write_table
 
 if TYPE_CHECKING:
     from repro.experiments.context import Context
@@ -52,6 +52,7 @@ def run(
             f"{record.experiment}, seed {record.settings.seed}: {EXPERIMENTS[record.experiment].what}; "
             f"{seconds:.1f} s{_headline(record)}\n  {path}\n"
         )
+        _show(record)
 
 
 def _say_what_runs(context: Context) -> None:
@@ -60,6 +61,15 @@ def _say_what_runs(context: Context) -> None:
             f"{context.recipe.name} ({context.checkpoint.source}) on {context.corpus.stamp.name}, "
             f"{context.device}, {context.precision}, {context.batching} batches\n"
         )
+
+
+def _show(record: RunRecord) -> None:
+    """Write the table that an experiment is run for, where it has one."""
+    if record.experiment == "api":
+        from repro.report.api import api_table
+
+        table = api_table(record)
+        write_table(table.columns, table.rows)
 
 
 def _headline(record: RunRecord) -> str:

@@ -64,6 +64,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             Experiment(name="features", what="[CLS] states of the frozen encoder"),
             Experiment(name="linear", what="dummy and logistic regression on the frozen states"),
             Experiment(name="finetune", what="two epochs of fine-tuning, scored after each", seeded=True),
+            Experiment(name="api", what="the notebook's calls, tried on the installed libraries"),
         )
     }
 )
