@@ -19,7 +19,7 @@ from repro.assets.recipes import TINY
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-BPE_SIZE = 600
+BPE_SIZE = 1200
 ENTITY_LABELS = ("O", "I-MISC", "I-PER", "I-ORG", "I-LOC")
 POSITIONS = 512
 START, PAD, END, UNKNOWN = "<s>", "<pad>", "</s>", "<unk>"
@@ -105,7 +105,7 @@ def _sentence_pieces() -> PreTrainedTokenizerBase:
 def _sentences() -> list[str]:
     from repro.assets.rehearsal import rehearsal_rows
 
-    return [LETTER, QUESTION, REPLY_HEAD + REPLY, *(text for text, _ in rehearsal_rows()["train"])]
+    return [*[LETTER, QUESTION, REPLY_HEAD + REPLY] * 50, *(text for text, _ in rehearsal_rows()["train"])]
 
 
 def _distilbert_config(tokenizer: PreTrainedTokenizerBase, **more: Any) -> Any:
@@ -118,7 +118,7 @@ def _sentiment(tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     from transformers import DistilBertForSequenceClassification
 
     names = dict(enumerate(("NEGATIVE", "POSITIVE")))
-    return DistilBertForSequenceClassification(_distilbert_config(tokenizer, id2label=names, num_labels=2))
+    return DistilBertForSequenceClassification(_distilbert_config(tokenizer, id2label=names))
 
 
 def _entities(tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
@@ -127,7 +127,7 @@ def _entities(tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     return BertForTokenClassification(
         BertConfig(
             vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
-            intermediate_size=64, id2label=dict(enumerate(ENTITY_LABELS)), num_labels=len(ENTITY_LABELS),
+            intermediate_size=64, id2label=dict(enumerate(ENTITY_LABELS)),
         )
     )  # fmt: skip
 

@@ -59,6 +59,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
     {
         e.name: e
         for e in (
+            Experiment(name="tour", what="six tasks on a letter"),
             Experiment(name="corpus-facts", what="rows, labels, classes and words a tweet"),
             Experiment(name="token-facts", what="the walk over the tokenizer"),
             Experiment(name="features", what="[CLS] states of the frozen encoder"),
