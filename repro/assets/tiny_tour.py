@@ -159,7 +159,9 @@ def _translation(tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     from transformers import MarianConfig, MarianMTModel
 
     sizes = _translator_sizes(tokenizer)
-    return MarianMTModel(MarianConfig(**sizes, decoder_start_token_id=tokenizer.pad_token_id))
+    model = MarianMTModel(MarianConfig(**sizes, decoder_start_token_id=tokenizer.pad_token_id))
+    model.generation_config.max_length = 104  # stated by the checkpoint, as the real one states 512
+    return model
 
 
 def _generation(tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
