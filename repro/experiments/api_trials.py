@@ -14,6 +14,9 @@ import sysconfig
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
@@ -93,7 +96,7 @@ def _pipeline_trials() -> list[Trial]:
             call='pipeline("translation_en_to_nl", model=…)',
             does=lambda: _pipeline("translation_en_to_nl")(LETTER, min_length=100),
             instead="AutoModelForSeq2SeqLM, then generate(**inputs, min_length=100)",
-            instead_does=lambda: _generate("translation", min_length=100, max_length=200),
+            instead_does=lambda: _generate("translation", min_length=100, max_length=104),
         ),
         Trial(
             call='pipeline("text-generation")(prompt, max_length=200, truncation=True)',
@@ -114,29 +117,26 @@ def _pipeline(task: str, **options: Any) -> Any:
 
 
 def _start_logits() -> object:
-    from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+    from transformers import AutoModelForQuestionAnswering
 
-    folder = tiny_tour_folder("answer")
-    inputs = AutoTokenizer.from_pretrained(folder)(QUESTION, LETTER, return_tensors="pt")
-    return AutoModelForQuestionAnswering.from_pretrained(folder)(**inputs).start_logits
+    inputs = _tokenizer("answer")(QUESTION, LETTER, return_tensors="pt")
+    return AutoModelForQuestionAnswering.from_pretrained(tiny_tour_folder("answer"))(**inputs).start_logits
 
 
 def _generate(task: str, **lengths: int) -> object:
-    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+    from transformers import AutoModelForSeq2SeqLM
 
-    folder = tiny_tour_folder(task)
-    inputs = AutoTokenizer.from_pretrained(folder)(LETTER, return_tensors="pt", return_token_type_ids=False)
-    return AutoModelForSeq2SeqLM.from_pretrained(folder).generate(**inputs, **lengths)
+    inputs = _tokenizer(task)(LETTER, return_tensors="pt", return_token_type_ids=False)
+    return AutoModelForSeq2SeqLM.from_pretrained(tiny_tour_folder(task)).generate(**inputs, **lengths)
 
 
 def _dataset_trials() -> list[Trial]:
     import numpy as np
     from datasets import Dataset, DatasetDict
-    from transformers import AutoTokenizer
 
     rows = {"text": ["i feel sad", "i feel so happy"], "label": [0, 1], "hidden_state": [[0.0, 1.0], [1.0, 0.0]]}
     emotions = DatasetDict({"train": Dataset.from_dict(rows)})
-    tokenizer = AutoTokenizer.from_pretrained(tiny_tour_folder("sentiment"))
+    tokenizer = _tokenizer("sentiment")
 
     def to_pandas() -> object:
         emotions.set_format(type="pandas")
@@ -180,17 +180,17 @@ def _training_trials() -> list[Trial]:
         ),
         Trial(
             call=TRAINER,
-            does=lambda: _make_trainer(tokenizer=_tokenizer()),
+            does=lambda: _make_trainer(tokenizer=_tokenizer("sentiment")),
             instead="Trainer(…, processing_class=tokenizer)",
-            instead_does=lambda: _make_trainer(processing_class=_tokenizer()),
+            instead_does=lambda: _make_trainer(processing_class=_tokenizer("sentiment")),
         ),
     ]
 
 
-def _tokenizer() -> Any:
+def _tokenizer(task: str) -> Any:
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(tiny_tour_folder("sentiment"))
+    return AutoTokenizer.from_pretrained(tiny_tour_folder(task))
 
 
 def _make_trainer(**given: Any) -> object:
@@ -207,9 +207,6 @@ def _make_trainer(**given: Any) -> object:
 
 def _disable_wandb() -> None:
     """Ask for the trackers with the variable set; where wandb is not installed, an empty module stands in for it."""
-    from importlib.machinery import ModuleSpec
-    from importlib.util import find_spec
-
     if find_spec("wandb") is None:
         stand_in: Any = ModuleType("wandb")
         stand_in.__spec__, stand_in.run, stand_in.__version__ = ModuleSpec("wandb", None), None, "0"
@@ -222,11 +219,6 @@ def _disable_wandb() -> None:
 
 
 def _sharing_trials() -> list[Trial]:
-    def import_login() -> object:
-        from huggingface_hub import notebook_login
-
-        return notebook_login
-
     return [
         Trial(
             call=LOGIN,
@@ -234,7 +226,10 @@ def _sharing_trials() -> list[Trial]:
             instead="hf auth login",
             instead_does=lambda: _command("hf", "auth", "login", "--help"),
         ),
-        Trial(call="from huggingface_hub import notebook_login", does=import_login),
+        Trial(
+            call="from huggingface_hub import notebook_login",
+            does=lambda: import_module("huggingface_hub").notebook_login,
+        ),
     ]
 
 
