@@ -147,7 +147,7 @@ def generation_settings(
     """Return the prefix that the text gets and the settings of `generate`, as the pipelines' documentation said.
 
     The call's lengths go before what the checkpoint says of the task, that before its general settings, and the
-    pipeline's own defaults (4 beams, 256 new tokens) come last. (4.57 itself let its 4 beams go before a checkpoint's 6.)
+    pipeline's own defaults (4 beams, 256 new tokens) come last. (4.57 itself put its 4 beams first.)
     """
     general: Any = getattr(model, "generation_config", None)
     stated = general.to_diff_dict()
