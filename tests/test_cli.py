@@ -70,6 +70,7 @@ def test_verify_leaves_with_1_where_a_claim_deviates(repro: Repro, make_record: 
         (("run", "--micro-batches", "0", *TINY), "expected a divisor"),
         (("run", "--epochs", "0", *TINY), "expected at least 1"),
         (("run", "--recipe", "tiny", "--corpus", "nowhere"), "no corpus folder nowhere"),
+        (("run", "tour", "--seminar", "nowhere.ipynb", *TINY), "the notebook nowhere.ipynb cannot be read"),
         (("run", "--recipe", "tiny", "--corpus", "hub"), "cannot load SetFit/emotion from the Hub"),
         (("run", "--corpus", "rehearsal"), "distilbert-base-uncased cannot be had here"),
         (("verify", "--results", "a" * 300), "File name too long"),
@@ -121,6 +122,8 @@ def test_assets_check_tells_what_is_missing(repro: Repro) -> None:
     assert "recipe minilm: sentence-transformers/all-MiniLM-L6-v2 from the package" in out
     assert "recipe distilbert: distilbert-base-uncased cannot be had here" in out
     assert "corpus rehearsal: 900 rows, verified" in out
+    assert "tour-answer: distilbert/distilbert-base-cased-distilled-squad cannot be had here" in out
+    assert "published: transformersbook/" in out
 
 
 def test_help_and_claims_load_neither_torch_nor_matplotlib() -> None:

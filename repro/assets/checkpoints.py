@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from repro.assets.hub import why_unreachable
-from repro.assets.recipes import DISTILBERT, TINY, Recipe
+from repro.assets.recipes import DISTILBERT, RECIPES, TINY, PinnedCheckpoint
 from repro.errors import CheckpointError
 from repro.records.record import LABELS
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 WEIGHTS = "model.safetensors"
-HUB_FILES = ["*.json", "vocab.txt", WEIGHTS]
+HUB_FILES = ["*.json", "*.txt", "*.spm", WEIGHTS]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Checkpoint:
     source: str
 
 
-def locate_checkpoint(recipe: Recipe, checkpoints: Path | None = None, *, use_hub: bool = True) -> Checkpoint:
+def locate_checkpoint(recipe: PinnedCheckpoint, checkpoints: Path | None = None, *, use_hub: bool = True) -> Checkpoint:
     """Find and verify the recipe's checkpoint: `checkpoints` first, then its package, then the Hub.
 
     Raises CheckpointError for a wrong hash, for a pickle in place of safetensors, and, naming every way to
@@ -64,7 +64,7 @@ def locate_checkpoint(recipe: Recipe, checkpoints: Path | None = None, *, use_hu
     return _verified(recipe, Path(fetched), where)
 
 
-def ways_to_provide(recipe: Recipe) -> str:
+def ways_to_provide(recipe: PinnedCheckpoint) -> str:
     """Return one line that names every way to provide the recipe's checkpoint."""
     ways = [
         f"put config.json, {WEIGHTS} and the tokenizer's files into DIR/{recipe.checkpoint.split('/')[-1]} and give "
@@ -87,7 +87,7 @@ def file_sha256(file: Path) -> str:
         raise CheckpointError(f"{file} cannot be read: {error.strerror}", "Make it readable.") from None
 
 
-def load_tokenizer(folder: Path, recipe: Recipe) -> PreTrainedTokenizerBase:
+def load_tokenizer(folder: Path, recipe: PinnedCheckpoint) -> PreTrainedTokenizerBase:
     """Load the checkpoint's own tokenizer; CheckpointError unless it has the vocabulary that the recipe pins."""
     from transformers import AutoTokenizer
 
@@ -111,7 +111,7 @@ def load_encoder(folder: Path) -> PreTrainedModel:
     """Load the encoder without any head, in fp32, ready for inference."""
     from transformers import AutoModel
 
-    with _quiet():
+    with quiet():
         model: PreTrainedModel = AutoModel.from_pretrained(folder, **_SAFE)
     model.eval()
     return model
@@ -121,7 +121,7 @@ def load_classifier(folder: Path) -> PreTrainedModel:
     """Load the encoder with a classification head of six labels; a head the checkpoint lacks is drawn at random."""
     from transformers import AutoModelForSequenceClassification
 
-    with _quiet():
+    with quiet():
         model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
             folder,
             num_labels=len(LABELS),
@@ -135,24 +135,25 @@ def load_classifier(folder: Path) -> PreTrainedModel:
 _SAFE: dict[str, Any] = {"local_files_only": True, "use_safetensors": True, "trust_remote_code": False}
 
 
-def _local_folders(recipe: Recipe, checkpoints: Path | None) -> Iterator[tuple[Path, str]]:
+def _local_folders(recipe: PinnedCheckpoint, checkpoints: Path | None) -> Iterator[tuple[Path, str]]:
     if checkpoints is not None:
         for name in (recipe.checkpoint, recipe.checkpoint.split("/")[-1], recipe.name):
             if (checkpoints / name).is_dir():  # also where files are missing: then it is named, and not passed over
                 yield checkpoints / name, "the checkpoints folder"
-        if (checkpoints / "config.json").is_file():
+        if recipe.name in RECIPES and (checkpoints / "config.json").is_file():  # DIR itself, of the recipe asked for
             yield checkpoints, "the checkpoints folder"
     if recipe.package and (spec := find_spec(recipe.package)) and spec.origin:
         yield Path(spec.origin).parent / "model", f"the package {recipe.package}"
 
 
-def _verified(recipe: Recipe, folder: Path, source: str) -> Checkpoint:
+def _verified(recipe: PinnedCheckpoint, folder: Path, source: str) -> Checkpoint:
     if not (folder / WEIGHTS).is_file():
         pickles = sorted(file.name for file in (*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")))
         found = f"only a pickle ({pickles[0]}), which can run code when it is read" if pickles else "none"
         raise CheckpointError(
             f"{folder}: expected the weights as {WEIGHTS}, found {found}",
-            f"Take {WEIGHTS} of {recipe.checkpoint} at revision {recipe.revision}.",
+            f"Take {WEIGHTS} of {recipe.checkpoint} at revision {recipe.revision}; where that has a pickle only, "
+            "read it with torch.load(…, weights_only=True), save it with safetensors and give --checkpoints DIR.",
         )
     hashes = {WEIGHTS: file_sha256(folder / WEIGHTS)}
     for name, expected in recipe.sha256.items():
@@ -170,7 +171,7 @@ def _verified(recipe: Recipe, folder: Path, source: str) -> Checkpoint:
     return Checkpoint(folder=folder, weights_sha256=hashes[WEIGHTS], source=source)
 
 
-def _refuse_other_config(recipe: Recipe, folder: Path) -> None:
+def _refuse_other_config(recipe: PinnedCheckpoint, folder: Path) -> None:
     file = folder / "config.json"
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
@@ -211,13 +212,13 @@ def build_tiny(folder: Path, *, seed: int = 0) -> None:
     config = DistilBertConfig(
         vocab_size=len(pieces), dim=64, n_layers=2, n_heads=4, hidden_dim=128, max_position_embeddings=512
     )
-    with torch.random.fork_rng(devices=[]), _quiet():
+    with torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(seed)
         DistilBertModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
-class _quiet:  # noqa: N801 (reads as the statement it is: with _quiet())
+class quiet:  # noqa: N801 (reads as the statement it is: with quiet())
     """Keeps transformers' load report and bars, which tell of heads that are meant to be new, off the screen."""
 
     def __enter__(self) -> None:

@@ -10,13 +10,11 @@ from repro.errors import unknown
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """A checkpoint and hyper-parameters; the defaults are the seminar's own (its TrainingArguments cell).
+class PinnedCheckpoint:
+    """A repository of the Hub at a revision, and what its files must be.
 
     `config` holds what the checkpoint's config.json must say, for a checkpoint whose file has no pinned hash;
-    `sha256` maps file names of the checkpoint to the hashes they must have. The learning rate falls linearly
-    to 0 without warm-up; AdamW decays neither biases nor LayerNorm; `batch_size` is global, whatever the
-    number of processes; `max_length` counts word pieces.
+    `sha256` maps file names of the checkpoint to the hashes they must have.
     """
 
     name: str
@@ -26,6 +24,16 @@ class Recipe:
     sha256: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, object] = field(default_factory=dict)
     package: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(PinnedCheckpoint):
+    """A checkpoint and hyper-parameters; the defaults are the seminar's own (its TrainingArguments cell).
+
+    The learning rate falls linearly to 0 without warm-up; AdamW decays neither biases nor LayerNorm; `batch_size`
+    is global, whatever the number of processes; `max_length` counts word pieces.
+    """
+
     learning_rate: float = 2e-5
     batch_size: int = 64
     epochs: int = 2

@@ -25,6 +25,7 @@ def _report_assets(corpus: str, checkpoints: Path | None, *, use_hub: bool) -> N
     from repro.assets.checkpoints import locate_checkpoint
     from repro.assets.corpus import load_corpus
     from repro.assets.recipes import RECIPES
+    from repro.assets.tour import PUBLISHED, TOUR
 
     missing: list[ReproError] = []
     for recipe in RECIPES.values():
@@ -34,6 +35,15 @@ def _report_assets(corpus: str, checkpoints: Path | None, *, use_hub: bool) -> N
         except ReproError as error:
             missing.append(error)
             sys.stdout.write(f"recipe {recipe.name}: {error}\n")
+    for pinned in (*TOUR.values(), PUBLISHED):  # each is needed by one part of the seminar only
+        unpinned = "" if pinned.sha256 else ", no SHA-256 known: its revision and configuration alone are checked"
+        try:
+            found = locate_checkpoint(pinned, checkpoints, use_hub=use_hub)
+            told = f"{pinned.checkpoint} from {found.source}{unpinned}"
+        except ReproError as error:
+            missing.append(error)
+            told = str(error)
+        sys.stdout.write(f"{pinned.name}: {told}; {pinned.why}\n")
     if corpus == "hub" and not use_hub:
         sys.stdout.write("corpus hub: not looked at, `assets fetch` downloads it\n")
     else:

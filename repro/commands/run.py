@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from repro.commands.options import Checkpoints, CorpusSource, RecipeName, Results
+from repro.commands.options import Checkpoints, CorpusSource, RecipeName, Results, write_table
+from repro.errors import MissingAssetError
 
 if TYPE_CHECKING:
     from repro.experiments.context import Context
@@ -32,9 +33,15 @@ def run(
     micro_batches: Annotated[int, typer.Option(help="Parts of a batch, whose gradients are accumulated.")] = 1,
     epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's; no longer comparable.")] = None,
     limit: Annotated[int | None, typer.Option(help="First N rows of each split; no longer comparable.")] = None,
+    seminar: Annotated[
+        Path | None, typer.Option(help="The notebook to verify (.ipynb or its text): the tour reads its letter there.")
+    ] = None,
     results: Results = Path("results"),
 ) -> None:
-    """Run experiments and write a record for each recipe, corpus and seed."""
+    """Run experiments and write a record for each recipe, corpus and seed.
+
+    Exit code 2 also where a part lacked its asset: it is named, and what could run has run all the same.
+    """
     from repro.experiments.context import make_context, parse_seeds
     from repro.experiments.registry import EXPERIMENTS, experiments_named, run_and_record
     from repro.records.record import prepare_results
@@ -43,15 +50,20 @@ def run(
     prepare_results(results)
     context = make_context(
         recipe=recipe, corpus=corpus, checkpoints=checkpoints, protocol=protocol, precision=precision,
-        batching=batching, device=device, micro_batches=micro_batches, epochs=epochs, limit=limit,
+        batching=batching, device=device, micro_batches=micro_batches, epochs=epochs, limit=limit, seminar=seminar,
     )  # fmt: skip
     _say_what_runs(context)
+    incomplete = False
     for record, path in run_and_record(chosen, context, parsed, results):
         seconds = sum(record.seconds.values())
         sys.stdout.write(
             f"{record.experiment}, seed {record.settings.seed}: {EXPERIMENTS[record.experiment].what}; "
             f"{seconds:.1f} s{_headline(record)}\n  {path}\n"
         )
+        _show(record)
+        incomplete |= bool(parts_not_run(record))
+    if incomplete:
+        raise typer.Exit(MissingAssetError.exit_code)
 
 
 def _say_what_runs(context: Context) -> None:
@@ -60,6 +72,24 @@ def _say_what_runs(context: Context) -> None:
             f"{context.recipe.name} ({context.checkpoint.source}) on {context.corpus.stamp.name}, "
             f"{context.device}, {context.precision}, {context.batching} batches\n"
         )
+
+
+def _show(record: RunRecord) -> None:
+    """Write the table that an experiment is run for, where it has one, and what of it could not run."""
+    if record.experiment in ("api", "tour"):
+        from repro.report.api import api_table
+        from repro.report.tour import tour_table
+
+        table = {"api": api_table, "tour": tour_table}[record.experiment](record)
+        write_table(table.columns, table.rows)
+    for part, why in parts_not_run(record).items():
+        sys.stderr.write(f"{record.experiment}, {part} did not run: {why}\n")
+
+
+def parts_not_run(record: RunRecord) -> dict[str, str]:
+    """Return which parts of an experiment lacked their asset, and why."""
+    found = record.facts.get("not_run")
+    return {part: str(why) for part, why in found.items()} if isinstance(found, dict) else {}
 
 
 def _headline(record: RunRecord) -> str:

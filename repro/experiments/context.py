@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from repro.assets.checkpoints import Checkpoint, locate_checkpoint
 from repro.assets.corpus import SPLITS, Corpus, check_limit, load_corpus
+from repro.assets.notebook import read_notebook
 from repro.assets.recipes import Recipe, recipe_named
 from repro.errors import UsageError, unknown
 from repro.records.record import RecipeStamp, Settings
@@ -39,6 +40,7 @@ DEVICES = ("auto", "cpu", "cuda")
 class Context:
     """One recipe on one corpus with one way of running it; seeds vary within it.
 
+    `checkpoints` is the folder in which an experiment looks for further ones, `seminar` the notebook being verified.
     Tokens and hidden states are made once and shared; `seconds` of making them go to who asks first.
     """
 
@@ -51,6 +53,8 @@ class Context:
     device: str = "cpu"
     micro_batches: int = 1
     limit: int | None = None
+    checkpoints: Path | None = None
+    seminar: Path | None = None
     progress: Progress = field(default_factory=Progress)
 
     @cached_property
@@ -127,6 +131,7 @@ def make_context(
     micro_batches: int = 1,
     epochs: int | None = None,
     limit: int | None = None,
+    seminar: Path | None = None,
     progress: Progress | None = None,
 ) -> Context:
     """Check every value, cheapest first, then find the checkpoint, load the corpus and take hold of the device.
@@ -146,6 +151,8 @@ def make_context(
             )
         chosen = replace(chosen, epochs=epochs)
     check_limit(limit)
+    if seminar is not None:
+        read_notebook(seminar)  # what it lacks is told before anything runs
     from repro.training.loop import check_micro_batches, choose_device
 
     check_micro_batches(micro_batches, chosen.batch_size)
@@ -159,6 +166,8 @@ def make_context(
         batching=batching,
         micro_batches=micro_batches,
         limit=limit,
+        checkpoints=checkpoints,
+        seminar=seminar,
         progress=progress or Progress.for_terminal(),
     )
 

@@ -37,6 +37,8 @@ class Experiment:
         started = utc_now()
         code_state()  # of the code that runs: it is read once a process
         module = import_module(f"repro.experiments.{self.name.replace('-', '_')}")
+        if hasattr(module, "prepare"):  # an experiment with a checkpoint of its own
+            context = module.prepare(context)
         measured: Measurements = module.run(context, seed)
         on_gpu = context.device == "cuda"
         return RunRecord(
@@ -59,11 +61,14 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
     {
         e.name: e
         for e in (
+            Experiment(name="tour", what="six tasks on a letter"),
             Experiment(name="corpus-facts", what="rows, labels, classes and words a tweet"),
             Experiment(name="token-facts", what="the walk over the tokenizer"),
             Experiment(name="features", what="[CLS] states of the frozen encoder"),
             Experiment(name="linear", what="dummy and logistic regression on the frozen states"),
             Experiment(name="finetune", what="two epochs of fine-tuning, scored after each", seeded=True),
+            Experiment(name="published", what="the book's own fine-tuned model, scored"),
+            Experiment(name="api", what="the notebook's calls, tried on the installed libraries"),
         )
     }
 )
