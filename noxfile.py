@@ -118,10 +118,12 @@ def light(session: nox.Session) -> None:
     session.run("python", "-c", "import importlib.util as u, sys; sys.exit(u.find_spec('torch') is not None)")
     results = ROOT / "build" / "light"
     shutil.rmtree(results, ignore_errors=True)
-    shutil.copytree(ROOT / "results" / "runs", results / "runs")
+    for folder in ("runs", "benchmarks"):
+        shutil.copytree(ROOT / "results" / folder, results / folder)
     session.chdir(results)  # so that what runs is the installed package, with the data that its wheel holds
     session.run("python", "-m", "repro", "verify", "--results", ".", success_codes=[0, 1])
     session.run("python", "-m", "repro", "report", "--results", ".")
+    session.run("python", "-m", "repro", "regress", ".", ".")
     session.run("python", "-m", "repro", "diagnose", "--f1", "0.9226", "--train-loss", "0.83,0.25")
 
 
@@ -146,6 +148,19 @@ def cpu_bench(session: nox.Session) -> None:
 
 
 @shared
+def speed(session: nox.Session) -> None:
+    """Time ours beside the Trainer and the notebook: `-- --corpus DIR --recipe minilm`, an hour; writes results/."""
+    results = option(session, "--results", str(ROOT / "results"))
+    files = ("step", "inference", "stages", "seminar", "sameness", "growth")
+    run_suite(
+        session, "pytest", *(f"benchmarks/test_{name}.py" for name in files), "-q", "-Wdefault", "--device=cpu",
+        f"--results={results}", f"--benchmark-storage=file://{results}/benchmarks", "--benchmark-autosave",
+        "--benchmark-save-data", *session.posargs,
+    )  # fmt: skip
+    run_suite(session, "repro", "report", "--results", results)
+
+
+@shared
 def gpu_bench(session: nox.Session) -> None:
     """Run the main job on a CUDA GPU, bf16, five seeds, the seminar's own recipe; fails at once without a GPU."""
     if not shutil.which("nvidia-smi"):
@@ -162,7 +177,7 @@ def regress(session: nox.Session) -> None:
     whole = option(session, "--corpus", os.environ.get("REPRO_CORPUS", ""))
     run_suite(
         session, "pytest", *((steps, "benchmarks/test_reproduction.py") if whole else (steps,)), "-q", "-Wdefault",
-        "--device=cpu", "--precision=bf16", *session.posargs, f"--results={fresh}",
+        "--device=cpu", "--precision=bf16", "--rounds=6", *session.posargs, f"--results={fresh}",
         f"--benchmark-storage=file://{fresh}/benchmarks", "--benchmark-autosave", "--benchmark-save-data",
     )  # fmt: skip
     only = () if whole else ("--only", f"{steps}*")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from repro.errors import ReproError
 from repro.experiments.context import Context, make_context, parse_seeds
 from repro.records.provenance import driver_version, library_versions
 from repro.records.record import prepare_results
-from repro.training.loop import choose_device
+from repro.training.loop import choose_device, why_slow
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -105,6 +106,8 @@ def context(request: pytest.FixtureRequest, results: Path, seeds: list[int]) -> 
             **{name: request.config.getoption(f"--{name}") for name in names},
         )
     )
+    if told := why_slow(found.device, found.precision):
+        warnings.warn(told, stacklevel=1)
     return found
 
 

@@ -7,7 +7,7 @@ statistics, tables and files to pytest-benchmark.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pytest_benchmark.fixture import BenchmarkFixture
@@ -44,8 +44,7 @@ def replay(
     """
     waiting = [r.seconds for r in rounds]
     benchmark.pedantic(lambda: CLOCK.pass_by(waiting.pop(0)), rounds=len(waiting), iterations=1)
-    names: Mapping[str, float] = rounds[0].facts
-    benchmark.extra_info.update({name: [r.facts[name] for r in rounds] for name in names})
+    benchmark.extra_info.update({name: [r.facts[name] for r in rounds] for name in rounds[0].facts})
     benchmark.extra_info.update(peak_mib=[r.peak_mib for r in rounds], **facts)
     if calibration:
         benchmark.extra_info.update(

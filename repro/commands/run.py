@@ -67,11 +67,15 @@ def run(
 
 
 def _say_what_runs(context: Context) -> None:
+    from repro.training.loop import why_slow
+
     if context.progress.enabled:
         sys.stderr.write(
             f"{context.recipe.name} ({context.checkpoint.source}) on {context.corpus.stamp.name}, "
             f"{context.device}, {context.precision}, {context.batching} batches\n"
         )
+    if told := why_slow(context.device, context.precision):
+        sys.stderr.write(f"{told}\n")
 
 
 def _show(record: RunRecord) -> None:

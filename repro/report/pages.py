@@ -11,6 +11,7 @@ from repro.errors import ResultsError
 from repro.records.record import RunRecord
 from repro.report import tables
 from repro.report.gallery import pictures
+from repro.report.speed import speed_tables
 from repro.report.tables import Table
 from repro.report.timings import read_timings
 from repro.report.webpage import render, report_html
@@ -33,7 +34,7 @@ def write_report(verdicts: Sequence[Verdict], records: Sequence[RunRecord], resu
     from repro.report.figures import confusion_figures
 
     timings = read_timings(results)
-    made = table_files(verdicts, records)
+    made = {**table_files(verdicts, records), **speed_tables(timings)}
     try:
         written = [_write(results / "tables" / f"{name}.csv", table.to_csv()) for name, table in made.items()]
         figures = confusion_figures(records, results / "figures")

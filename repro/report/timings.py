@@ -22,7 +22,9 @@ class _Stats(_Loose):
     median: float = Field(ge=0)
     min: float = Field(ge=0)
     max: float = Field(ge=0)
+    mean: float = Field(ge=0)
     rounds: int = Field(ge=1)
+    data: list[float] = []
 
 
 class _Benchmark(_Loose):
@@ -45,7 +47,10 @@ class _File(_Loose):
 
 
 class Timing(_Loose):
-    """One benchmark's newest times in seconds, over all its raw rounds, and what it ran."""
+    """One benchmark's newest times in seconds, over all its raw rounds, and what it ran.
+
+    `data` are the rounds, `facts` what the benchmark says of itself: a value, or a list with one a round.
+    """
 
     name: str
     group: str
@@ -56,6 +61,16 @@ class Timing(_Loose):
     basis: str
     commit: str
     measured: str
+    mean: float = 0.0
+    data: list[float] = []
+    facts: dict[str, object] = {}
+
+    def series(self, name: str) -> list[float]:
+        """Return the fact that has one number a round; empty where there is none."""
+        found = self.facts.get(name)
+        if not isinstance(found, list) or len(found) != len(self.data):
+            return []
+        return [float(value) for value in found if isinstance(value, int | float)]
 
 
 def read_timings(results: Path) -> list[Timing]:
@@ -98,6 +113,9 @@ def _timing(file: _File, found: _Benchmark) -> Timing:
         basis=", ".join(str(found.extra_info[key]) for key in SETTINGS if key in found.extra_info),
         commit=commit + (" with changes" if file.commit_info.dirty else ""),
         measured=file.datetime[:10],
+        mean=found.stats.mean,
+        data=found.stats.data,
+        facts=found.extra_info,
     )
 
 

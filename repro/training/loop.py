@@ -58,6 +58,17 @@ def choose_device(wanted: str, precision: str) -> str:
     return device
 
 
+def why_slow(device: str, precision: str) -> str | None:
+    """Return what to tell where bf16 is right but slower than fp32: on a processor without such arithmetic."""
+    ask = getattr(torch.cpu, "get_capabilities", None)  # torch has it from 2.10 on
+    capabilities: dict[str, object] = ask() if ask else {}
+    if precision != "bf16" or device != "cpu" or not capabilities:
+        return None
+    if any("bf16" in name and there for name, there in capabilities.items()):
+        return None
+    return "bf16: this processor has no such arithmetic and imitates it, slower than --precision fp32, never wrong"
+
+
 def make_accelerator(*, device: str, precision: str) -> Accelerator:
     """Return an Accelerator for `cpu` or `cuda` in fp32 or bf16 autocast."""
     return Accelerator(cpu=device == "cpu", mixed_precision="bf16" if precision == "bf16" else "no")

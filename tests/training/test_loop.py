@@ -32,6 +32,7 @@ from repro.training.loop import (
     fit,
     make_accelerator,
     make_optimizer,
+    why_slow,
 )
 from repro.training.predict import cls_states, predict_rows
 from repro.training.tokens import tokenize
@@ -249,6 +250,15 @@ def test_a_gpu_that_is_not_there_is_an_error_and_never_replaced(monkeypatch: pyt
     with pytest.raises(DeviceError, match="no usable GPU"):
         choose_device("cuda", "fp32")
     assert choose_device("auto", "fp32") == "cpu"
+
+
+def test_bf16_on_a_processor_that_imitates_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": False}, raising=False)
+    assert "slower than --precision fp32, never wrong" in str(why_slow("cpu", "bf16"))
+    assert why_slow("cpu", "fp32") is None
+    assert why_slow("cuda", "bf16") is None
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
+    assert why_slow("cpu", "bf16") is None
 
 
 def test_parts_must_divide_the_batch() -> None:

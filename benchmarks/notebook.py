@@ -1,0 +1,108 @@
+"""The notebook's computing cells, one after the other, as its reader runs them: `python -m benchmarks.notebook`.
+
+Only what no longer runs is replaced: `Trainer(tokenizer=…)`. Pictures are drawn by neither side of the comparison.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, f1_score
+from sklearn.preprocessing import MinMaxScaler
+from transformers import (
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    Trainer,
+    TrainingArguments,
+)
+
+from repro.assets.checkpoints import locate_checkpoint
+from repro.assets.corpus import load_corpus
+from repro.assets.recipes import recipe_named
+
+SEMINARS_RATE = 2e-5
+
+
+def main() -> None:
+    """Run every cell on the corpus and checkpoint named, and print the last score."""
+    options = argparse.ArgumentParser()
+    options.add_argument("--recipe", required=True)
+    options.add_argument("--corpus", required=True)
+    options.add_argument("--checkpoints", type=Path)
+    options.add_argument("--limit", type=int)
+    given = options.parse_args()
+    emotions = load_corpus(given.corpus, limit=given.limit).splits
+    checkpoint = locate_checkpoint(recipe_named(given.recipe), given.checkpoints).folder
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    encoded = emotions.map(
+        lambda batch: tokenizer(batch["text"], padding=True, truncation=True), batched=True, batch_size=None,
+        load_from_cache_file=False,
+    )  # fmt: skip
+    encoded.set_format("torch", columns=["input_ids", "attention_mask", "label"])
+    hidden = extract(encoded, AutoModel.from_pretrained(checkpoint), tokenizer)
+    features = {split: np.array(hidden[split]["hidden_state"][:]) for split in ("train", "validation")}
+    labels = {split: np.array(hidden[split]["label"][:]) for split in ("train", "validation")}
+    project(features["train"])
+    for model in (LogisticRegression(max_iter=3000), DummyClassifier(strategy="most_frequent")):
+        model.fit(features["train"], labels["train"])
+        model.score(features["validation"], labels["validation"])
+        model.predict(features["validation"])
+    sys.stdout.write(f"{fine_tune(encoded, checkpoint, tokenizer)}\n")
+
+
+def extract(encoded: Any, model: Any, tokenizer: Any) -> Any:
+    """Add the hidden states of all splits."""
+
+    def extract_hidden_states(batch: dict[str, Any]) -> dict[str, Any]:
+        inputs = {name: rows for name, rows in batch.items() if name in tokenizer.model_input_names}
+        with torch.no_grad():
+            last_hidden_state = model(**inputs).last_hidden_state
+        return {"hidden_state": last_hidden_state[:, 0].cpu().numpy()}
+
+    return encoded.map(extract_hidden_states, batched=True, load_from_cache_file=False)
+
+
+def project(features: Any) -> Any:
+    """Return the plane of the training split."""
+    from umap import UMAP
+
+    return UMAP(n_components=2, metric="cosine").fit(MinMaxScaler().fit_transform(features)).embedding_
+
+
+def fine_tune(encoded: Any, checkpoint: Path, tokenizer: Any) -> dict[str, float]:
+    """Train for two epochs, predict the validation split and return its metrics."""
+
+    def compute_metrics(pred: Any) -> dict[str, float]:
+        found = pred.predictions.argmax(-1)
+        return {
+            "accuracy": float(accuracy_score(pred.label_ids, found)),
+            "f1": float(f1_score(pred.label_ids, found, average="weighted")),
+        }
+
+    model = AutoModelForSequenceClassification.from_pretrained(checkpoint, num_labels=6)
+    with TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            output_dir=folder, num_train_epochs=2, learning_rate=SEMINARS_RATE, per_device_train_batch_size=64,
+            per_device_eval_batch_size=64, weight_decay=0.01, eval_strategy="epoch", disable_tqdm=True,
+            logging_steps=max(1, len(encoded["train"]) // 64), report_to="none", log_level="error", use_cpu=True,
+        )  # fmt: skip
+        trainer = Trainer(
+            model=model, args=arguments, compute_metrics=compute_metrics, train_dataset=encoded["train"],
+            eval_dataset=encoded["validation"], processing_class=tokenizer,
+        )  # fmt: skip
+        trainer.train()
+        predicted = trainer.predict(encoded["validation"])
+    return dict(predicted.metrics or {})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""What the benchmarks show, as tables: speed beside the Trainer, growth, and whether it is the same training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from statistics import median
+
+from repro.report.tables import Table
+from repro.report.timings import Timing
+
+OURS = ("packed-fp32", "packed-bf16")
+
+
+def speed_tables(timings: Sequence[Timing]) -> dict[str, Table]:
+    """Return the tables by file name; one without rows is left out."""
+    made = {
+        "speed": _speed_table([t for t in timings if t.facts.get("unit") in ("step", "pass")]),
+        "growth": _growth_table([t for t in timings if t.group.startswith("growth")]),
+        "sameness": _sameness_table([t for t in timings if t.group.startswith("sameness")]),
+    }
+    return {name: table for name, table in made.items() if table.rows}
+
+
+def _speed_table(timings: Sequence[Timing]) -> Table:
+    """One row a variant: medians over interleaved rounds, how often ours fits into it, and its share of the peak."""
+    rows = []
+    for group, members in groupby(timings, key=lambda t: t.group):
+        run = list(members)
+        ours = [next((t for t in run if _variant(t) == name), None) for name in OURS]
+        for t in run:
+            ratios = [f"{t.median / o.median:.2f}" if o else "" for o in ours]
+            totals = [f"{t.mean / o.mean:.2f}" if o else "" for o in ours]
+            rows.append(
+                (
+                    group, _variant(t), str(t.rounds), f"{t.median:.3f}", f"{t.shortest:.3f}–{t.longest:.3f}",
+                    *ratios, *totals, _per_second(t), _share(t), _peak(t), t.commit,
+                )
+            )  # fmt: skip
+    return Table(
+        ("what", "variant", "rounds", "median s", "shortest–longest", "÷ packed fp32", "÷ packed bf16",
+         "means ÷ packed fp32", "means ÷ packed bf16", "tweets/s", "share of peak", "peak MiB", "commit"),
+        tuple(rows),
+    )  # fmt: skip
+
+
+def _growth_table(timings: Sequence[Timing]) -> Table:
+    ordered = sorted(timings, key=lambda t: (t.group, _number(t, "size") or 0))
+    return Table(
+        ("growth with", "size", "rounds", "median s", "ms a tweet", "peak MiB", "commit"),
+        tuple(
+            (
+                t.group.removeprefix("growth with "), f"{_number(t, 'size'):.0f}", str(t.rounds), f"{t.median:.3f}",
+                f"{1000 * t.median / (_number(t, 'tweets') or 1):.3f}", _peak(t), t.commit,
+            )
+            for t in ordered
+        ),
+    )  # fmt: skip
+
+
+def _sameness_table(timings: Sequence[Timing]) -> Table:
+    rows = []
+    for t in timings:
+        f = t.facts
+        if "steps" in f:
+            what = f"{f['steps']} steps of {f['architecture']}, batch {f['batch']}, padded, fp32, dropout on"
+            same = (
+                f"parameters bit for bit: {_yes(f['equal_parameters'])}; rows in the same order: {_yes(f['same_rows'])}"
+            )
+            found = f"parameters {f['parameters']}, losses {f['losses']}, learning rates {f['learning_rates']}"
+            rows.append(("ours beside transformers' Trainer", what, same, found, t.commit))
+        else:
+            what = f"{f['texts']} texts through {f['architecture']}, {f['kind']}, fp32, dropout off"
+            found = f"logits {_exponent(f['logits'])}, gradients {_exponent(f['gradients'])} (relative)"
+            rows.append(("packed beside padded batches", what, "within 1e-5 and 1e-4", found, t.commit))
+    return Table(("what", "on", "same", "largest difference", "commit"), tuple(rows))
+
+
+def _variant(timing: Timing) -> str:
+    return timing.name.partition("[")[2].rstrip("]").split("-", 1)[-1]  # test_step[notebook-packed-fp32]
+
+
+def _per_second(timing: Timing) -> str:
+    tweets = _number(timing, "tweets")
+    return f"{tweets / timing.median:,.0f}" if tweets else ""
+
+
+def _share(timing: Timing) -> str:
+    """Return the useful arithmetic's share of the machine's multiplication speed, that of its fastest round."""
+    flop, seconds = timing.series("useful_flop"), timing.series("calibration_seconds")
+    size = _number(timing, "calibration_flop")
+    if not flop or not seconds or not size:
+        return ""
+    reached = median(f / s for f, s in zip(flop, timing.data, strict=True))
+    return f"{reached / (size / min(seconds)):.2f}"
+
+
+def _peak(timing: Timing) -> str:
+    peaks = timing.series("peak_mib")
+    return f"{max(peaks):.0f}" if peaks else ""
+
+
+def _number(timing: Timing, name: str) -> float | None:
+    value = timing.facts.get(name)
+    if isinstance(value, list):
+        value = value[0] if value else None
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _exponent(value: object) -> str:
+    return f"{value:.1e}" if isinstance(value, float) else str(value)
+
+
+def _yes(value: object) -> str:
+    return "yes" if value is True else "no"
