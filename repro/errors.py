@@ -34,6 +34,10 @@ class CheckpointError(ReproError):
     """A checkpoint that is missing, unsafe, or not the pinned one."""
 
 
+class MissingAssetError(ReproError):
+    """What one experiment alone needs and is not here; a run of several goes on with the others."""
+
+
 class DeviceError(ReproError):
     """A device or precision that was asked for and cannot be used here."""
 

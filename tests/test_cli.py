@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from repro import cli
+from repro.errors import MissingAssetError
 from repro.records.record import RunRecord, write_record
 
 MakeRecord = Callable[..., RunRecord]
@@ -88,6 +89,20 @@ def test_bad_input_is_two_lines_that_name_it_and_exit_code_2(
     assert told in err
     assert len(err.strip().splitlines()) == 2
     assert not list(tmp_path.rglob("*.json"))
+
+
+def test_a_missing_asset_is_told_the_rest_runs_and_the_exit_code_says_so(
+    repro: Repro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise MissingAssetError("no model of that name", "Fetch it.")
+
+    monkeypatch.setattr("repro.experiments.corpus_facts.run", refuse)
+    code, out, err = repro("run", "corpus-facts", "token-facts", *TINY, "--results", tmp_path)
+    assert code == 2
+    assert "token-facts, seed 0" in out
+    assert err == "corpus-facts did not run: no model of that name\nFetch it.\n"
+    assert [path.parent.name for path in tmp_path.rglob("*.json")] == ["token-facts"]
 
 
 def test_cuda_without_cuda_is_an_error(repro: Repro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from repro.commands.options import Checkpoints, CorpusSource, RecipeName, Results
+from repro.errors import MissingAssetError
 
 if TYPE_CHECKING:
     from repro.experiments.context import Context
+    from repro.experiments.registry import Experiment
     from repro.records.record import RunRecord
 
 
@@ -34,7 +36,10 @@ def run(
     limit: Annotated[int | None, typer.Option(help="First N rows of each split; no longer comparable.")] = None,
     results: Results = Path("results"),
 ) -> None:
-    """Run experiments and write a record for each recipe, corpus and seed."""
+    """Run experiments and write a record for each recipe, corpus and seed.
+
+    Exit code 2 also where an experiment's asset is missing: it is named, and the others have run all the same.
+    """
     from repro.experiments.context import make_context, parse_seeds
     from repro.experiments.registry import EXPERIMENTS, experiments_named, run_and_record
     from repro.records.record import prepare_results
@@ -46,12 +51,21 @@ def run(
         batching=batching, device=device, micro_batches=micro_batches, epochs=epochs, limit=limit,
     )  # fmt: skip
     _say_what_runs(context)
-    for record, path in run_and_record(chosen, context, parsed, results):
+    missing: list[str] = []
+
+    def tell_missing(experiment: Experiment, error: MissingAssetError) -> None:
+        missing.append(experiment.name)
+        if context.accelerator.is_main_process:
+            sys.stderr.write(f"{experiment.name} did not run: {error}\n")
+
+    for record, path in run_and_record(chosen, context, parsed, results, on_missing=tell_missing):
         seconds = sum(record.seconds.values())
         sys.stdout.write(
             f"{record.experiment}, seed {record.settings.seed}: {EXPERIMENTS[record.experiment].what}; "
             f"{seconds:.1f} s{_headline(record)}\n  {path}\n"
         )
+    if missing:
+        raise typer.Exit(MissingAssetError.exit_code)
 
 
 def _say_what_runs(context: Context) -> None:

@@ -13,7 +13,7 @@ from repro.assets.corpus import load_corpus
 from repro.assets.recipes import MINILM
 from repro.claims.model import Outcome, load_catalogue
 from repro.claims.verdicts import judge_all
-from repro.errors import UsageError
+from repro.errors import MissingAssetError, UsageError
 from repro.experiments.context import Context, parse_seeds
 from repro.experiments.registry import EXPERIMENTS, experiments_named, run_and_record
 from repro.records.record import RunRecord, read_records
@@ -115,6 +115,24 @@ def test_seeds_are_read(text: str, seeds: list[int]) -> None:
 def test_seeds_that_are_none_or_repeat_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_seeds(text)
+
+
+def test_an_experiment_without_its_asset_is_told_and_the_others_still_run(
+    tiny_context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(context: Context, seed: int) -> None:
+        raise MissingAssetError("no such asset", "Fetch it.")
+
+    monkeypatch.setattr("repro.experiments.token_facts.run", refuse)
+    chosen = experiments_named(["corpus-facts", "token-facts", "features"])
+    told: list[str] = []
+    ran = run_and_record(
+        chosen, tiny_context, [0], tmp_path, on_missing=lambda e, error: told.append(f"{e.name}: {error}")
+    )
+    assert [record.experiment for record, _ in ran] == ["corpus-facts", "features"]
+    assert told == ["token-facts: no such asset\nFetch it."]
+    with pytest.raises(MissingAssetError):  # nobody to tell: it is no silence
+        list(run_and_record(chosen, tiny_context, [0], tmp_path))
 
 
 def test_names_run_in_the_seminars_order() -> None:
