@@ -62,6 +62,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             Experiment(name="corpus-facts", what="rows, labels, classes and words a tweet"),
             Experiment(name="token-facts", what="the walk over the tokenizer"),
             Experiment(name="features", what="[CLS] states of the frozen encoder"),
+            Experiment(name="projection", what="the features in the plane, and who lies next to whom", seeded=True),
             Experiment(name="linear", what="dummy and logistic regression on the frozen states"),
             Experiment(name="finetune", what="two epochs of fine-tuning, scored after each", seeded=True),
         )

@@ -31,12 +31,12 @@ def table_files(verdicts: Sequence[Verdict], records: Sequence[RunRecord]) -> di
 
 def write_report(verdicts: Sequence[Verdict], records: Sequence[RunRecord], results: Path) -> list[Path]:
     """Write tables, figures, REPORT.md and report.html into the results folder; return what was written."""
-    from repro.report.figures import confusion_figures
+    from repro.report.figures import draw_figures
 
     try:
         made = table_files(verdicts, records)
         written = [_write(results / "tables" / f"{name}.csv", table.to_csv()) for name, table in made.items()]
-        figures = confusion_figures(records, results / "figures")
+        figures = draw_figures(records, results / "figures")
         written += figures
         written.append(_write(results / "REPORT.md", report_markdown(verdicts, records, [f.stem for f in figures])))
         written.append(_write(results / "report.html", _render("report.html", verdicts, records, _embedded(figures))))
