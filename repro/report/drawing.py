@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,12 @@ def save_figure(drawing: Drawing, figures: Path) -> Path:
         drawing.figure.savefig(figures / f"{drawing.name}.svg", metadata=said)
         drawing.figure.savefig(figures / f"{drawing.name}.png", dpi=120, metadata={"Software": None})
     return figures / f"{drawing.name}.png"
+
+
+def newest_runs(records: Sequence[RunRecord], experiment: str) -> list[RunRecord]:
+    """Return the newest record of each way of running and seed."""
+    found = {(way_of(r), r.settings.seed): r for r in records if r.experiment == experiment}
+    return list(found.values())
 
 
 def way_of(record: RunRecord) -> str:

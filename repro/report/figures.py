@@ -8,7 +8,8 @@ from typing import Any
 
 from repro.records.record import LABELS, RunRecord
 from repro.report.confusions import draw_confusion, published_matrix
-from repro.report.drawing import Drawing, caption_of, save_figure, way_of
+from repro.report.corpus import corpus_figures
+from repro.report.drawing import Drawing, caption_of, newest_runs, save_figure, way_of
 from repro.report.projection import draw_projection
 
 Draw = Callable[[RunRecord], Iterator[Drawing]]
@@ -21,12 +22,6 @@ def draw_figures(records: Sequence[RunRecord], figures: Path) -> list[Path]:
         for record in newest_runs(records, experiment):
             drawn |= {drawing.name: drawing for drawing in draw(record)}
     return [save_figure(drawing, figures) for drawing in drawn.values()]
-
-
-def newest_runs(records: Sequence[RunRecord], experiment: str) -> list[RunRecord]:
-    """Return the newest record of each way of running and seed."""
-    found = {(way_of(r), r.settings.seed): r for r in records if r.experiment == experiment}
-    return list(found.values())
 
 
 def projection_figure(record: RunRecord) -> Iterator[Drawing]:
@@ -67,6 +62,7 @@ def confusion_figures(record: RunRecord) -> Iterator[Drawing]:
 
 
 FIGURES: Mapping[str, Draw] = {
+    "corpus-facts": corpus_figures,
     "projection": projection_figure,
     "linear": confusion_figures,
     "finetune": confusion_figures,

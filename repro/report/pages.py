@@ -14,6 +14,7 @@ from repro.claims.verdicts import Verdict
 from repro.errors import ResultsError
 from repro.records.record import RunRecord
 from repro.report import tables
+from repro.report.sections import seminar_tables
 from repro.report.tables import Table
 
 BEGIN, END = "<!-- verdicts: begin -->", "<!-- verdicts: end -->"
@@ -26,6 +27,7 @@ def table_files(verdicts: Sequence[Verdict], records: Sequence[RunRecord]) -> di
         "scores": tables.score_table(records),
         "timings": tables.timing_table(records),
         "environment": tables.environment_table(records),
+        **seminar_tables(records),
     }
 
 
