@@ -111,7 +111,7 @@ def load_encoder(folder: Path) -> PreTrainedModel:
     """Load the encoder without any head, in fp32, ready for inference."""
     from transformers import AutoModel
 
-    with _quiet():
+    with quiet():
         model: PreTrainedModel = AutoModel.from_pretrained(folder, **_SAFE)
     model.eval()
     return model
@@ -121,7 +121,7 @@ def load_classifier(folder: Path) -> PreTrainedModel:
     """Load the encoder with a classification head of six labels; a head the checkpoint lacks is drawn at random."""
     from transformers import AutoModelForSequenceClassification
 
-    with _quiet():
+    with quiet():
         model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
             folder,
             num_labels=len(LABELS),
@@ -211,13 +211,13 @@ def build_tiny(folder: Path, *, seed: int = 0) -> None:
     config = DistilBertConfig(
         vocab_size=len(pieces), dim=64, n_layers=2, n_heads=4, hidden_dim=128, max_position_embeddings=512
     )
-    with torch.random.fork_rng(devices=[]), _quiet():
+    with torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(seed)
         DistilBertModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
-class _quiet:  # noqa: N801 (reads as the statement it is: with _quiet())
+class quiet:  # noqa: N801 (reads as the statement it is: with quiet())
     """Keeps transformers' load report and bars, which tell of heads that are meant to be new, off the screen."""
 
     def __enter__(self) -> None:

@@ -34,6 +34,10 @@ def run(
     micro_batches: Annotated[int, typer.Option(help="Parts of a batch, whose gradients are accumulated.")] = 1,
     epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's; no longer comparable.")] = None,
     limit: Annotated[int | None, typer.Option(help="First N rows of each split; no longer comparable.")] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Keep fine-tuned models in this folder; inference alone reads them there.")
+    ] = None,
+    track: Annotated[str, typer.Option(help="none, wandb or tensorboard, for fine-tuning.")] = "none",
     results: Results = Path("results"),
 ) -> None:
     """Run experiments and write a record for each recipe, corpus and seed.
@@ -42,6 +46,7 @@ def run(
     """
     from repro.experiments.context import make_context, parse_seeds
     from repro.experiments.registry import EXPERIMENTS, experiments_named, run_and_record
+    from repro.experiments.sharing import prepare_models
     from repro.records.record import prepare_results
 
     chosen, parsed = experiments_named(experiments or []), parse_seeds(seeds)
@@ -49,7 +54,10 @@ def run(
     context = make_context(
         recipe=recipe, corpus=corpus, checkpoints=checkpoints, protocol=protocol, precision=precision,
         batching=batching, device=device, micro_batches=micro_batches, epochs=epochs, limit=limit,
+        save=save, track=track, tracking_folder=results / "tracking",
     )  # fmt: skip
+    if save and "finetune" in [experiment.name for experiment in chosen]:
+        prepare_models(context, parsed)
     _say_what_runs(context)
     missing: list[str] = []
 

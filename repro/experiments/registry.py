@@ -65,6 +65,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             Experiment(name="projection", what="the features in the plane, and who lies next to whom", seeded=True),
             Experiment(name="linear", what="dummy and logistic regression on the frozen states"),
             Experiment(name="finetune", what="two epochs of fine-tuning, scored after each", seeded=True),
+            Experiment(name="inference", what="the fine-tuned model on the seminar's tweet", seeded=True),
         )
     }
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -33,7 +35,9 @@ def new_figure(width: float, height: float) -> Figure:
 def save_figure(drawing: Drawing, figures: Path) -> Path:
     """Save as SVG and PNG and return the PNG; title and description go into the SVG, for pages and screen readers."""
     figures.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context({"svg.hashsalt": "repro", "svg.fonttype": "none"}):  # no salt, and every save draws new ids
+    salted: Any = {"svg.hashsalt": "repro", "svg.fonttype": "none"}  # no salt, and every save draws new ids
+    with mpl.rc_context(salted), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # an emoji becomes a box and no failure
         said = {"Title": drawing.title, "Description": drawing.description, "Date": None}
         drawing.figure.savefig(figures / f"{drawing.name}.svg", metadata=said)
         drawing.figure.savefig(figures / f"{drawing.name}.png", dpi=120, metadata={"Software": None})

@@ -10,6 +10,7 @@ from repro.records.record import LABELS, RunRecord
 from repro.report.confusions import draw_confusion, published_matrix
 from repro.report.corpus import corpus_figures
 from repro.report.drawing import Drawing, caption_of, newest_runs, save_figure, way_of
+from repro.report.probabilities import probability_figures
 from repro.report.projection import draw_projection
 
 Draw = Callable[[RunRecord], Iterator[Drawing]]
@@ -66,6 +67,7 @@ FIGURES: Mapping[str, Draw] = {
     "projection": projection_figure,
     "linear": confusion_figures,
     "finetune": confusion_figures,
+    "inference": probability_figures,
 }
 
 
