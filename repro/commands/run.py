@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from repro.commands.options import Checkpoints, CorpusSource, RecipeName, Results
+from repro.commands.shown import show
 from repro.errors import MissingAssetError
 
 if TYPE_CHECKING:
@@ -72,6 +73,9 @@ def run(
             f"{record.experiment}, seed {record.settings.seed}: {EXPERIMENTS[record.experiment].what}; "
             f"{seconds:.1f} s{_headline(record)}\n  {path}\n"
         )
+        if save and "not_saved" in record.facts:
+            sys.stderr.write(f"the model was not saved: {record.facts['not_saved']}; its record is complete\n")
+        show(record, context)
     if missing:
         raise typer.Exit(MissingAssetError.exit_code)
 
