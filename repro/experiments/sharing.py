@@ -6,6 +6,7 @@ what it was trained from, on and how.
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from repro.records.record import Scores
 
 STAMP = "repro-run.json"
+REPOSITORY = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}", re.ASCII)
 KINDS = (".json", ".md", ".safetensors", ".txt")
 LOG_IN = "Log in with `hf auth login`, or set HF_TOKEN to a token that may write; nothing was lost."
 
@@ -208,14 +210,10 @@ def files_to_share(folder: Path) -> list[SharedFile]:
 def push_model(folder: Path, repository: str) -> str:
     """Send a saved model to the Hub and return its address; HubError, with nothing lost, where that is not possible."""
     from huggingface_hub import HfApi, get_token
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
 
     files = files_to_share(folder)
-    try:
-        validate_repo_id(repository)
-    except HFValidationError as error:
-        raise UsageError(f"--push-to-hub {repository!r}: {_first_line(error)}", "Write USER/NAME.") from None
+    if not REPOSITORY.fullmatch(repository):
+        raise UsageError(f"--push-to-hub {repository!r} is no repository's name", "Write USER/NAME.")
     token = get_token()
     if not token:
         raise HubError("no token for the Hub, in the environment or from a login", LOG_IN)

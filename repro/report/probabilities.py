@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from textwrap import shorten, wrap
 from typing import Any
 
-from repro.records.record import RunRecord
+from repro.records.record import LABELS, RunRecord
 from repro.report.drawing import BARS, Drawing, caption_of, new_figure, way_of
 
 LONGEST_TITLE = 160  # characters of a text
@@ -28,8 +28,9 @@ def probability_drawing(probabilities: Mapping[str, float], text: str, caption: 
     places = range(len(probabilities))
     bars = axes.bar(places, [100 * p for p in probabilities.values()], color=BARS)
     axes.bar_label(bars, [f"{100 * p:.1f}" for p in probabilities.values()], padding=2, fontsize=9)
-    turned = {"rotation": 30, "ha": "right"} if len(probabilities) > 6 else {}  # noqa: PLR2004 (more than the corpus has)
-    axes.set_xticks(places, list(probabilities), parse_math=False, **turned)
+    axes.set_xticks(places, list(probabilities), parse_math=False)
+    if len(probabilities) > len(LABELS):
+        axes.tick_params(axis="x", labelrotation=30)
     axes.set_ylim(0, 108)
     axes.set_ylabel("class probability (%)")
     axes.spines[["top", "right"]].set_visible(False)

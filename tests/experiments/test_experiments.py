@@ -56,7 +56,7 @@ def test_fine_tuning_scores_every_epoch_on_validation_and_test_once(tiny_context
     hardest = record.facts["hardest_rows"]
     assert isinstance(hardest, list)
     assert losses[hardest[0]] == max(losses)  # type: ignore[index]  # a JSON value, an int here
-    assert record.seconds.keys() == {"tokenize", "load", "train", "evaluate", "test"}
+    assert record.seconds.keys() == {"tokenize", "load", "train", "evaluate", "test", "save"}
     assert record.epochs[-1].last_learning_rate == pytest.approx(1e-3 / 4)  # 0 is reached after the last step
 
 

@@ -14,17 +14,14 @@ from repro.errors import CheckpointError, MissingAssetError, UsageError
 from repro.experiments.context import Context
 from repro.experiments.inference import MAPPED, TWEET, load_finetuned, name_outputs, predict
 from repro.experiments.registry import EXPERIMENTS
-from repro.experiments.sharing import model_folder
-from repro.records.record import LABELS
+from repro.records.record import LABELS, RunRecord
 
 STANDARD = {str(i): f"LABEL_{i}" for i in range(6)}
 
 
 @pytest.fixture
-def saved(tiny_context: Context, tmp_path: Path) -> Path:
-    context = replace(tiny_context, save=tmp_path / "models")
-    EXPERIMENTS["finetune"].measure(context, 0)
-    return model_folder(context, 0)
+def saved(trained: tuple[Path, RunRecord]) -> Path:
+    return trained[0]
 
 
 def change_config(folder: Path, **changes: Any) -> None:

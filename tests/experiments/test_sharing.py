@@ -14,16 +14,9 @@ from huggingface_hub import ModelCard
 from repro.errors import CheckpointError, HubError, UsageError
 from repro.experiments.context import Context
 from repro.experiments.registry import EXPERIMENTS
-from repro.experiments.sharing import files_to_share, model_folder, prepare_models, push_model, read_stamp
+from repro.experiments.sharing import files_to_share, prepare_models, push_model, read_stamp
 from repro.experiments.tracking import check_tracker
 from repro.records.record import RunRecord
-
-
-@pytest.fixture
-def trained(tiny_context: Context, tmp_path: Path) -> tuple[Path, RunRecord]:
-    context = replace(tiny_context, save=tmp_path / "models")
-    record = EXPERIMENTS["finetune"].measure(context, 0)
-    return model_folder(context, 0), record
 
 
 def test_the_card_is_hub_metadata_with_the_scores_of_the_record(trained: tuple[Path, RunRecord]) -> None:
@@ -118,7 +111,7 @@ def test_a_tracker_gets_every_epoch_at_its_step_through_accelerate_and_is_closed
 
         def __init__(self, run_name: str, logging_dir: str) -> None:
             super().__init__()
-            logged.append((run_name, Path(logging_dir).parent))
+            logged.append((run_name, Path(logging_dir)))
 
         @property
         def tracker(self) -> None:
