@@ -72,16 +72,11 @@ def run(context: Context, seed: int) -> Measurements:
     scores["test"] = _score(labels["test"], tested)
     with timed(seconds, "save"):
         saved = _save(model, context, seed, scores)
-    pieces = sum(result.computed_pieces for result in results)
-    parameters = model.num_parameters(exclude_embeddings=True)
     return Measurements(
         facts={
             **_facts(scores[f"epoch-{len(results)}/validation"], final),
-            "steps_per_epoch": results[0].epoch.steps,
-            "steps": sum(result.epoch.steps for result in results),
+            **_counts(results, model.num_parameters(exclude_embeddings=True)),
             "head_seed": head_seed,
-            "computed_pieces": pieces,
-            "total_flos": 6 * parameters * pieces,  # the Trainer's count: forward 2, backward 4 a parameter and piece
             **saved,
             "truncated": sum(found.tokens.truncated for found in examples.values()),
         },
@@ -90,6 +85,17 @@ def run(context: Context, seed: int) -> Measurements:
         rows={"validation": _rows(labels["validation"], final), "test": _rows(labels["test"], tested)},
         seconds=seconds,
     )
+
+
+def _counts(results: list[EpochResult], parameters: int) -> dict[str, JsonValue]:
+    """Return steps and computed pieces, and the Trainer's total_flos: forward 2, backward 4 a parameter and piece."""
+    pieces = sum(result.computed_pieces for result in results)
+    return {
+        "steps_per_epoch": results[0].epoch.steps,
+        "steps": sum(result.epoch.steps for result in results),
+        "computed_pieces": pieces,
+        "total_flos": 6 * parameters * pieces,
+    }
 
 
 def _save(model: PreTrainedModel, context: Context, seed: int, scores: dict[str, Scores]) -> dict[str, JsonValue]:
