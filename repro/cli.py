@@ -10,9 +10,11 @@ import typer
 from repro.commands.assets import check, fetch
 from repro.commands.claims import claims
 from repro.commands.diagnose import diagnose
+from repro.commands.predict import predict
 from repro.commands.regress import regress
 from repro.commands.report import report
 from repro.commands.run import run
+from repro.commands.share import share
 from repro.commands.verify import verify
 from repro.errors import ReproError, UsageError
 
@@ -29,6 +31,8 @@ app.command()(verify)
 app.command()(report)
 app.command()(regress)
 app.command()(diagnose)
+app.command()(predict)
+app.command()(share)
 assets.command()(check)
 assets.command()(fetch)
 app.add_typer(assets, name="assets")

@@ -34,6 +34,10 @@ class CheckpointError(ReproError):
     """A checkpoint that is missing, unsafe, or not the pinned one."""
 
 
+class HubError(ReproError):
+    """A push that the Hub did not take; what was to be sent is untouched."""
+
+
 class MissingAssetError(ReproError):
     """What one experiment alone needs and is not here; a run of several goes on with the others."""
 

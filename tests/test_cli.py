@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from repro import cli
+from repro.errors import MissingAssetError
 from repro.records.record import RunRecord, write_record
 
 MakeRecord = Callable[..., RunRecord]
@@ -78,6 +79,10 @@ def test_verify_leaves_with_1_where_a_claim_deviates(repro: Repro, make_record: 
         (("claims", "finetune.f2"), "Did you mean 'finetune.f1'"),
         (("verify", "--results", "nowhere"), "holds no records"),
         (("report", "--results", "nowhere"), "holds no records"),
+        (("predict", "a text"), "no model is named"),
+        (("predict", "a text", "--model", "nowhere"), "no model folder nowhere"),
+        (("share", "nowhere"), "repro-run.json cannot be read"),
+        (("run", "finetune", "--track", "wand", *TINY), "Did you mean 'wandb'"),
     ],
 )
 def test_bad_input_is_two_lines_that_name_it_and_exit_code_2(
@@ -89,6 +94,48 @@ def test_bad_input_is_two_lines_that_name_it_and_exit_code_2(
     assert told in err
     assert len(err.strip().splitlines()) == 2
     assert not list(tmp_path.rglob("*.json"))
+
+
+def test_a_missing_asset_is_told_the_rest_runs_and_the_exit_code_says_so(
+    repro: Repro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise MissingAssetError("no model of that name", "Fetch it.")
+
+    monkeypatch.setattr("repro.experiments.corpus_facts.run", refuse)
+    code, out, err = repro("run", "corpus-facts", "token-facts", *TINY, "--results", tmp_path)
+    assert code == 2
+    assert "token-facts, seed 0" in out
+    assert err == "corpus-facts did not run: no model of that name\nFetch it.\n"
+    assert [path.parent.name for path in tmp_path.rglob("*.json")] == ["token-facts"]
+
+
+def test_a_model_is_trained_saved_used_and_shown_to_be_shared(repro: Repro, tmp_path: Path) -> None:
+    models, results = tmp_path / "models", tmp_path / "results"
+    code, out, err = repro("run", "token-facts", "finetune", "inference", *TINY, "--save", models, "--results", results)
+    assert (code, err) == (0, "")
+    assert "inference, seed 0" in out
+    assert "1 × " in out  # the padded pair of the tokenizer's walk
+    model = next(models.iterdir())
+    code, out, _ = repro("predict", "i am happy", "--model", model, "--figure", tmp_path / "bars.svg", "--json")
+    assert code == 0
+    row = json.loads(out[: out.rindex("]") + 1])[0]
+    assert sum(row["probabilities"].values()) == pytest.approx(1)
+    assert (tmp_path / "bars.png").is_file()
+    code, out, _ = repro("share", model)
+    assert code == 0
+    assert "model.safetensors" in out and "Nothing was sent" in out
+    code, _, err = repro("run", "finetune", *TINY, "--save", models, "--results", results)
+    assert code == 2
+    assert "exists already" in err
+
+
+def test_the_report_with_texts_is_made_on_request_only(repro: Repro, tmp_path: Path) -> None:
+    repro("run", "corpus-facts", "--recipe", "tiny", "--corpus", "rehearsal", "--results", tmp_path)
+    assert repro("report", "--results", tmp_path)[0] == 0
+    assert not (tmp_path / "report-with-texts.html").exists()
+    assert repro("report", "--results", tmp_path, "--corpus", "rehearsal")[0] == 0
+    assert (tmp_path / "report-with-texts.html").is_file()
 
 
 def test_cuda_without_cuda_is_an_error(repro: Repro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,17 +79,21 @@ def load_corpus(source: str, *, limit: int | None = None, expected: CorpusStamp 
     `limit` keeps the first rows of every split, after the check. Raises CorpusError with file and line for a bad
     row, and with split, expected and found for another corpus.
     """
-    if source == "rehearsal":
-        from repro.assets.rehearsal import rehearsal_rows
-
-        name, splits = "rehearsal", rehearsal_rows()
-    else:
-        name = expected.name
-        splits = _read_hub() if source == "hub" else read_folder(Path(source))
-        _refuse_other_rows(stamp_of(name, splits), expected, source)
+    name, splits = read_rows(source, expected=expected)
     if limit is not None:
         splits = {split: rows[:limit] for split, rows in splits.items()}
     return Corpus(splits=_to_datasets(splits), stamp=stamp_of(name, splits))
+
+
+def read_rows(source: str, *, expected: CorpusStamp = EMOTION) -> tuple[str, dict[str, list[Row]]]:
+    """Return name and rows of a corpus by split, checked like `load_corpus`; a folder needs no datasets library."""
+    if source == "rehearsal":
+        from repro.assets.rehearsal import rehearsal_rows
+
+        return "rehearsal", rehearsal_rows()
+    splits = _read_hub() if source == "hub" else read_folder(Path(source))
+    _refuse_other_rows(stamp_of(expected.name, splits), expected, source)
+    return expected.name, splits
 
 
 def stamp_of(name: str, splits: Mapping[str, list[Row]]) -> CorpusStamp:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from repro.commands.options import Checkpoints, CorpusSource, RecipeName, Results, write_table
+from repro.commands.options import Checkpoints, CorpusSource, RecipeName, Results
+from repro.commands.shown import parts_not_run, show
 from repro.errors import MissingAssetError
 
 if TYPE_CHECKING:
     from repro.experiments.context import Context
+    from repro.experiments.registry import Experiment
     from repro.records.record import RunRecord
 
 
@@ -36,14 +38,19 @@ def run(
     seminar: Annotated[
         Path | None, typer.Option(help="The notebook to verify (.ipynb or its text): the tour reads its letter there.")
     ] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Keep fine-tuned models in this folder; inference alone reads them there.")
+    ] = None,
+    track: Annotated[str, typer.Option(help="none, wandb or tensorboard, for fine-tuning.")] = "none",
     results: Results = Path("results"),
 ) -> None:
     """Run experiments and write a record for each recipe, corpus and seed.
 
-    Exit code 2 also where a part lacked its asset: it is named, and what could run has run all the same.
+    Exit code 2 also where an asset of one experiment is missing: it is named, and all else has run.
     """
     from repro.experiments.context import make_context, parse_seeds
     from repro.experiments.registry import EXPERIMENTS, experiments_named, run_and_record
+    from repro.experiments.sharing import prepare_models
     from repro.records.record import prepare_results
 
     chosen, parsed = experiments_named(experiments or []), parse_seeds(seeds)
@@ -51,19 +58,32 @@ def run(
     context = make_context(
         recipe=recipe, corpus=corpus, checkpoints=checkpoints, protocol=protocol, precision=precision,
         batching=batching, device=device, micro_batches=micro_batches, epochs=epochs, limit=limit, seminar=seminar,
+        save=save, track=track, tracking_folder=results / "tracking",
     )  # fmt: skip
+    if save and "finetune" in [experiment.name for experiment in chosen]:
+        prepare_models(context, parsed)
     _say_what_runs(context)
-    incomplete = False
-    for record, path in run_and_record(chosen, context, parsed, results):
-        seconds = sum(record.seconds.values())
-        sys.stdout.write(
-            f"{record.experiment}, seed {record.settings.seed}: {EXPERIMENTS[record.experiment].what}; "
-            f"{seconds:.1f} s{_headline(record)}\n  {path}\n"
-        )
-        _show(record)
-        incomplete |= bool(parts_not_run(record))
-    if incomplete:
+    missing: list[str] = []
+
+    def tell_missing(experiment: Experiment, error: MissingAssetError) -> None:
+        missing.append(experiment.name)
+        if context.accelerator.is_main_process:
+            sys.stderr.write(f"{experiment.name} did not run: {error}\n")
+
+    for record, path in run_and_record(chosen, context, parsed, results, on_missing=tell_missing):
+        _tell(record, path, context, EXPERIMENTS[record.experiment].what)
+        missing += parts_not_run(record)
+    if missing:
         raise typer.Exit(MissingAssetError.exit_code)
+
+
+def _tell(record: RunRecord, path: Path, context: Context, what: str) -> None:
+    seconds = sum(record.seconds.values())
+    seed = f"{record.experiment}, seed {record.settings.seed}"
+    sys.stdout.write(f"{seed}: {what}; {seconds:.1f} s{_headline(record)}\n  {path}\n")
+    if context.save and "not_saved" in record.facts:
+        sys.stderr.write(f"the model was not saved: {record.facts['not_saved']}; its record is complete\n")
+    show(record, context)
 
 
 def _say_what_runs(context: Context) -> None:
@@ -76,24 +96,6 @@ def _say_what_runs(context: Context) -> None:
         )
     if told := why_slow(context.device, context.precision):
         sys.stderr.write(f"{told}\n")
-
-
-def _show(record: RunRecord) -> None:
-    """Write the table that an experiment is run for, where it has one, and what of it could not run."""
-    if record.experiment in ("api", "tour"):
-        from repro.report.api import api_table
-        from repro.report.tour import tour_table
-
-        table = {"api": api_table, "tour": tour_table}[record.experiment](record)
-        write_table(table.columns, table.rows)
-    for part, why in parts_not_run(record).items():
-        sys.stderr.write(f"{record.experiment}, {part} did not run: {why}\n")
-
-
-def parts_not_run(record: RunRecord) -> dict[str, str]:
-    """Return which parts of an experiment lacked their asset, and why."""
-    found = record.facts.get("not_run")
-    return {part: str(why) for part, why in found.items()} if isinstance(found, dict) else {}
 
 
 def _headline(record: RunRecord) -> str:

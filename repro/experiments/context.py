@@ -7,8 +7,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from repro.assets.checkpoints import Checkpoint, locate_checkpoint
@@ -16,6 +17,7 @@ from repro.assets.corpus import SPLITS, Corpus, check_limit, load_corpus
 from repro.assets.notebook import read_notebook
 from repro.assets.recipes import Recipe, recipe_named
 from repro.errors import UsageError, unknown
+from repro.experiments.tracking import check_tracker
 from repro.records.record import RecipeStamp, Settings
 from repro.training.progress import Progress
 
@@ -41,7 +43,8 @@ class Context:
     """One recipe on one corpus with one way of running it; seeds vary within it.
 
     `checkpoints` is the folder in which an experiment looks for further ones, `seminar` the notebook being verified.
-    Tokens and hidden states are made once and shared; `seconds` of making them go to who asks first.
+    Tokens and hidden states are made once and shared; `seconds` of making them go to who asks first. `save` is where
+    fine-tuned models are to stay; `track` names a tracker, whose files go into `tracking_folder`.
     """
 
     recipe: Recipe
@@ -55,7 +58,15 @@ class Context:
     limit: int | None = None
     checkpoints: Path | None = None
     seminar: Path | None = None
+    save: Path | None = None
+    track: str = "none"
+    tracking_folder: Path = Path("tracking")
     progress: Progress = field(default_factory=Progress)
+
+    @cached_property
+    def models(self) -> Path:
+        """Where fine-tuned models are kept: the `save` folder, or one that is removed when the process ends."""
+        return self.save or Path(mkdtemp(dir=_scratch().name))
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -119,6 +130,11 @@ class Context:
         return Settings(seed=seed, **fields)
 
 
+@cache
+def _scratch() -> TemporaryDirectory[str]:
+    return TemporaryDirectory(prefix="seminar-repro-")  # removed when the process ends
+
+
 def make_context(
     *,
     recipe: str,
@@ -132,6 +148,9 @@ def make_context(
     epochs: int | None = None,
     limit: int | None = None,
     seminar: Path | None = None,
+    save: Path | None = None,
+    track: str = "none",
+    tracking_folder: Path = Path("tracking"),
     progress: Progress | None = None,
 ) -> Context:
     """Check every value, cheapest first, then find the checkpoint, load the corpus and take hold of the device.
@@ -153,6 +172,7 @@ def make_context(
     check_limit(limit)
     if seminar is not None:
         read_notebook(seminar)  # what it lacks is told before anything runs
+    check_tracker(track)
     from repro.training.loop import check_micro_batches, choose_device
 
     check_micro_batches(micro_batches, chosen.batch_size)
@@ -168,6 +188,9 @@ def make_context(
         limit=limit,
         checkpoints=checkpoints,
         seminar=seminar,
+        save=save,
+        track=track,
+        tracking_folder=tracking_folder,
         progress=progress or Progress.for_terminal(),
     )
 

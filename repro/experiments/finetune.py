@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any
 from pydantic import JsonValue
 
 from repro.experiments.context import Context, timed
+from repro.experiments.sharing import save_model
+from repro.experiments.tracking import tracked
 from repro.records.record import LABELS, Measurements, RowResults, Scores
 from repro.training.metrics import confusion_rates, most_often_taken_for, score
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from repro.training.loop import EpochResult
     from repro.training.predict import RowOutputs
 
 HARDEST = 10
@@ -41,8 +46,11 @@ def run(context: Context, seed: int) -> Measurements:
         "batching": context.batching,
         "progress": context.progress,
     }
-    results = list(
-        fit(
+    labels = {split: context.corpus.labels(split) for split in ("validation", "test")}
+    results: list[EpochResult] = []
+    scores: dict[str, Scores] = {}
+    with tracked(context, seed) as log:
+        for result in fit(
             model,
             recipe=context.recipe,
             train=examples["train"],
@@ -50,33 +58,54 @@ def run(context: Context, seed: int) -> Measurements:
             seed=seed,
             micro_batches=context.micro_batches,
             **shared,
-        )
-    )
+        ):
+            results.append(result)
+            scored = _score(labels["validation"], result.validation)
+            scores[f"epoch-{result.epoch.epoch}/validation"] = scored
+            log(result, {"loss": result.validation.mean_loss, "accuracy": scored.accuracy, "f1": scored.weighted_f1})
     seconds["train"] = sum(result.epoch.train_seconds for result in results)
     seconds["evaluate"] = sum(result.evaluate_seconds for result in results)
     with timed(seconds, "test"):
         tested = predict_rows(model, examples["test"], batch_size=context.recipe.batch_size, **shared)
     context.accelerator.free_memory()  # else it keeps this seed's model and optimizer beside the next one's
     final = results[-1].validation
-    labels = {split: context.corpus.labels(split) for split in ("validation", "test")}
-    scores = {f"epoch-{r.epoch.epoch}/validation": _score(labels["validation"], r.validation) for r in results}
-    pieces = sum(result.computed_pieces for result in results)
-    parameters = model.num_parameters(exclude_embeddings=True)
+    scores["test"] = _score(labels["test"], tested)
+    with timed(seconds, "save"):
+        saved = _save(model, context, seed, scores)
     return Measurements(
         facts={
             **_facts(scores[f"epoch-{len(results)}/validation"], final),
-            "steps_per_epoch": results[0].epoch.steps,
-            "steps": sum(result.epoch.steps for result in results),
+            **_counts(results, model.num_parameters(exclude_embeddings=True)),
             "head_seed": head_seed,
-            "computed_pieces": pieces,
-            "total_flos": 6 * parameters * pieces,  # the Trainer's count: forward 2, backward 4 a parameter and piece
+            **saved,
             "truncated": sum(found.tokens.truncated for found in examples.values()),
         },
-        scores={**scores, "test": _score(labels["test"], tested)},
+        scores=scores,
         epochs=[result.epoch for result in results],
         rows={"validation": _rows(labels["validation"], final), "test": _rows(labels["test"], tested)},
         seconds=seconds,
     )
+
+
+def _counts(results: list[EpochResult], parameters: int) -> dict[str, JsonValue]:
+    """Return steps and computed pieces, and the Trainer's total_flos: forward 2, backward 4 a parameter and piece."""
+    pieces = sum(result.computed_pieces for result in results)
+    return {
+        "steps_per_epoch": results[0].epoch.steps,
+        "steps": sum(result.epoch.steps for result in results),
+        "computed_pieces": pieces,
+        "total_flos": 6 * parameters * pieces,
+    }
+
+
+def _save(model: PreTrainedModel, context: Context, seed: int, scores: dict[str, Scores]) -> dict[str, JsonValue]:
+    """Keep the model for those who read it later; a disk that refuses it does not cost the training's record."""
+    if not context.accelerator.is_main_process:
+        return {}
+    try:
+        return {"saved_model": save_model(model, context, seed, scores).name}
+    except OSError as error:
+        return {"saved_model": None, "not_saved": error.strerror or "the disk refused it"}
 
 
 def _facts(final: Scores, outputs: RowOutputs) -> dict[str, JsonValue]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from repro.errors import unknown
+from repro.errors import MissingAssetError, unknown
 from repro.records.provenance import code_state, collect_provenance, driver_version, utc_now
 from repro.records.record import Measurements, RunRecord, write_record
 
@@ -65,8 +65,10 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             Experiment(name="corpus-facts", what="rows, labels, classes and words a tweet"),
             Experiment(name="token-facts", what="the walk over the tokenizer"),
             Experiment(name="features", what="[CLS] states of the frozen encoder"),
+            Experiment(name="projection", what="the features in the plane, and who lies next to whom", seeded=True),
             Experiment(name="linear", what="dummy and logistic regression on the frozen states"),
             Experiment(name="finetune", what="two epochs of fine-tuning, scored after each", seeded=True),
+            Experiment(name="inference", what="the fine-tuned model on the seminar's tweet", seeded=True),
             Experiment(name="published", what="the book's own fine-tuned model, scored"),
             Experiment(name="api", what="the notebook's calls, tried on the installed libraries"),
         )
@@ -83,18 +85,30 @@ def experiments_named(names: list[str]) -> list[Experiment]:
 
 
 def run_and_record(
-    experiments: list[Experiment], context: Context, seeds: list[int], results: Path
+    experiments: list[Experiment],
+    context: Context,
+    seeds: list[int],
+    results: Path,
+    *,
+    on_missing: Callable[[Experiment, MissingAssetError], None] | None = None,
 ) -> Iterator[tuple[RunRecord, Path]]:
     """Run every experiment for every seed that matters to it, and write each record as soon as it is there.
 
-    Of several processes that run together the main one writes, and it alone yields.
+    An experiment whose asset is missing is told to `on_missing` and the others still run; with no one to tell, the
+    error ends the run. Of several processes that run together the main one writes, and it alone yields.
     """
     from accelerate import PartialState
 
     for experiment in experiments:
         for seed in experiment.seeds(seeds):
-            record = experiment.measure(context, seed)
-            if PartialState().is_main_process:
+            try:
+                record = experiment.measure(context, seed)
+            except MissingAssetError as error:
+                if on_missing is None:
+                    raise
+                on_missing(experiment, error)
+                break  # another seed has no more of it
+            if context.accelerator.is_main_process:  # before any PartialState(), which would not know of --device cpu
                 yield record, write_record(record, results)
     PartialState().wait_for_everyone()
     PartialState().destroy_process_group()

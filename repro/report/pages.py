@@ -11,6 +11,7 @@ from repro.errors import ResultsError
 from repro.records.record import RunRecord
 from repro.report import tables
 from repro.report.gallery import pictures
+from repro.report.sections import seminar_tables
 from repro.report.speed import speed_tables
 from repro.report.tables import Table
 from repro.report.timings import read_timings
@@ -26,18 +27,19 @@ def table_files(verdicts: Sequence[Verdict], records: Sequence[RunRecord]) -> di
         "scores": tables.score_table(records),
         "timings": tables.timing_table(records),
         "environment": tables.environment_table(records),
+        **seminar_tables(records),
     }
 
 
 def write_report(verdicts: Sequence[Verdict], records: Sequence[RunRecord], results: Path) -> list[Path]:
     """Write tables, figures, REPORT.md and report.html into the results folder; return what was written."""
-    from repro.report.figures import confusion_figures
+    from repro.report.figures import draw_figures
 
     timings = read_timings(results)
     made = {**table_files(verdicts, records), **speed_tables(timings)}
     try:
         written = [_write(results / "tables" / f"{name}.csv", table.to_csv()) for name, table in made.items()]
-        figures = confusion_figures(records, results / "figures")
+        figures = draw_figures(records, results / "figures")
         written += figures
         markdown = report_markdown(verdicts, records, [figure.stem for figure in figures], made)
         written.append(_write(results / "REPORT.md", markdown))

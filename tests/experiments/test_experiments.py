@@ -13,7 +13,7 @@ from repro.assets.corpus import load_corpus
 from repro.assets.recipes import MINILM
 from repro.claims.model import Outcome, load_catalogue
 from repro.claims.verdicts import judge_all
-from repro.errors import UsageError
+from repro.errors import MissingAssetError, UsageError
 from repro.experiments import linear
 from repro.experiments.context import Context, parse_seeds
 from repro.experiments.linear import SOLVERS, Solver
@@ -33,8 +33,9 @@ def comparable(record: RunRecord) -> dict[str, object]:
 
 
 def test_every_experiment_twice_with_one_seed_gives_the_same_to_the_last_digit(tiny_context: Context) -> None:
+    copy = replace(tiny_context)  # it shares no cache, and no fine-tuned model
     for name in EXPERIMENTS:
-        first, second = measure(name, tiny_context), measure(name, replace(tiny_context))  # the copy shares no cache
+        first, second = measure(name, tiny_context), measure(name, copy)
         assert comparable(first) == comparable(second), name
 
 
@@ -57,7 +58,7 @@ def test_fine_tuning_scores_every_epoch_on_validation_and_test_once(tiny_context
     hardest = record.facts["hardest_rows"]
     assert isinstance(hardest, list)
     assert losses[hardest[0]] == max(losses)  # type: ignore[index]  # a JSON value, an int here
-    assert record.seconds.keys() == {"tokenize", "load", "train", "evaluate", "test"}
+    assert record.seconds.keys() == {"tokenize", "load", "train", "evaluate", "test", "save"}
     assert record.epochs[-1].last_learning_rate == pytest.approx(1e-3 / 4)  # 0 is reached after the last step
 
 
@@ -127,6 +128,24 @@ def test_seeds_are_read(text: str, seeds: list[int]) -> None:
 def test_seeds_that_are_none_or_repeat_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_seeds(text)
+
+
+def test_an_experiment_without_its_asset_is_told_and_the_others_still_run(
+    tiny_context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(context: Context, seed: int) -> None:
+        raise MissingAssetError("no such asset", "Fetch it.")
+
+    monkeypatch.setattr("repro.experiments.token_facts.run", refuse)
+    chosen = experiments_named(["corpus-facts", "token-facts", "features"])
+    told: list[str] = []
+    ran = run_and_record(
+        chosen, tiny_context, [0], tmp_path, on_missing=lambda e, error: told.append(f"{e.name}: {error}")
+    )
+    assert [record.experiment for record, _ in ran] == ["corpus-facts", "features"]
+    assert told == ["token-facts: no such asset\nFetch it."]
+    with pytest.raises(MissingAssetError):  # nobody to tell: it is no silence
+        list(run_and_record(chosen, tiny_context, [0], tmp_path))
 
 
 def test_names_run_in_the_seminars_order() -> None:

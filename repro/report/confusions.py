@@ -1,0 +1,100 @@
+"""Confusion matrices beside the published ones: drawn as a pair, and compared cell by cell in a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from repro.claims.model import load_catalogue
+from repro.records.record import LABELS, RunRecord, Scores
+from repro.report.drawing import new_figure, way_of
+from repro.report.tables import Table
+
+Rates = Sequence[Sequence[float]]
+MIDDLE = 0.5  # of the ramp: on its light half the writing is black
+OUTLINE = "#ff5a36"  # on cividis, light and dark alike
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedMatrix:
+    """A matrix that the seminar's sources print: rates, the claim's tolerance for a cell, and where it stands."""
+
+    rates: Rates
+    tolerance: float
+    source: str
+
+
+def published_matrix(experiment: str) -> PublishedMatrix | None:
+    """Return the validation matrix that the claims report for an experiment, or None."""
+    for claim in load_catalogue().claim:
+        if claim.measure == f"{experiment}:facts.confusion_rates" and isinstance(claim.tolerance, float):
+            return PublishedMatrix(rates=claim.reported, tolerance=claim.tolerance, source=claim.source)
+    return None
+
+
+def rates_of(confusion: Sequence[Sequence[int]]) -> list[list[float]]:
+    """Divide each row (a true class) by its sum; a class without rows gives zeros."""
+    return [[count / max(sum(row), 1) for count in row] for row in confusion]
+
+
+def draw_confusion(
+    scores: Scores, labels: Sequence[str], caption: str, published: PublishedMatrix | None = None
+) -> Figure:
+    """Draw a row-normalised confusion matrix, true class a row, with its counts; the published one to its left."""
+    rates = rates_of(scores.confusion)
+    figure = new_figure(11.0 if published else 6.4, 6.2 if published else 6.4)
+    panels: list[Axes] = list(figure.subplots(1, 2 if published else 1, squeeze=False)[0])
+    measured = f"n = {scores.n:,}, accuracy {scores.accuracy:.4f}, weighted F1 {scores.weighted_f1:.4f}"
+    if published:
+        _draw_matrix(panels[0], published.rates, labels, [[f"{r:.2f}" for r in row] for row in published.rates])
+        panels[0].set_title(f"reported (distilbert, {published.source}), n = 2,000", fontsize=10)
+        panels[-1].set_title(f"measured, {measured}", fontsize=10)
+        far = [(i, j) for i, j, rate in _cells(rates) if abs(rate - published.rates[i][j]) > published.tolerance]
+        for i, j in far:
+            panels[-1].add_patch(Rectangle((j - 0.47, i - 0.47), 0.94, 0.94, fill=False, edgecolor=OUTLINE, lw=2))
+        told = f"outlined: further than ±{published.tolerance:g} from the reported rate ({len(far)} of 36 cells)"
+        figure.supxlabel(told, fontsize=9)
+        figure.suptitle(caption, fontsize=11)
+    else:
+        panels[-1].set_title(f"{caption}\n{measured}", fontsize=10)
+    written = [[f"{rate:.2f}\n{scores.confusion[i][j]}" for j, rate in enumerate(row)] for i, row in enumerate(rates)]
+    _draw_matrix(panels[-1], rates, labels, written)
+    return figure
+
+
+def cell_table(records: Sequence[RunRecord]) -> Table:
+    """One row a run, classifier and cell: reported and measured rate, their difference, and whether it is tolerated."""
+    rows = []
+    for record in records:
+        published, measured = published_matrix(record.experiment), record.facts.get("confusion_rates")
+        if published is None or not isinstance(measured, list):
+            continue
+        for i, j, rate in _cells(measured):
+            difference = rate - published.rates[i][j]
+            rows.append(
+                (way_of(record), record.experiment, str(record.settings.seed), LABELS[i], LABELS[j],
+                 f"{published.rates[i][j]:.2f}", f"{rate:.4f}", f"{difference:+.4f}",
+                 "yes" if abs(difference) <= published.tolerance else "no")
+            )  # fmt: skip
+    head = ("run", "experiment", "seed", "true", "predicted", "reported", "measured", "difference", "within tolerance")
+    return Table(head, tuple(rows))
+
+
+def _cells(rates: Any) -> list[tuple[int, int, float]]:
+    return [(i, j, float(rate)) for i, row in enumerate(rates) for j, rate in enumerate(row)]
+
+
+def _draw_matrix(axes: Axes, rates: Rates, labels: Sequence[str], written: Sequence[Sequence[str]]) -> None:
+    axes.imshow(rates, cmap="cividis", vmin=0, vmax=1)  # one lightness ramp, the same for every kind of sight
+    for i, j, rate in _cells(rates):
+        shade = "black" if rate > MIDDLE else "white"
+        axes.text(j, i, written[i][j], ha="center", va="center", color=shade, fontsize=9)
+    axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")

@@ -1,0 +1,143 @@
+"""What single sections add to the report: right against scikit-learn, by row number only, and drawn from the record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+
+from repro.claims.model import Outcome, load_catalogue
+from repro.claims.verdicts import judge_all
+from repro.experiments.projection import hexagons
+from repro.records.record import LABELS, RowResults, RunRecord
+from repro.report.confusions import cell_table, published_matrix
+from repro.report.corpus import overlap_table
+from repro.report.figures import draw_figures
+from repro.report.hardest import hardest_table, published_hardest
+from repro.training.metrics import confusion_rates, most_often_taken_for, score
+
+MakeRecord = Callable[..., RunRecord]
+RNG = np.random.default_rng(3)
+TRUE = RNG.integers(0, 6, 200).tolist()
+SAID = np.where(RNG.random(200) < 0.8, TRUE, RNG.integers(0, 6, 200)).tolist()
+
+
+@pytest.fixture
+def finetuned(make_record: MakeRecord) -> RunRecord:
+    losses = [float(n) for n in RNG.permutation(200)]
+    scored = score(TRUE, SAID, classes=6)
+    return make_record(
+        "finetune",
+        scores={"epoch-2/validation": scored},
+        facts={"confusion_rates": confusion_rates(scored.confusion)},
+        rows={"validation": RowResults(labels=TRUE, predictions=SAID, losses=losses)},
+    )
+
+
+def test_scores_without_repeated_rows_are_scikit_learns_on_the_rows_that_are_left(
+    make_record: MakeRecord, finetuned: RunRecord
+) -> None:
+    dropped = [3, 77, 150]
+    facts = make_record("corpus-facts", facts={"also_in_train": {"validation": dropped, "test": []}})
+    table = overlap_table([facts, finetuned], [finetuned])
+    row = dict(zip(table.columns, table.rows[0], strict=True))
+    kept = np.delete(np.arange(200), dropped)
+    true, said = np.array(TRUE)[kept], np.array(SAID)[kept]
+    assert row["accuracy"] == f"{accuracy_score(TRUE, SAID):.4f}"
+    assert row["weighted F1"] == f"{f1_score(TRUE, SAID, average='weighted'):.4f}"
+    assert row["accuracy without"] == f"{accuracy_score(true, said):.4f}"
+    assert row["weighted F1 without"] == f"{f1_score(true, said, average='weighted'):.4f}"
+    assert row["of these wrong"] == str(sum(TRUE[i] != SAID[i] for i in dropped))
+
+
+def test_without_a_look_at_the_same_corpus_nothing_is_said_of_repeated_rows(
+    make_record: MakeRecord, finetuned: RunRecord
+) -> None:
+    other = finetuned.corpus.model_copy(update={"name": "rehearsal"})
+    facts = make_record("corpus-facts", corpus=other, facts={"also_in_train": {"validation": [1], "test": []}})
+    assert overlap_table([facts, finetuned], [finetuned]).rows == ()
+
+
+def test_hardest_and_easiest_are_the_ends_of_the_losses_and_hold_no_text(finetuned: RunRecord) -> None:
+    rows = [dict(zip(hardest_table([finetuned]).columns, r, strict=True)) for r in hardest_table([finetuned]).rows]
+    assert [r["loss"] for r in rows if r["which"] == "hardest"] == [f"{199 - i:.4f}" for i in range(10)]
+    assert [r["loss"] for r in rows if r["which"] == "easiest"] == [f"{i:.4f}" for i in range(10)]
+    losses = finetuned.rows["validation"].losses
+    assert losses is not None
+    assert all(float(r["loss"]) == losses[int(r["validation row"])] for r in rows)
+    assert all(r["label"] == LABELS[TRUE[int(r["validation row"])]] for r in rows)
+    assert published_hardest()[0] == 1801
+
+
+def test_a_cell_beyond_the_tolerance_is_told_and_one_on_it_is_not(make_record: MakeRecord) -> None:
+    published = published_matrix("linear")
+    assert published is not None
+    rates = [list(row) for row in published.rates]
+    rates[2][2] += published.tolerance + 0.001
+    rates[3][0] -= published.tolerance
+    cells = cell_table([make_record("linear", facts={"confusion_rates": rates})]).rows
+    assert len(cells) == 36
+    assert [cell[3:5] for cell in cells if cell[-1] == "no"] == [("love", "love")]
+
+
+@pytest.mark.parametrize(
+    ("experiment", "claim", "swapped"),
+    [
+        ("linear", "linear.confusions", [("anger", "joy"), ("fear", "joy"), ("love", "sadness"), ("surprise", "fear")]),
+        ("finetune", "finetune.confusions", [("love", "sadness"), ("surprise", "anger")]),
+    ],
+)
+def test_the_confusion_claims_hold_on_the_published_matrix_and_each_part_can_fail(
+    experiment: str, claim: str, swapped: list[tuple[str, str]], make_record: MakeRecord
+) -> None:
+    published = published_matrix(experiment)
+    assert published is not None
+
+    def outcome(rates: Any) -> Outcome:
+        facts = {"most_often_taken_for": most_often_taken_for(rates, LABELS), "confusion_rates": rates}
+        verdicts = judge_all(load_catalogue(), [make_record(experiment, facts=facts)], [experiment])
+        return next(v.outcome for v in verdicts if v.claim.id == claim)
+
+    assert outcome([list(row) for row in published.rates]) is Outcome.REPRODUCED
+    for true, other in swapped:
+        rates = [list(row) for row in published.rates]
+        rates[LABELS.index(true)][LABELS.index(other)] = 0.5
+        assert outcome(rates) is Outcome.DEVIATES, (true, other)
+
+
+def test_the_rates_are_scikit_learns_row_normalised_matrix(finetuned: RunRecord) -> None:
+    expected = confusion_matrix(TRUE, SAID, normalize="true")
+    assert np.array(finetuned.facts["confusion_rates"]) == pytest.approx(expected)
+
+
+def test_every_section_is_drawn_from_its_record_with_what_it_shows_in_words(
+    make_record: MakeRecord, finetuned: RunRecord, tmp_path: Path
+) -> None:
+    box = {"whislo": 2.0, "q1": 10.0, "med": 16.0, "q3": 24.0, "whishi": 45.0}
+    points = RNG.normal(size=(200, 2))
+    records = [
+        make_record(
+            "corpus-facts", facts={"class_counts": dict.fromkeys(LABELS, 7), "words": dict.fromkeys(LABELS, box)}
+        ),
+        make_record(
+            "projection", facts={"density": hexagons(points, np.array(TRUE)), "nearest_class": {"love": "joy"}}
+        ),
+        finetuned,
+    ]
+    names = [path.stem for path in draw_figures(records, tmp_path)]
+    assert names == [
+        "frequencies-emotion",
+        "words-emotion",
+        "projection-emotion-distilbert-fp32-padded-seed0",
+        "confusion-emotion-distilbert-fp32-padded-epoch-2-validation",
+    ]
+    drawn = {path.stem: path.read_text() for path in tmp_path.glob("*.svg")}
+    assert sorted(drawn) == sorted(names)
+    assert "Frequency of classes, training split of emotion, n = 42" in drawn["frequencies-emotion"]
+    assert "Median words of each class: anger 16" in drawn["words-emotion"]
+    assert "Nearest class: love to joy" in drawn[names[2]]
+    assert all((tmp_path / f"{name}.png").stat().st_size > 5000 for name in names)
