@@ -110,6 +110,8 @@ def judge(claim: Claim, catalogue: Catalogue, cohorts: Sequence[Cohort], runnabl
     if not ran:
         return Verdict(claim=claim, outcome=Outcome.NOT_RUN, why=_how_to_run(claim, runnable))
     having = [cohort for cohort in ran if cohort.measured(claim) is not None]
+    if not having and any(_lacked_its_asset(claim, record) for c in ran for record in c.of(claim.experiment)):
+        return Verdict(claim=claim, outcome=Outcome.NOT_RUN, why=_how_to_run(claim, runnable))
     if not having:
         basis = ran[-1].basis(claim.experiment)
         why = f"what was run holds no value for it; {_how_to_run(claim, runnable)}"
@@ -165,6 +167,13 @@ def _show(claim: Claim, cohort: Cohort, measured: list[Any], estimates: dict[str
             low, high = interval[0]
             return f"{number(measured[0])} [{number(low)}, {number(high)}], n = {rows[0]:,} rows"
     return brief(measured[0])
+
+
+def _lacked_its_asset(claim: Claim, record: RunRecord) -> bool:
+    """Whether the record says that the part of the experiment that the claim reads did not run: `facts.PART…`."""
+    addresses = [claim.measure] if isinstance(claim.measure, str) else list(claim.measure.values())
+    not_run = record.facts.get("not_run")
+    return isinstance(not_run, dict) and any(address.split(".")[1] in not_run for address in addresses)
 
 
 def _how_to_run(claim: Claim, runnable: Sequence[str]) -> str:

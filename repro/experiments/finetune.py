@@ -23,14 +23,7 @@ HARDEST = 10
 
 
 def run(context: Context, seed: int) -> Measurements:
-    """Fine-tune and score; the final epoch counts, not the best one.
-
-    Protocol `seeded` draws the head after `seed` is set; `as-published` draws it before, as the notebook does,
-    from a head seed that is new for every run and stands in the record.
-    """
-    from transformers import set_seed
-
-    from repro.assets.checkpoints import load_classifier
+    """Fine-tune and score; the final epoch counts, not the best one."""
     from repro.training.loop import fit
     from repro.training.predict import predict_rows
 
@@ -38,9 +31,7 @@ def run(context: Context, seed: int) -> Measurements:
     with timed(seconds, "tokenize"):
         examples = context.examples
     with timed(seconds, "load"):
-        head_seed = seed if context.protocol == "seeded" else secrets.randbelow(2**31)
-        set_seed(head_seed)
-        model = load_classifier(context.checkpoint.folder)
+        model, head_seed = _draw_model(context, seed)
     shared: dict[str, Any] = {
         "accelerator": context.accelerator,
         "batching": context.batching,
@@ -85,6 +76,21 @@ def run(context: Context, seed: int) -> Measurements:
         rows={"validation": _rows(labels["validation"], final), "test": _rows(labels["test"], tested)},
         seconds=seconds,
     )
+
+
+def _draw_model(context: Context, seed: int) -> tuple[PreTrainedModel, int]:
+    """Load the checkpoint and draw its head; return the model and the head's seed.
+
+    Protocol `seeded` draws the head after `seed` is set; `as-published` draws it before, as the notebook does,
+    from a head seed that is new for every run and stands in the record.
+    """
+    from transformers import set_seed
+
+    from repro.assets.checkpoints import load_classifier
+
+    head_seed = seed if context.protocol == "seeded" else secrets.randbelow(2**31)
+    set_seed(head_seed)
+    return load_classifier(context.checkpoint.folder), head_seed
 
 
 def _counts(results: list[EpochResult], parameters: int) -> dict[str, JsonValue]:
