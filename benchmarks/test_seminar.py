@@ -55,5 +55,5 @@ def measured(
 @pytest.mark.benchmark(timer=CLOCK)
 def test_seminar(variant: str, measured: dict[str, list[Round]], context: Context, benchmark: BenchmarkFixture) -> None:
     benchmark.group = f"the seminar from start to end, first {LIMIT:,} rows of each split"
-    on = {"recipe": context.recipe.name, "corpus": context.corpus.stamp.name}
-    replay(benchmark, measured[variant], unit="pass", **on)
+    corpus = context.corpus.stamp.name
+    replay(benchmark, measured[variant], unit="pass", recipe=context.recipe.name, corpus=corpus)

@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 from repro.claims.model import Outcome, load_catalogue
 from repro.claims.verdicts import judge_all
 from repro.experiments.projection import hexagons
-from repro.records.record import LABELS, RowResults, RunRecord
+from repro.records.record import LABELS, Epoch, RowResults, RunRecord
 from repro.report.confusions import cell_table, published_matrix
 from repro.report.corpus import overlap_table
 from repro.report.figures import draw_figures
@@ -21,6 +21,13 @@ from repro.report.hardest import hardest_table, published_hardest
 from repro.training.metrics import confusion_rates, most_often_taken_for, score
 
 MakeRecord = Callable[..., RunRecord]
+STEPS = {"steps_per_epoch": 250, "steps": 500}  # of a run that is what it says
+FRESH = [
+    Epoch(
+        epoch=1, steps=250, train_loss=0.83, first_learning_rate=2e-5, last_learning_rate=1e-5, train_seconds=1.0,
+        tweets_per_second=1.0,
+    )
+]  # fmt: skip
 RNG = np.random.default_rng(3)
 TRUE = RNG.integers(0, 6, 200).tolist()
 SAID = np.where(RNG.random(200) < 0.8, TRUE, RNG.integers(0, 6, 200)).tolist()
@@ -98,8 +105,9 @@ def test_the_confusion_claims_hold_on_the_published_matrix_and_each_part_can_fai
     assert published is not None
 
     def outcome(rates: Any) -> Outcome:
-        facts = {"most_often_taken_for": most_often_taken_for(rates, LABELS), "confusion_rates": rates}
-        verdicts = judge_all(load_catalogue(), [make_record(experiment, facts=facts)], [experiment])
+        facts = {"most_often_taken_for": most_often_taken_for(rates, LABELS), "confusion_rates": rates, **STEPS}
+        record = make_record(experiment, facts=facts, epochs=FRESH if experiment == "finetune" else [])
+        verdicts = judge_all(load_catalogue(), [record], [experiment])
         return next(v.outcome for v in verdicts if v.claim.id == claim)
 
     assert outcome([list(row) for row in published.rates]) is Outcome.REPRODUCED

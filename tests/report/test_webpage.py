@@ -35,7 +35,10 @@ def benchmark_file(folder: Path, number: int, when: str, **rounds: list[float]) 
         {
             "name": name, "fullname": f"benchmarks/x.py::{name}", "group": None, "params": None,
             "extra_info": {"recipe": "tiny", "seeds": [0]},
-            "stats": {"median": sorted(data)[len(data) // 2], "min": min(data), "max": max(data), "rounds": len(data)},
+            "stats": {
+                "median": sorted(data)[len(data) // 2], "min": min(data), "max": max(data),
+                "mean": sum(data) / len(data), "rounds": len(data),
+            },
         }
         for name, data in rounds.items()
     ]  # fmt: skip
