@@ -18,7 +18,6 @@ from benchmarks.turns import Round, Turn, Variant, take_turns
 from repro.experiments.context import Context
 
 LIMIT = 1_600  # rows of each split: 25 steps an epoch, a tenth of the corpus
-ROUNDS = 3
 ROOT = Path(__file__).parents[1]
 SECTIONS = ("corpus-facts", "token-facts", "features", "projection", "linear", "finetune")
 COMMANDS = {
@@ -37,7 +36,7 @@ def run_command(turn: Turn, *, command: list[str]) -> None:
 
 @pytest.fixture(scope="module")
 def measured(
-    context: Context, source: dict[str, str | None], tmp_path_factory: pytest.TempPathFactory
+    context: Context, source: dict[str, str | None], rounds: int, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, list[Round]]:
     """All rounds by variant; nothing warms up, as nothing does for the notebook's reader."""
     del context  # it checks what was asked for
@@ -48,7 +47,7 @@ def measured(
         variants[name] = Variant(
             work=run_command, options={"command": [*command, *options, f"--limit={LIMIT}", *results]}
         )
-    return take_turns(variants, ROUNDS, warm_up=0)
+    return take_turns(variants, -(-rounds // 5), warm_up=0)
 
 
 @pytest.mark.parametrize("variant", COMMANDS)
