@@ -99,7 +99,7 @@ def _say_what_runs(context: Context) -> None:
 
 
 def _headline(record: RunRecord) -> str:
-    last = [name for name in record.scores if not name.startswith(("dummy", "test"))]
+    last = [name for name in record.scores if not name.startswith(("dummy", "test", "converged", "stopped"))]
     if not last:
         return ""
     scores = record.scores[last[-1]]

@@ -72,8 +72,8 @@ FIGURES: Mapping[str, Draw] = {
 
 
 def _final_scores(record: RunRecord) -> list[str]:
-    """Name the scores worth a picture: the last epoch and the test split, or every classifier but the dummy."""
+    """Name the scores worth a picture: the last epoch and the test split, or the published classifier of several fits."""
     if record.epochs:
         last = f"epoch-{record.epochs[-1].epoch}/validation"
         return [name for name in (last, "test") if name in record.scores]
-    return [name for name in record.scores if not name.startswith("dummy")]
+    return [name for name in record.scores if not name.startswith(("dummy", "converged", "stopped"))]

@@ -10,7 +10,7 @@ from repro.claims.verdicts import Verdict
 from repro.errors import ResultsError
 from repro.records.record import RunRecord
 from repro.report import tables
-from repro.report.gallery import pictures
+from repro.report.gallery import Picture, pictures
 from repro.report.sections import seminar_tables
 from repro.report.speed import speed_tables
 from repro.report.tables import Table
@@ -41,9 +41,9 @@ def write_report(verdicts: Sequence[Verdict], records: Sequence[RunRecord], resu
         written = [_write(results / "tables" / f"{name}.csv", table.to_csv()) for name, table in made.items()]
         figures = draw_figures(records, results / "figures")
         written += figures
-        markdown = report_markdown(verdicts, records, [figure.stem for figure in figures], made)
-        written.append(_write(results / "REPORT.md", markdown))
-        page = report_html(verdicts, records, made, pictures(figures), timings)
+        shown = pictures(figures)
+        written.append(_write(results / "REPORT.md", report_markdown(verdicts, records, shown, made)))
+        page = report_html(verdicts, records, made, shown, timings)
         written.append(_write(results / "report.html", page))
     except OSError as error:
         raise ResultsError(
@@ -54,19 +54,17 @@ def write_report(verdicts: Sequence[Verdict], records: Sequence[RunRecord], resu
 
 
 def report_markdown(
-    verdicts: Sequence[Verdict],
-    records: Sequence[RunRecord],
-    figures: Sequence[str],
-    made: Mapping[str, Table] | None = None,
+    verdicts: Sequence[Verdict], records: Sequence[RunRecord], shown: Sequence[Picture], made: Mapping[str, Table]
 ) -> str:
-    """Return REPORT.md: verdicts first, then environment, timings, scores and figures (names without suffix)."""
+    """Return REPORT.md: the seminar's sections with verdicts and figures, then environment, timings and scores."""
+    sections = [(name, list(found)) for name, found in groupby(verdicts, key=lambda v: v.claim.section)]
     return render(
         "REPORT.md",
-        sections=[(name, list(found)) for name, found in groupby(verdicts, key=lambda v: v.claim.section)],
+        sections=[(name, found, [p for p in shown if p.section == name]) for name, found in sections],
+        more=[p for p in shown if p.section not in dict(sections)],
         counts=tables.outcome_counts(verdicts),
         verdict_table=tables.verdict_table,
-        tables=made or table_files(verdicts, records),
-        figures=figures,
+        tables=made,
         records=len(records),
     )
 

@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from repro.records.record import RunRecord
+from repro.report.api import api_table
 from repro.report.confusions import cell_table
 from repro.report.corpus import overlap_table
 from repro.report.drawing import newest_runs
 from repro.report.hardest import hardest_table
+from repro.report.linear import fits_table
 from repro.report.tables import Table
+from repro.report.tour import tour_table
+
+TABLES = {"tour": tour_table, "api": api_table}
 
 
 def seminar_tables(records: Sequence[RunRecord]) -> dict[str, Table]:
-    """Return by file name: repeated tweets and what they cost, confusion cells, hardest and easiest tweets."""
+    """Return by file name what the sections show besides verdicts and figures."""
     classified = [*newest_runs(records, "linear"), *newest_runs(records, "finetune")]
     return {
+        "fits": fits_table(newest_runs(records, "linear")),
         "repeated": overlap_table(records, classified),
         "confusions": cell_table(classified),
         "hardest": hardest_table(newest_runs(records, "finetune")),
+        **{name: made(record) for name, made in TABLES.items() for record in newest_runs(records, name)[-1:]},
     }

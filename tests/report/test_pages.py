@@ -51,12 +51,15 @@ def test_the_committed_report_and_readme_are_what_the_committed_records_give(tmp
     assert readme == with_verdicts(readme, verdicts, records)
 
 
-def test_a_report_has_every_claim_first_then_environment_timings_scores_and_figures(
+def test_a_report_has_every_claim_and_figure_by_section_then_environment_timings_and_scores(
     record: RunRecord, tmp_path: Path
 ) -> None:
     written = write_report(judged([record]), [record], tmp_path)
     text = (tmp_path / "REPORT.md").read_text()
-    places = [text.index(head) for head in ("## Verdicts", "## Environment", "## Timings", "## Scores", "## Figures")]
+    places = [
+        text.index(head)
+        for head in ("## Verdicts", "### Simple classifier", "![", "## Environment", "## Timings", "## Scores")
+    ]
     assert places == sorted(places)
     assert all(f"| {claim.id} |" in text for claim in load_catalogue().claim)
     figures = [path for path in written if path.suffix == ".png"]
