@@ -72,7 +72,7 @@ FIGURES: Mapping[str, Draw] = {
 
 
 def _final_scores(record: RunRecord) -> list[str]:
-    """Name the scores worth a picture: the last epoch and the test split, or the published classifier of several fits."""
+    """Name the scores worth a picture: the last epoch and the test split, or the published classifier."""
     if record.epochs:
         last = f"epoch-{record.epochs[-1].epoch}/validation"
         return [name for name in (last, "test") if name in record.scores]
