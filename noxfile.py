@@ -23,6 +23,7 @@ ROOT = Path(__file__).parent
 SMOKE = ROOT / "build" / "smoke"
 # what the commands that read records import: the suite's own dependencies without torch and its company
 LIGHT = ("jinja2", "matplotlib", "numpy", "pydantic", "rich", "scipy", "typer")
+NO_HUB = "-k=not tour and not published"  # whose checkpoints are the Hub's alone, gigabytes of them
 shared = nox.session(venv_backend="none")
 
 
@@ -138,7 +139,7 @@ def page(session: nox.Session) -> None:
 @shared
 def cpu_smoke(session: nox.Session) -> None:
     """Train all-MiniLM-L6-v2 on the rehearsal corpus and report into build/smoke."""
-    benchmark(session, SMOKE, "--recipe=minilm", "--corpus=rehearsal", "--device=cpu", "--epochs=6")
+    benchmark(session, SMOKE, "--recipe=minilm", "--corpus=rehearsal", "--device=cpu", "--epochs=6", NO_HUB)
 
 
 @shared
@@ -180,8 +181,12 @@ def regress(session: nox.Session) -> None:
         "--device=cpu", "--precision=bf16", "--rounds=6", *session.posargs, f"--results={fresh}",
         f"--benchmark-storage=file://{fresh}/benchmarks", "--benchmark-autosave", "--benchmark-save-data",
     )  # fmt: skip
-    only = () if whole else ("--only", f"{steps}*")
-    run_suite(session, "repro", "regress", "results", str(fresh), "--junit", f"{fresh}/junit.xml", *only)
+    names = (f"{steps}*", *(("benchmarks/test_reproduction.py*", "linear:*", "finetune:*") if whole else ()))
+    only = [word for name in names for word in ("--only", name)]
+    run_suite(
+        session, "repro", "regress", "results", str(fresh), "--junit", f"{fresh}/junit.xml", *only,
+        "--baseline-where", "batching=packed",
+    )  # fmt: skip
 
 
 @shared

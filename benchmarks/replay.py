@@ -45,7 +45,7 @@ def replay(
     waiting = [r.seconds for r in rounds]
     benchmark.pedantic(lambda: CLOCK.pass_by(waiting.pop(0)), rounds=len(waiting), iterations=1)
     benchmark.extra_info.update({name: [r.facts[name] for r in rounds] for name in rounds[0].facts})
-    benchmark.extra_info.update(peak_mib=[r.peak_mib for r in rounds], **facts)
+    benchmark.extra_info.update({"peak_mib": [r.peak_mib for r in rounds], **facts})
     if calibration:
         benchmark.extra_info.update(
             calibration_seconds=[r.facts["fastest"] for r in calibration], calibration_flop=peak.FLOP

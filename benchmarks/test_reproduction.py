@@ -8,11 +8,14 @@ run of minutes has none in the notebook either.
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from benchmarks.replay import CLOCK, replay
+from benchmarks.turns import Round
 from repro.errors import MissingAssetError
 from repro.experiments.context import Context
 from repro.experiments.registry import EXPERIMENTS, Experiment
@@ -31,6 +34,7 @@ def dummy_accuracy(context: Context) -> float:
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=list(EXPERIMENTS))
+@pytest.mark.benchmark(timer=CLOCK)
 def test_experiment(
     experiment: Experiment,
     context: Context,
@@ -39,21 +43,18 @@ def test_experiment(
     dummy_accuracy: float,
     benchmark: BenchmarkFixture,
 ) -> None:
-    waiting = experiment.seeds(seeds)
     records: list[RunRecord] = []
-
-    def measure(seed: int) -> None:
+    rounds: list[Round] = []
+    for seed in experiment.seeds(seeds):
+        begun = time.perf_counter()
         try:
             record = experiment.measure(context, seed)
         except MissingAssetError as error:
             pytest.skip(f"{experiment.name} did not run: {error}")  # the others do, as under `repro run`
         write_record(record, results)
+        rounds.append(Round(seconds=time.perf_counter() - begun, facts={}, peak_mib=record.peak_mib))
         records.append(record)
-
-    def next_seed() -> tuple[tuple[int], dict[str, object]]:
-        return (waiting.pop(0),), {}
-
-    benchmark.pedantic(measure, setup=next_seed, rounds=len(waiting), iterations=1)
+    replay(benchmark, rounds)
     benchmark.extra_info.update(
         recipe=context.recipe.name,
         corpus=context.corpus.stamp.name,
@@ -68,7 +69,6 @@ def test_experiment(
             for record in records
         ],
         seconds=[record.seconds for record in records],
-        peak_mib=[record.peak_mib for record in records],
     )
     for record in records:
         assert_plausible(record, context, dummy_accuracy)
@@ -77,7 +77,9 @@ def test_experiment(
 def assert_plausible(record: RunRecord, context: Context, dummy_accuracy: float) -> None:
     """A benchmark asserts that what it timed was right; whether a claim holds is for the verdicts."""
     for name, scores in record.scores.items():
-        assert scores.n == context.corpus.stamp.splits["test" if name == "test" else "validation"].rows
+        assert (
+            scores.n == context.corpus.stamp.splits["test" if name.rpartition("/")[2] == "test" else "validation"].rows
+        )
     if record.experiment == "linear":
         assert record.scores["dummy/validation"].accuracy == pytest.approx(dummy_accuracy, abs=1e-12)
     if record.epochs:

@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[1]
 SECTIONS = ("corpus-facts", "token-facts", "features", "projection", "linear", "finetune")
 COMMANDS = {
     "notebook": ["benchmarks.notebook"],
-    "ours-fp32": ["repro", "run", *SECTIONS, "--device", "cpu", "--precision", "fp32"],
-    "ours-bf16": ["repro", "run", *SECTIONS, "--device", "cpu", "--precision", "bf16"],
+    "packed-fp32": ["repro", "run", *SECTIONS, "--device", "cpu", "--precision", "fp32"],
+    "packed-bf16": ["repro", "run", *SECTIONS, "--device", "cpu", "--precision", "bf16"],
 }
 
 
@@ -55,4 +55,12 @@ def measured(
 def test_seminar(variant: str, measured: dict[str, list[Round]], context: Context, benchmark: BenchmarkFixture) -> None:
     benchmark.group = f"the seminar from start to end, first {LIMIT:,} rows of each split"
     corpus = context.corpus.stamp.name
-    replay(benchmark, measured[variant], unit="pass", recipe=context.recipe.name, corpus=corpus)
+    replay(
+        benchmark,
+        measured[variant],
+        unit="pass",
+        variant=variant,
+        peak_mib=[],
+        recipe=context.recipe.name,
+        corpus=corpus,
+    )

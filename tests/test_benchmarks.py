@@ -39,6 +39,18 @@ def test_one_round_a_seed_with_its_scores_beside_the_time_and_no_host_name(tmp_p
     assert machine["libraries"]["transformers"]
 
 
+def test_an_experiment_without_its_asset_is_told_and_the_others_are_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "empty"))
+    done = benchmark(tmp_path, "--recipe=minilm", "-k=tour or corpus-facts", "-rs", "--benchmark-save-data")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "tour did not run" in done.stdout
+    saved = json.loads((tmp_path / "benchmark.json").read_text())
+    assert [entry["name"] for entry in saved["benchmarks"]] == ["test_experiment[corpus-facts]"]
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

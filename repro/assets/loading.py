@@ -48,7 +48,7 @@ def load_its_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     if (folder / "source.spm").is_file() and find_spec("sentencepiece") is None:
         raise CheckpointError(
             f"{folder.name}: its tokenizer needs the package sentencepiece, which is not installed",
-            "Install it: pip install 'seminar-repro[tour]'",
+            "Install it: pip install sentencepiece",
         )
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,8 @@ def _from_card(name: str, text: str) -> StudentRun:
     lines = [line.strip() for line in text.splitlines() if line.strip().startswith("|")]
     table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     figures, steps = from_table(table)
-    epochs = round(float(stated["num_epochs"])) if "num_epochs" in stated else None
+    told = stated.get("num_epochs")
+    epochs = round(float(told)) if told and is_float(told) and isfinite(float(told)) else None
     named = {"Accuracy": "accuracy", "F1": "f1", "Loss": "valid_loss"}
     header = {kind: float(stated[key]) for key, kind in named.items() if is_float(stated.get(key))}
     for kind, value in header.items():
@@ -98,7 +100,7 @@ def _from_card(name: str, text: str) -> StudentRun:
     for key, meant in (("learning_rate", "learning_rate"), ("train_batch_size", "batch_size")):
         if is_float(stated.get(key)):
             recipe[meant] = float(stated[key])
-    if "total_train_batch_size" in stated:
+    if is_float(stated.get("total_train_batch_size")):
         recipe["batch_size"] = float(stated["total_train_batch_size"])
     if found := re.search(r"fine-tuned version of \[([^\]]+)\].*? on the (\S+) dataset", text, re.DOTALL):
         recipe["checkpoint"] = found.group(1)

@@ -74,6 +74,10 @@ def checked(run: StudentRun) -> StudentRun:
     for kind, values in run.figures.items():
         for value in values.values():
             _possible(kind, value)
+    for what, number in (("total_flos", run.flos), *run.recipe.items()):
+        if isinstance(number, int | float) and not 0 < number < math.inf:
+            meant = what.replace("_", " ")
+            raise UsageError(f"{meant} {number}, expected a number above 0", "Leave out what is not known.")
     if run.epochs is not None and run.epochs < 1:
         raise UsageError(f"{run.epochs} epochs, expected at least 1", "Give the number of epochs that were run.")
     if run.steps is not None and (run.steps < 1 or run.steps % run.epochs_run):

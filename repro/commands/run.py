@@ -10,7 +10,7 @@ import typer
 
 from repro.commands.options import Checkpoints, CorpusSource, RecipeName, Results
 from repro.commands.shown import parts_not_run, show
-from repro.errors import MissingAssetError
+from repro.errors import MissingAssetError, ReproError
 
 if TYPE_CHECKING:
     from repro.experiments.context import Context
@@ -65,7 +65,7 @@ def run(
     _say_what_runs(context)
     missing: list[str] = []
 
-    def tell_missing(experiment: Experiment, error: MissingAssetError) -> None:
+    def tell_missing(experiment: Experiment, error: ReproError) -> None:
         missing.append(experiment.name)
         if context.accelerator.is_main_process:
             sys.stderr.write(f"{experiment.name} did not run: {error}\n")

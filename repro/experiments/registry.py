@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from repro.errors import MissingAssetError, unknown
+from repro.errors import CheckpointError, MissingAssetError, ReproError, unknown
 from repro.records.provenance import code_state, collect_provenance, driver_version, utc_now
 from repro.records.record import Measurements, RunRecord, write_record
 
@@ -90,12 +91,12 @@ def run_and_record(
     seeds: list[int],
     results: Path,
     *,
-    on_missing: Callable[[Experiment, MissingAssetError], None] | None = None,
+    on_missing: Callable[[Experiment, ReproError], None] | None = None,
 ) -> Iterator[tuple[RunRecord, Path]]:
     """Run every experiment for every seed that matters to it, and write each record as soon as it is there.
 
-    An experiment whose asset is missing is told to `on_missing` and the others still run; with no one to tell, the
-    error ends the run. Of several processes that run together the main one writes, and it alone yields.
+    An experiment whose asset is missing or refused is told to `on_missing` and the others still run; with no one to
+    tell, the error ends the run. Of several processes that run together the main one writes, and it alone yields.
     """
     from accelerate import PartialState
 
@@ -103,7 +104,7 @@ def run_and_record(
         for seed in experiment.seeds(seeds):
             try:
                 record = experiment.measure(context, seed)
-            except MissingAssetError as error:
+            except (MissingAssetError, CheckpointError) as error:
                 if on_missing is None:
                     raise
                 on_missing(experiment, error)
@@ -120,7 +121,10 @@ def peak_mib() -> float:
         import psutil
 
         return float(psutil.Process().memory_info().peak_wset) / 2**20
+    with suppress(OSError):  # Linux: the next line's figure would begin with what the parent process once held
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        return float(status.partition("VmHWM:")[2].split()[0]) / 2**10
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # macOS counts bytes, Linux KiB
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # macOS counts bytes, others KiB

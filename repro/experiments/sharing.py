@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 STAMP = "repro-run.json"
 REPOSITORY = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}", re.ASCII)
-KINDS = (".json", ".md", ".safetensors", ".txt")
 LOG_IN = "Log in with `hf auth login`, or set HF_TOKEN to a token that may write; nothing was lost."
 
 

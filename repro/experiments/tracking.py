@@ -25,7 +25,7 @@ def check_tracker(name: str) -> str:
     if name != "none" and find_spec(name) is None:
         raise UsageError(
             f"--track {name}: {name} is not installed",
-            f"Install it with pip install 'seminar-repro[{name}]', or leave --track out; nothing was run.",
+            f"Install it with pip install {name}, or leave --track out; nothing was run.",
         )
     return name
 

@@ -14,6 +14,8 @@ def commands(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
     """Return (what it ran, command) for every recipe, corpus and way of running it, in the records' order."""
     ways: dict[tuple[str, ...], tuple[str, set[int], dict[str, None]]] = {}
     for record in records:
+        if record.experiment == "published":
+            continue  # its recipe is the book's model: it runs with any other
         options, what = (
             _options(record),
             f"{record.recipe.name} on {record.corpus.name}, {record.settings.precision}, {record.settings.batching}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -53,11 +54,16 @@ def refuse_committable(page: Path) -> None:
     """Raise ResultsError where the page would lie in a git work tree that does not ignore it."""
     try:
         asked = subprocess.run(
-            ["git", "check-ignore", "--quiet", page.name], cwd=page.parent, capture_output=True, check=False
+            ["git", "check-ignore", "--quiet", page.name],
+            cwd=page.parent,
+            capture_output=True,
+            check=False,
+            env={**os.environ, "LC_ALL": "C"},
         )
     except FileNotFoundError:
         return  # without git nothing is committed
-    if asked.returncode == 1:  # 0: ignored; 128: no work tree
+    outside = b"not a git repository" in asked.stderr
+    if asked.returncode != 0 and not outside:  # 1: not ignored; another: git will not say
         raise ResultsError(
             f"{page} would lie where git takes it in, and the tweets may not be redistributed; it was not written",
             f"Add {NAME} to the .gitignore there, or name a folder outside with --results.",
