@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 from statistics import median
 
 from repro.report.tables import Table
@@ -25,8 +24,8 @@ def speed_tables(timings: Sequence[Timing]) -> dict[str, Table]:
 def _speed_table(timings: Sequence[Timing]) -> Table:
     """One row a variant: medians over interleaved rounds, how often ours fits into it, and its share of the peak."""
     rows = []
-    for group, members in groupby(timings, key=lambda t: t.group):
-        run = list(members)
+    for group in dict.fromkeys(t.group for t in timings):
+        run = [t for t in timings if t.group == group]
         ours = [next((t for t in run if _variant(t) == name), None) for name in OURS]
         for t in run:
             ratios = [f"{t.median / o.median:.2f}" if o else "" for o in ours]
@@ -83,7 +82,7 @@ def _variant(timing: Timing) -> str:
 
 def _per_second(timing: Timing) -> str:
     tweets = _number(timing, "tweets")
-    return f"{tweets / timing.median:,.0f}" if tweets else ""
+    return f"{tweets / timing.median:,.1f}" if tweets else ""
 
 
 def _share(timing: Timing) -> str:

@@ -33,14 +33,16 @@ def test_ratios_are_of_medians_and_of_means_and_the_share_is_of_the_fastest_cali
     found = tables_of(
         tmp_path,
         entry("test_step[notebook-trainer-fp32]", "a", [8.0, 9.0, 16.0], **calibrated, useful_flop=[400.0] * 3),
+        entry("test_stage[encoding-ours]", "b", [1.0], unit="pass"),  # another block between the two
         entry("test_step[notebook-packed-fp32]", "a", [2.0, 2.0, 2.0], **calibrated, useful_flop=[200.0] * 3),
     )
-    trainer, ours = found["speed"]
+    trainer, ours, other = found["speed"]
+    assert (other["what"], other["variant"], other["÷ packed fp32"]) == ("b", "ours", "")
     assert (trainer["variant"], trainer["median s"], trainer["÷ packed fp32"]) == ("trainer-fp32", "9.000", "4.50")
     assert trainer["means ÷ packed fp32"] == "5.50"
     assert trainer["÷ packed bf16"] == ""  # it was not run
     assert ours["share of peak"] == "0.50"  # 200 in 2 s, of 100 in 0.5 s
-    assert ours["tweets/s"] == "32"
+    assert ours["tweets/s"] == "32.0"
 
 
 def test_growth_is_sorted_by_size_and_sameness_says_what_differs(tmp_path: Path) -> None:
