@@ -24,8 +24,8 @@ def test_beside_the_trainer(name: str, steps: int, batch: int, benchmark: Benchm
     recipe = replace(TINY if name == "tiny" else DISTILBERT, batch_size=batch)
     examples = random_examples(tweet_lengths()[: steps * batch], vocabulary=90)
     tokenizer = load_tokenizer(folder, TINY)
-    found = benchmark.pedantic(compare_with_trainer, args=(make, examples, tokenizer, recipe, tmp_path))
     benchmark.group = "sameness with the Trainer"
+    found = benchmark.pedantic(compare_with_trainer, args=(make, examples, tokenizer, recipe, tmp_path))
     benchmark.extra_info.update(architecture=name, batch=batch, **asdict(found))
     assert found.steps == steps
     assert found.equal_parameters
@@ -39,8 +39,8 @@ def test_packed_beside_padded(kind: str, benchmark: BenchmarkFixture) -> None:
     examples = random_examples(lengths)
     model = architecture().eval()  # no dropout
     rows = torch.arange(len(lengths))
-    found = benchmark.pedantic(compare_packed_with_padded, args=(model, examples, rows))
     benchmark.group = "sameness of packed batches"
+    found = benchmark.pedantic(compare_packed_with_padded, args=(model, examples, rows))
     benchmark.extra_info.update(architecture="distilbert", kind=kind, **asdict(found))
     assert found.logits < 1e-5
     assert found.gradients < 1e-4

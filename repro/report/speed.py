@@ -16,7 +16,7 @@ def speed_tables(timings: Sequence[Timing]) -> dict[str, Table]:
     made = {
         "speed": _speed_table([t for t in timings if t.facts.get("unit") in ("step", "pass")]),
         "growth": _growth_table([t for t in timings if t.group.startswith("growth")]),
-        "sameness": _sameness_table([t for t in timings if t.group.startswith("sameness")]),
+        "sameness": _sameness_table([t for t in timings if t.facts.keys() & {"equal_parameters", "gradients"}]),
     }
     return {name: table for name, table in made.items() if table.rows}
 
