@@ -18,12 +18,13 @@ TABLES = {"tour": tour_table, "api": api_table}
 
 
 def seminar_tables(records: Sequence[RunRecord]) -> dict[str, Table]:
-    """Return by file name what the sections show besides verdicts and figures."""
+    """Return by file name what the sections show besides verdicts and figures; a table without rows is left out."""
     classified = [*newest_runs(records, "linear"), *newest_runs(records, "finetune")]
-    return {
+    made = {
         "fits": fits_table(newest_runs(records, "linear")),
         "repeated": overlap_table(records, classified),
         "confusions": cell_table(classified),
         "hardest": hardest_table(newest_runs(records, "finetune")),
-        **{name: made(record) for name, made in TABLES.items() for record in newest_runs(records, name)[-1:]},
+        **{name: table(record) for name, table in TABLES.items() for record in newest_runs(records, name)[-1:]},
     }
+    return {name: table for name, table in made.items() if table.rows}

@@ -141,5 +141,5 @@ def test_a_tracker_that_is_unknown_or_not_installed_is_told(monkeypatch: pytest.
     assert check_tracker("none") == "none"
     with pytest.raises(UsageError, match="Did you mean 'wandb'"):
         check_tracker("wandbb")
-    with pytest.raises(UsageError, match=r"pip install 'seminar-repro\[tensorboard\]'"):
+    with pytest.raises(UsageError, match=r"pip install tensorboard"):
         check_tracker("tensorboard")
