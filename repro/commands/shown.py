@@ -22,10 +22,9 @@ def show(record: RunRecord, context: Context) -> None:
         shares: Any = record.facts["probabilities"]
         write_table(("class", "probability"), [(label, f"{share:.4f}") for label, share in shares.items()])
     elif record.experiment in ("api", "tour"):
-        from repro.report.api import api_table
-        from repro.report.tour import tour_table
+        from repro.report.sections import RECORD_TABLES
 
-        table = {"api": api_table, "tour": tour_table}[record.experiment](record)
+        table = RECORD_TABLES[record.experiment](record)
         write_table(table.columns, table.rows)
     for part, why in parts_not_run(record).items():
         sys.stderr.write(f"{record.experiment}, {part} did not run: {why}\n")

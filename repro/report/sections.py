@@ -14,7 +14,7 @@ from repro.report.linear import fits_table
 from repro.report.tables import Table
 from repro.report.tour import tour_table
 
-TABLES = {"tour": tour_table, "api": api_table}
+RECORD_TABLES = {"tour": tour_table, "api": api_table}
 
 
 def seminar_tables(records: Sequence[RunRecord]) -> dict[str, Table]:
@@ -25,6 +25,6 @@ def seminar_tables(records: Sequence[RunRecord]) -> dict[str, Table]:
         "repeated": overlap_table(records, classified),
         "confusions": cell_table(classified),
         "hardest": hardest_table(newest_runs(records, "finetune")),
-        **{name: table(record) for name, table in TABLES.items() for record in newest_runs(records, name)[-1:]},
+        **{name: table(record) for name, table in RECORD_TABLES.items() for record in newest_runs(records, name)[-1:]},
     }
     return {name: table for name, table in made.items() if table.rows}
