@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.lengths import random_examples
-from benchmarks.turns import Turn, forget_peak
+from benchmarks.turns import WARM_UP, Turn, forget_peak
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 BATCH = 64
 LONGEST = 87  # the corpus' longest tweet, to which the notebook pads all
-EVERY = 4  # of a length group's 50 batches, longest first, this one is timed: so 12 rounds go through a whole group
+GROUP = 50  # batches that the Trainer sorts by length together, longest first
+SETTLE = 1  # steps before each timed one
 
 
 def architecture() -> PreTrainedModel:
@@ -33,6 +34,12 @@ def architecture() -> PreTrainedModel:
     config = DistilBertConfig()
     config.num_labels = 6
     return DistilBertForSequenceClassification(config)
+
+
+def spread_batches(rounds: int) -> list[int]:
+    """Return the numbers of a sorted group's batches to take: warming up, then SETTLE before each of `rounds` timed."""
+    timed = [int((i + 0.5) * GROUP / rounds) for i in range(rounds)]
+    return [max(0, number - back) for number in [0] * WARM_UP + timed for back in range(SETTLE, -1, -1)]
 
 
 def train_ours(
@@ -76,8 +83,13 @@ def train_ours(
         raise RuntimeError("the epoch ended: more rounds than there are steps")
 
 
-def train_peer(turn: Turn, *, lengths: list[int], padding: str, precision: str, device: str = "cpu") -> None:
-    """Transformers' Trainer: rows padded to LONGEST as in the notebook, or by its collator, at random or by length."""
+def train_peer(
+    turn: Turn, *, lengths: list[int], padding: str, precision: str, rounds: int, device: str = "cpu"
+) -> None:
+    """Transformers' Trainer: rows padded to LONGEST as in the notebook, or by its collator, at random or by length.
+
+    By length, `rounds` timed batches lie evenly over a sorted group, from its longest tweets to its shortest.
+    """
     import torch
     from datasets import Dataset
     from transformers import DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
@@ -115,7 +127,7 @@ def train_peer(turn: Turn, *, lengths: list[int], padding: str, precision: str, 
             if padding != "grouped":
                 return whole
             batches = torch.tensor(list(whole)).split(BATCH)
-            return torch.cat([*batches[:2], *batches[2::EVERY]]).tolist()  # two warm up
+            return [row for number in spread_batches(rounds) for row in batches[number].tolist()]
 
     with TemporaryDirectory() as folder:
         arguments = TrainingArguments(

@@ -6,13 +6,17 @@ our packed step and the machine's own matrix multiplication in both precisions. 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.lengths import tweet_lengths
 from benchmarks.peak import multiply
 from benchmarks.replay import CLOCK, replay
-from benchmarks.steps import train_ours, train_peer
+from benchmarks.steps import SETTLE, train_ours, train_peer
 from benchmarks.turns import Round, Variant, take_turns
 
 PRECISIONS = ("fp32", "bf16")
@@ -27,40 +31,45 @@ VARIANTS += [("dynamic", f"dynamic-{precision}") for precision in PRECISIONS]
 
 
 @pytest.fixture(scope="module")
-def measured(rounds: int, device: str) -> dict[str, dict[str, list[Round]]]:
-    """All rounds by peer and variant."""
-    lengths = tweet_lengths()
-    found = {}
-    for peer in PEERS:
+def measured(rounds: int, device: str) -> Callable[[str], dict[str, list[Round]]]:
+    """The function from a peer to all rounds by variant, measured when it is first asked for."""
+
+    @cache
+    def measure(peer: str) -> dict[str, list[Round]]:
+        lengths = tweet_lengths()
         variants = {
             f"peak-{precision}": Variant(work=multiply, options={"precision": precision, "device": device})
             for precision in PRECISIONS
         }
         for name in (name for run, name in VARIANTS if run == peer):
             batching, _, precision = name.partition("-")
-            options = {"lengths": lengths, "precision": precision, "device": device}
+            options: dict[str, Any] = {"lengths": lengths, "precision": precision, "device": device}
             if batching == "trainer":
-                variants[name] = Variant(work=train_peer, options={**options, "padding": peer})
+                options |= {"padding": peer, "rounds": rounds}
+                variants[name] = Variant(work=train_peer, options=options, settle=SETTLE)
             else:
-                variants[name] = Variant(work=train_ours, options={**options, "batching": batching})
-        found[peer] = take_turns(variants, rounds)
-    return found
+                options["batching"] = batching
+                variants[name] = Variant(work=train_ours, options=options, settle=SETTLE)
+        return take_turns(variants, rounds)
+
+    return measure
 
 
 @pytest.mark.parametrize(("peer", "variant"), VARIANTS)
 @pytest.mark.benchmark(timer=CLOCK)
 def test_step(
-    peer: str, variant: str, measured: dict[str, dict[str, list[Round]]], benchmark: BenchmarkFixture
+    peer: str, variant: str, measured: Callable[[str], dict[str, list[Round]]], benchmark: BenchmarkFixture
 ) -> None:
     benchmark.group = f"step beside the Trainer, {peer}"
-    rounds, precision = measured[peer][variant], variant.rpartition("-")[2]
+    found, precision = measured(peer), variant.rpartition("-")[2]
+    rounds = found[variant]
     flop = [
         6 * r.facts["pieces"] * r.facts["parameters"] for r in rounds
     ]  # forward 2, backward 4 a parameter and piece
     replay(
-        benchmark, rounds, measured[peer][f"peak-{precision}"], useful_flop=flop, unit="step", tweets=64,
+        benchmark, rounds, found[f"peak-{precision}"], useful_flop=flop, unit="step", tweets=64,
         precision=precision, peer=PEERS[peer],
     )  # fmt: skip
     if peer != "grouped":  # both draw the batches from the same seed: the very same tweets
-        ours = measured[peer]["packed-fp32"]
+        ours = found["packed-fp32"]
         assert [r.facts["pieces"] for r in rounds] == [r.facts["pieces"] for r in ours]

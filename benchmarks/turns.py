@@ -2,7 +2,9 @@
 
 A variant gets a `Turn` and calls `turn.done()` at the end of every round, in a loop that may be anybody's (the
 Trainer's callback, ours, a plain `while`). It is timed by itself, from the word to go until `done`; what it says of
-the round goes back with the seconds. Two first rounds warm up and are dropped.
+the round goes back with the seconds. Two first rounds warm up and are dropped. Where a round is one step of a loop,
+`settle` takes steps before it that are not timed: the first one after another process's turn is up to a third slower
+than those that follow, as a loop that nobody interrupts never is.
 """
 
 from __future__ import annotations
@@ -34,8 +36,9 @@ class Round:
 class Turn:
     """The variant's side: `begin` waits for the first word to go, `done` reports a round and waits for the next."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, settle: int = 0) -> None:
         self._connection = connection
+        self._settle = self._unsettled = settle
         self._begun = 0.0
 
     def begin(self) -> None:
@@ -46,10 +49,15 @@ class Turn:
             go = False
         if not go:
             os._exit(0)  # in the middle of somebody else's loop
+        self._unsettled = self._settle
         self._begun = time.perf_counter()
 
     def done(self, **facts: float) -> None:
-        """Report the round that ends here, then wait for the next."""
+        """Report the round that ends here, then wait for the next; a step to settle is dropped and goes straight on."""
+        if self._unsettled:
+            self._unsettled -= 1
+            self._begun = time.perf_counter()
+            return
         seconds = time.perf_counter() - self._begun
         self._connection.send(Round(seconds=seconds, facts=facts, peak_mib=_peak_mib()))
         self.begin()
@@ -57,10 +65,11 @@ class Turn:
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """What takes turns: a function of a module and its options."""
+    """What takes turns: a function of a module, its options, and how often it settles."""
 
     work: Work
     options: Mapping[str, Any] = field(default_factory=dict)
+    settle: int = 0  # rounds of the loop before each timed one
 
 
 def take_turns(variants: Mapping[str, Variant], rounds: int, *, warm_up: int = WARM_UP) -> dict[str, list[Round]]:
@@ -105,7 +114,7 @@ def _one_round(link: Connection, process: Any) -> Round:
 
 def _run(connection: Connection, variant: Variant) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C ends the parent, which closes the pipe
-    turn = Turn(connection)
+    turn = Turn(connection, variant.settle)
     turn.begin()  # what is prepared belongs to the first round, which warms up
     variant.work(turn, **variant.options)
 

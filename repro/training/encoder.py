@@ -110,38 +110,51 @@ def _mask(*, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | No
     return mask
 
 
-def _attend_cls(attention: Any, query: Tensor, key: Tensor, value: Tensor, packing: Packing) -> Tensor:
-    """Attend from each [CLS] to its own text; query is (1, B, H), key and value (1, N, H), the result (1, B, H)."""
+def _attend_cls(
+    query: nn.Linear, key: nn.Linear, value: nn.Linear, hidden: Tensor, packing: Packing, *, heads: int, dropout: float
+) -> Tensor:
+    """Attend from each [CLS] of `hidden` (1, N, H) to its own text: (1, B, H).
 
-    def heads(states: Tensor) -> Tensor:  # (1, N, H) -> (N, heads, D)
-        return states[0].view(states.shape[1], -1, attention.attention_head_size)
-
-    dropout = attention.dropout.p if attention.training else 0.0
-    queries, keys, values = heads(query), heads(key), heads(value)
-    attended = [
-        _attend(
-            queries[group.texts].unsqueeze(2),  # (b, heads, 1, D)
-            group.lay_out(keys),
-            group.lay_out(values),
-            group.real,
-            dropout,
-        ).flatten(1)
-        for group in packing.groups
-    ]
-    return torch.cat(attended)[packing.order].unsqueeze(0)
+    One query a text does not need keys and values of every piece. A score is q . (K h + k) = (K'q) . h + q . k, and
+    the weighted mean of values V (sum of p h) + v (sum of p): the projections are made once a text and head.
+    """
+    head_size = query.out_features // heads
+    queries = query(hidden[0, packing.starts]).unflatten(-1, (heads, head_size)).transpose(0, 1)  # (heads, B, D)
+    queries = queries * head_size**-0.5
+    key_weight, value_weight = (layer.weight.unflatten(0, (heads, head_size)) for layer in (key, value))
+    wanted = (queries @ key_weight).transpose(0, 1)  # (B, heads, H)
+    offsets = (queries @ key.bias.view(heads, head_size, 1)).transpose(0, 1)  # (B, heads, 1)
+    states = hidden[0].unsqueeze(1)
+    found, shares = [], []
+    for group in packing.groups:
+        laid_out = group.lay_out(states)[:, 0]  # (b, T, H)
+        scores = wanted[group.texts] @ laid_out.mT + offsets[group.texts]  # (b, heads, T)
+        weights = scores.masked_fill(~group.real[:, None], -torch.inf).softmax(dim=-1)
+        weights = drop(weights, dropout).to(laid_out.dtype)
+        found.append(weights @ laid_out)  # (b, heads, H)
+        shares.append(weights.sum(dim=-1, keepdim=True))  # 1 where nothing is dropped
+    mixed, share = (torch.cat(parts)[packing.order].transpose(0, 1) for parts in (found, shares))  # (heads, B, ...)
+    attended: Tensor = mixed @ value_weight.mT + share * value.bias.view(heads, 1, head_size)  # (heads, B, D)
+    return attended.transpose(0, 1).flatten(1).unsqueeze(0)
 
 
 def _last_bert_layer(layer: Any, hidden: Tensor, packing: Packing) -> Tensor:
-    attention, cls = layer.attention.self, hidden[:, packing.starts]  # (1, B, H)
-    attended = _attend_cls(attention, attention.query(cls), attention.key(hidden), attention.value(hidden), packing)
-    states: Tensor = layer.feed_forward_chunk(layer.attention.output(attended, cls))
+    attention = layer.attention.self
+    attended = _attend_cls(
+        attention.query, attention.key, attention.value, hidden, packing, heads=attention.num_attention_heads,
+        dropout=attention.dropout.p if attention.training else 0.0,
+    )  # fmt: skip
+    states: Tensor = layer.feed_forward_chunk(layer.attention.output(attended, hidden[:, packing.starts]))
     return states
 
 
 def _last_distilbert_layer(layer: Any, hidden: Tensor, packing: Packing) -> Tensor:
-    attention, cls = layer.attention, hidden[:, packing.starts]  # (1, B, H)
-    attended = _attend_cls(attention, attention.q_lin(cls), attention.k_lin(hidden), attention.v_lin(hidden), packing)
-    attended = layer.sa_layer_norm(attention.out_lin(attended) + cls)
+    attention = layer.attention
+    attended = _attend_cls(
+        attention.q_lin, attention.k_lin, attention.v_lin, hidden, packing, heads=attention.n_heads,
+        dropout=attention.dropout.p if attention.training else 0.0,
+    )  # fmt: skip
+    attended = layer.sa_layer_norm(attention.out_lin(attended) + hidden[:, packing.starts])
     states: Tensor = layer.output_layer_norm(layer.ffn(attended) + attended)
     return states
 

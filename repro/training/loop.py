@@ -26,6 +26,7 @@ from repro.errors import DeviceError, TrainingDivergedError, UsageError
 from repro.records.record import Epoch
 from repro.training.batches import GROUPS, Batch, Examples, batcher
 from repro.training.encoder import enable_packing
+from repro.training.memory import keep_freed_memory
 from repro.training.predict import RowOutputs, predict_rows, share_of, to_device
 from repro.training.progress import Advance, Progress
 
@@ -71,6 +72,8 @@ def why_slow(device: str, precision: str) -> str | None:
 
 def make_accelerator(*, device: str, precision: str) -> Accelerator:
     """Return an Accelerator for `cpu` or `cuda` in fp32 or bf16 autocast."""
+    if device == "cpu":
+        keep_freed_memory()
     return Accelerator(cpu=device == "cpu", mixed_precision="bf16" if precision == "bf16" else "no")
 
 
