@@ -106,6 +106,7 @@ def fit_linear(turn: Turn, *, solver: str, recipe: str, corpus: str, checkpoints
 
     context = _context(recipe, corpus, checkpoints, "bf16")
     states, labels = context.cls_states["train"].numpy(), context.corpus.labels("train")
+    turn.prepared()
     while True:
         model, _ = fit_logistic(SOLVERS[solver], states, labels)
         turn.done(objective=objective(model, states, labels), tweets=len(labels))

@@ -52,6 +52,10 @@ class Turn:
         self._unsettled = self._settle
         self._begun = time.perf_counter()
 
+    def prepared(self) -> None:
+        """Let the first round begin here; what came before was preparation, and no round warms up."""
+        self._begun = time.perf_counter()
+
     def done(self, **facts: float) -> None:
         """Report the round that ends here, then wait for the next; a step to settle is dropped and goes straight on."""
         if self._unsettled:
