@@ -63,6 +63,12 @@ class TrainingDivergedError(ReproError):
     exit_code: ClassVar[int] = 3
 
 
+class ProcessLostError(ReproError):
+    """One of several processes that train together is gone; the run ends and can be started again."""
+
+    exit_code: ClassVar[int] = 4
+
+
 def unknown(kind: str, name: str, known: list[str]) -> UsageError:
     """Say that `name` is no `kind`, with the nearest known name first."""
     from difflib import get_close_matches

@@ -42,18 +42,26 @@ def run(
         Path | None, typer.Option(help="Keep fine-tuned models in this folder; inference alone reads them there.")
     ] = None,
     track: Annotated[str, typer.Option(help="none, wandb or tensorboard, for fine-tuning.")] = "none",
+    spread: Annotated[
+        str, typer.Option(help="What several processes share: every batch, or seeds (each runs whole seeds alone).")
+    ] = "batch",
     results: Results = Path("results"),
 ) -> None:
     """Run experiments and write a record for each recipe, corpus and seed.
 
     Exit code 2 also where an asset of one experiment is missing: it is named, and all else has run.
     """
-    from repro.experiments.context import make_context, parse_seeds
+    from repro.experiments.context import choose, make_context, parse_seeds
     from repro.experiments.registry import EXPERIMENTS, experiments_named, run_and_record
     from repro.experiments.sharing import prepare_models
     from repro.records.record import prepare_results
+    from repro.training.processes import SPREADS, leave_group
 
     chosen, parsed = experiments_named(experiments or []), parse_seeds(seeds)
+    if choose("spread", spread, SPREADS) == "seeds":
+        place = leave_group()
+        parsed = place.share(parsed)
+        chosen = [experiment for experiment in chosen if parsed and (experiment.seeded or place.number == 0)]
     prepare_results(results)
     context = make_context(
         recipe=recipe, corpus=corpus, checkpoints=checkpoints, protocol=protocol, precision=precision,

@@ -155,6 +155,7 @@ def make_context(
 ) -> Context:
     """Check every value, cheapest first, then find the checkpoint, load the corpus and take hold of the device.
 
+    Processes that share a batch must divide the recipe's; the environment says how many a launcher started.
     `epochs` overrides the recipe's; the record then says so, and no claim that needs the recipe is comparable.
     """
     chosen = recipe_named(recipe)
@@ -173,6 +174,10 @@ def make_context(
     if seminar is not None:
         read_notebook(seminar)  # what it lacks is told before anything runs
     check_tracker(track)
+    from repro.training.processes import check_processes, wait_time
+
+    check_processes(chosen.batch_size)
+    wait_time()
     from repro.training.loop import check_micro_batches, choose_device
 
     check_micro_batches(micro_batches, chosen.batch_size)

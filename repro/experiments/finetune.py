@@ -68,6 +68,7 @@ def run(context: Context, seed: int) -> Measurements:
             **_facts(scores[f"epoch-{len(results)}/validation"], final),
             **_counts(results, model.num_parameters(exclude_embeddings=True)),
             "head_seed": head_seed,
+            "processes": context.accelerator.num_processes,
             **saved,
             "truncated": sum(found.tokens.truncated for found in examples.values()),
         },

@@ -21,11 +21,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """A section of the seminar; `seeded` tells whether another seed gives another result."""
+    """A section of the seminar; `seeded` tells whether another seed gives another result.
+
+    Of several processes that share a batch all work on one that is `together`, and the main one alone on the others.
+    """
 
     name: str
     what: str
     seeded: bool = False
+    together: bool = False
 
     def seeds(self, asked: list[int]) -> list[int]:
         """Return the seeds that are worth a run: those asked for, or seed 0 where none makes a difference."""
@@ -68,9 +72,11 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             Experiment(name="features", what="[CLS] states of the frozen encoder"),
             Experiment(name="projection", what="the features in the plane, and who lies next to whom", seeded=True),
             Experiment(name="linear", what="dummy and logistic regression on the frozen states"),
-            Experiment(name="finetune", what="two epochs of fine-tuning, scored after each", seeded=True),
+            Experiment(
+                name="finetune", what="two epochs of fine-tuning, scored after each", seeded=True, together=True
+            ),
             Experiment(name="inference", what="the fine-tuned model on the seminar's tweet", seeded=True),
-            Experiment(name="published", what="the book's own fine-tuned model, scored"),
+            Experiment(name="published", what="the book's own fine-tuned model, scored", together=True),
             Experiment(name="api", what="the notebook's calls, tried on the installed libraries"),
         )
     }
@@ -96,14 +102,22 @@ def run_and_record(
     """Run every experiment for every seed that matters to it, and write each record as soon as it is there.
 
     An experiment whose asset is missing or refused is told to `on_missing` and the others still run; with no one to
-    tell, the error ends the run. Of several processes that run together the main one writes, and it alone yields.
+    tell, the error ends the run. Of several processes that run together the main one writes, and it alone yields;
+    ProcessLostError where one of them is gone.
     """
     from accelerate import PartialState
 
+    from repro.training.processes import find_place, watched
+
+    place = find_place()
+    count = place.count if place else 1
     for experiment in experiments:
         for seed in experiment.seeds(seeds):
             try:
-                record = experiment.measure(context, seed)
+                with watched(count):
+                    if not (experiment.together or context.accelerator.is_main_process):
+                        continue
+                    record = experiment.measure(context, seed)
             except (MissingAssetError, CheckpointError) as error:
                 if on_missing is None:
                     raise
@@ -111,8 +125,9 @@ def run_and_record(
                 break  # another seed has no more of it
             if context.accelerator.is_main_process:  # before any PartialState(), which would not know of --device cpu
                 yield record, write_record(record, results)
-    PartialState().wait_for_everyone()
-    PartialState().destroy_process_group()
+    with watched(count):
+        PartialState().wait_for_everyone()
+        PartialState().destroy_process_group()
 
 
 def peak_mib() -> float:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.data_loader import SeedableRandomSampler
+from accelerate.utils import InitProcessGroupKwargs
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
@@ -27,6 +28,7 @@ from repro.records.record import Epoch
 from repro.training.batches import GROUPS, Batch, Examples, batcher
 from repro.training.encoder import enable_packing
 from repro.training.predict import RowOutputs, predict_rows, share_of, to_device
+from repro.training.processes import check_processes, wait_time
 from repro.training.progress import Advance, Progress
 
 CHECK_STEPS = 50  # how often the host asks the device whether a loss was not finite
@@ -71,7 +73,9 @@ def why_slow(device: str, precision: str) -> str | None:
 
 def make_accelerator(*, device: str, precision: str) -> Accelerator:
     """Return an Accelerator for `cpu` or `cuda` in fp32 or bf16 autocast."""
-    return Accelerator(cpu=device == "cpu", mixed_precision="bf16" if precision == "bf16" else "no")
+    together = [InitProcessGroupKwargs(timeout=wait_time())]
+    precisions = {"fp32": "no", "bf16": "bf16"}
+    return Accelerator(cpu=device == "cpu", mixed_precision=precisions[precision], kwargs_handlers=together)
 
 
 def fit(
@@ -89,18 +93,21 @@ def fit(
     """Fine-tune `model` in place and yield one EpochResult an epoch.
 
     A step takes `recipe.batch_size` rows over all processes, each its share in `micro_batches` parts, whose
-    gradients add up to the whole batch's: the mathematics is the same on any number of processes.
+    gradients add up to the whole batch's: the mathematics is the same on any number of processes, but for dropout,
+    whose masks each process draws for itself.
     TrainingDivergedError names the epoch and step of the first loss that is not finite.
     """
     progress = progress or Progress()
     if batching == "packed":
         enable_packing(model)
+    check_processes(recipe.batch_size, accelerator.num_processes)
     set_seed(seed)  # dropout follows from it, and the order of rows
+    if accelerator.process_index:  # else two rows that lie alike in two shares would get one mask
+        torch.manual_seed(seed + (accelerator.process_index << 32))
     model.to(accelerator.device)
     numbers: Any = range(len(train))  # a map-style dataset of row numbers
     sampler = SeedableRandomSampler(numbers, data_seed=seed)
     loader = DataLoader(numbers, batch_size=recipe.batch_size, sampler=sampler, collate_fn=torch.tensor)
-    _refuse_idle_processes(len(train) % recipe.batch_size or recipe.batch_size, accelerator)
     optimizer = make_optimizer(model, recipe)
     schedule = get_linear_schedule_with_warmup(optimizer, recipe.warmup_steps, len(loader) * recipe.epochs)
     model, optimizer = accelerator.prepare(model, optimizer)
@@ -186,18 +193,20 @@ def _backward(
 ) -> tuple[Tensor, int]:
     """Add the gradients of the mean loss over `rows` (B,), of which this process computes its share.
 
-    Returns the share's part of that mean (a scalar) and the pieces computed here.
+    Returns the share's part of that mean (a scalar) and the pieces computed here. A process whose share is empty, in
+    a last batch of few rows, computes one row for nothing: the others wait for its gradients.
     """
     total, pieces = torch.zeros((), device=accelerator.device), 0
-    parts = share_of(rows, accelerator).chunk(micro_batches)
+    share = share_of(rows, accelerator)
+    parts = share.chunk(micro_batches) if len(share) else (rows[:1],)
     for i, part in enumerate(parts):
         batch = to_device(make_batch(part), accelerator)
         labels = train.labels[part].to(accelerator.device)
         with nullcontext() if i == len(parts) - 1 else accelerator.no_sync(model):
-            loss = model(**batch, labels=labels).loss * (len(part) / len(rows))
+            loss = model(**batch, labels=labels).loss * (min(len(part), len(share)) / len(rows))
             accelerator.backward(loss * accelerator.num_processes)  # the mean over processes takes it back
         total += loss.detach()
-        pieces += batch["input_ids"].numel()
+        pieces += batch["input_ids"].numel() if len(share) else 0
     return total, pieces
 
 
@@ -229,14 +238,6 @@ def check_micro_batches(micro_batches: int, batch_size: int) -> int:
             "Use 1, 2, 4, 8, …: the recipe's batch stays whole, only its parts get smaller.",
         )
     return micro_batches
-
-
-def _refuse_idle_processes(smallest_batch: int, accelerator: Accelerator) -> None:
-    if smallest_batch < accelerator.num_processes:
-        raise UsageError(
-            f"{accelerator.num_processes} processes: the smallest batch has {smallest_batch} rows, less than one each",
-            f"Start at most {smallest_batch} processes.",
-        )
 
 
 def _refuse_divergence(step: int, epoch: int) -> None:
