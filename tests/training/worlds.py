@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import datasets  # noqa: F401 (imported once, here)
+import torch
 from transformers.models.distilbert import modeling_distilbert  # noqa: F401
 
 from benchmarks.processes import Case, main, seconds_since
@@ -43,7 +44,7 @@ def run_world(size: int, cases: Sequence[Case], output: Path, kill_at: int | Non
 def _be_one_of(size: int, rank: int, port: int, cases: Sequence[Case], output: Path, kill_at: int | None) -> None:
     code = 1
     try:
-        os.environ["OMP_NUM_THREADS"] = "1"
+        torch.set_num_threads(1)
         if size > 1:
             group = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size}
             os.environ.update({name: str(value) for name, value in group.items()})
