@@ -124,7 +124,7 @@ def watched(count: int) -> Iterator[None]:
             raise
         raise ProcessLostError(
             f"one of {count} processes ended or no longer answers ({_first_line(error)}): the others cannot go on",
-            "See what the first one said, then start the same command again; records already written are untouched.",
+            "See what the first one said, then start the same command again: saved states and records are untouched.",
         ) from None
 
 
