@@ -141,7 +141,7 @@ def encode_and_run(turn: Turn, *, tweets: int) -> None:
     from repro.training.tokens import tokenize
 
     context = _context("tiny", "rehearsal", None, "bf16")
-    texts = context.corpus.texts("train")
+    texts = context.corpus.texts("train")[:]
     repeated = [texts[i % len(texts)] for i in range(tweets)]
     encoder = load_encoder(context.checkpoint.folder)
     while True:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from repro.assets.arrow import CHUNK, Row, rows_of, to_datasets, to_table
 from repro.assets.hub import why_unreachable
 from repro.errors import CorpusError, UsageError
 from repro.records.record import LABELS, CorpusStamp, SplitStamp
@@ -29,7 +30,6 @@ LOCAL_WAYS = (
 )
 WAYS = f"Download it with --corpus hub, {LOCAL_WAYS}"
 WITHOUT_HUB = f"Run where the Hub is reachable, {LOCAL_WAYS}"
-Row = tuple[str, int]
 
 # Saravia et al. 2018 (doi 10.18653/v1/D18-1404) in the authors' order, as SetFit/emotion holds it
 EMOTION = CorpusStamp(
@@ -64,25 +64,35 @@ class Corpus:
     splits: DatasetDict
     stamp: CorpusStamp
 
-    def texts(self, split: str) -> list[str]:
-        """Return the split's texts in order."""
-        return list(self.splits[split]["text"])
+    def texts(self, split: str) -> Sequence[str]:
+        """Return the split's texts in order, read from Arrow when they are asked for; a slice of them is a list."""
+        texts: Sequence[str] = self.splits[split]["text"]
+        return texts
 
     def labels(self, split: str) -> list[int]:
         """Return the split's label ids in order."""
-        return list(self.splits[split]["label"])
+        return list(self.splits[split]["label"][:])
 
 
 def load_corpus(source: str, *, limit: int | None = None, expected: CorpusStamp = EMOTION) -> Corpus:
     """Load `rehearsal`, `hub` or a folder; the last two must be the emotion tweets to the letter.
 
     `limit` keeps the first rows of every split, after the check. Raises CorpusError with file and line for a bad
-    row, and with split, expected and found for another corpus.
+    row, and with split, expected and found for another corpus. The rows of a folder go into Arrow one by one.
     """
-    name, splits = read_rows(source, expected=expected)
+    name, rows = _open_rows(source, expected)
+    tables = {split: to_table(found) for split, found in rows.items()}
+    stamp = stamp_of(name, {split: rows_of(table) for split, table in tables.items()})
+    if source != "rehearsal":
+        _refuse_other_rows(stamp, expected, source)
     if limit is not None:
-        splits = {split: rows[:limit] for split, rows in splits.items()}
-    return Corpus(splits=_to_datasets(splits), stamp=stamp_of(name, splits))
+        tables = {split: table.slice(0, limit) for split, table in tables.items()}
+        stamp = stamp_of(name, {split: rows_of(table) for split, table in tables.items()})
+    return Corpus(splits=to_datasets(tables, stamp), stamp=stamp)
+
+
+def _open_rows(source: str, expected: CorpusStamp) -> tuple[str, Mapping[str, Iterable[Row]]]:
+    return read_rows(source) if source in ("rehearsal", "hub") else (expected.name, open_folder(Path(source)))
 
 
 def read_rows(source: str, *, expected: CorpusStamp = EMOTION) -> tuple[str, dict[str, list[Row]]]:
@@ -96,17 +106,26 @@ def read_rows(source: str, *, expected: CorpusStamp = EMOTION) -> tuple[str, dic
     return expected.name, splits
 
 
-def stamp_of(name: str, splits: Mapping[str, list[Row]]) -> CorpusStamp:
-    """Count and fingerprint each split: SHA-256 over `text<TAB>label<NEWLINE>` lines, sorted and as they come."""
+def stamp_of(name: str, splits: Mapping[str, Iterable[Row]]) -> CorpusStamp:
+    """Count and fingerprint each split: SHA-256 over `text<TAB>label<NEWLINE>` lines, sorted and as they come.
+
+    The rows are taken one by one; their lines are held for sorting, as bytes, whose order is that of the characters.
+    """
     stamps = {}
     for split, rows in splits.items():
-        lines = [row_line(text, label) for text, label in rows]
+        lines, labels, ordered = [], [0] * len(LABELS), hashlib.sha256()
+        for text, label in rows:
+            lines.append(row_line(text, label).encode())
+            labels[label] += 1
+            ordered.update(lines[-1])
+        lines.sort()
+        content = hashlib.sha256()
+        for line in lines:
+            content.update(line)
         stamps[split] = SplitStamp(
-            rows=len(rows),
-            labels=[sum(label == wanted for _, label in rows) for wanted in range(len(LABELS))],
-            content=_sha256(sorted(lines)),
-            ordered=_sha256(lines),
+            rows=len(lines), labels=labels, content=content.hexdigest(), ordered=ordered.hexdigest()
         )
+        del lines
     return CorpusStamp(name=name, splits=stamps)
 
 
@@ -117,6 +136,11 @@ def row_line(text: str, label: int) -> str:
 
 def read_folder(folder: Path) -> dict[str, list[Row]]:
     """Read the three splits of a folder in whichever of the known layouts it holds."""
+    return {split: list(rows) for split, rows in open_folder(folder).items()}
+
+
+def open_folder(folder: Path) -> dict[str, Iterable[Row]]:
+    """Find the three splits of a folder; their rows are read and checked one by one, when they are asked for."""
     try:
         if folder.is_file():
             raise CorpusError(f"{folder} is a file", f"Name its folder: --corpus {folder.parent}")
@@ -130,7 +154,7 @@ def read_folder(folder: Path) -> dict[str, list[Row]]:
         names = {"train": "train", "validation": "val" if suffix == ".txt" else "validation", "test": "test"}
         files = {split: folder / f"{name}{suffix}" for split, name in names.items()}
         if any(file.exists() for file in files.values()):
-            return {split: _all_rows(file, read(file)) for split, file in files.items()}
+            return {split: _not_empty(file, read(file)) for split, file in files.items()}
     shards = {split: sorted(folder.glob(f"**/{split}*.parquet")) for split in SPLITS}
     if any(shards.values()):
         return {split: _read_parquet(folder, split, files) for split, files in shards.items()}
@@ -156,22 +180,33 @@ def _read_authors(file: Path) -> Iterable[Row]:
         yield _checked(file, number, text, LABELS.index(name))
 
 
-def _read_parquet(folder: Path, split: str, files: list[Path]) -> list[Row]:
+def _read_parquet(folder: Path, split: str, files: list[Path]) -> Iterable[Row]:
     if not files:
         raise CorpusError(f"{folder} has no {split}*.parquet", WAYS)
     import pyarrow
     from pyarrow import parquet
 
-    rows: list[Row] = []
     for file in files:
         try:
-            columns = [name for name in parquet.read_schema(file).names if name in ("text", "label", "label_text")]
-            table = parquet.read_table(file, columns=columns)
-            rows += _columns_to_rows(file, {name: table[name].to_pylist() for name in columns})
+            with parquet.ParquetFile(file) as opened:
+                columns = [name for name in opened.schema_arrow.names if name in ("text", "label", "label_text")]
+                chunks = opened.iter_batches(CHUNK, columns=columns)
+                yield from _not_empty(file, _chunks_to_rows(file, columns, chunks))
         except (OSError, pyarrow.ArrowException) as error:
             first = str(error).splitlines()[0]
             raise CorpusError(f"{file} cannot be read as parquet: {first}", "Download the file again.") from None
-    return rows
+
+
+def _chunks_to_rows(file: Path, names: Sequence[str], chunks: Iterable[Any]) -> Iterable[Row]:
+    if not {"text", "label"} <= set(names):
+        raise CorpusError(f"{file}: expected the columns text and label, found {', '.join(names) or 'none'}", WAYS)
+    number = 0
+    for chunk in chunks:
+        columns = {name: chunk[name].to_pylist() for name in names}
+        for row in zip(*columns.values(), strict=True):
+            number += 1
+            fields = dict(zip(names, row, strict=True))
+            yield _checked(file, number, fields["text"], fields["label"], fields.get("label_text"))
 
 
 def _columns_to_rows(file: Path, columns: Mapping[str, list[Any]]) -> list[Row]:
@@ -179,18 +214,19 @@ def _columns_to_rows(file: Path, columns: Mapping[str, list[Any]]) -> list[Row]:
         raise CorpusError(f"{file}: expected the columns text and label, found {', '.join(columns) or 'none'}", WAYS)
     names = columns.get("label_text") or [None] * len(columns["text"])
     triples = zip(columns["text"], columns["label"], names, strict=True)
-    return _all_rows(file, (_checked(file, number, *triple) for number, triple in enumerate(triples, 1)))
+    return list(_not_empty(file, (_checked(file, number, *triple) for number, triple in enumerate(triples, 1))))
 
 
 def _lines(file: Path) -> Iterable[tuple[int, str]]:
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        # only the newline ends a row: a tweet may hold other characters that str.splitlines would break at
+        with file.open(encoding="utf-8-sig") as opened:
+            for number, line in enumerate(opened, 1):
+                yield number, line.removesuffix("\n")
     except FileNotFoundError:
         raise CorpusError(f"{file} is missing", WAYS) from None
     except (OSError, UnicodeDecodeError) as error:
         raise CorpusError(f"{file} cannot be read as UTF-8 text: {error}", "Download the file again.") from None
-    # only the newline ends a row: a tweet may hold other characters that str.splitlines would break at
-    return enumerate(text.removesuffix("\n").split("\n") if text else [], 1)
 
 
 def _checked(file: Path, number: int, text: Any, label: Any, label_text: Any = None) -> Row:
@@ -205,11 +241,12 @@ def _checked(file: Path, number: int, text: Any, label: Any, label_text: Any = N
     return text, label
 
 
-def _all_rows(file: Path, rows: Iterable[Row]) -> list[Row]:
-    found = list(rows)
-    if not found:
+def _not_empty(file: Path, rows: Iterable[Row]) -> Iterable[Row]:
+    number = 0
+    for number, row in enumerate(rows, 1):  # noqa: B007 (told after the loop)
+        yield row
+    if not number:
         raise CorpusError(f"{file} is empty", "Download the file again.")
-    return found
 
 
 def _bad(file: Path, number: int, problem: str) -> CorpusError:
@@ -251,32 +288,11 @@ def _refuse_other_rows(found: CorpusStamp, expected: CorpusStamp, source: str) -
         raise CorpusError(f"{source} {what}. {'; '.join(problems)}", "Download the files again. " + WAYS)
 
 
-def _to_datasets(splits: Mapping[str, list[Row]]) -> DatasetDict:
-    from datasets import Dataset, DatasetDict
-
-    return DatasetDict(
-        {
-            split: Dataset.from_dict(
-                {
-                    "text": [text for text, _ in rows],
-                    "label": [label for _, label in rows],
-                    "label_text": [LABELS[label] for _, label in rows],
-                }
-            )
-            for split, rows in splits.items()
-        }
-    )
-
-
 def check_limit(limit: int | None) -> int | None:
     """Return the limit; UsageError where it is not a positive number of rows."""
     if limit is not None and limit < 1:
         raise UsageError(f"--limit {limit}: expected at least 1 row a split", "Leave --limit out for the whole corpus.")
     return limit
-
-
-def _sha256(lines: Iterable[str]) -> str:
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _first_line(error: Exception) -> str:

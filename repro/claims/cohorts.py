@@ -11,6 +11,8 @@ from repro.claims.model import Catalogue, Claim
 from repro.claims.wording import brief
 from repro.records.record import RunRecord
 
+SHARED = ("corpus.", "recipe.")  # what one record of a cohort says of them all say
+
 
 @dataclass(frozen=True)
 class Cohort:
@@ -72,8 +74,10 @@ def unmet_need(claim: Claim, catalogue: Catalogue, cohort: Cohort) -> str | None
     """Return what the cohort lacks for the claim to be comparable, in words, or None."""
     for name in claim.needs:
         need = catalogue.needs[name]
-        for record in cohort.of(claim.experiment):
+        for number, record in enumerate(cohort.of(claim.experiment)):
             for path, wanted in need.holds.items():
+                if number and path.startswith(SHARED):
+                    continue
                 try:
                     found = record.at(path)
                 except KeyError:

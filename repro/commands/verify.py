@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from pathlib import Path
@@ -60,6 +61,7 @@ def judged(results: Path) -> tuple[list[Verdict], list[RunRecord]]:
     from repro.records.record import read_records
 
     records = read_records(results)
+    gc.freeze()  # they stay to the end: looking through 10,000 of them for garbage, again and again, costs seconds
     if not records:
         raise ResultsError(f"{results / 'runs'} is empty", "Run something first: python -m repro run")
     return judge_all(load_catalogue(), records, list(EXPERIMENTS)), records

@@ -12,17 +12,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import TYPE_CHECKING, Any
 
-from repro.assets.checkpoints import Checkpoint, locate_checkpoint
+from repro.assets.checkpoints import Checkpoint, file_sha256, locate_checkpoint
 from repro.assets.corpus import SPLITS, Corpus, check_limit, load_corpus
 from repro.assets.notebook import read_notebook
 from repro.assets.recipes import Recipe, recipe_named
 from repro.errors import UsageError, unknown
 from repro.experiments.tracking import check_tracker
 from repro.records.record import RecipeStamp, Settings
+from repro.records.run_key import code_parts
 from repro.training.progress import Progress
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+    from pydantic import JsonValue
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
@@ -124,6 +126,18 @@ class Context:
         }
         return RecipeStamp(weights_sha256=self.checkpoint.weights_sha256, **fields)
 
+    def decided_by(self, experiment: str, seed: int) -> dict[str, JsonValue]:
+        """Return everything that decides the result of a run: what its key is made of."""
+        return {
+            "experiment": experiment,
+            "recipe": self.recipe_stamp().model_dump(mode="json"),
+            "corpus": self.corpus.stamp.model_dump(mode="json"),
+            "settings": self.settings(seed).model_dump(mode="json"),
+            "processes": self.accelerator.num_processes,
+            "seminar_sha256": file_sha256(self.seminar) if self.seminar else None,
+            **code_parts(),
+        }
+
     def settings(self, seed: int) -> Settings:
         """Return the settings of one run as a record holds them."""
         fields: dict[str, Any] = {name: getattr(self, name) for name in Settings.model_fields if name != "seed"}
@@ -155,6 +169,7 @@ def make_context(
 ) -> Context:
     """Check every value, cheapest first, then find the checkpoint, load the corpus and take hold of the device.
 
+    Processes that share a batch must divide the recipe's; the environment says how many a launcher started.
     `epochs` overrides the recipe's; the record then says so, and no claim that needs the recipe is comparable.
     """
     chosen = recipe_named(recipe)
@@ -173,6 +188,10 @@ def make_context(
     if seminar is not None:
         read_notebook(seminar)  # what it lacks is told before anything runs
     check_tracker(track)
+    from repro.training.processes import check_processes, wait_time
+
+    check_processes(chosen.batch_size)
+    wait_time()
     from repro.training.loop import check_micro_batches, choose_device
 
     check_micro_batches(micro_batches, chosen.batch_size)

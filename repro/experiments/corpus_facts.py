@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 from pydantic import JsonValue
@@ -25,7 +25,7 @@ def run(context: Context, seed: int) -> Measurements:
     del seed
     seconds: dict[str, float] = {}
     with timed(seconds, "count"):
-        texts = {split: context.corpus.texts(split) for split in SPLITS}
+        texts = {split: context.corpus.texts(split)[:] for split in SPLITS}
         labels = {split: context.corpus.labels(split) for split in SPLITS}
         counts = {name: labels["train"].count(i) for i, name in enumerate(LABELS)}
         lengths = [len(text.split()) for text in texts["train"]]
@@ -68,7 +68,7 @@ def longest_rows(lengths: Sequence[int]) -> list[JsonValue]:
     return [{"row": row, "words": lengths[row]} for row in rows]
 
 
-def repeated_rows(texts: dict[str, list[str]], labels: dict[str, list[int]]) -> dict[str, JsonValue]:
+def repeated_rows(texts: Mapping[str, Sequence[str]], labels: dict[str, list[int]]) -> dict[str, JsonValue]:
     """Find texts that stand in the corpus more than once, as row numbers.
 
     `repeated_in_train` are training rows that share their text, a list a text; `two_labels_in_train` those of them

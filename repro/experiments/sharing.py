@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,11 +40,16 @@ def model_folder(context: Context, seed: int) -> Path:
 
 
 def prepare_models(context: Context, seeds: list[int]) -> None:
-    """Refuse, before any training, a folder that cannot be written or that holds a model already."""
+    """Refuse, before any training, a folder that cannot be written or that holds another model already.
+
+    One of just this run may stand there: the run was done, or ended between its model and its record.
+    """
     for seed in seeds:
         folder = model_folder(context, seed)
-        if folder.exists():
-            raise UsageError(f"{folder} exists already", "Name another --save folder, or move that model away.")
+        with suppress(CheckpointError):
+            if not folder.exists() or _is_of_this_run(folder, context, seed):
+                continue
+        raise UsageError(f"{folder} exists already", "Name another --save folder, or move that model away.")
     try:
         context.models.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -54,7 +60,10 @@ def prepare_models(context: Context, seeds: list[int]) -> None:
 
 
 def save_model(model: PreTrainedModel, context: Context, seed: int, scores: dict[str, Scores]) -> Path:
-    """Save model, tokenizer, label names, card and stamp, all or nothing; OSError where the disk refuses."""
+    """Save model, tokenizer, label names, card and stamp, all or nothing; OSError where the disk refuses.
+
+    The same model that stands there already, from a run that ended before its record was written, stays.
+    """
     folder = model_folder(context, seed)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -71,10 +80,17 @@ def save_model(model: PreTrainedModel, context: Context, seed: int, scores: dict
         )
         (partial / STAMP).write_text(stamp.model_dump_json(indent=1) + "\n", encoding="utf-8")
         model_card(stamp, folder.name).save(partial / "README.md")
-        partial.rename(folder)
+        if not (folder.exists() and read_stamp(folder) == stamp):
+            partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
+
+
+def _is_of_this_run(folder: Path, context: Context, seed: int) -> bool:
+    stamp = read_stamp(folder)
+    wanted = (context.recipe_stamp(), context.corpus.stamp, context.settings(seed))
+    return (stamp.recipe, stamp.corpus, stamp.settings) == wanted
 
 
 def read_stamp(folder: Path) -> ModelStamp:
@@ -98,15 +114,14 @@ def read_stamp(folder: Path) -> ModelStamp:
 def trained_model(context: Context, seed: int) -> Path:
     """Return the folder of the model that was fine-tuned just so; MissingAssetError where there is none."""
     folder = model_folder(context, seed)
-    ways = "Run it together: python -m repro run finetune inference; or name the models' folder with --save DIR."
+    ways = "Run python -m repro run finetune inference --again; or name the models' folder with --save DIR."
     if not folder.is_dir():
         raise MissingAssetError(f"no fine-tuned model {folder.name} here", ways)
     try:
-        stamp = read_stamp(folder)
+        of_this_run = _is_of_this_run(folder, context, seed)
     except CheckpointError as error:
         raise MissingAssetError(error.what, error.remedy) from None
-    wanted = (context.recipe_stamp(), context.corpus.stamp, context.settings(seed))
-    if (stamp.recipe, stamp.corpus, stamp.settings) != wanted:
+    if not of_this_run:
         raise MissingAssetError(
             f"{folder} was trained with another recipe, corpus or setting than those asked for", ways
         )

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from repro.records.record import RunRecord
 
 INK = "#1a1a1a"
+ALL_OF, FEW = 10, 2  # seeds of a way of running that are drawn one by one; hundreds of figures nobody looks through
 BARS = "#1f5a93"  # dark enough on white, and one colour alone: no kind of sight has to tell two apart
 
 
@@ -40,14 +41,19 @@ def save_figure(drawing: Drawing, figures: Path) -> Path:
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # an emoji becomes a box and no failure
         said = {"Title": drawing.title, "Description": drawing.description, "Date": None}
         drawing.figure.savefig(figures / f"{drawing.name}.svg", metadata=said)
+        drawing.figure.set_layout_engine(None)  # it is laid out, and a second time would cost as much
         drawing.figure.savefig(figures / f"{drawing.name}.png", dpi=120, metadata={"Software": None})
     return figures / f"{drawing.name}.png"
 
 
 def newest_runs(records: Sequence[RunRecord], experiment: str) -> list[RunRecord]:
-    """Return the newest record of each way of running and seed."""
+    """Return the newest record of each way of running and seed: all of up to ALL_OF seeds, the first FEW of more."""
     found = {(way_of(r), r.settings.seed): r for r in records if r.experiment == experiment}
-    return list(found.values())
+    seeds: dict[str, list[int]] = {}
+    for way, seed in found:
+        seeds.setdefault(way, []).append(seed)
+    shown = {way: sorted(all_of)[: FEW if len(all_of) > ALL_OF else None] for way, all_of in seeds.items()}
+    return [record for (way, seed), record in found.items() if seed in shown[way]]
 
 
 def way_of(record: RunRecord) -> str:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import chain
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +18,38 @@ from repro.report.drawing import Drawing, caption_of, newest_runs, save_figure, 
 from repro.report.probabilities import probability_figures
 from repro.report.projection import draw_projection
 
+MANY = 8  # records with figures: a process starts in a second, and a figure takes a third of one
+MOST_PROCESSES = 8
+SHARED = ("corpus-facts",)  # of a corpus, whatever the recipe: several records give figures of one name
 Draw = Callable[[RunRecord], Iterator[Drawing]]
 
 
 def draw_figures(records: Sequence[RunRecord], figures: Path) -> list[Path]:
-    """Draw what the records (oldest first) hold, as SVG and PNG that are the same bytes each time; return the PNGs."""
+    """Draw what the records (oldest first) hold, as SVG and PNG that are the same bytes each time; return the PNGs.
+
+    Of records that give a figure of one name the newest one's stays.
+    """
+    work: list[tuple[str, list[RunRecord]]] = []
+    for experiment in FIGURES:
+        runs = newest_runs(records, experiment)
+        work += [(experiment, runs)] if experiment in SHARED else [(experiment, [run]) for run in runs]
+    draw, cores = partial(_draw, figures), os.cpu_count() or 1
+    if len(work) < MANY or cores == 1:
+        names = [draw(*task) for task in work]
+    else:
+        with ProcessPoolExecutor(min(cores, MOST_PROCESSES), mp_context=get_context("spawn")) as pool:
+            names = list(pool.map(draw, *zip(*work, strict=True)))
+    return [figures / f"{name}.png" for name in dict.fromkeys(chain.from_iterable(names))]
+
+
+def _draw(figures: Path, experiment: str, records: Sequence[RunRecord]) -> list[str]:
+    """Draw and save the figures of some records of one experiment; return their names."""
     drawn: dict[str, Drawing] = {}
-    for experiment, draw in FIGURES.items():
-        for record in newest_runs(records, experiment):
-            drawn |= {drawing.name: drawing for drawing in draw(record)}
-    return [save_figure(drawing, figures) for drawing in drawn.values()]
+    for record in records:
+        drawn |= {drawing.name: drawing for drawing in FIGURES[experiment](record)}
+    for drawing in drawn.values():
+        save_figure(drawing, figures)
+    return list(drawn)
 
 
 def projection_figure(record: RunRecord) -> Iterator[Drawing]:

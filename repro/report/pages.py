@@ -17,6 +17,7 @@ from repro.report.tables import Table
 from repro.report.timings import read_timings
 from repro.report.webpage import render, report_html
 
+MOST_ROWS = 500  # of a table on a page; its file has them all
 BEGIN, END = "<!-- verdicts: begin -->", "<!-- verdicts: end -->"
 
 
@@ -39,6 +40,7 @@ def write_report(verdicts: Sequence[Verdict], records: Sequence[RunRecord], resu
     made = {**table_files(verdicts, records), **speed_tables(timings)}
     try:
         written = [_write(results / "tables" / f"{name}.csv", table.to_csv()) for name, table in made.items()]
+        made = {name: table.newest(MOST_ROWS, f"tables/{name}.csv") for name, table in made.items()}
         figures = draw_figures(records, results / "figures")
         written += figures
         shown = pictures(figures)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
+from repro.report.processes import load_table, process_table
 from repro.report.tables import Table
 from repro.report.timings import Timing
 
@@ -17,6 +18,8 @@ def speed_tables(timings: Sequence[Timing]) -> dict[str, Table]:
         "speed": _speed_table([t for t in timings if t.facts.get("unit") in ("step", "pass")]),
         "growth": _growth_table([t for t in timings if t.group.startswith("growth")]),
         "sameness": _sameness_table([t for t in timings if t.facts.keys() & {"equal_parameters", "gradients"}]),
+        "processes": process_table(timings),
+        "load": load_table(timings),
     }
     return {name: table for name, table in made.items() if table.rows}
 

@@ -22,10 +22,18 @@ SIGNS = {
 
 @dataclass(frozen=True)
 class Table:
-    """Named columns and rows of text."""
+    """Named columns and rows of text, oldest records first."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+
+    def newest(self, rows: int, whole: str) -> Table:
+        """Return the last `rows` rows under a line that says where the whole table is, or the table if it is short."""
+        left_out = len(self.rows) - rows
+        if left_out <= 0:
+            return self
+        told = (f"… {left_out:,} earlier rows: {whole}", *("" for _ in self.columns[1:]))
+        return Table(self.columns, (told, *self.rows[-rows:]))
 
     def to_csv(self) -> str:
         """Return the table as CSV with a head."""

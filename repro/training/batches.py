@@ -87,7 +87,7 @@ def pad_rows(tokens: TokenizedTexts, rows: Tensor, *, width: int | None = None) 
     columns = torch.arange(width or int(lengths.max()))  # (T,)
     real = columns < lengths[:, None]  # (B, T)
     places = (starts[:, None] + columns).clamp_(max=len(tokens.ids) - 1)
-    ids = torch.where(real, tokens.ids[places], tokens.pad_id)
+    ids = torch.where(real, tokens.ids[places].long(), tokens.pad_id)
     return {"input_ids": ids, "attention_mask": real.long()}
 
 
@@ -100,7 +100,7 @@ def pack_rows(tokens: TokenizedTexts, rows: Tensor, *, groups: int = GROUPS) -> 
     lengths = tokens.offsets[rows + 1] - sources
     bounds = functional.pad(lengths.cumsum(0), (1, 0))  # (B + 1,)
     positions = torch.arange(int(bounds[-1])) - bounds[:-1].repeat_interleave(lengths)  # (N,)
-    ids = tokens.ids[sources.repeat_interleave(lengths) + positions]
+    ids = tokens.ids[sources.repeat_interleave(lengths) + positions].long()
     filler = (0, -len(ids) % FILL)
     return {
         "input_ids": functional.pad(ids, filler, value=tokens.pad_id)[None],

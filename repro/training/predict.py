@@ -54,7 +54,8 @@ def predict_rows(
         model, examples.tokens, share, lambda outputs: outputs.logits, "evaluate",
         accelerator=accelerator, batching=batching, batch_size=batch_size, progress=progress,
     )  # fmt: skip
-    gathered = torch.cat(gather_object([found]))  # the shares in the order of processes are the rows in order
+    # the shares in the order of processes are the rows in order; where rows are few some are empty
+    gathered = torch.cat([part for part in gather_object([found]) if len(part)])
     losses = functional.cross_entropy(gathered, examples.labels, reduction="none")
     return RowOutputs(logits=gathered, losses=losses)
 
@@ -91,23 +92,27 @@ def _over_rows(
 ) -> Tensor:
     """Return what `read` takes from the model's outputs, (B, …) a batch, for `rows` (n,) of the texts: (n, …) in fp32.
 
-    The rows go through the model sorted by length, so that a batch holds texts of like length.
+    The rows go through the model sorted by length, so that a batch holds texts of like length. No process waits for
+    another here: their shares may be of different numbers of batches.
     """
+    model = accelerator.unwrap_model(model)
     if batching == "packed":
-        enable_packing(accelerator.unwrap_model(model))
+        enable_packing(model)
     model.eval()
     make_batch = batcher(tokens, batching, groups=1)
     order = tokens.lengths[rows].argsort(stable=True)
     in_order: Any = rows[order]  # a DataLoader takes its draw of randomness, as it does in the Trainer's evaluation
-    parts = []
+    found, done = torch.empty(0), 0
     # one autocast around all batches casts the weights once, not once a batch
     with accelerator.autocast(), (progress or Progress()).bar(what, len(rows)) as advance:
         for batch in DataLoader(in_order, batch_size=batch_size):
             outputs = model(**to_device(make_batch(batch), accelerator))
-            parts.append(read(outputs).float().cpu())
+            part = read(outputs).float().cpu()
+            found = found if done else torch.empty(len(rows), *part.shape[1:])
+            found[order[done : done + len(batch)]] = part
+            done += len(batch)
             advance(len(batch), None)
-    found = torch.cat(parts)
-    return torch.empty_like(found).index_copy_(0, order, found)
+    return found
 
 
 def share_of(rows: Tensor, accelerator: Accelerator) -> Tensor:

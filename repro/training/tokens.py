@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +19,7 @@ CHUNK = 10_000  # texts handed to the tokenizer at once, which bounds what its e
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizedTexts:
-    """n texts as `ids` (total pieces,), row i at `offsets[i]:offsets[i + 1]`; `offsets` is (n + 1,), both int64.
+    """n texts as `ids` (total pieces,) int32, row i at `offsets[i]:offsets[i + 1]`; `offsets` is (n + 1,) int64.
 
     `truncated` counts the texts that were longer than the checkpoint's positions.
     """
@@ -39,17 +39,23 @@ class TokenizedTexts:
 
 
 def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, max_length: int) -> TokenizedTexts:
-    """Tokenize every text with its special tokens, cut at `max_length` pieces; an empty text is [CLS] [SEP]."""
-    arrays, lengths, truncated = [np.empty(0, dtype=np.int64)], [0], 0
+    """Tokenize every text with its special tokens, cut at `max_length` pieces; an empty text is [CLS] [SEP].
+
+    `texts` may be a column of a data set in Arrow: CHUNK of them are Python objects at once.
+    """
+    ids, lengths, truncated = array("i"), array("q", [0]), 0
     for start in range(0, len(texts), CHUNK):
-        encoded = tokenizer(list(texts[start : start + CHUNK]), truncation=True, max_length=max_length)
-        rows = encoded["input_ids"]
-        lengths += map(len, rows)
-        arrays.append(np.fromiter(chain.from_iterable(rows), dtype=np.int64))
+        encoded = tokenizer(
+            list(texts[start : start + CHUNK]), truncation=True, max_length=max_length,
+            return_attention_mask=False, return_token_type_ids=False,
+        )  # fmt: skip
+        for row in encoded["input_ids"]:
+            ids.extend(row)
+            lengths.append(len(row))
         truncated += sum(bool(encoding.overflowing) for encoding in encoded.encodings or ())
     return TokenizedTexts(
-        ids=torch.from_numpy(np.concatenate(arrays)),
-        offsets=torch.from_numpy(np.cumsum(np.array(lengths, dtype=np.int64))),
+        ids=torch.from_numpy(np.asarray(ids)),
+        offsets=torch.from_numpy(np.cumsum(np.asarray(lengths))),
         pad_id=int(tokenizer.pad_token_id),
         truncated=truncated,
     )

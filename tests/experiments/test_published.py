@@ -39,7 +39,7 @@ def test_its_scores_are_those_of_the_model_read_by_transformers_alone(tiny_conte
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     for split in ("validation", "test"):
-        inputs = tokenizer(context.corpus.texts(split), padding=True, return_tensors="pt")
+        inputs = tokenizer(context.corpus.texts(split)[:], padding=True, return_tensors="pt")
         with torch.inference_mode():
             logits = model(**inputs).logits
         labels = torch.tensor(context.corpus.labels(split))

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,15 +21,9 @@ from repro.assets.recipes import TINY, Recipe
 from repro.errors import DeviceError, TrainingDivergedError, UsageError
 from repro.experiments.context import Context
 from repro.training.batches import pad_rows
-from repro.training.loop import (
-    EpochResult,
-    check_micro_batches,
-    choose_device,
-    fit,
-    make_accelerator,
-    make_optimizer,
-    why_slow,
-)
+from repro.training.epochs import EpochResult
+from repro.training.loop import check_micro_batches, choose_device, fit, make_accelerator, why_slow
+from repro.training.optimizer import make_optimizer
 from repro.training.predict import cls_states, predict_rows
 from repro.training.tokens import tokenize
 
@@ -266,25 +256,3 @@ def test_parts_must_divide_the_batch() -> None:
     for wrong in (0, -1, 3, 128):
         with pytest.raises(UsageError):
             check_micro_batches(wrong, 64)
-
-
-@pytest.mark.parametrize("batching", ["packed", "dynamic"])
-def test_two_processes_train_as_one_and_count_every_row_once(
-    tiny_context: Context, tmp_path: Path, batching: str
-) -> None:
-    folder = str(no_dropout(tiny_context).checkpoint.folder)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    runs = []
-    for processes in (1, 2):
-        output = tmp_path / f"{processes}.json"
-        launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        script = str(Path(__file__).with_name("two_processes.py"))
-        command = [sys.executable, *launch, script, folder, batching, str(output)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=environment)
-        assert done.returncode == 0, done.stderr[-3000:]
-        runs.append(json.loads(output.read_text()))
-    one, two = runs
-    assert [run["processes"] for run in runs] == [1, 2]
-    assert two["losses"] == pytest.approx(one["losses"], abs=1e-5)
-    assert torch.tensor(two["logits"]).shape == (75, 6)
-    assert torch.allclose(torch.tensor(one["logits"]), torch.tensor(two["logits"]), atol=1e-4)

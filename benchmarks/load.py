@@ -1,0 +1,84 @@
+"""A corpus of as many rows as one likes, from the disk to scores, stage by stage in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.turns import forget_peak
+from repro.assets.corpus import load_corpus, read_rows, stamp_of
+from repro.records.record import LABELS, CorpusStamp
+
+
+def write_corpus(source: str, folder: Path, rows: int) -> CorpusStamp:
+    """Write a folder whose training split has `rows` rows: those of a corpus again and again; return its stamp."""
+    _, splits = read_rows(source)
+
+    def repeated(split: str) -> Iterator[tuple[str, int]]:
+        wanted = rows if split == "train" else len(splits[split])
+        return (splits[split][i % len(splits[split])] for i in range(wanted))
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for split in splits:
+        with (folder / f"{split}.jsonl").open("w", encoding="utf-8") as file:
+            for text, label in repeated(split):
+                file.write(json.dumps({"text": text, "label": label, "label_text": LABELS[label]}) + "\n")
+    return stamp_of("repeated", {split: repeated(split) for split in splits})
+
+
+def run_through(folder: Path, stamp: CorpusStamp, *, score: bool = True) -> dict[str, dict[str, float]]:
+    """Load, check, tokenize, pack and score the training split; return seconds and peak MiB so far of each stage."""
+    import torch
+
+    from repro.assets.checkpoints import load_classifier
+    from repro.experiments.context import make_context
+    from repro.experiments.registry import peak_mib
+    from repro.training.batches import Examples, pack_rows
+    from repro.training.metrics import score as score_rows
+    from repro.training.predict import predict_rows
+    from repro.training.tokens import tokenize
+
+    context = make_context(recipe="tiny", corpus="rehearsal", device="cpu")
+    model = load_classifier(context.checkpoint.folder)
+    stages: dict[str, dict[str, float]] = {}
+    forget_peak()
+
+    def stage(name: str, begun: float) -> None:
+        stages[name] = {"seconds": time.perf_counter() - begun, "peak_mib": peak_mib()}
+
+    stage("libraries", time.perf_counter())
+    begun = time.perf_counter()
+    corpus = load_corpus(str(folder), expected=stamp)
+    stage("load and check", begun)
+    begun = time.perf_counter()
+    tokens = tokenize(context.tokenizer, corpus.texts("train"), max_length=context.recipe.max_length)
+    examples = Examples(tokens=tokens, labels=torch.tensor(corpus.labels("train")))
+    stage("tokenize", begun)
+    begun = time.perf_counter()
+    for rows in torch.arange(len(examples)).split(context.recipe.batch_size):
+        pack_rows(tokens, rows)
+    stage("pack", begun)
+    if score:
+        begun = time.perf_counter()
+        outputs = predict_rows(model, examples, batch_size=256, accelerator=context.accelerator)
+        labels = corpus.labels("train")
+        scores = score_rows(labels, outputs.predictions, classes=len(LABELS), loss=outputs.mean_loss)
+        stage("score", begun)
+        if scores.n != len(examples):
+            raise ValueError(f"{scores.n} rows were scored of {len(examples)}")
+    return stages
+
+
+def main(folder: Path, *, score: bool) -> None:
+    """Run through the corpus of a folder and write what it cost."""
+    stamp = CorpusStamp.model_validate_json((folder / "stamp.json").read_bytes())
+    found: dict[str, Any] = run_through(folder, stamp, score=score)
+    sys.stdout.write(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), score=sys.argv[2] == "score")
