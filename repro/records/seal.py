@@ -1,0 +1,39 @@
+"""A seal on a record's file: the SHA-256 of all that stands before it, so that no flipped byte reads as a result."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from repro.errors import RecordError
+
+SEAL = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n\}\s*\Z')
+END = b"\n}\n"
+
+
+def sealed(text: str) -> str:
+    """Return the text of a JSON object, indented by one, with its own SHA-256 as the last field."""
+    body = text.rstrip().removesuffix("}").rstrip()
+    return f'{body},\n "sha256": "{_sha256(body.encode())}"\n}}\n'
+
+
+def unsealed(content: bytes) -> bytes:
+    """Return the object without its seal; RecordError where the seal does not hold.
+
+    Records from before there were seals come back as they are. Line ends that a checkout changed are no damage.
+    """
+    plain = content.replace(b"\r\n", b"\n")
+    found = SEAL.search(plain)
+    if found is None:
+        return content
+    body = plain[: found.start()]
+    if _sha256(body) != found[1].decode():
+        raise RecordError(
+            "its content is not what its seal (sha256) was made of: it was changed or damaged after it was written",
+            "Restore the file, or move it away.",
+        )
+    return body + END
+
+
+def _sha256(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
