@@ -72,6 +72,8 @@ def _warm_up(folder: Path) -> None:
 
     torch.set_num_threads(1)
     _tiny_folder().chmod(0o755)
+    for file in _tiny_folder().iterdir():
+        file.chmod(0o644)
     load_classifier(_tiny_folder())
     code_state()
     place = Place(folder=folder / "warm-up")

@@ -78,13 +78,14 @@ def _watch(
             call = Call(number=count, name=name, path=str(path.relative_to(root)))
             count += 1
             before(call)
-            found = original(target, *arguments, **named)
-            if name == "fsync" and synced is not None:
-                stat = os.fstat(target if isinstance(target, int) else target.fileno())
-                synced[stat.st_ino] = (stat.st_size, stat.st_mtime_ns)
-            if after is not None:
-                after(call)
-            return found
+            try:
+                return original(target, *arguments, **named)
+            finally:  # also of a call that fails
+                if name == "fsync" and synced is not None:
+                    stat = os.fstat(target if isinstance(target, int) else target.fileno())
+                    synced[stat.st_ino] = (stat.st_size, stat.st_mtime_ns)
+                if after is not None:
+                    after(call)
 
         return called
 

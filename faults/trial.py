@@ -19,7 +19,8 @@ from repro.experiments.sharing import read_stamp
 from repro.records.record import RunRecord, read_record
 
 TIMED = {"train_seconds", "tweets_per_second"}  # of an epoch: they differ from run to run
-PARTS = {"resumed_after_steps"}  # facts that tell in how many parts a run was made
+# facts that tell in how many parts a run was made, and whether there was room for its model
+PARTS = {"resumed_after_steps", "saved_model", "not_saved"}
 RECORD = re.compile(r"^  (\S.*\.json)$", re.MULTILINE)  # as `repro run` names what it has written
 RESULT = ("experiment", "recipe", "corpus", "settings", "scores", "rows")
 
@@ -129,11 +130,13 @@ def judge(
     wrong = [r for r in good if result_of(r) != reference.results.get(r.settings.seed)]
     others = [seed for seed, weights in models.items() if weights != reference.weights.get(seed)]
     times = Counter(record.settings.seed for record in good)
+    unsaved = {r.settings.seed for r in good if "not_saved" in r.facts and any("not saved" in e.err for e in runs)}
+    lacking = [seed for seed in seeds if seed not in models and seed not in unsaved]
     remarks = [f"{path.name} is gone or unreadable" for path in lost]
     remarks += [f"seed {r.settings.seed}: another result in {_differing(r, reference)}" for r in wrong]
     remarks += [f"seed {seed}: other weights" for seed in others]
     remarks += [f"seed {seed}: {times[seed]} records" for seed in seeds if times[seed] != 1]
-    remarks += [f"seed {seed}: no saved model" for seed in seeds if seed not in models]
+    remarks += [f"seed {seed}: no saved model" for seed in lacking]
     remarks += [f"{path.name} is left and refused" for path, record in records.items() if record is None]
     remarks += [f"exit code {e.code}: {place.shown(e.err)[-800:]}" for e in runs if not e.killed and not e.answered]
     if runs[-1].code != 0:
@@ -141,7 +144,7 @@ def judge(
     return Outcome(
         lost=len(lost) + lost_states,
         wrong=len(wrong) + len(others),
-        identical=not wrong and not others and all(times[seed] == 1 and seed in models for seed in seeds),
+        identical=not wrong and not others and not lacking and all(times[seed] == 1 for seed in seeds),
         told=place.shown(runs[-1].told if told is None else told),
         remarks=tuple(remarks),
     )
