@@ -26,6 +26,7 @@ def fault_table(tally: FaultTally) -> Table:
             )
             for r in tally.rows
         ),
+        note=fault_session(tally),
     )  # fmt: skip
 
 

@@ -22,10 +22,11 @@ SIGNS = {
 
 @dataclass(frozen=True)
 class Table:
-    """Named columns and rows of text."""
+    """Named columns and rows of text; a note says what they were made from, where no record does."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    note: str = ""
 
     def to_csv(self) -> str:
         """Return the table as CSV with a head."""
