@@ -19,8 +19,8 @@ from repro.experiments.sharing import read_stamp
 from repro.records.record import RunRecord, read_record
 
 TIMED = {"train_seconds", "tweets_per_second"}  # of an epoch: they differ from run to run
-# facts that tell in how many parts a run was made, and whether there was room for its model
-PARTS = {"resumed_after_steps", "saved_model", "not_saved"}
+# facts that tell in how many parts a run was made, and whether there was room for its states and its model
+PARTS = {"resumed_after_steps", "states_not_saved", "saved_model", "not_saved"}
 RECORD = re.compile(r"^  (\S.*\.json)$", re.MULTILINE)  # as `repro run` names what it has written
 RESULT = ("experiment", "recipe", "corpus", "settings", "scores", "rows")
 

@@ -16,7 +16,7 @@ from repro.commands.report import report
 from repro.commands.run import run
 from repro.commands.share import share
 from repro.commands.verify import verify
-from repro.errors import ReproError, UsageError
+from repro.errors import InterruptedRunError, ReproError, UsageError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -47,6 +47,9 @@ def main() -> None:
         if "" in sys.argv[1:]:
             raise UsageError("an option or a name is empty", "Give it a value, or leave it out.")
         app()
+    except InterruptedRunError as stopped:  # as it was asked to: no error
+        sys.stderr.write(f"{stopped}\n")
+        sys.exit(stopped.exit_code)
     except ReproError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)

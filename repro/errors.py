@@ -54,6 +54,26 @@ class RecordError(ReproError):
     """A file among the results that is no valid record."""
 
 
+class StateError(ReproError):
+    """A saved training state that cannot be gone on from, or is in use; it stays as it is."""
+
+
+class MemoryShortError(ReproError):
+    """Memory that does not suffice for the smallest part of a batch, or for what is not done in parts."""
+
+
+class InterruptedRunError(ReproError):
+    """SIGINT came while a run trained: its state is saved and the run can be gone on with."""
+
+    exit_code: ClassVar[int] = 130
+
+
+class TerminatedRunError(InterruptedRunError):
+    """The same for SIGTERM."""
+
+    exit_code: ClassVar[int] = 143
+
+
 @dataclass
 class TrainingDivergedError(ReproError):
     """A loss that is not finite, at a one-based epoch and optimizer step; nothing of the run is recorded."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from repro.experiments.context import Context
     from repro.experiments.registry import Experiment
     from repro.records.record import RunRecord
+    from repro.training.keeping import Keeping
 
 
 def run(
@@ -42,24 +43,38 @@ def run(
         Path | None, typer.Option(help="Keep fine-tuned models in this folder; inference alone reads them there.")
     ] = None,
     track: Annotated[str, typer.Option(help="none, wandb or tensorboard, for fine-tuning.")] = "none",
+    again: Annotated[bool, typer.Option("--again", help="Run also what has a record of just this run.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an unfinished run; refuse to begin one.")
+    ] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin at step 0, and drop what was unfinished.")] = False,
+    save_every: Annotated[
+        int | None, typer.Option(help="Steps between saved states of the training; by the clock, if left out.")
+    ] = None,
     results: Results = Path("results"),
 ) -> None:
     """Run experiments and write a record for each recipe, corpus and seed.
 
+    What has a record of just this run is not run again, and what was interrupted goes on where its state was saved.
+
     Exit code 2 also where an asset of one experiment is missing: it is named, and all else has run.
     """
     from repro.experiments.context import make_context, parse_seeds
+    from repro.experiments.once import check_resumable
     from repro.experiments.registry import EXPERIMENTS, experiments_named, run_and_record
     from repro.experiments.sharing import prepare_models
     from repro.records.record import prepare_results
 
     chosen, parsed = experiments_named(experiments or []), parse_seeds(seeds)
+    keeping = _keeping(again=again, resume=resume, fresh=fresh, save_every=save_every)
     prepare_results(results)
     context = make_context(
         recipe=recipe, corpus=corpus, checkpoints=checkpoints, protocol=protocol, precision=precision,
         batching=batching, device=device, micro_batches=micro_batches, epochs=epochs, limit=limit, seminar=seminar,
         save=save, track=track, tracking_folder=results / "tracking",
     )  # fmt: skip
+    if resume:
+        check_resumable(chosen, context, parsed, results)
     if save and "finetune" in [experiment.name for experiment in chosen]:
         prepare_models(context, parsed)
     _say_what_runs(context)
@@ -70,11 +85,21 @@ def run(
         if context.accelerator.is_main_process:
             sys.stderr.write(f"{experiment.name} did not run: {error}\n")
 
-    for record, path in run_and_record(chosen, context, parsed, results, on_missing=tell_missing):
+    for record, path in run_and_record(chosen, context, parsed, results, keeping=keeping, on_missing=tell_missing):
         _tell(record, path, context, EXPERIMENTS[record.experiment].what)
         missing += parts_not_run(record)
     if missing:
         raise typer.Exit(MissingAssetError.exit_code)
+
+
+def _keeping(**options: Any) -> Keeping:
+    from repro.training.keeping import Keeping
+
+    return Keeping(
+        tell=lambda line: None if sys.stderr.write(f"{line}\n") else None,
+        tell_done=lambda line: None if sys.stdout.write(f"{line}\n") else None,
+        **options,
+    )
 
 
 def _tell(record: RunRecord, path: Path, context: Context, what: str) -> None:

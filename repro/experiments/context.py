@@ -12,17 +12,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import TYPE_CHECKING, Any
 
-from repro.assets.checkpoints import Checkpoint, locate_checkpoint
+from repro.assets.checkpoints import Checkpoint, file_sha256, locate_checkpoint
 from repro.assets.corpus import SPLITS, Corpus, check_limit, load_corpus
 from repro.assets.notebook import read_notebook
 from repro.assets.recipes import Recipe, recipe_named
 from repro.errors import UsageError, unknown
 from repro.experiments.tracking import check_tracker
 from repro.records.record import RecipeStamp, Settings
+from repro.records.run_key import code_parts
 from repro.training.progress import Progress
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+    from pydantic import JsonValue
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
@@ -123,6 +125,18 @@ class Context:
             name: getattr(self.recipe, name) for name in RecipeStamp.model_fields if name != "weights_sha256"
         }
         return RecipeStamp(weights_sha256=self.checkpoint.weights_sha256, **fields)
+
+    def decided_by(self, experiment: str, seed: int) -> dict[str, JsonValue]:
+        """Return everything that decides the result of a run: what its key is made of."""
+        return {
+            "experiment": experiment,
+            "recipe": self.recipe_stamp().model_dump(mode="json"),
+            "corpus": self.corpus.stamp.model_dump(mode="json"),
+            "settings": self.settings(seed).model_dump(mode="json"),
+            "processes": self.accelerator.num_processes,
+            "seminar_sha256": file_sha256(self.seminar) if self.seminar else None,
+            **code_parts(),
+        }
 
     def settings(self, seed: int) -> Settings:
         """Return the settings of one run as a record holds them."""

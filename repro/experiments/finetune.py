@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
@@ -16,22 +17,24 @@ from repro.training.metrics import confusion_rates, most_often_taken_for, score
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from repro.training.loop import EpochResult
+    from repro.training.epochs import EpochResult
+    from repro.training.keeping import Keeper
     from repro.training.predict import RowOutputs
 
 HARDEST = 10
 
 
-def run(context: Context, seed: int) -> Measurements:
-    """Fine-tune and score; the final epoch counts, not the best one."""
+def run(context: Context, seed: int, keeper: Keeper | None = None) -> Measurements:
+    """Fine-tune and score; the final epoch counts, not the best one. A keeper saves states and goes on from them."""
     from repro.training.loop import fit
     from repro.training.predict import predict_rows
+    from repro.training.short_memory import short_memory_told
 
     seconds: dict[str, float] = {}
     with timed(seconds, "tokenize"):
         examples = context.examples
     with timed(seconds, "load"):
-        model, head_seed = _draw_model(context, seed)
+        model, head_seed = _draw_model(context, seed, keeper)
     shared: dict[str, Any] = {
         "accelerator": context.accelerator,
         "batching": context.batching,
@@ -40,7 +43,7 @@ def run(context: Context, seed: int) -> Measurements:
     labels = {split: context.corpus.labels(split) for split in ("validation", "test")}
     results: list[EpochResult] = []
     scores: dict[str, Scores] = {}
-    with tracked(context, seed) as log:
+    with tracked(context, seed) as log, short_memory_told("fine-tuning"):
         for result in fit(
             model,
             recipe=context.recipe,
@@ -48,6 +51,7 @@ def run(context: Context, seed: int) -> Measurements:
             validation=examples["validation"],
             seed=seed,
             micro_batches=context.micro_batches,
+            keeper=keeper,
             **shared,
         ):
             results.append(result)
@@ -56,7 +60,9 @@ def run(context: Context, seed: int) -> Measurements:
             log(result, {"loss": result.validation.mean_loss, "accuracy": scored.accuracy, "f1": scored.weighted_f1})
     seconds["train"] = sum(result.epoch.train_seconds for result in results)
     seconds["evaluate"] = sum(result.evaluate_seconds for result in results)
-    with timed(seconds, "test"):
+    if keeper is not None and keeper.seconds:
+        seconds["states"] = keeper.seconds
+    with timed(seconds, "test"), short_memory_told("the test split"):
         tested = predict_rows(model, examples["test"], batch_size=context.recipe.batch_size, **shared)
     context.accelerator.free_memory()  # else it keeps this seed's model and optimizer beside the next one's
     final = results[-1].validation
@@ -69,6 +75,7 @@ def run(context: Context, seed: int) -> Measurements:
             **_counts(results, model.num_parameters(exclude_embeddings=True)),
             "head_seed": head_seed,
             **saved,
+            **(keeper.facts() if keeper else {}),
             "truncated": sum(found.tokens.truncated for found in examples.values()),
         },
         scores=scores,
@@ -78,17 +85,19 @@ def run(context: Context, seed: int) -> Measurements:
     )
 
 
-def _draw_model(context: Context, seed: int) -> tuple[PreTrainedModel, int]:
+def _draw_model(context: Context, seed: int, keeper: Keeper | None) -> tuple[PreTrainedModel, int]:
     """Load the checkpoint and draw its head; return the model and the head's seed.
 
     Protocol `seeded` draws the head after `seed` is set; `as-published` draws it before, as the notebook does,
-    from a head seed that is new for every run and stands in the record.
+    from a head seed that is new for every run and stands in the record, and in the states of the run.
     """
     from transformers import set_seed
 
     from repro.assets.checkpoints import load_classifier
 
     head_seed = seed if context.protocol == "seeded" else secrets.randbelow(2**31)
+    if keeper is not None:
+        head_seed = keeper.notes.setdefault("head_seed", head_seed)
     set_seed(head_seed)
     return load_classifier(context.checkpoint.folder), head_seed
 
@@ -96,7 +105,9 @@ def _draw_model(context: Context, seed: int) -> tuple[PreTrainedModel, int]:
 def _counts(results: list[EpochResult], parameters: int) -> dict[str, JsonValue]:
     """Return steps and computed pieces, and the Trainer's total_flos: forward 2, backward 4 a parameter and piece."""
     pieces = sum(result.computed_pieces for result in results)
+    doublings: list[JsonValue] = [asdict(each) for result in results for each in result.doublings]
     return {
+        **({"out_of_memory": doublings} if doublings else {}),
         "steps_per_epoch": results[0].epoch.steps,
         "steps": sum(result.epoch.steps for result in results),
         "computed_pieces": pieces,

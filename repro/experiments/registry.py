@@ -8,39 +8,53 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING
 
 from repro.errors import CheckpointError, MissingAssetError, ReproError, unknown
 from repro.records.provenance import code_state, collect_provenance, driver_version, utc_now
-from repro.records.record import Measurements, RunRecord, write_record
+from repro.records.record import Measurements, RunRecord
+from repro.records.run_key import run_key
 
 if TYPE_CHECKING:
     from repro.experiments.context import Context
+    from repro.training.keeping import Keeper, Keeping
 
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """A section of the seminar; `seeded` tells whether another seed gives another result."""
+    """A section of the seminar; `seeded` tells whether another seed gives another result.
+
+    One that is `kept` saves its state on the way, and can be gone on with.
+    """
 
     name: str
     what: str
     seeded: bool = False
+    kept: bool = False
 
     def seeds(self, asked: list[int]) -> list[int]:
         """Return the seeds that are worth a run: those asked for, or seed 0 where none makes a difference."""
         return list(asked) if self.seeded else [0]
 
-    def measure(self, context: Context, seed: int) -> RunRecord:
+    @property
+    def module(self) -> ModuleType:
+        """The file that holds it."""
+        return import_module(f"repro.experiments.{self.name.replace('-', '_')}")
+
+    def prepared(self, context: Context) -> Context:
+        """Return the context with the experiment's own checkpoint, where it has one."""
+        found: Context = self.module.prepare(context) if hasattr(self.module, "prepare") else context
+        return found
+
+    def measure(self, context: Context, seed: int, keeper: Keeper | None = None) -> RunRecord:
         """Run it once and return the record, not yet written."""
         import torch
 
         started = utc_now()
         code_state()  # of the code that runs: it is read once a process
-        module = import_module(f"repro.experiments.{self.name.replace('-', '_')}")
-        if hasattr(module, "prepare"):  # an experiment with a checkpoint of its own
-            context = module.prepare(context)
-        measured: Measurements = module.run(context, seed)
+        context = self.prepared(context)
+        measured: Measurements = self.module.run(context, seed, *([keeper] if keeper else ()))
         on_gpu = context.device == "cuda"
         return RunRecord(
             **dict(measured),
@@ -48,6 +62,7 @@ class Experiment:
             recipe=context.recipe_stamp(),
             corpus=context.corpus.stamp,
             settings=context.settings(seed),
+            run_key=run_key(context.decided_by(self.name, seed)),
             peak_mib=peak_mib(),
             provenance=collect_provenance(
                 started=started,
@@ -68,7 +83,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             Experiment(name="features", what="[CLS] states of the frozen encoder"),
             Experiment(name="projection", what="the features in the plane, and who lies next to whom", seeded=True),
             Experiment(name="linear", what="dummy and logistic regression on the frozen states"),
-            Experiment(name="finetune", what="two epochs of fine-tuning, scored after each", seeded=True),
+            Experiment(name="finetune", what="two epochs of fine-tuning, scored after each", seeded=True, kept=True),
             Experiment(name="inference", what="the fine-tuned model on the seminar's tweet", seeded=True),
             Experiment(name="published", what="the book's own fine-tuned model, scored"),
             Experiment(name="api", what="the notebook's calls, tried on the installed libraries"),
@@ -91,26 +106,33 @@ def run_and_record(
     seeds: list[int],
     results: Path,
     *,
+    keeping: Keeping | None = None,
     on_missing: Callable[[Experiment, ReproError], None] | None = None,
 ) -> Iterator[tuple[RunRecord, Path]]:
     """Run every experiment for every seed that matters to it, and write each record as soon as it is there.
+
+    A run whose record stands already is told and not made again, one that was begun is gone on with, as `keeping` says.
 
     An experiment whose asset is missing or refused is told to `on_missing` and the others still run; with no one to
     tell, the error ends the run. Of several processes that run together the main one writes, and it alone yields.
     """
     from accelerate import PartialState
 
+    from repro.experiments.once import run_once
+    from repro.training.keeping import Keeping
+
+    keeping = keeping or Keeping()
     for experiment in experiments:
         for seed in experiment.seeds(seeds):
             try:
-                record = experiment.measure(context, seed)
+                found = run_once(experiment, context, seed, results, keeping)
             except (MissingAssetError, CheckpointError) as error:
                 if on_missing is None:
                     raise
                 on_missing(experiment, error)
                 break  # another seed has no more of it
-            if context.accelerator.is_main_process:  # before any PartialState(), which would not know of --device cpu
-                yield record, write_record(record, results)
+            if found is not None:
+                yield found
     PartialState().wait_for_everyone()
     PartialState().destroy_process_group()
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from repro.experiments.context import Context
-    from repro.records.record import Scores
+    from repro.records.record import CorpusStamp, RecipeStamp, Scores, Settings
 
 STAMP = "repro-run.json"
 REPOSITORY = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}", re.ASCII)
@@ -40,10 +40,13 @@ def model_folder(context: Context, seed: int) -> Path:
 
 
 def prepare_models(context: Context, seeds: list[int]) -> None:
-    """Refuse, before any training, a folder that cannot be written or that holds a model already."""
+    """Refuse, before any training, a folder that cannot be written or that holds another model already.
+
+    One of just this run may stand there: the run was done, or ended between its model and its record.
+    """
     for seed in seeds:
         folder = model_folder(context, seed)
-        if folder.exists():
+        if folder.exists() and not _is_of_this_run(folder, context, seed):
             raise UsageError(f"{folder} exists already", "Name another --save folder, or move that model away.")
     try:
         context.models.mkdir(parents=True, exist_ok=True)
@@ -55,7 +58,10 @@ def prepare_models(context: Context, seeds: list[int]) -> None:
 
 
 def save_model(model: PreTrainedModel, context: Context, seed: int, scores: dict[str, Scores]) -> Path:
-    """Save model, tokenizer, label names, card and stamp, all or nothing; OSError where the disk refuses."""
+    """Save model, tokenizer, label names, card and stamp, all or nothing; OSError where the disk refuses.
+
+    The same model that stands there already, from a run that ended before its record was written, stays.
+    """
     folder = model_folder(context, seed)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -72,7 +78,8 @@ def save_model(model: PreTrainedModel, context: Context, seed: int, scores: dict
         )
         (partial / STAMP).write_text(stamp.model_dump_json(indent=1) + "\n", encoding="utf-8")
         model_card(stamp, folder.name).save(partial / "README.md")
-        partial.rename(folder)
+        if not (folder.exists() and read_stamp(folder) == stamp):
+            partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
@@ -86,6 +93,18 @@ def _save_weights(model: PreTrainedModel, folder: Path) -> None:
     except SafetensorError as error:  # so it names a disk that is full; the error's number stands in its text alone
         found = str(error)
         raise OSError(errno.EIO, found.rpartition("I/O error: ")[2].partition(" (os error")[0]) from None
+
+
+def _is_of_this_run(folder: Path, context: Context, seed: int) -> bool:
+    try:
+        stamp = read_stamp(folder)
+    except CheckpointError:
+        return False
+    return (stamp.recipe, stamp.corpus, stamp.settings) == _wanted(context, seed)
+
+
+def _wanted(context: Context, seed: int) -> tuple[RecipeStamp, CorpusStamp, Settings]:
+    return context.recipe_stamp(), context.corpus.stamp, context.settings(seed)
 
 
 def read_stamp(folder: Path) -> ModelStamp:
@@ -116,8 +135,7 @@ def trained_model(context: Context, seed: int) -> Path:
         stamp = read_stamp(folder)
     except CheckpointError as error:
         raise MissingAssetError(error.what, error.remedy) from None
-    wanted = (context.recipe_stamp(), context.corpus.stamp, context.settings(seed))
-    if (stamp.recipe, stamp.corpus, stamp.settings) != wanted:
+    if (stamp.recipe, stamp.corpus, stamp.settings) != _wanted(context, seed):
         raise MissingAssetError(
             f"{folder} was trained with another recipe, corpus or setting than those asked for", ways
         )

@@ -11,7 +11,7 @@ from repro.errors import UsageError, unknown
 
 if TYPE_CHECKING:
     from repro.experiments.context import Context
-    from repro.training.loop import EpochResult
+    from repro.training.epochs import EpochResult
 
 TRACKERS = ("none", "wandb", "tensorboard")
 PROJECT = "seminar-repro"

@@ -141,9 +141,13 @@ class Measurements(_Strict):
 
 
 class RunRecord(Measurements):
-    """One experiment, recipe, corpus and seed: everything that verdicts, tables and figures are made from."""
+    """One experiment, recipe, corpus and seed: everything that verdicts, tables and figures are made from.
+
+    `run_key` is the SHA-256 of all that decided the result; records from before there was one have none.
+    """
 
     schema_version: Literal[1] = 1
+    run_key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     experiment: Name
     recipe: RecipeStamp
     corpus: CorpusStamp

@@ -10,36 +10,28 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.data_loader import SeedableRandomSampler
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, get_linear_schedule_with_warmup, set_seed
 
 from repro.assets.recipes import Recipe
-from repro.errors import DeviceError, TrainingDivergedError, UsageError
-from repro.records.record import Epoch
+from repro.errors import DeviceError, UsageError
 from repro.training.batches import GROUPS, Batch, Examples, batcher
 from repro.training.encoder import enable_packing
-from repro.training.predict import RowOutputs, predict_rows, share_of, to_device
+from repro.training.epochs import EpochResult, EpochSoFar, Training, refuse_divergence
+from repro.training.keeping import Keeper
+from repro.training.optimizer import make_optimizer
+from repro.training.predict import predict_rows, share_of, to_device
 from repro.training.progress import Advance, Progress
+from repro.training.short_memory import short_memory_told, within_memory
 
 CHECK_STEPS = 50  # how often the host asks the device whether a loss was not finite
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpochResult:
-    """One epoch: its figures, the validation outputs after it, and the pieces (padding counted) that were computed."""
-
-    epoch: Epoch
-    validation: RowOutputs
-    evaluate_seconds: float
-    computed_pieces: int
 
 
 def choose_device(wanted: str, precision: str) -> str:
@@ -85,8 +77,12 @@ def fit(
     batching: str = "packed",
     micro_batches: int = 1,
     progress: Progress | None = None,
+    keeper: Keeper | None = None,
 ) -> Iterator[EpochResult]:
     """Fine-tune `model` in place and yield one EpochResult an epoch.
+
+    A `keeper` saves states on the way and brings the training to one that it has found; the epochs that were finished
+    then come first. Interrupted and gone on with, a training ends as it would have without: on a CPU bit for bit.
 
     A step takes `recipe.batch_size` rows over all processes, each its share in `micro_batches` parts, whose
     gradients add up to the whole batch's: the mathematics is the same on any number of processes.
@@ -109,70 +105,85 @@ def fit(
         train.tokens, batching, groups=1 if on_gpu else GROUPS
     )  # there a launch costs more than padding
 
+    training = Training(
+        model=model, optimizer=optimizer, schedule=schedule, accelerator=accelerator, steps_an_epoch=len(loader),
+        epochs=recipe.epochs, micro_batches=micro_batches, so_far=EpochSoFar.begin(1, accelerator.device),
+    )  # fmt: skip
+    if keeper is not None:
+        keeper.restore(training)
+    yield from list(training.results)
+
     def take_step(rows: Tensor) -> tuple[Tensor, int]:
-        found = _backward(model, rows, train, make_batch, accelerator=accelerator, micro_batches=micro_batches)
-        accelerator.clip_grad_norm_(model.parameters(), recipe.max_grad_norm)
-        optimizer.step()
+        def attempt(parts: int) -> tuple[Tensor, int]:
+            found = _backward(model, rows, train, make_batch, accelerator=accelerator, micro_batches=parts)
+            accelerator.clip_grad_norm_(model.parameters(), recipe.max_grad_norm)
+            return found
+
+        found = within_memory(training, len(rows), attempt)
+        with short_memory_told("the optimizer's state"):
+            optimizer.step()
         optimizer.zero_grad()
         return found
 
-    for number in range(1, recipe.epochs + 1):
+    for number in range(training.so_far.number, recipe.epochs + 1):
         model.train()
         sampler.set_epoch(number - 1)
-        with progress.bar(f"epoch {number}/{recipe.epochs}", len(train)) as advance:
-            epoch, computed = _train_epoch(number, loader, schedule, take_step, advance, accelerator=accelerator)
+        with (
+            progress.bar(f"epoch {number}/{recipe.epochs}", len(train)) as advance,
+            keeper.stepping() if keeper else nullcontext(),
+        ):
+            _train_epoch(training, loader, take_step, advance, keeper)
+        epoch, computed = training.so_far.finish(accelerator)
         begun = time.perf_counter()
         outputs = predict_rows(
             model, validation, batch_size=recipe.batch_size, accelerator=accelerator, batching=batching,
             progress=progress,
         )  # fmt: skip
         if not outputs.losses.isfinite().all():
-            _refuse_divergence(epoch.steps, number)
-        seconds = time.perf_counter() - begun
-        yield EpochResult(epoch=epoch, validation=outputs, evaluate_seconds=seconds, computed_pieces=computed)
+            refuse_divergence(epoch.steps, number)
+        result = EpochResult(
+            epoch=epoch, validation=outputs, evaluate_seconds=time.perf_counter() - begun, computed_pieces=computed,
+            doublings=tuple(training.so_far.doublings),
+        )  # fmt: skip
+        training.results.append(result)
+        training.so_far = EpochSoFar.begin(number + 1, accelerator.device)
+        yield result
 
 
 def _train_epoch(
-    number: int,
+    training: Training,
     loader: DataLoader[int],
-    schedule: LRScheduler,
     take_step: Callable[[Tensor], tuple[Tensor, int]],
     advance: Advance,
-    *,
-    accelerator: Accelerator,
-) -> tuple[Epoch, int]:
-    """Take a step for every batch of row numbers; return the epoch's figures and the pieces computed by all processes.
+    keeper: Keeper | None,
+) -> None:
+    """Take a step for every batch of row numbers that the epoch has not seen, and gather what it comes to.
 
-    Losses add up on the device; the host looks at them every CHECK_STEPS steps and where the bar is redrawn.
+    Losses add up on the device; the host looks at them every CHECK_STEPS steps, before a state is saved, and where the
+    bar is redrawn. The time of saving is not the epoch's.
     """
-    total = torch.zeros((), device=accelerator.device)
-    diverged_at = torch.zeros((), dtype=torch.long, device=accelerator.device)
-    pieces, steps, tweets = 0, len(loader), 0
-    rates = []
-    begun = time.perf_counter()
-    for step, rows in enumerate(loader, 1):
-        rates.append(float(schedule.get_last_lr()[0]))
+    so_far, schedule = training.so_far, training.schedule
+    batches = iter(loader)
+    for rows in islice(batches, so_far.steps):
+        advance(len(rows), None)
+    if training.wake is not None:  # all that an epoch draws before its steps has been drawn
+        training.wake()
+        training.wake = None
+    begun = time.perf_counter() - so_far.seconds
+    for rows in batches:
+        rate = float(schedule.get_last_lr()[0])
         loss, computed = take_step(rows)
         schedule.step()
-        total += loss
-        pieces += computed
-        tweets += len(rows)
-        diverged_at.copy_(torch.where((diverged_at == 0) & ~loss.isfinite(), step, diverged_at))
-        if step % CHECK_STEPS == 0 or step == steps:
-            _refuse_divergence(int(diverged_at), number)
+        so_far.add(loss, pieces=computed, tweets=len(rows), rate=rate)
+        last = so_far.steps == training.steps_an_epoch
+        saved = keeper is not None and keeper.wants(training.step, epoch_ends=last)
+        if saved or last or so_far.steps % CHECK_STEPS == 0:
+            so_far.refuse_divergence()  # this waits for the device
+        so_far.seconds = time.perf_counter() - begun
+        if saved and keeper is not None:
+            keeper.save(training)
+            begun = time.perf_counter() - so_far.seconds
         advance(len(rows), loss)
-    total = accelerator.reduce(total)  # each process held its share of every step's mean
-    everywhere = int(accelerator.reduce(torch.tensor(pieces, device=accelerator.device)))
-    seconds = time.perf_counter() - begun  # reading the sum has waited for the device
-    return Epoch(
-        epoch=number,
-        steps=steps,
-        train_loss=total.item() / steps,
-        first_learning_rate=rates[0],
-        last_learning_rate=rates[-1],
-        train_seconds=seconds,
-        tweets_per_second=tweets / seconds,
-    ), everywhere
 
 
 def _backward(
@@ -201,26 +212,6 @@ def _backward(
     return total, pieces
 
 
-def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
-    """Return AdamW with the Trainer's two groups: no weight decay on biases and LayerNorm weights."""
-    normed = {
-        f"{name}.{part}"
-        for name, module in model.named_modules()
-        if isinstance(module, nn.LayerNorm)
-        for part, _ in module.named_parameters()
-    }
-    decayed = {name: p for name, p in model.named_parameters() if name not in normed and "bias" not in name}
-    spared = {name: p for name, p in model.named_parameters() if name not in decayed}
-    return torch.optim.AdamW(
-        [
-            {"params": list(decayed.values()), "weight_decay": recipe.weight_decay},
-            {"params": list(spared.values()), "weight_decay": 0.0},
-        ],
-        lr=recipe.learning_rate,
-        fused=True,
-    )
-
-
 def check_micro_batches(micro_batches: int, batch_size: int) -> int:
     """Return the number of parts of a batch; UsageError unless it divides the batch."""
     if micro_batches < 1 or batch_size % micro_batches:
@@ -236,14 +227,4 @@ def _refuse_idle_processes(smallest_batch: int, accelerator: Accelerator) -> Non
         raise UsageError(
             f"{accelerator.num_processes} processes: the smallest batch has {smallest_batch} rows, less than one each",
             f"Start at most {smallest_batch} processes.",
-        )
-
-
-def _refuse_divergence(step: int, epoch: int) -> None:
-    if step:
-        raise TrainingDivergedError(
-            f"the loss is not finite in epoch {epoch}, step {step}: nothing of this run was recorded",
-            "Lower the learning rate, or try --precision fp32; other runs' records are untouched.",
-            epoch=epoch,
-            step=step,
         )

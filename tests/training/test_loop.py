@@ -25,15 +25,9 @@ from repro.assets.recipes import TINY, Recipe
 from repro.errors import DeviceError, TrainingDivergedError, UsageError
 from repro.experiments.context import Context
 from repro.training.batches import pad_rows
-from repro.training.loop import (
-    EpochResult,
-    check_micro_batches,
-    choose_device,
-    fit,
-    make_accelerator,
-    make_optimizer,
-    why_slow,
-)
+from repro.training.epochs import EpochResult
+from repro.training.loop import check_micro_batches, choose_device, fit, make_accelerator, why_slow
+from repro.training.optimizer import make_optimizer
 from repro.training.predict import cls_states, predict_rows
 from repro.training.tokens import tokenize
 

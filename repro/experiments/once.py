@@ -1,0 +1,95 @@
+"""A run is made once: a finished one is known by its key, an unfinished one is gone on with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from repro.errors import StateError
+from repro.records.record import RunRecord, write_record
+from repro.records.run_key import differing, find_finished, run_key
+from repro.training.checkpointing import read_manifest, states_in
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from repro.experiments.context import Context
+    from repro.experiments.registry import Experiment
+    from repro.training.keeping import Keeping
+
+UNFINISHED = "unfinished"  # beside `runs` in the results folder
+
+
+def run_once(
+    experiment: Experiment, context: Context, seed: int, results: Path, keeping: Keeping
+) -> tuple[RunRecord, Path] | None:
+    """Make a run and write its record; None where a record of it stands, and for all processes but the main one.
+
+    Its states are removed when its record stands. StateError where another process is making the same run.
+    """
+    from repro.training.keeping import Keeper
+
+    accelerator, prepared = context.accelerator, experiment.prepared(context)
+    decided_by = prepared.decided_by(experiment.name, seed)
+    if not experiment.kept:
+        if _done_already(experiment, prepared, seed, results, keeping):
+            return None
+        record = experiment.measure(context, seed)
+        return (record, write_record(record, results)) if accelerator.is_main_process else None
+    keeper = Keeper(results / UNFINISHED, f"{experiment.name}, seed {seed}", decided_by, accelerator, keeping)
+    with keeper.held():
+        if _done_already(experiment, prepared, seed, results, keeping):
+            keeper.discard()
+            return None
+        with keeper.at_work():
+            record = experiment.measure(context, seed, keeper)
+        if not accelerator.is_main_process:
+            return None
+        path = write_record(record, results)
+        keeper.discard()
+        return record, path
+
+
+def check_resumable(experiments: list[Experiment], context: Context, seeds: list[int], results: Path) -> None:
+    """Raise StateError unless one of the runs was begun and can be gone on with, and say what was begun instead."""
+    wanted = [(e, seed, context.decided_by(e.name, seed)) for e in experiments if e.kept for seed in e.seeds(seeds)]
+    unfinished = results / UNFINISHED
+    if any(states_in(unfinished / run_key(decided_by)) for _, _, decided_by in wanted):
+        return
+    others = []
+    for newest in (states[0] for folder in sorted(unfinished.glob("*")) if (states := states_in(folder))):
+        try:
+            manifest = read_manifest(newest)
+        except StateError as error:
+            others.append(error.what)
+            continue
+        if wanted:
+            names = min((differing(manifest.decided_by, decided_by) for _, _, decided_by in wanted), key=len)
+            others.append(f"{newest}, which differs in {', '.join(names)}")
+    what = " or ".join(f"{e.name}, seed {seed}" for e, seed, _ in wanted) or "these experiments, which keep no state"
+    raise StateError(
+        f"--resume: there is nothing to go on with of {what}"
+        + (f"; unfinished: {'; '.join(others)}" if others else ""),
+        "Leave --resume out to start at step 0, or give the options with which the run was begun.",
+    )
+
+
+def _done_already(experiment: Experiment, context: Context, seed: int, results: Path, keeping: Keeping) -> bool:
+    folder = results / "runs" / context.corpus.stamp.name / context.recipe.name / experiment.name
+    key = run_key(context.decided_by(experiment.name, seed))
+    main = context.accelerator.is_main_process
+    found = find_finished(folder, key) if main and not keeping.again else None
+    if found is not None:
+        keeping.tell_done(f"{experiment.name}, seed {seed}: done already, not run again without --again: {found[1]}")
+    return _agreed(found is not None, context.accelerator)
+
+
+def _agreed(found: bool, accelerator: Accelerator) -> bool:
+    """Return what the main process has found."""
+    if accelerator.num_processes == 1:
+        return found
+    from accelerate.utils import broadcast_object_list
+
+    answer = [found]
+    broadcast_object_list(answer)
+    return answer[0]

@@ -1,0 +1,218 @@
+"""Durable training states on the disk: whole or not there, sealed, and no pickle among them.
+
+A state is a folder `step-000012`: tensors as safetensors, numbers as JSON, and a manifest with the SHA-256 of each file,
+the run's key and a seal of its own. Accelerate's `save_state` would write the random states as a pickle, which runs code
+when it is read, and rewrites a folder in place; so the files are written here, from what Accelerate prepared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from repro.errors import RecordError, StateError
+from repro.records.provenance import utc_now
+from repro.records.run_key import differing
+from repro.records.seal import SEAL, sealed, unsealed
+
+SCHEMA_VERSION = 1
+MANIFEST, NUMBERS, TENSORS = "manifest.json", "numbers.json", ".safetensors"
+STEP = re.compile(r"step-(\d{6,})", re.ASCII)
+FileName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+Tensors = dict[str, dict[str, Tensor]]  # by file, then by name
+
+
+class Manifest(BaseModel):
+    """What a state is of: its run's key and what decides that run, its step of `steps`, and SHA-256 by file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int
+    run_key: str
+    decided_by: dict[str, JsonValue]
+    step: int
+    steps: int
+    saved: str
+    files: dict[FileName, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """A state as read: whole, and of the run that was asked for."""
+
+    manifest: Manifest
+    numbers: dict[str, Any]
+    tensors: Tensors
+
+
+class DamagedStateError(StateError):
+    """A state whose files are not those that were saved."""
+
+
+def states_in(folder: Path) -> list[Path]:
+    """Return the states of a run that stand, the newest first."""
+    found = {path: STEP.fullmatch(path.name) for path in folder.glob("step-*")}
+    steps = {path: int(match[1]) for path, match in found.items() if match}
+    return sorted(steps, key=lambda path: steps[path], reverse=True)
+
+
+def write_state(
+    folder: Path,
+    numbers: Mapping[str, JsonValue],
+    tensors: Tensors,
+    *,
+    key: str,
+    decided_by: Mapping[str, JsonValue],
+    step: int,
+    steps: int,
+) -> Path:
+    """Write a state durably into the run's folder and return its path; the older ones go when it stands.
+
+    OSError where the disk refuses it: what stood before stands.
+    """
+    final = folder / f"step-{step:06d}"
+    partial = folder / f".{final.name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir()
+        files = {f"{name}{TENSORS}": _write_tensors(partial / f"{name}{TENSORS}", t) for name, t in tensors.items()}
+        files[NUMBERS] = _write_text(partial / NUMBERS, json.dumps(numbers, allow_nan=False) + "\n")
+        manifest = Manifest(
+            schema_version=SCHEMA_VERSION, run_key=key, decided_by=dict(decided_by), step=step, steps=steps,
+            saved=utc_now(), files=files,
+        )  # fmt: skip
+        _write_text(partial / MANIFEST, sealed(manifest.model_dump_json(indent=1)))
+        sync(partial)
+        os.rename(partial, final)  # noqa: PTH104 (beside os.fsync)
+        sync(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    for older in states_in(folder):
+        if older != final:
+            with suppress(OSError):  # the new one stands; an older one beside it does no harm
+                remove(older)
+    return final
+
+
+def read_newest(
+    folder: Path, *, key: str, decided_by: Mapping[str, JsonValue], tell: Callable[[str], None]
+) -> State | None:
+    """Return the newest state of the run that is whole, None where there is none.
+
+    A damaged one is told and kept aside, and the one before it taken. StateError for one of a newer schema or of
+    another run, which stays as it is.
+    """
+    for path in states_in(folder):
+        try:
+            return read_state(path, key=key, decided_by=decided_by)
+        except DamagedStateError as error:
+            aside = _set_aside(path)
+            tell(f"{error.what}; it is kept aside as {aside}")
+    return None
+
+
+def read_state(path: Path, *, key: str, decided_by: Mapping[str, JsonValue]) -> State:
+    """Read one state; DamagedStateError where it is not whole, StateError where it is not this run's or newer."""
+    manifest = read_manifest(path)
+    if manifest.run_key != key:
+        names = ", ".join(differing(manifest.decided_by, decided_by)) or "nothing that it names"
+        raise StateError(
+            f"{path} is a state of another run: it differs in {names}",
+            "Move it back to where it was, or start at step 0 with --fresh.",
+        )
+    for name, sha256 in manifest.files.items():
+        try:
+            with (path / name).open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise _damaged(path, f"{name}: {error.strerror or error}") from None
+        if found != sha256:
+            raise _damaged(path, f"{name} is not the file that was saved (SHA-256)")
+    try:
+        numbers = json.loads((path / NUMBERS).read_bytes())
+        tensors = {name.removesuffix(TENSORS): load_file(path / name) for name in manifest.files if name != NUMBERS}
+    except (OSError, ValueError, SafetensorError) as error:
+        raise _damaged(path, str(error)) from None
+    return State(manifest=manifest, numbers=numbers, tensors=tensors)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read what a state is of; DamagedStateError where its seal does not hold, StateError for a newer schema."""
+    try:
+        content = (path / MANIFEST).read_bytes()
+        if not SEAL.search(content):
+            raise _damaged(path, f"{MANIFEST} has no seal: it is cut off or was changed")
+        found = json.loads(unsealed(content))
+        version = found.get("schema_version")
+        if isinstance(version, int) and version > SCHEMA_VERSION:
+            raise StateError(
+                f"{path} was saved by a newer version of the suite (schema {version}, this one reads {SCHEMA_VERSION})",
+                "Go on with that version, or start at step 0 with --fresh, which removes the state.",
+            )
+        return Manifest.model_validate(found)
+    except OSError as error:
+        raise _damaged(path, f"{MANIFEST}: {error.strerror or error}") from None
+    except RecordError as error:
+        raise _damaged(path, f"{MANIFEST}: {error.what}") from None
+    except (ValidationError, ValueError, AttributeError):
+        raise _damaged(path, f"{MANIFEST} is no manifest of schema {SCHEMA_VERSION}") from None
+
+
+def remove(path: Path) -> None:
+    """Remove a state: it loses its name at once and its files after, so that half of it never stands for a whole."""
+    gone = path.with_name(f".{path.name}.removed")
+    shutil.rmtree(gone, ignore_errors=True)
+    path.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def sync(path: Path) -> None:
+    """Let a file, or a folder's list of names, reach the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
+    try:
+        save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, path)
+    except SafetensorError as error:  # what it calls an I/O error
+        raise OSError(str(error)) from None
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_text(path: Path, text: str) -> str:
+    content = text.encode()
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    return hashlib.sha256(content).hexdigest()
+
+
+def _set_aside(path: Path) -> Path:
+    taken = len(list(path.parent.glob(f"{path.name}.damaged*")))
+    aside = path.with_name(f"{path.name}.damaged" + (f"-{taken + 1}" if taken else ""))
+    path.rename(aside)
+    return aside
+
+
+def _damaged(path: Path, why: str) -> DamagedStateError:
+    return DamagedStateError(f"the state {path} is damaged ({why})", "An older state is used, or step 0.")
