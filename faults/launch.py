@@ -15,8 +15,8 @@ from pathlib import Path
 
 LIMIT_SECONDS = 120  # a child that hangs is ended, and its trial fails
 NOBODY = 65534
-# the run that all faults are put into: 40 steps, a state every third step and after each epoch
-RUN = ("run", "finetune", "--recipe", "tiny", "--corpus", "rehearsal", "--epochs", "4", "--save-every", "3")
+# the run that all faults are put into: 20 steps, a state after every third and after each epoch
+RUN = ("run", "finetune", "--recipe", "tiny", "--corpus", "rehearsal", "--save-every", "3")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
 
 

@@ -25,13 +25,13 @@ def test_an_interpreter_of_its_own_killed_while_it_trains_is_finished_bit_for_bi
 
 def test_a_run_asked_to_stop_saves_its_state_and_is_finished_bit_for_bit(session: Session) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
-        session.inject(number.name, "at a random moment", partial(asked_to_stop, number), session.times(15))
+        session.inject(number.name, "at a random moment", partial(asked_to_stop, number), session.times(12))
 
 
 def test_a_run_killed_inside_a_save_is_finished_bit_for_bit(session: Session) -> None:
     calls = [call for call in session.calls if not call.path.startswith("runs")]
     trial = partial(killed_at_a_call, calls, False)
-    session.inject("SIGKILL inside a save", "before or after an fsync, rename or removal", trial, session.times(40))
+    session.inject("SIGKILL inside a save", "before or after an fsync, rename or removal", trial, session.times(32))
 
 
 def test_a_run_killed_inside_its_records_write_is_finished_bit_for_bit(session: Session) -> None:
@@ -43,12 +43,12 @@ def test_a_run_killed_inside_its_records_write_is_finished_bit_for_bit(session: 
 
 def test_a_run_killed_in_the_middle_of_a_file_is_finished_bit_for_bit(session: Session) -> None:
     how = "the kernel ends it at a random byte of a file (SIGXFSZ), from a random moment on"
-    session.inject("killed in the middle of a file", how, killed_within_a_file, session.times(12))
+    session.inject("killed in the middle of a file", how, killed_within_a_file, session.times(10))
 
 
 def test_after_a_power_cut_a_run_is_finished_bit_for_bit(session: Session) -> None:
     how = "at a system call; every file not yet fsynced loses its second half"
-    session.inject("power cut", how, partial(killed_at_a_call, session.calls, True), session.times(24))
+    session.inject("power cut", how, partial(killed_at_a_call, session.calls, True), session.times(20))
 
 
 def killed(case: Case) -> Outcome:

@@ -6,7 +6,7 @@ import re
 import shutil
 import signal
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -150,10 +150,12 @@ def judge(
     )
 
 
-def hit_in_time(case: Case, share: float, number: signal.Signals) -> Ended:
+def hit_in_time(
+    case: Case, share: float, number: signal.Signals, *, plant: Callable[[], object] | None = None
+) -> Ended:
     """Start a run and send it the signal at this share of its usual time; an earlier one where it has ended by then."""
     while True:
-        first = start(case.place, case.place.arguments())
+        first = start(case.place, case.place.arguments(), plant=plant)
         first.hit(share * case.reference.seconds, number)
         ended = first.wait()
         if ended.code != 0:
@@ -163,11 +165,17 @@ def hit_in_time(case: Case, share: float, number: signal.Signals) -> Ended:
 
 
 def finished(
-    case: Case, runs: Sequence[Ended], *, told: str | None = None, real: bool = False, as_nobody: bool = False
+    case: Case,
+    runs: Sequence[Ended],
+    *,
+    told: str | None = None,
+    plant: Callable[[], object] | None = None,
+    as_nobody: bool = False,
+    real: bool = False,
 ) -> Outcome:
-    """Start the run again, undisturbed, and judge all of it; it must go on from the newest state that stood."""
+    """Start the run again, to its end, and judge all of it; it must go on from the newest state that stood."""
     before = newest_step(case.place)
-    last = start(case.place, case.place.arguments(), real=real, as_nobody=as_nobody).wait()
+    last = start(case.place, case.place.arguments(), plant=plant, as_nobody=as_nobody, real=real).wait()
     return judge(case.place, case.reference, [*runs, last], lost_states=state_lost(last, before), told=told)
 
 
