@@ -95,11 +95,13 @@ def run(
 def _keeping(**options: Any) -> Keeping:
     from repro.training.keeping import Keeping
 
-    return Keeping(
-        tell=lambda line: None if sys.stderr.write(f"{line}\n") else None,
-        tell_done=lambda line: None if sys.stdout.write(f"{line}\n") else None,
-        **options,
-    )
+    def tell(line: str) -> None:
+        sys.stderr.write(f"{line}\n")
+
+    def tell_done(line: str) -> None:
+        sys.stdout.write(f"{line}\n")
+
+    return Keeping(tell=tell, tell_done=tell_done, **options)
 
 
 def _tell(record: RunRecord, path: Path, context: Context, what: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from repro.errors import StateError
+from repro.experiments.sharing import model_folder
 from repro.records.record import RunRecord, write_record
 from repro.records.run_key import differing, find_finished, run_key
 from repro.training.checkpointing import read_manifest, states_in
@@ -40,6 +41,8 @@ def run_once(
     with keeper.held():
         if _done_already(experiment, prepared, seed, results, keeping):
             keeper.discard()
+            if context.save and not model_folder(context, seed).is_dir():
+                keeping.tell(f"its model is not in {context.save}: --again trains it once more and keeps it there")
             return None
         with keeper.at_work():
             record = experiment.measure(context, seed, keeper)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from repro.experiments.context import Context
-    from repro.records.record import CorpusStamp, RecipeStamp, Scores, Settings
+    from repro.records.record import Scores
 
 STAMP = "repro-run.json"
 REPOSITORY = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}", re.ASCII)
@@ -46,8 +47,10 @@ def prepare_models(context: Context, seeds: list[int]) -> None:
     """
     for seed in seeds:
         folder = model_folder(context, seed)
-        if folder.exists() and not _is_of_this_run(folder, context, seed):
-            raise UsageError(f"{folder} exists already", "Name another --save folder, or move that model away.")
+        with suppress(CheckpointError):
+            if not folder.exists() or _is_of_this_run(folder, context, seed):
+                continue
+        raise UsageError(f"{folder} exists already", "Name another --save folder, or move that model away.")
     try:
         context.models.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -96,15 +99,9 @@ def _save_weights(model: PreTrainedModel, folder: Path) -> None:
 
 
 def _is_of_this_run(folder: Path, context: Context, seed: int) -> bool:
-    try:
-        stamp = read_stamp(folder)
-    except CheckpointError:
-        return False
-    return (stamp.recipe, stamp.corpus, stamp.settings) == _wanted(context, seed)
-
-
-def _wanted(context: Context, seed: int) -> tuple[RecipeStamp, CorpusStamp, Settings]:
-    return context.recipe_stamp(), context.corpus.stamp, context.settings(seed)
+    stamp = read_stamp(folder)
+    wanted = (context.recipe_stamp(), context.corpus.stamp, context.settings(seed))
+    return (stamp.recipe, stamp.corpus, stamp.settings) == wanted
 
 
 def read_stamp(folder: Path) -> ModelStamp:
@@ -128,14 +125,14 @@ def read_stamp(folder: Path) -> ModelStamp:
 def trained_model(context: Context, seed: int) -> Path:
     """Return the folder of the model that was fine-tuned just so; MissingAssetError where there is none."""
     folder = model_folder(context, seed)
-    ways = "Run it together: python -m repro run finetune inference; or name the models' folder with --save DIR."
+    ways = "Run python -m repro run finetune inference --again; or name the models' folder with --save DIR."
     if not folder.is_dir():
         raise MissingAssetError(f"no fine-tuned model {folder.name} here", ways)
     try:
-        stamp = read_stamp(folder)
+        of_this_run = _is_of_this_run(folder, context, seed)
     except CheckpointError as error:
         raise MissingAssetError(error.what, error.remedy) from None
-    if (stamp.recipe, stamp.corpus, stamp.settings) != _wanted(context, seed):
+    if not of_this_run:
         raise MissingAssetError(
             f"{folder} was trained with another recipe, corpus or setting than those asked for", ways
         )

@@ -1,8 +1,8 @@
 """Durable training states on the disk: whole or not there, sealed, and no pickle among them.
 
-A state is a folder `step-000012`: tensors as safetensors, numbers as JSON, and a manifest with the SHA-256 of each file,
-the run's key and a seal of its own. Accelerate's `save_state` would write the random states as a pickle, which runs code
-when it is read, and rewrites a folder in place; so the files are written here, from what Accelerate prepared.
+A state is a folder `step-000012`: tensors as safetensors, numbers as JSON, and a manifest with the SHA-256 of each
+file, the run's key and a seal of its own. Accelerate's `save_state` would write the random states as a pickle, which
+runs code when it is read, and its files in place; so they are written here, from what Accelerate prepared.
 """
 
 from __future__ import annotations

@@ -106,11 +106,8 @@ class Keeper:
 
     def wants(self, step: int, *, epoch_ends: bool) -> bool:
         """Tell whether a state is to be saved after this step; of several processes each must ask."""
-        every = self.keeping.save_every
-        if every:
-            due = step % every == 0
-        else:
-            due = time.perf_counter() - self._last >= max(SAVE_SECONDS, SHARE * self._cost)
+        every, waited = self.keeping.save_every, time.perf_counter() - self._last
+        due = step % every == 0 if every else waited >= max(SAVE_SECONDS, SHARE * self._cost)
         if self.accelerator.num_processes > 1:
             if step % AGREE_STEPS and not epoch_ends and not (every and due):
                 return False
@@ -120,7 +117,7 @@ class Keeper:
         return epoch_ends or due or bool(self._interrupts.asked)
 
     def save(self, training: Training) -> None:
-        """Save a state, and leave where a signal has asked for it; a disk that refuses is told once and costs nothing."""
+        """Save a state, and leave where a signal has asked for it; a disk that refuses is told once."""
         begun = time.perf_counter()
         numbers, tensors = snapshot.capture(training)
         numbers |= {"notes": self.notes, "resumed_after": self.resumed_after, "not_saved": self.not_saved}

@@ -31,7 +31,7 @@ def set_torch_states(states: dict[str, Tensor], device: torch.device) -> None:
 def all_states(device: torch.device) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return every random state of this process, as tensors and as numbers of JSON."""
     version, words, gauss = random.getstate()
-    name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002 (the one that set_seed seeds)
+    name, keys, position, has_gauss, cached = np.random.get_state()
     tensors = {
         **torch_states(device),
         "python": torch.tensor(words, dtype=torch.int64),
@@ -50,4 +50,4 @@ def set_all_states(tensors: dict[str, Tensor], numbers: dict[str, Any], device: 
     random.setstate((version, tuple(tensors["python"].tolist()), gauss))
     name, position, has_gauss, cached = numbers["numpy"]
     keys = tensors["numpy"].numpy().astype(np.uint32)
-    np.random.set_state((name, keys, position, has_gauss, cached))  # noqa: NPY002
+    np.random.set_state((name, keys, position, has_gauss, cached))
