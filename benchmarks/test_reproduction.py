@@ -3,7 +3,8 @@
 What is timed: the whole experiment, evaluation included; seconds by phase stand in the record. Loading the
 corpus and the checkpoint's hash check happen before. Tokens and hidden states are made once and shared, so their
 time goes to the first experiment that asks (`features`), and a round of `linear` alone is longer. No warm-up: a
-run of minutes has none in the notebook either.
+run of minutes has none in the notebook either. Every round measures afresh, but for a training that an earlier session
+left unfinished: it goes on, and its round is the sum of its phases over all parts, without what each part loaded twice.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.replay import CLOCK, replay
 from benchmarks.turns import Round
-from repro.errors import MissingAssetError
+from repro.errors import InterruptedRunError, MissingAssetError
 from repro.experiments.context import Context
+from repro.experiments.once import run_once
 from repro.experiments.registry import EXPERIMENTS, Experiment
-from repro.records.record import RunRecord, write_record
+from repro.records.record import RunRecord
+from repro.training.keeping import Keeping
 
 WIDE_MARGIN = 0.15  # of accuracy over the dummy: four standard errors of a difference on the 150 rehearsal rows
 
@@ -48,11 +51,16 @@ def test_experiment(
     for seed in experiment.seeds(seeds):
         begun = time.perf_counter()
         try:
-            record = experiment.measure(context, seed)
+            found = run_once(experiment, context, seed, results, Keeping(again=True))
         except MissingAssetError as error:
             pytest.skip(f"{experiment.name} did not run: {error}")  # the others do, as under `repro run`
-        write_record(record, results)
-        rounds.append(Round(seconds=time.perf_counter() - begun, facts={}, peak_mib=record.peak_mib))
+        except InterruptedRunError as stopped:
+            pytest.exit(str(stopped), returncode=stopped.exit_code)
+        assert found is not None
+        record, _ = found
+        resumed = "resumed_after_steps" in record.facts
+        seconds = sum(record.seconds.values()) if resumed else time.perf_counter() - begun
+        rounds.append(Round(seconds=seconds, facts={}, peak_mib=record.peak_mib))
         records.append(record)
     replay(benchmark, rounds)
     benchmark.extra_info.update(

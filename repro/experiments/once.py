@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
-from repro.errors import StateError
+from repro.errors import ResultsError, StateError
 from repro.experiments.sharing import model_folder
 from repro.records.record import RunRecord, write_record
 from repro.records.run_key import differing, find_finished, run_key
@@ -36,7 +37,7 @@ def run_once(
         if _done_already(experiment, prepared, seed, results, keeping):
             return None
         record = experiment.measure(context, seed)
-        return (record, write_record(record, results)) if accelerator.is_main_process else None
+        return (record, _write(record, results)) if accelerator.is_main_process else None
     keeper = Keeper(results / UNFINISHED, f"{experiment.name}, seed {seed}", decided_by, accelerator, keeping)
     with keeper.held():
         if _done_already(experiment, prepared, seed, results, keeping):
@@ -48,7 +49,7 @@ def run_once(
             record = experiment.measure(context, seed, keeper)
         if not accelerator.is_main_process:
             return None
-        path = write_record(record, results)
+        path = _write(record, results)
         keeper.discard()
         return record, path
 
@@ -75,6 +76,21 @@ def check_resumable(experiments: list[Experiment], context: Context, seeds: list
         + (f"; unfinished: {'; '.join(others)}" if others else ""),
         "Leave --resume out to start at step 0, or give the options with which the run was begun.",
     )
+
+
+def _write(record: RunRecord, results: Path) -> Path:
+    """Write the record; where the results folder does not take it, keep it where temporary files go and say so."""
+    try:
+        return write_record(record, results)
+    except ResultsError as error:
+        try:
+            aside = write_record(record, Path(mkdtemp(prefix="seminar-repro-record-")))
+        except (ResultsError, OSError):
+            raise error from None
+        raise ResultsError(
+            f"{error.what}; it is kept as {aside}",
+            f"Free space, then move it to {results / 'runs' / record.folder}, or start the same command again.",
+        ) from None
 
 
 def _done_already(experiment: Experiment, context: Context, seed: int, results: Path, keeping: Keeping) -> bool:

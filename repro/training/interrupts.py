@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -47,7 +48,7 @@ def listening(*, alone: bool) -> Iterator[Interrupts]:
     """
     found = Interrupts()
     found.at_once = alone
-    before = {}
+    before: dict[signal.Signals, Any] = {}
 
     def note(number: int, frame: FrameType | None) -> None:
         del frame

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,6 +16,7 @@ import pytest
 from torch import Tensor
 
 from repro.assets.checkpoints import WEIGHTS, file_sha256
+from repro.errors import InterruptedRunError
 from repro.experiments.context import Context
 from repro.experiments.registry import EXPERIMENTS, run_and_record
 from repro.experiments.sharing import model_folder
@@ -89,3 +93,76 @@ def test_cut_off_at_any_moment_a_run_ends_as_it_would_have_without(
         assert result_of(record, context) == expected, moment
         assert not (results / "unfinished").exists(), moment
         shutil.rmtree(context.models)
+
+
+def test_cut_off_again_and_again_it_still_ends_the_same_and_says_where_it_went_on(
+    context: Context, tmp_path: Path
+) -> None:
+    expected = undisturbed(context, tmp_path)
+    for at in (5, 4, 9):  # counted from where each part begins, the steps that it passes over too
+        with pytest.raises(Killed):
+            finetune(replace(context, progress=CutOff(at)), tmp_path / "results")
+    record = finetune(context, tmp_path / "results")
+    assert record is not None
+    assert record.facts["resumed_after_steps"] == [4, 6]  # the second part left nothing behind
+    assert result_of(record, context) == expected
+    assert record.seconds["train"] == pytest.approx(sum(epoch.train_seconds for epoch in record.epochs))
+
+
+def test_a_head_drawn_before_the_seed_is_the_same_when_the_run_goes_on(context: Context, tmp_path: Path) -> None:
+    context = replace(context, protocol="as-published")
+    with pytest.raises(Killed):
+        finetune(replace(context, progress=CutOff(5)), tmp_path / "results")
+    (state,) = (tmp_path / "results").glob("unfinished/*/step-*")
+    drawn = json.loads((state / "numbers.json").read_text())["notes"]["head_seed"]
+    record = finetune(context, tmp_path / "results")
+    assert record is not None
+    assert record.facts["head_seed"] == drawn
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("at", [2, 8])  # in a step, in an evaluation
+def test_asked_to_stop_it_saves_the_step_in_hand_and_says_how_to_go_on(
+    context: Context, tmp_path: Path, number: signal.Signals, code: int, at: int
+) -> None:
+    class Asked(CutOff):
+        def __init__(self) -> None:
+            super().__init__(at)
+
+        @contextmanager
+        def bar(self, what: str, total: int) -> Iterator[Advance]:
+            def advance(done: int, loss: Tensor | None) -> None:
+                self.seen += 1
+                if self.seen == at:
+                    os.kill(os.getpid(), number)
+
+            yield advance
+
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(InterruptedRunError, match="Start the same command again") as stopped:
+        finetune(replace(context, progress=Asked()), tmp_path / "results", Keeping())
+    assert stopped.value.exit_code == code
+    saved = 3 if at == 2 else 6
+    assert f"its state after step {saved} is saved" in str(stopped.value)
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+    record = finetune(context, tmp_path / "results")
+    assert record is not None
+    assert record.facts["resumed_after_steps"] == [saved]
+    assert result_of(record, context) == undisturbed(context, tmp_path)
+
+
+def test_what_has_a_record_is_told_and_not_run_again_unless_it_is_asked_for(context: Context, tmp_path: Path) -> None:
+    told: list[str] = []
+    assert finetune(context, tmp_path / "results") is not None
+    assert finetune(context, tmp_path / "results", Keeping(tell_done=told.append)) is None
+    (path,) = (tmp_path / "results" / "runs").rglob("*.json")
+    assert told == [f"finetune, seed 0: done already, not run again without --again: {path}"]
+    assert finetune(context, tmp_path / "results", Keeping(again=True)) is not None
+    assert finetune(replace(context, batching="dynamic"), tmp_path / "results") is not None  # another run
+
+
+def test_a_record_that_was_changed_is_no_reason_not_to_run(context: Context, tmp_path: Path) -> None:
+    assert finetune(context, tmp_path / "results") is not None
+    (path,) = (tmp_path / "results" / "runs").rglob("*.json")
+    path.write_text(path.read_text()[:-20])
+    assert finetune(context, tmp_path / "results") is not None
