@@ -162,6 +162,18 @@ def speed(session: nox.Session) -> None:
 
 
 @shared
+def faults(session: nox.Session) -> None:
+    """Kill, damage and starve runs, go on, and tally what was lost: under 15 minutes; writes results/faults."""
+    results = option(session, "--results", os.environ.get("REPRO_RESULTS", str(ROOT / "results")))
+    files = ("kills", "disks", "damage", "failures", "two_at_once")
+    run_suite(
+        session, "pytest", *(f"faults/test_{name}.py" for name in files), "-q", f"--results={results}",
+        *session.posargs,
+    )  # fmt: skip
+    run_suite(session, "repro", "report", "--results", results)
+
+
+@shared
 def gpu_bench(session: nox.Session) -> None:
     """Run the main job on a CUDA GPU, bf16, five seeds, the seminar's own recipe; fails at once without a GPU."""
     if not shutil.which("nvidia-smi"):

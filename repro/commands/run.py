@@ -118,6 +118,12 @@ def _tell(record: RunRecord, path: Path, context: Context, what: str) -> None:
     sys.stdout.write(f"{seed}: {what}; {seconds:.1f} s{_headline(record)}\n  {path}\n")
     if context.save and "not_saved" in record.facts:
         sys.stderr.write(f"the model was not saved: {record.facts['not_saved']}; its record is complete\n")
+    short: Any = record.facts.get("out_of_memory", [])
+    for found in short:
+        sys.stderr.write(
+            f"memory ran short in step {found['step']}: from there on each batch was taken in "
+            f"{found['micro_batches']} parts, their gradients added up; the record says so\n"
+        )
     show(record, context)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from repro.assets.checkpoints import WEIGHTS, quiet
 from repro.errors import CheckpointError, UsageError
 from repro.experiments.context import Context, timed
-from repro.experiments.sharing import trained_model
+from repro.experiments.sharing import STAMP, read_stamp, trained_model
 from repro.records.record import LABELS, Measurements
 
 if TYPE_CHECKING:
@@ -77,10 +77,15 @@ def run(context: Context, seed: int) -> Measurements:
 
 
 def load_finetuned(folder: Path) -> FinetunedModel:
-    """Load a classifier from a local folder, safetensors only; CheckpointError says what is wrong with the folder."""
+    """Load a classifier from a local folder, safetensors only; CheckpointError says what is wrong with the folder.
+
+    A folder that the suite saved must hold the weights that it saved there.
+    """
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     config, outputs = _read_config(folder), _outputs(folder)
+    if (folder / STAMP).is_file():
+        read_stamp(folder)
     safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         with quiet():

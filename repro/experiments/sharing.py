@@ -6,6 +6,7 @@ what it was trained from, on and how.
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 from contextlib import suppress
@@ -69,7 +70,7 @@ def save_model(model: PreTrainedModel, context: Context, seed: int, scores: dict
     shutil.rmtree(partial, ignore_errors=True)
     try:
         with quiet():
-            model.save_pretrained(partial)
+            _save_weights(model, partial)
         context.tokenizer.save_pretrained(partial)
         stamp = ModelStamp(
             weights_sha256=file_sha256(partial / WEIGHTS),
@@ -85,6 +86,16 @@ def save_model(model: PreTrainedModel, context: Context, seed: int, scores: dict
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
+
+
+def _save_weights(model: PreTrainedModel, folder: Path) -> None:
+    from safetensors import SafetensorError
+
+    try:
+        model.save_pretrained(folder)
+    except SafetensorError as error:  # so it names a disk that is full; the error's number stands in its text alone
+        found = str(error)
+        raise OSError(errno.EIO, found.rpartition("I/O error: ")[2].partition(" (os error")[0]) from None
 
 
 def _is_of_this_run(folder: Path, context: Context, seed: int) -> bool:

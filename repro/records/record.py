@@ -20,6 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Va
 
 from repro.errors import RecordError, ResultsError
 from repro.records.provenance import Provenance
+from repro.records.seal import sealed, unsealed
 
 SCHEMA_VERSION = 1
 LARGEST = 2**63
@@ -211,7 +212,7 @@ def write_record(record: RunRecord, results: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with partial.open("x", encoding="utf-8") as file:
-            file.write(_to_json(record))
+            file.write(sealed(_to_json(record)))
             file.flush()
             os.fsync(file.fileno())
         partial.rename(folder / name)
@@ -230,9 +231,11 @@ def write_record(record: RunRecord, results: Path) -> Path:
 def read_record(path: Path) -> RunRecord:
     """Read and validate one record; RecordError names the file and the first thing that is wrong with it."""
     try:
-        return RunRecord.model_validate_json(path.read_bytes())
+        return RunRecord.model_validate_json(unsealed(path.read_bytes()))
     except OSError as error:
         what = error.strerror or str(error)
+    except RecordError as error:
+        what = error.what
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

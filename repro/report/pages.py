@@ -10,6 +10,7 @@ from repro.claims.verdicts import Verdict
 from repro.errors import ResultsError
 from repro.records.record import RunRecord
 from repro.report import tables
+from repro.report.faults import fault_tables
 from repro.report.gallery import Picture, pictures
 from repro.report.sections import seminar_tables
 from repro.report.speed import speed_tables
@@ -37,9 +38,11 @@ def write_report(verdicts: Sequence[Verdict], records: Sequence[RunRecord], resu
     from repro.report.figures import draw_figures
 
     timings = read_timings(results)
-    made = {**table_files(verdicts, records), **speed_tables(timings)}
+    made = {**table_files(verdicts, records), **speed_tables(timings), **fault_tables(results)}
     try:
         written = [_write(results / "tables" / f"{name}.csv", table.to_csv()) for name, table in made.items()]
+        noted = {name: f"{table.note}\n\n{table.to_markdown()}" for name, table in made.items() if table.note}
+        written += [_write(results / "tables" / f"{name}.md", text) for name, text in noted.items()]
         made = {name: table.newest(MOST_ROWS, f"tables/{name}.csv") for name, table in made.items()}
         figures = draw_figures(records, results / "figures")
         written += figures

@@ -22,10 +22,11 @@ SIGNS = {
 
 @dataclass(frozen=True)
 class Table:
-    """Named columns and rows of text, oldest records first."""
+    """Named columns and rows of text, oldest records first; a note says what they were made from, where no record does."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    note: str = ""
 
     def newest(self, rows: int, whole: str) -> Table:
         """Return the last `rows` rows under a line that says where the whole table is, or the table if it is short."""
@@ -33,7 +34,7 @@ class Table:
         if left_out <= 0:
             return self
         told = (f"… {left_out:,} earlier rows: {whole}", *("" for _ in self.columns[1:]))
-        return Table(self.columns, (told, *self.rows[-rows:]))
+        return Table(self.columns, (told, *self.rows[-rows:]), self.note)
 
     def to_csv(self) -> str:
         """Return the table as CSV with a head."""

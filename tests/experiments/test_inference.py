@@ -66,6 +66,15 @@ def test_a_model_of_another_setting_or_with_other_weights_is_not_taken_for_the_o
         EXPERIMENTS["inference"].measure(replace(tiny_context, save=saved.parent), 0)
 
 
+def test_a_saved_model_whose_weights_changed_by_one_bit_is_refused(saved: Path) -> None:
+    weights = saved / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is not the file that was saved"):
+        load_finetuned(saved)
+
+
 @pytest.mark.parametrize("id2label", [STANDARD, None])
 def test_six_outputs_without_names_get_the_corpus_names_with_the_reason(saved: Path, id2label: Any) -> None:
     named = predict(load_finetuned(saved), [TWEET])[0].probabilities

@@ -10,6 +10,7 @@ import pytest
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker
 from accelerate.utils import LoggerType
 from huggingface_hub import ModelCard
+from safetensors import SafetensorError
 
 from repro.errors import CheckpointError, HubError, UsageError
 from repro.experiments.context import Context
@@ -51,6 +52,18 @@ def test_a_disk_that_refuses_the_model_does_not_cost_the_record(
     assert record.facts["saved_model"] is None
     assert record.facts["not_saved"] == "No space left on device"
     assert list(tmp_path.rglob("*.safetensors")) == []  # no half of a model stays
+
+
+def test_a_disk_too_small_for_the_weights_does_not_cost_the_record(
+    tiny_context: Context, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("transformers.PreTrainedModel.save_pretrained", refuse)
+    record = EXPERIMENTS["finetune"].measure(replace(tiny_context, save=tmp_path / "models"), 0)
+    assert record.facts["saved_model"] is None
+    assert record.facts["not_saved"] == "No space left on device"
 
 
 def test_only_the_models_own_files_are_sent_and_only_with_a_token(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from repro.errors import RecordError, ResultsError
 from repro.records.record import RowResults, RunRecord, prepare_results, read_record, read_records, write_record
+from repro.records.seal import sealed, unsealed
 
 MakeRecord = Callable[..., RunRecord]
 
@@ -55,7 +58,7 @@ def test_a_malformed_record_is_named_with_what_is_wrong(
 ) -> None:
     path = write_record(make_record(), tmp_path)
     good = write_record(make_record(seed=1), tmp_path)
-    path.write_text(change(path.read_text()))
+    path.write_text(change(unsealed(path.read_bytes()).decode()))  # as one from before there were seals
     before = good.read_bytes()
     with pytest.raises(RecordError, match=f"(?s){path.name}.*{told}"):
         read_records(tmp_path)
@@ -95,3 +98,34 @@ def test_a_path_into_a_record_finds_values_or_fails(make_record: MakeRecord) -> 
     for wrong in ("facts.none", "facts.a b.c.9", "facts.a b.c.x", "settings.none", "seconds.train.x", "at"):
         with pytest.raises(KeyError):
             record.at(wrong)
+
+
+def test_no_flipped_bit_and_no_cut_of_a_record_reads_as_a_result(make_record: MakeRecord, tmp_path: Path) -> None:
+    record = make_record(rows={"validation": RowResults(labels=[0, 1], predictions=[0, 5], losses=[0.1, 2.5])})
+    path = write_record(record, tmp_path)
+    whole = path.read_bytes()
+    for place in range(0, len(whole) - 1, 7):  # the last byte is the file's newline
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(RecordError, match=path.name):
+            read_record(path)
+        path.write_bytes(whole[:place])
+        with pytest.raises(RecordError, match=path.name):
+            read_record(path)
+
+
+def test_a_changed_score_is_told_as_a_change_and_line_ends_are_none(make_record: MakeRecord, tmp_path: Path) -> None:
+    record = make_record(seconds={"train": 279.8125})
+    path = write_record(record, tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"279.8125", b"179.8125"))
+    with pytest.raises(RecordError, match="changed or damaged after it was written"):
+        read_record(path)
+    path.write_bytes(whole.replace(b"\n", b"\r\n"))
+    assert read_record(path) == record
+
+
+def test_a_seal_is_the_hash_of_what_stands_before_it_and_leaves_json(tmp_path: Path) -> None:
+    file = tmp_path / "sealed.json"
+    file.write_text(sealed('{\n "a": 1\n}\n'))
+    assert json.loads(file.read_text()) == {"a": 1, "sha256": hashlib.sha256(b'{\n "a": 1').hexdigest()}
+    assert json.loads(unsealed(file.read_bytes())) == {"a": 1}

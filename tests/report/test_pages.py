@@ -14,6 +14,8 @@ from repro.claims.model import load_catalogue
 from repro.claims.verdicts import Verdict, judge_all
 from repro.errors import ResultsError
 from repro.experiments.registry import EXPERIMENTS
+from repro.records.faults import FaultRow, FaultTally, write_tally
+from repro.records.provenance import collect_provenance
 from repro.records.record import RunRecord, read_records
 from repro.report.pages import BEGIN, END, with_verdicts, write_report
 from repro.report.tables import Table
@@ -37,7 +39,7 @@ def record(make_record: MakeRecord) -> RunRecord:
 
 def test_the_committed_report_and_readme_are_what_the_committed_records_give(tmp_path: Path) -> None:
     results = ROOT / "results"
-    for folder in ("runs", "benchmarks"):
+    for folder in ("runs", "benchmarks", *(["faults"] if (results / "faults").is_dir() else [])):
         shutil.copytree(results / folder, tmp_path / folder)
     records = read_records(tmp_path)
     verdicts = judged(records)
@@ -69,6 +71,30 @@ def test_a_report_has_every_claim_and_figure_by_section_then_environment_timings
     assert figures[0].with_suffix(".svg").is_file()
     assert "0.8571" in (tmp_path / "tables" / "scores.csv").read_text()
     assert "data:image/svg+xml;base64," in (tmp_path / "report.html").read_text()
+
+
+def test_a_tally_of_faults_is_a_section_and_a_table_in_both_forms(record: RunRecord, tmp_path: Path) -> None:
+    row = FaultRow(
+        fault="SIGKILL",
+        how="at a random moment",
+        tried=50,
+        lost=0,
+        wrong=1,
+        finished=50,
+        identical=49,
+        told="<b>",
+    )
+    provenance = collect_provenance(started="2026-01-01T00:00:00Z", threads=1)
+    tally = FaultTally(run="repro run", steps=40, drawn_from=5, seconds=90.0, rows=[row], provenance=provenance)
+    write_tally(tally, tmp_path / "faults")
+    write_report(judged([record]), [record], tmp_path)
+    line = "| SIGKILL | at a random moment | 50 | 0 | 1 | 49 of 50 | &lt;b> |"
+    assert line in (tmp_path / "tables" / "faults.md").read_text()
+    assert "SIGKILL,at a random moment,50,0,1,49 of 50," in (tmp_path / "tables" / "faults.csv").read_text()
+    report = (tmp_path / "REPORT.md").read_text()
+    assert "## Faults" in report
+    assert line in report
+    assert "&lt;b&gt;" in (tmp_path / "report.html").read_text()
 
 
 def test_a_report_made_twice_is_the_same_to_the_byte(record: RunRecord, tmp_path: Path) -> None:

@@ -1,0 +1,95 @@
+"""What `nox -s faults` tallied: each fault, how often it was tried, and what was lost, wrong or different after it."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from repro.errors import RecordError, ResultsError
+from repro.records.provenance import Provenance
+from repro.records.seal import sealed, unsealed
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class FaultRow(_Strict):
+    """One fault: trials in which it hit, and what came of them.
+
+    `lost` counts records and training states that had been reported or stood before and were gone or unreadable
+    after; `wrong` results that read as valid and are not those of the undisturbed run; `identical` of `finished`
+    runs were, once finished, those of the undisturbed run bit for bit; `told` is a line that a user read.
+    """
+
+    fault: str
+    how: str
+    tried: Count
+    lost: Count
+    wrong: Count
+    finished: Count
+    identical: Count
+    told: str
+
+    @model_validator(mode="after")
+    def _consistent(self) -> FaultRow:
+        if not self.identical <= self.finished <= self.tried:
+            raise ValueError("expected identical <= finished <= tried")
+        return self
+
+
+class FaultTally(_Strict):
+    """One session of faults: what ran undisturbed, its steps, the seed of the draws, and a row a fault."""
+
+    schema_version: Literal[1] = 1
+    run: str
+    steps: Count
+    drawn_from: Count
+    seconds: Annotated[float, Field(ge=0)]
+    rows: list[FaultRow]
+    provenance: Provenance
+
+
+def write_tally(tally: FaultTally, folder: Path) -> Path:
+    """Write the tally below `folder` durably, under a name of its own, and return its path."""
+    stamp = re.sub(r"[-:]", "", tally.provenance.started)
+    path = folder / f"{stamp}-{secrets.token_hex(4)}.json"
+    partial = folder / f".{path.name}.partial"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with partial.open("x", encoding="utf-8") as file:
+            file.write(sealed(tally.model_dump_json(indent=1)))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.rename(path)
+    except OSError as error:
+        raise ResultsError(
+            f"cannot write the tally {path}: {error.strerror or error}", "Free space or choose another folder."
+        ) from None
+    return path
+
+
+def newest_tally(results: Path) -> FaultTally | None:
+    """Return the newest tally below `results/faults`, None where there is none; RecordError names a damaged one."""
+    found = [_read(path) for path in sorted((results / "faults").glob("*.json"))]
+    return max(found, key=lambda tally: tally.provenance.started, default=None)
+
+
+def _read(path: Path) -> FaultTally:
+    try:
+        return FaultTally.model_validate_json(unsealed(path.read_bytes()))
+    except RecordError as error:
+        what = error.what
+    except OSError as error:
+        what = error.strerror or str(error)
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    raise RecordError(f"{path} is no valid tally of faults: {what}", "Move the file out of the folder, or restore it.")
