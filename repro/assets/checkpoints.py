@@ -16,9 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from repro.assets.hub import why_unreachable
+from repro.assets.hub import discard, fetch_snapshot
 from repro.assets.recipes import DISTILBERT, RECIPES, TINY, PinnedCheckpoint
-from repro.errors import CheckpointError
+from repro.errors import CheckpointError, HubError
 from repro.records.record import LABELS
 
 if TYPE_CHECKING:
@@ -50,18 +50,13 @@ def locate_checkpoint(recipe: PinnedCheckpoint, checkpoints: Path | None = None,
         raise CheckpointError(f"no checkpoints folder {checkpoints}", "Name an existing folder, or leave it out.")
     for folder, source in _local_folders(recipe, checkpoints):
         return _verified(recipe, folder, source)
-    from huggingface_hub import snapshot_download
-
-    offline = why_unreachable() if use_hub else "the Hub was not asked"
-    where = "the Hub's local cache" if offline else "the Hub"
     try:
-        fetched = snapshot_download(
-            recipe.checkpoint, revision=recipe.revision, allow_patterns=HUB_FILES, local_files_only=bool(offline)
-        )
-    except Exception as error:  # noqa: BLE001 (the client raises more than it documents; the ways out are the same)
-        reason = offline or "the Hub says: " + (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise CheckpointError(f"{recipe.checkpoint} cannot be had here ({reason})", ways_to_provide(recipe)) from None
-    return _verified(recipe, Path(fetched), where)
+        folder, source = fetch_snapshot(recipe.checkpoint, revision=recipe.revision, files=HUB_FILES, use_hub=use_hub)
+    except HubError as error:
+        raise CheckpointError(
+            f"{recipe.checkpoint} cannot be had here ({error.what})", ways_to_provide(recipe)
+        ) from None
+    return _verified(recipe, folder, source)
 
 
 def ways_to_provide(recipe: PinnedCheckpoint) -> str:
@@ -162,6 +157,8 @@ def _verified(recipe: PinnedCheckpoint, folder: Path, source: str) -> Checkpoint
                 raise CheckpointError(f"{folder}: {name} is missing", ways_to_provide(recipe))
             hashes[name] = file_sha256(folder / name)
         if hashes[name] != expected:
+            if source.startswith("the Hub"):
+                discard(folder / name)
             raise CheckpointError(
                 f"{folder / name} is not that of {recipe.checkpoint} at revision {recipe.revision[:12]}: "
                 f"SHA-256 expected {expected[:16]}…, found {hashes[name][:16]}…",
