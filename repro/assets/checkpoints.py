@@ -86,7 +86,9 @@ def load_tokenizer(folder: Path, recipe: PinnedCheckpoint) -> PreTrainedTokenize
     """Load the checkpoint's own tokenizer; CheckpointError unless it has the vocabulary that the recipe pins."""
     from transformers import AutoTokenizer
 
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False
+    )
     expected, found = recipe.sha256.get("vocab.txt"), vocabulary_sha256(tokenizer.get_vocab())
     if expected and found != expected:
         raise CheckpointError(

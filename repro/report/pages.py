@@ -8,7 +8,7 @@ from pathlib import Path
 
 from repro.claims.verdicts import Verdict
 from repro.errors import ResultsError
-from repro.records.record import RunRecord
+from repro.records.record import RunRecord, inside
 from repro.report import tables
 from repro.report.gallery import Picture, pictures
 from repro.report.sections import seminar_tables
@@ -38,8 +38,10 @@ def write_report(verdicts: Sequence[Verdict], records: Sequence[RunRecord], resu
     timings = read_timings(results)
     made = {**table_files(verdicts, records), **speed_tables(timings)}
     try:
-        written = [_write(results / "tables" / f"{name}.csv", table.to_csv()) for name, table in made.items()]
-        figures = draw_figures(records, results / "figures")
+        written = [
+            _write(inside(results, results / "tables") / f"{name}.csv", table.to_csv()) for name, table in made.items()
+        ]
+        figures = draw_figures(records, inside(results, results / "figures"))
         written += figures
         shown = pictures(figures)
         written.append(_write(results / "REPORT.md", report_markdown(verdicts, records, shown, made)))

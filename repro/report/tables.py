@@ -38,7 +38,7 @@ class Table:
     def to_markdown(self) -> str:
         """Return the table as Markdown; whatever a cell holds shows as text."""
         lines = [self.columns, ("---",) * len(self.columns), *self.rows]
-        return "".join(f"| {' | '.join(_escape(cell) for cell in line)} |\n" for line in lines)
+        return "".join(f"| {' | '.join(as_text(cell) for cell in line)} |\n" for line in lines)
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> Table:
@@ -132,7 +132,8 @@ def _interval(bounds: tuple[float, float]) -> str:
     return f"{bounds[0]:.4f}–{bounds[1]:.4f}"
 
 
-def _escape(cell: str) -> str:
+def as_text(cell: str) -> str:
+    """Return the text as Markdown that shows it and does nothing else."""
     text = cell.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("\n", " ")
     for mark in "[]*_`":
         text = text.replace(mark, "\\" + mark)
