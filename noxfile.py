@@ -160,7 +160,7 @@ def audit_told(report: Path) -> tuple[int, list[str], list[str]]:
     packages = json.loads(report.read_text(encoding="utf-8"))["dependencies"]
     unknown = [package["name"] for package in packages if "skip_reason" in package]
     found = [
-        f"{package['name']} {package['version']}: {known['id']}, mended in {', '.join(known['fix_versions']) or 'none yet'}"
+        f"{package['name']} {package['version']}: {known['id']}, mended in {', '.join(known['fix_versions']) or 'none'}"
         for package in packages
         for known in package.get("vulns", [])
     ]

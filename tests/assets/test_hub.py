@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
-from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -13,60 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from huggingface_hub import constants
-from huggingface_hub.utils import set_client_factory
-from huggingface_hub.utils._http import default_client_factory
+from huggingface_hub.utils import are_progress_bars_disabled
 from safetensors.numpy import save
 
 from repro.assets import patience
 from repro.assets.checkpoints import Checkpoint, locate_checkpoint
-from repro.assets.corpus import HUB_CORPUS, HUB_REVISION, Corpus, load_corpus, read_folder, stamp_of
-from repro.assets.patience import Patience
-from repro.assets.recipes import PinnedCheckpoint
-from repro.errors import CheckpointError, CorpusError
+from repro.errors import CheckpointError
+from tests.assets.conftest import COMMIT, FILES, NAME, QUICK, SMALL, WEIGHTS
 from tests.assets.hub_faults import cut_after, other_body, stall, status, trickle
 from tests.assets.hub_server import HubServer, Repository
-
-COMMIT, NAME = "5" * 40, "someone/small"
-WEIGHTS = save({"weight": np.arange(3_000_000, dtype=np.float32)})  # 12 MB: the client keeps each 10 that came
-FILES = {
-    "config.json": b'{"model_type": "small"}',
-    "tokenizer.json": b"{}",
-    "model.safetensors": WEIGHTS,
-    "pytorch_model.bin": b"\x80\x04.",
-    "README.md": b"# small",
-}
-SMALL = PinnedCheckpoint(
-    name="small",
-    why="for tests",
-    checkpoint=NAME,
-    revision=COMMIT,
-    sha256={name: hashlib.sha256(FILES[name]).hexdigest() for name in ("model.safetensors", "config.json")},
-)
-QUICK = Patience(first_wait_seconds=0.01, longest_wait_seconds=2, answer_seconds=0.3, slow_seconds=0.3)
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
-    """A Hub with one checkpoint, asked by a client with an empty cache, no token and little patience."""
-    repository = Repository(commit=COMMIT, files=FILES)
-    with HubServer(repositories={("model", NAME): repository}) as server:
-        use_hub(server, monkeypatch, tmp_path)
-        yield server
-    set_client_factory(default_client_factory)
-
-
-def use_hub(server: HubServer, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-    for name, value in {
-        "ENDPOINT": server.endpoint,
-        "HUGGINGFACE_CO_URL_TEMPLATE": template,
-        "HF_HUB_OFFLINE": False,
-        "HF_HUB_CACHE": str(folder / "cache"),
-        "HF_TOKEN_PATH": str(folder / "token"),
-    }.items():
-        monkeypatch.setattr(constants, name, value)
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    monkeypatch.setattr(patience, "PATIENCE", QUICK)
 
 
 def refused() -> str:
@@ -137,8 +90,6 @@ def test_a_pinned_revision_that_is_gone_is_told_and_nothing_else_is_taken(hub: H
 def test_a_branch_that_moved_is_followed_and_its_last_state_stands_in_where_the_hub_fails(
     hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dataclasses import replace
-
     moving = replace(SMALL, revision="main", sha256={})
     assert locate_checkpoint(moving).folder.name == COMMIT
     hub.repositories["model", NAME] = Repository(commit="6" * 40, files={**FILES, "tokenizer.json": b"{ }"})
@@ -275,49 +226,8 @@ def test_a_pickle_alone_is_refused_without_being_fetched(hub: HubServer) -> None
 
 
 def test_bars_are_for_people_and_not_for_ci(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    from huggingface_hub.utils import are_progress_bars_disabled
-
     for ci, silent in (("true", True), ("", False)):
         monkeypatch.setenv("CI", ci)
         with patience.patient_hub():
             assert are_progress_bars_disabled() is silent
         assert not are_progress_bars_disabled()
-
-
-def served_corpus(hub: HubServer, folder: Path, **changed: bytes) -> None:
-    files = {file.name: file.read_bytes() for file in folder.glob("*.jsonl")}
-    files |= {f"{split}.jsonl": content for split, content in changed.items()}
-    hub.repositories["dataset", HUB_CORPUS] = Repository(
-        commit=HUB_REVISION, files={"README.md": b"# emotion", ".gitattributes": b"", **files}
-    )
-
-
-def from_hub(folder: Path) -> Corpus:
-    return load_corpus("hub", expected=stamp_of("emotion", read_folder(folder)))
-
-
-def test_the_corpus_comes_from_the_hub_and_then_out_of_the_cache(
-    hub: HubServer, corpus_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    served_corpus(hub, corpus_folder)
-    hub.fault("train", status(500), times=1)
-    assert from_hub(corpus_folder).texts("test")[0] == "test sentence 0"
-    assert hub.count("README") == 0
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert from_hub(corpus_folder).texts("test")[0] == "test sentence 0"
-
-
-def test_other_tweets_on_the_hub_are_refused_and_do_not_stay(hub: HubServer, corpus_folder: Path) -> None:
-    line = json.dumps({"text": "another", "label": 0}).encode()
-    served_corpus(hub, corpus_folder, test=line)
-    with pytest.raises(CorpusError, match=r"SetFit/emotion is not the emotion corpus as published\. test: rows"):
-        from_hub(corpus_folder)
-    assert not list(Path(constants.HF_HUB_CACHE).rglob("*.jsonl"))
-    served_corpus(hub, corpus_folder, test=line[:-3])
-    with pytest.raises(CorpusError, match="not valid JSON"):
-        from_hub(corpus_folder)
-
-
-def test_a_corpus_that_the_hub_does_not_give_is_told_with_every_way(hub: HubServer, corpus_folder: Path) -> None:
-    with pytest.raises(CorpusError, match=r"(?s)cannot load SetFit/emotion from the Hub: .*answers 401.*--corpus DIR"):
-        from_hub(corpus_folder)
