@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from huggingface_hub.utils import (
 )
 
 PASSING = (408, 429, 500, 502, 503, 504)  # what another try may mend; 401 and 404 are answers
+BEST_EFFORT = "/api/agent-harnesses"  # who calls, which the client asks on its side and does without
 LOG = logging.getLogger(__name__)
 TRANSIENT = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError)
 
@@ -61,7 +63,8 @@ def patient_hub(patience: Patience | None = None) -> Iterator[None]:
     hooks = get_session().event_hooks  # the Hub's own: offline mode, request ids
     set_client_factory(lambda: PatientClient(patience or PATIENCE, event_hooks=hooks, follow_redirects=True))
     xet, constants.HF_HUB_DISABLE_XET = constants.HF_HUB_DISABLE_XET, True  # its transfers know none of these bounds
-    silent = bool(os.environ.get("CI")) and not are_progress_bars_disabled()
+    watched = sys.stderr.isatty() and not os.environ.get("CI")
+    silent = not watched and not are_progress_bars_disabled()
     if silent:
         disable_progress_bars()
     try:
@@ -81,7 +84,7 @@ class PatientClient(httpx.Client):
 
     def send(self, request: httpx.Request, *, stream: bool = False, **options: Any) -> httpx.Response:
         """Send a request and return its answer, also one of 404; GaveUpError where no try brought a final one."""
-        if request.method not in ("GET", "HEAD"):
+        if request.method not in ("GET", "HEAD") or request.url.path == BEST_EFFORT:
             return super().send(request, stream=stream, **options)
         seconds = self.patience.answer_seconds or constants.HF_HUB_DOWNLOAD_TIMEOUT
         wait, problem = self.patience.first_wait_seconds, ""

@@ -226,8 +226,9 @@ def test_a_pickle_alone_is_refused_without_being_fetched(hub: HubServer) -> None
 
 
 def test_bars_are_for_people_and_not_for_ci(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    for ci, silent in (("true", True), ("", False)):
+    for terminal, ci, silent in ((True, "", False), (True, "true", True), (False, "", True)):
         monkeypatch.setenv("CI", ci)
+        monkeypatch.setattr("sys.stderr.isatty", lambda answer=terminal: answer)
         with patience.patient_hub():
             assert are_progress_bars_disabled() is silent
         assert not are_progress_bars_disabled()
