@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import socket
 import struct
-import time
 
 from tests.assets.hub_server import Answer, Handler
 
@@ -33,7 +32,7 @@ def cut_after(count: int, *, reset: bool = False) -> Answer:
         handler.wfile.write(content[start : start + count])
         handler.wfile.flush()
         if reset:
-            time.sleep(0.2)  # what was sent arrives first; a reset throws away what has not been read
+            handler.hub.closed.wait(0.3)  # what was sent arrives first; a reset throws away what has not been read
             handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             handler.connection.close()
         handler.close_connection = True
