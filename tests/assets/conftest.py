@@ -34,7 +34,7 @@ SMALL = PinnedCheckpoint(
     revision=COMMIT,
     sha256={name: hashlib.sha256(FILES[name]).hexdigest() for name in ("model.safetensors", "config.json")},
 )
-QUICK = Patience(first_wait_seconds=0.01, longest_wait_seconds=2, answer_seconds=0.3, slow_seconds=0.3)
+QUICK = Patience(first_wait_seconds=0.01, longest_wait_seconds=2, answer_seconds=0.2, slow_seconds=0.3)
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def cut_after(count: int, *, reset: bool = False) -> Answer:
         handler.wfile.write(content[start : start + count])
         handler.wfile.flush()
         if reset:
-            handler.hub.closed.wait(0.3)  # what was sent arrives first; a reset throws away what has not been read
+            handler.hub.closed.wait(1)  # what was sent arrives first; a reset throws away what has not been read
             handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             handler.connection.close()
         handler.close_connection = True
