@@ -132,7 +132,7 @@ def light(session: nox.Session) -> None:
 @nox.session
 def audit(session: nox.Session) -> None:
     """Hold every pinned version against PyPI's known vulnerabilities; told, and passed, where that cannot be asked."""
-    session.install("--constraint", "constraints.txt", "pip-audit")
+    session.install("--constraint", "constraints.txt", *group("audit"))
     told = ROOT / "build" / "audit.json"
     told.parent.mkdir(exist_ok=True)
     told.unlink(missing_ok=True)

@@ -25,7 +25,7 @@ COMMANDS = (
     "verify --results results",
     "verify --results results --json",
     "report --results results --corpus {home}/tweets",
-    "regress results results --junit results/junit.xml --json",
+    "regress {home}/suite/results {home}/suite/results --junit results/junit.xml --json",
     "predict so_happy --model ../models/all-MiniLM-L6-v2-finetuned-emotion-seed0 --figure results/bars.png",
     "share ../models/all-MiniLM-L6-v2-finetuned-emotion-seed0",
 )
@@ -88,7 +88,8 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
         **{name: value for name, value in os.environ.items() if not name.startswith(("REPRO_", "GITHUB_"))},
         "PYTHONPATH": f"{home}/plant{os.pathsep}{suite}", "HOME": str(home), "TMPDIR": str(home / "tmp"),
         "USER": PERSON, "LOGNAME": PERSON, "HOSTNAME": HOST, "HF_TOKEN": TOKEN, "HF_HOME": str(home / "hf"),
-        "HF_HUB_OFFLINE": "1", "MPLCONFIGDIR": mpl.get_cachedir(), "COLUMNS": "300",
+        "HF_HUB_OFFLINE": "1", "GITHUB_STEP_SUMMARY": str(suite / "results" / "summary.md"),
+        "MPLCONFIGDIR": mpl.get_cachedir(), "COLUMNS": "300",
     }  # fmt: skip
     commands = [command.format(home=home) for command in COMMANDS]
     done = subprocess.run(
