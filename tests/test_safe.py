@@ -46,7 +46,7 @@ def unsafe_calls(tree: ast.AST) -> list[str]:
             given = {word.arg: word.value for word in node.keywords}
             name = ast.unparse(node.func)
             safe = given.get("weights_only")
-            if name in ("torch.load", "load") and not (isinstance(safe, ast.Constant) and safe.value is True):
+            if name == "torch.load" and not (isinstance(safe, ast.Constant) and safe.value is True):
                 found.append(name)
             trusted = given.get("trust_remote_code")
         elif isinstance(node, ast.Dict):
@@ -59,6 +59,8 @@ def unsafe_calls(tree: ast.AST) -> list[str]:
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
             found += sorted({name.split(".")[0] for name in names} & UNPICKLERS)
+            if names == ["torch"] and any(alias.name == "load" for alias in node.names):
+                found.append("torch.load")  # under a name of its own its calls would be overlooked
             continue
         else:
             continue
@@ -78,6 +80,7 @@ def test_no_code_of_ours_unpickles_or_trusts_remote_code() -> None:
     [
         "torch.load(path)",
         "torch.load(path, weights_only=False)",
+        "from torch import load",
         "import pickle",
         "from joblib import load",
         "Auto.from_pretrained(x, trust_remote_code=True)",

@@ -159,12 +159,14 @@ def _verified(recipe: PinnedCheckpoint, folder: Path, source: str) -> Checkpoint
                 raise CheckpointError(f"{folder}: {name} is missing", ways_to_provide(recipe))
             hashes[name] = file_sha256(folder / name)
         if hashes[name] != expected:
+            remove = "Remove it"
             if source.startswith("the Hub"):
                 discard(folder / name)
+                remove = "It was taken out of the cache"
             raise CheckpointError(
                 f"{folder / name} is not that of {recipe.checkpoint} at revision {recipe.revision[:12]}: "
                 f"SHA-256 expected {expected[:16]}…, found {hashes[name][:16]}…",
-                f"Remove it and fetch it again; the {recipe.name} recipe runs on its own weights only.",
+                f"{remove}; fetch it again: the {recipe.name} recipe runs on its own weights only.",
             )
     _refuse_other_config(recipe, folder)
     return Checkpoint(folder=folder, weights_sha256=hashes[WEIGHTS], source=source)

@@ -6,8 +6,10 @@ Every file is checked against the hash that the Hub lists it under, and one that
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import socket
+import time
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -16,6 +18,8 @@ from urllib.request import getproxies
 
 from repro.errors import HubError
 
+SILENT_SECONDS = 60.0
+_SILENT: dict[str, float] = {}  # since when the Hub does not answer this process
 HASH_LETTERS = {40: "sha1", 64: "sha256"}  # of files in git, with git's header before the bytes, and in LFS
 
 
@@ -51,10 +55,10 @@ def fetch_snapshot(
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import IncompleteSnapshotError
 
-    from repro.assets.patience import patient_hub
+    from repro.assets.patience import GaveUpError, patient_hub
 
     ask = partial(snapshot_download, repository, repo_type=kind, revision=revision, allow_patterns=files)
-    failed = why_unreachable() if use_hub else "the Hub was not asked"
+    failed = (why_unreachable() or _silent_lately()) if use_hub else "the Hub was not asked"
     folder, source = "", "the Hub"
     if failed is None:
         try:
@@ -62,6 +66,8 @@ def fetch_snapshot(
                 folder = ask()
         except Exception as error:  # noqa: BLE001 (the client raises more than it documents; the ways out are the same)
             failed = f"the Hub, asked for revision {revision[:12]}: {_told(error)}"
+            if isinstance(error, GaveUpError) and error.silent:
+                _SILENT.update(since=time.monotonic())
     if failed is not None:
         source = "the Hub's local cache"
         try:
@@ -71,6 +77,13 @@ def fetch_snapshot(
             raise HubError(f"{failed}; its local cache {kept}", "Try again when the Hub can be reached.") from None
     _refuse_damaged(Path(folder))
     return Path(folder), source
+
+
+def _silent_lately() -> str | None:
+    """Return that the Hub did not answer a moment ago, so that ten assets are not waited for one after the other."""
+    if time.monotonic() - _SILENT.get("since", -math.inf) < SILENT_SECONDS:
+        return "the Hub did not answer a moment ago, and was not asked again"
+    return None
 
 
 def discard(file: Path) -> None:

@@ -35,7 +35,14 @@ TRANSIENT = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolErr
 
 
 class GaveUpError(Exception):
-    """What the Hub did at the last of all tries, in one line; no other layer tries again after it."""
+    """What the Hub did at the last of all tries, in one line; no other layer tries again after it.
+
+    `silent` where it did not answer at all: whatever else is asked of it will not be answered either.
+    """
+
+    def __init__(self, told: str, *, silent: bool = False) -> None:
+        super().__init__(told)
+        self.silent = silent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +94,7 @@ class PatientClient(httpx.Client):
         if request.method not in ("GET", "HEAD") or request.url.path == BEST_EFFORT:
             return super().send(request, stream=stream, **options)
         seconds = self.patience.answer_seconds or constants.HF_HUB_DOWNLOAD_TIMEOUT
-        wait, problem = self.patience.first_wait_seconds, ""
+        wait, problem, silent = self.patience.first_wait_seconds, "", False
         for tried in range(1, self.patience.tries + 1):
             request.extensions = {**request.extensions, "timeout": httpx.Timeout(seconds).as_dict()}
             asked: float | None = None
@@ -95,13 +102,15 @@ class PatientClient(httpx.Client):
                 response = super().send(request, stream=stream, **options)
             except TRANSIENT as error:
                 problem = _told(error, seconds)
+                silent = isinstance(error, httpx.TimeoutException | httpx.ConnectError)
             else:
                 if response.status_code not in PASSING:
                     if stream and isinstance(response.stream, httpx.SyncByteStream):
                         response.stream = _Watched(response.stream, self.patience)
                     return response
                 response.close()
-                problem, asked = f"it answers {response.status_code}", _seconds_asked_for(response.headers)
+                silent, asked = False, _seconds_asked_for(response.headers)
+                problem = f"it answers {response.status_code}"
             if asked is not None and asked > self.patience.longest_wait_seconds:
                 raise GaveUpError(f"{problem} and asks to wait {asked:,.0f} seconds")
             if tried < self.patience.tries:
@@ -109,7 +118,7 @@ class PatientClient(httpx.Client):
                 LOG.warning("The Hub, of %s: %s; asked again in %.0f s", request.url.path, problem, pause)
                 time.sleep(pause)
                 wait *= 2
-        raise GaveUpError(f"{problem}, tried {self.patience.tries} times")
+        raise GaveUpError(f"{problem}, tried {self.patience.tries} times", silent=silent)
 
 
 class _Watched(httpx.SyncByteStream):

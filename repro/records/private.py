@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 LEAST_SECRET = 6  # letters; a shorter value would be found in words
-_PATH = re.compile(r"(?<![\w/\\:.])(?:[A-Za-z]:)?[\\/](?:[^\s\\/:;,'\"()<>|]+[\\/])+")  # up to its last part
+_PATH = re.compile(r"(?<![\w/\\:.~…])(?:[A-Za-z]:)?[\\/](?:[^\s\\/:;,'\"()<>|]+[\\/])+")  # up to its last part
 
 
 def without_private_parts(text: str) -> str:

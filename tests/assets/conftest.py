@@ -13,6 +13,7 @@ from huggingface_hub.utils import set_client_factory
 from huggingface_hub.utils._http import default_client_factory
 from safetensors.numpy import save
 
+from repro.assets import hub as asking
 from repro.assets import patience
 from repro.assets.patience import Patience
 from repro.assets.recipes import PinnedCheckpoint
@@ -59,3 +60,4 @@ def use_hub(server: HubServer, monkeypatch: pytest.MonkeyPatch, folder: Path) ->
         monkeypatch.setattr(constants, name, value)
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.setattr(patience, "PATIENCE", QUICK)
+    monkeypatch.setattr(asking, "_SILENT", {})

@@ -142,6 +142,17 @@ def test_a_hub_that_says_nothing_is_left_after_four_time_outs(hub: HubServer, wh
     assert "no answer within 0.2 seconds, tried 4 times" in refused()
 
 
+def test_a_hub_that_did_not_answer_is_not_waited_for_again_at_once(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.fault("GET /api", stall, times=4)
+    refused()
+    assert "the Hub did not answer a moment ago, and was not asked again" in refused()
+    assert len(hub.asked) == 4
+    monkeypatch.setattr("repro.assets.hub.SILENT_SECONDS", 0.0)
+    assert weights(locate_checkpoint(SMALL)) == WEIGHTS
+
+
 def test_a_download_that_only_trickles_ends(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _: None)
     hub.fault("GET /stored", trickle(0.05))
