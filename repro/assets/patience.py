@@ -15,18 +15,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from huggingface_hub import constants
-from huggingface_hub.utils import (
-    are_progress_bars_disabled,
-    disable_progress_bars,
-    enable_progress_bars,
-    get_session,
-    httpx,
-    parse_ratelimit_headers,
-    set_client_factory,
-)
+from huggingface_hub import constants, get_session, set_client_factory
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+if TYPE_CHECKING:
+    import httpx2 as httpx
+    from huggingface_hub.utils._http import parse_ratelimit_headers
+else:  # the name under which every version exports the library that it is built on
+    from huggingface_hub.utils import httpx, parse_ratelimit_headers
 
 PASSING = (408, 429, 500, 502, 503, 504)  # what another try may mend; 401 and 404 are answers
 BEST_EFFORT = "/api/agent-harnesses"  # who calls, which the client asks on its side and does without

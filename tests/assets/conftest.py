@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from huggingface_hub import constants
-from huggingface_hub.utils import set_client_factory
+from huggingface_hub import constants, set_client_factory
 from huggingface_hub.utils._http import default_client_factory
 from safetensors.numpy import save
 

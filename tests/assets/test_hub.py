@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from huggingface_hub import constants
-from huggingface_hub.utils import are_progress_bars_disabled
+from huggingface_hub import constants, get_session
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled
 from safetensors.numpy import save
 
 from repro.assets import patience
@@ -119,12 +119,12 @@ def test_a_lasting_fault_is_tried_four_times_and_told(hub: HubServer, where: str
 
 def test_the_hubs_retry_after_is_waited_for(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    monkeypatch.setattr(patience.time, "sleep", slept.append)
+    monkeypatch.setattr("repro.assets.patience.time.sleep", slept.append)
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=1.5), usegmt=True)
     for headers in ({"Retry_After": "2"}, {"RateLimit": '"api";r=0;t=1'}, {"Retry_After": soon}, {"Retry_After": "?"}):
         hub.fault("GET /api", status(429, **headers), times=1)
         with patience.patient_hub():
-            patience.get_session().get(f"{hub.endpoint}/api/models/{NAME}").raise_for_status()
+            get_session().get(f"{hub.endpoint}/api/models/{NAME}").raise_for_status()
     assert slept[:2] == [2, 1]
     assert 0 <= slept[2] <= 2
     assert slept[3] == QUICK.first_wait_seconds
@@ -164,6 +164,7 @@ def test_a_connection_cut_in_the_middle_goes_on_where_it_was(
     hub: HubServer, monkeypatch: pytest.MonkeyPatch, reset: bool
 ) -> None:
     monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _: None)
+    monkeypatch.setattr(patience, "PATIENCE", replace(QUICK, answer_seconds=10))
     hub.fault("GET /stored", cut_after(11_000_000, reset=reset), times=1)
     assert weights(locate_checkpoint(SMALL)) == WEIGHTS
     ranges = [asked.range for asked in hub.asked if asked.path.startswith("/stored") and asked.method == "GET"]
