@@ -8,6 +8,7 @@ as it is instead (a machine that brings its own GPU build of torch).
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import sys
@@ -126,6 +127,44 @@ def light(session: nox.Session) -> None:
     session.run("python", "-m", "repro", "report", "--results", ".")
     session.run("python", "-m", "repro", "regress", ".", ".")
     session.run("python", "-m", "repro", "diagnose", "--f1", "0.9226", "--train-loss", "0.83,0.25")
+
+
+@nox.session
+def audit(session: nox.Session) -> None:
+    """Hold every pinned version against PyPI's known vulnerabilities; told, and passed, where that cannot be asked."""
+    session.install("--constraint", "constraints.txt", *group("audit"))
+    told = ROOT / "build" / "audit.json"
+    told.parent.mkdir(exist_ok=True)
+    told.unlink(missing_ok=True)
+    session.run(
+        "pip-audit", "--requirement", "constraints.txt", "--no-deps", "--disable-pip", "--progress-spinner=off",
+        "--format=json", f"--output={told}", *session.posargs, success_codes=[0, 1],
+    )  # fmt: skip
+    if not told.exists():  # 1 is also the code of a service that cannot be reached
+        session.log("NOT AUDITED: PyPI's vulnerability data could not be asked, for the reason above")
+        return
+    audited, unknown, found = audit_told(told)
+    for line in found:
+        session.warn(line)
+    if found:
+        session.error(f"{len(found)} known vulnerabilities in {audited} pinned packages: raise their pins")
+    if not audited:
+        session.log(f"NOT AUDITED: the package index has no vulnerability data for any of {len(unknown)} pins")
+        return
+    without = f"; not known there, not audited: {', '.join(unknown)}" if unknown else ""
+    session.log(f"{audited} pinned packages audited, no known vulnerability{without}")
+
+
+def audit_told(report: Path) -> tuple[int, list[str], list[str]]:
+    """Return how many packages pip-audit looked up, the names of those it could not, and a line a vulnerability."""
+    packages = json.loads(report.read_text(encoding="utf-8"))["dependencies"]
+    unknown = [package["name"] for package in packages if "skip_reason" in package]
+    found = [
+        f"{package['name']} {package['version']}: {known['id']}, mended in {', '.join(known['fix_versions']) or 'none'}"
+        for package in packages
+        for known in package.get("vulns", [])
+    ]
+    return len(packages) - len(unknown), unknown, found
 
 
 @nox.session

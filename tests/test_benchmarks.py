@@ -21,10 +21,17 @@ def benchmark(results: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def test_one_round_a_seed_with_its_scores_beside_the_time_and_no_host_name(tmp_path: Path) -> None:
+def test_one_round_a_seed_with_its_scores_beside_the_time_and_no_host_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planted = {"HF_TOKEN": "hf_plantedplanted", "USER": "jane.planted", "LOGNAME": "jane.planted"}
+    for name, value in planted.items():
+        monkeypatch.setenv(name, value)
     done = benchmark(tmp_path, "--seeds=0-1")
     assert done.returncode == 0, done.stdout + done.stderr
-    saved = json.loads((tmp_path / "benchmark.json").read_text())
+    text = (tmp_path / "benchmark.json").read_text()
+    assert not [secret for secret in (*planted.values(), str(tmp_path), str(ROOT)) if secret in text]
+    saved = json.loads(text)
     by_name = {entry["name"]: entry for entry in saved["benchmarks"]}
     finetune = by_name["test_experiment[finetune]"]
     assert finetune["stats"]["rounds"] == 2

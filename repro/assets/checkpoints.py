@@ -16,9 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from repro.assets.hub import why_unreachable
+from repro.assets.hub import discard, fetch_snapshot
 from repro.assets.recipes import DISTILBERT, RECIPES, TINY, PinnedCheckpoint
-from repro.errors import CheckpointError
+from repro.errors import CheckpointError, HubError
 from repro.records.record import LABELS
 
 if TYPE_CHECKING:
@@ -50,18 +50,13 @@ def locate_checkpoint(recipe: PinnedCheckpoint, checkpoints: Path | None = None,
         raise CheckpointError(f"no checkpoints folder {checkpoints}", "Name an existing folder, or leave it out.")
     for folder, source in _local_folders(recipe, checkpoints):
         return _verified(recipe, folder, source)
-    from huggingface_hub import snapshot_download
-
-    offline = why_unreachable() if use_hub else "the Hub was not asked"
-    where = "the Hub's local cache" if offline else "the Hub"
     try:
-        fetched = snapshot_download(
-            recipe.checkpoint, revision=recipe.revision, allow_patterns=HUB_FILES, local_files_only=bool(offline)
-        )
-    except Exception as error:  # noqa: BLE001 (the client raises more than it documents; the ways out are the same)
-        reason = offline or "the Hub says: " + (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise CheckpointError(f"{recipe.checkpoint} cannot be had here ({reason})", ways_to_provide(recipe)) from None
-    return _verified(recipe, Path(fetched), where)
+        folder, source = fetch_snapshot(recipe.checkpoint, revision=recipe.revision, files=HUB_FILES, use_hub=use_hub)
+    except HubError as error:
+        raise CheckpointError(
+            f"{recipe.checkpoint} cannot be had here ({error.what})", ways_to_provide(recipe)
+        ) from None
+    return _verified(recipe, folder, source)
 
 
 def ways_to_provide(recipe: PinnedCheckpoint) -> str:
@@ -91,7 +86,9 @@ def load_tokenizer(folder: Path, recipe: PinnedCheckpoint) -> PreTrainedTokenize
     """Load the checkpoint's own tokenizer; CheckpointError unless it has the vocabulary that the recipe pins."""
     from transformers import AutoTokenizer
 
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False
+    )
     expected, found = recipe.sha256.get("vocab.txt"), vocabulary_sha256(tokenizer.get_vocab())
     if expected and found != expected:
         raise CheckpointError(
@@ -162,10 +159,14 @@ def _verified(recipe: PinnedCheckpoint, folder: Path, source: str) -> Checkpoint
                 raise CheckpointError(f"{folder}: {name} is missing", ways_to_provide(recipe))
             hashes[name] = file_sha256(folder / name)
         if hashes[name] != expected:
+            remove = "Remove it"
+            if source.startswith("the Hub"):
+                discard(folder / name)
+                remove = "It was taken out of the cache"
             raise CheckpointError(
                 f"{folder / name} is not that of {recipe.checkpoint} at revision {recipe.revision[:12]}: "
                 f"SHA-256 expected {expected[:16]}…, found {hashes[name][:16]}…",
-                f"Remove it and fetch it again; the {recipe.name} recipe runs on its own weights only.",
+                f"{remove}; fetch it again: the {recipe.name} recipe runs on its own weights only.",
             )
     _refuse_other_config(recipe, folder)
     return Checkpoint(folder=folder, weights_sha256=hashes[WEIGHTS], source=source)

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.assets.arrow import CHUNK, Row, rows_of, to_datasets, to_table
-from repro.assets.hub import why_unreachable
-from repro.errors import CorpusError, UsageError
+from repro.assets.hub import discard, fetch_snapshot
+from repro.errors import CorpusError, HubError, UsageError
 from repro.records.record import LABELS, CorpusStamp, SplitStamp
 
 if TYPE_CHECKING:
@@ -101,7 +101,9 @@ def read_rows(source: str, *, expected: CorpusStamp = EMOTION) -> tuple[str, dic
         from repro.assets.rehearsal import rehearsal_rows
 
         return "rehearsal", rehearsal_rows()
-    splits = _read_hub() if source == "hub" else read_folder(Path(source))
+    if source == "hub":
+        return expected.name, _read_hub(expected)
+    splits = read_folder(Path(source))
     _refuse_other_rows(stamp_of(expected.name, splits), expected, source)
     return expected.name, splits
 
@@ -253,21 +255,19 @@ def _bad(file: Path, number: int, problem: str) -> CorpusError:
     return CorpusError(f"{file}, line {number}: {problem}", "Mend or download the file again; nothing was run.")
 
 
-def _read_hub() -> dict[str, list[Row]]:
-    from datasets import load_dataset
-
+def _read_hub(expected: CorpusStamp) -> dict[str, list[Row]]:
     try:
-        if unreachable := why_unreachable():
-            raise ConnectionError(unreachable)
-        splits = load_dataset(HUB_CORPUS, revision=HUB_REVISION)
-    except Exception as error:  # noqa: BLE001 (the clients raise more than they document; the ways out are the same)
-        raise CorpusError(f"cannot load {HUB_CORPUS} from the Hub: {_first_line(error)}", WITHOUT_HUB) from None
-    return {
-        split: _columns_to_rows(
-            Path(HUB_CORPUS, split), {name: list(splits[split][name]) for name in splits[split].column_names}
-        )
-        for split in SPLITS
-    }
+        folder, _ = fetch_snapshot(HUB_CORPUS, revision=HUB_REVISION, files=["*.jsonl"], kind="dataset")
+    except HubError as error:
+        raise CorpusError(f"cannot load {HUB_CORPUS} from the Hub: {error.what}", WITHOUT_HUB) from None
+    try:
+        splits = read_folder(folder)
+        _refuse_other_rows(stamp_of(expected.name, splits), expected, HUB_CORPUS)
+    except CorpusError:
+        for file in folder.glob("*.jsonl"):
+            discard(file)  # or it would be read again instead of fetched
+        raise
+    return splits
 
 
 def _refuse_other_rows(found: CorpusStamp, expected: CorpusStamp, source: str) -> None:
@@ -293,7 +293,3 @@ def check_limit(limit: int | None) -> int | None:
     if limit is not None and limit < 1:
         raise UsageError(f"--limit {limit}: expected at least 1 row a split", "Leave --limit out for the whole corpus.")
     return limit
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -51,7 +51,9 @@ def load_its_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
             "Install it: pip install sentencepiece",
         )
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
     except Exception as error:  # noqa: BLE001 (each tokenizer class has errors of its own; the way out is the same)
         raise _unusable(folder, (str(error).strip() or type(error).__name__).splitlines()[0]) from None
     return tokenizer

@@ -23,6 +23,7 @@ from typing import Any
 
 from repro.assets.letter import LETTER, QUESTION
 from repro.assets.tiny_tour import tiny_tour_folder
+from repro.records.private import without_private_parts
 
 PIPELINES = {
     "text-classification": "sentiment",
@@ -64,7 +65,7 @@ def attempt(does: Callable[[], object]) -> tuple[str, str]:
         does()
     except Exception as error:  # noqa: BLE001 (whatever the libraries raise is the finding)
         text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
-        return type(error).__name__, (text.strip() or "no message").splitlines()[0]
+        return type(error).__name__, without_private_parts((text.strip() or "no message").splitlines()[0])
     return "", ""
 
 

@@ -12,6 +12,7 @@ from repro.assets.recipes import TINY
 from repro.assets.tour import TOUR
 from repro.errors import CheckpointError, MissingAssetError
 from repro.experiments.context import Context, timed
+from repro.records.private import without_private_parts
 from repro.records.record import Measurements
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def run(context: Context, seed: int) -> Measurements:
             with timed(seconds, task):
                 facts[task] = _perform(context, task, found, texts)
         except CheckpointError as error:
-            not_run[task] = str(error)
+            not_run[task] = without_private_parts(str(error))
         else:
             checkpoints[task] = {
                 "repository": pinned.checkpoint if context.recipe.name != TINY.name else found.source,

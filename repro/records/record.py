@@ -189,10 +189,20 @@ class RunRecord(Measurements):
         return value
 
 
+def inside(results: Path, path: Path) -> Path:
+    """Return the path, which must lie in the results folder; ResultsError where a link leads out of it."""
+    if not path.resolve().is_relative_to(results.resolve()):
+        raise ResultsError(
+            f"{path} leads out of the results folder {results}",
+            "Replace the link by a folder; nothing was written there.",
+        )
+    return path
+
+
 def prepare_results(results: Path) -> None:
     """Make the results folder and prove that a record can be written there, before anything is measured."""
     try:
-        (results / "runs").mkdir(parents=True, exist_ok=True)
+        inside(results, results / "runs").mkdir(parents=True, exist_ok=True)
         probe = results / "runs" / f".probe-{secrets.token_hex(4)}"
         probe.write_bytes(b"")
         probe.unlink()
@@ -205,7 +215,7 @@ def prepare_results(results: Path) -> None:
 
 def write_record(record: RunRecord, results: Path) -> Path:
     """Write the record below `results/runs` durably and without overwriting; return its path."""
-    folder = results / "runs" / record.folder
+    folder = inside(results, results / "runs" / record.folder)
     stamp = re.sub(r"[-:]", "", record.provenance.started)
     name = f"{stamp}-seed{record.settings.seed}-{secrets.token_hex(4)}.json"
     partial = folder / f".{name}.partial"

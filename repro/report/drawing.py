@@ -40,9 +40,11 @@ def save_figure(drawing: Drawing, figures: Path) -> Path:
     with mpl.rc_context(salted), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # an emoji becomes a box and no failure
         said = {"Title": drawing.title, "Description": drawing.description, "Date": None}
-        drawing.figure.savefig(figures / f"{drawing.name}.svg", metadata=said)
-        drawing.figure.set_layout_engine(None)  # it is laid out, and a second time would cost as much
-        drawing.figure.savefig(figures / f"{drawing.name}.png", dpi=120, metadata={"Software": None})
+        for suffix, options in ((".svg", {"metadata": said}), (".png", {"dpi": 120, "metadata": {"Software": None}})):
+            partial = figures / f".{drawing.name}.partial{suffix}"
+            drawing.figure.savefig(partial, **options)
+            partial.replace(figures / f"{drawing.name}{suffix}")  # whole or not at all, and through no link
+            drawing.figure.set_layout_engine(None)  # it is laid out, and a second time would cost as much
     return figures / f"{drawing.name}.png"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from repro.claims.verdicts import Verdict
 from repro.errors import ResultsError
-from repro.records.record import RunRecord
+from repro.records.record import RunRecord, inside
 from repro.report import tables
 from repro.report.faults import fault_tables
 from repro.report.gallery import Picture, pictures
@@ -40,11 +40,12 @@ def write_report(verdicts: Sequence[Verdict], records: Sequence[RunRecord], resu
     timings = read_timings(results)
     made = {**table_files(verdicts, records), **speed_tables(timings), **fault_tables(results)}
     try:
-        written = [_write(results / "tables" / f"{name}.csv", table.to_csv()) for name, table in made.items()]
+        folder = inside(results, results / "tables")
+        written = [_write(folder / f"{name}.csv", table.to_csv()) for name, table in made.items()]
         noted = {name: f"{table.note}\n\n{table.to_markdown()}" for name, table in made.items() if table.note}
-        written += [_write(results / "tables" / f"{name}.md", text) for name, text in noted.items()]
+        written += [_write(folder / f"{name}.md", text) for name, text in noted.items()]
         made = {name: table.newest(MOST_ROWS, f"tables/{name}.csv") for name, table in made.items()}
-        figures = draw_figures(records, results / "figures")
+        figures = draw_figures(records, inside(results, results / "figures"))
         written += figures
         shown = pictures(figures)
         written.append(_write(results / "REPORT.md", report_markdown(verdicts, records, shown, made)))

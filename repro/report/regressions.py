@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 from repro.claims.benchmarks import newest
 from repro.claims.findings import FAILURES, OPEN, Finding, Ruling
 from repro.claims.sources import Source
+from repro.records.private import without_private_parts
 from repro.report.tables import Table
 
 SIGNS = {
@@ -62,12 +63,13 @@ def conclusion(findings: Sequence[Finding], code: int) -> str:
 
 
 def side_table(before: Source, after: Source, ignore: frozenset[str]) -> Table:
-    """One row a side: its path, how many records it holds, and its benchmark files that count."""
+    """One row a side: the end of its path, how many records it holds, and its benchmark files that count."""
     rows = []
     for side, source in (("baseline", before), ("candidate", after)):
         files = Counter(b.file.name for b in newest(source.benchmarks, ignore).values())
         used = ", ".join(f"{name} ({count})" for name, count in sorted(files.items()))
-        rows.append((side, shown(str(source.path)), str(len(source.records)), shown(used) or "none"))
+        path = without_private_parts(str(source.path))  # CI shows it to everybody
+        rows.append((side, shown(path), str(len(source.records)), shown(used) or "none"))
     return Table(("side", "path", "records", "newest benchmarks, by file"), tuple(rows))
 
 

@@ -22,7 +22,7 @@ SIGNS = {
 
 @dataclass(frozen=True)
 class Table:
-    """Named columns and rows of text, oldest records first; a note says what they were made from, where no record does."""
+    """Named columns and rows of text, oldest records first; a note says what made them, where no record does."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -47,7 +47,7 @@ class Table:
     def to_markdown(self) -> str:
         """Return the table as Markdown; whatever a cell holds shows as text."""
         lines = [self.columns, ("---",) * len(self.columns), *self.rows]
-        return "".join(f"| {' | '.join(_escape(cell) for cell in line)} |\n" for line in lines)
+        return "".join(f"| {' | '.join(as_text(cell) for cell in line)} |\n" for line in lines)
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> Table:
@@ -141,7 +141,8 @@ def _interval(bounds: tuple[float, float]) -> str:
     return f"{bounds[0]:.4f}–{bounds[1]:.4f}"
 
 
-def _escape(cell: str) -> str:
+def as_text(cell: str) -> str:
+    """Return the text as Markdown that shows it and does nothing else."""
     text = cell.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("\n", " ")
     for mark in "[]*_`":
         text = text.replace(mark, "\\" + mark)

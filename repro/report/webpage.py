@@ -19,7 +19,7 @@ from repro.report.again import commands
 from repro.report.charts import Strip, legend
 from repro.report.gallery import OTHER, Picture
 from repro.report.strips import strips
-from repro.report.tables import Table
+from repro.report.tables import Table, as_text
 from repro.report.timings import Timing, grouped_bars, seconds
 
 HELD = {  # how each kind is judged, as the head of claims.toml says
@@ -56,6 +56,7 @@ def render(template: str, **values: object) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["as_text"] = as_text
     return environment.get_template(template).render(**values)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
@@ -97,7 +97,7 @@ def _over_rows(
     """
     model = accelerator.unwrap_model(model)
     if batching == "packed":
-        enable_packing(model)
+        enable_packing(cast(PreTrainedModel, model))
     model.eval()
     make_batch = batcher(tokens, batching, groups=1)
     order = tokens.lengths[rows].argsort(stable=True)

@@ -68,7 +68,8 @@ def test_a_pickle_is_refused_whatever_it_holds(tmp_path: Path) -> None:
 
 def test_without_any_source_every_way_is_named() -> None:
     with pytest.raises(
-        CheckpointError, match=r"(?s)cannot be had here \(HF_HUB_OFFLINE is set\).*--checkpoints DIR.*assets fetch"
+        CheckpointError,
+        match=r"(?s)cannot be had here \(HF_HUB_OFFLINE is set; its local cache .*--checkpoints DIR.*assets fetch",
     ):
         locate_checkpoint(DISTILBERT)
     with pytest.raises(CheckpointError, match="no checkpoints folder"):

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def test_a_state_of_a_newer_version_is_refused_and_kept(tmp_path: Path) -> None:
 
 def test_a_state_of_another_run_is_refused_by_what_it_differs_in(tmp_path: Path) -> None:
     save(tmp_path, 3)
-    other = {"recipe": {"name": "minilm"}, "settings": {"seed": 0}}
+    other: dict[str, Any] = {"recipe": {"name": "minilm"}, "settings": {"seed": 0}}
     with pytest.raises(StateError, match=r"another run: it differs in recipe\.name"):
         read_newest(tmp_path, key=run_key(other), decided_by=other, tell=print)
     assert states_in(tmp_path)
@@ -115,10 +116,8 @@ def test_cut_off_at_any_call_of_a_save_a_whole_state_stands(
         with monkeypatch.context() as patched:
             patched.setattr(os, call, killed)
             patched.setattr(shutil, "rmtree", lambda *arguments, **named: None)  # nobody is left to clean up
-            try:
+            with suppress(Killed):
                 save(folder, 6)
-            except Killed:
-                pass
         state = read(folder)
         assert state is not None
         assert state.numbers["at"] == state.manifest.step

@@ -1,0 +1,221 @@
+"""A Hub on this machine: enough of its protocol for the real huggingface_hub and datasets clients.
+
+Like the real one it lists files with their hashes, answers `resolve` with the commit in its headers, and sends large
+files (here: safetensors) from another origin, which must never see a token. It has no Xet storage.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repository:
+    """Files at one commit; `refs` are further names of it, of which an abbreviated hash needs no entry."""
+
+    commit: str
+    files: Mapping[str, bytes]
+    refs: tuple[str, ...] = ("main",)
+
+    def knows(self, revision: str) -> bool:
+        return revision in self.refs or (len(revision) >= 7 and self.commit.startswith(revision))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A request as it came in."""
+
+    method: str
+    path: str
+    range: str | None
+    token: str | None
+    origin: str
+
+
+FILE = re.compile(r"/(datasets/)?(.+?)/resolve/([^/]+)/(.+)")
+Answer = Callable[["Handler", bytes], None]
+
+
+@dataclass(kw_only=True)
+class Fault:
+    """What happens instead to the first `times` requests whose `METHOD path` holds the pattern."""
+
+    pattern: str
+    answer: Answer
+    times: int = 10**6
+
+
+@dataclass(kw_only=True)
+class HubServer:
+    """Serves `repositories`, by kind and name, while the `with` block lasts; `renamed` maps old names to new ones."""
+
+    repositories: dict[tuple[str, str], Repository] = field(default_factory=dict)
+    renamed: dict[str, str] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
+    closed: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> HubServer:
+        self.lock = threading.Lock()
+        self.servers = [ThreadingHTTPServer(("127.0.0.1", 0), self._handler(name)) for name in ("hub", "cdn")]
+        self.endpoint, self.storage = (f"http://127.0.0.1:{server.server_port}" for server in self.servers)
+        for server in self.servers:
+            server.daemon_threads = True
+            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: tuple[type[BaseException] | None, BaseException | None, TracebackType | None]) -> None:
+        self.closed.set()
+        for server in self.servers:
+            server.shutdown()
+            server.server_close()
+
+    def fault(self, pattern: str, answer: Answer, *, times: int = 10**6) -> None:
+        self.faults.append(Fault(pattern=pattern, answer=answer, times=times))
+
+    def fault_for(self, request: str) -> Answer | None:
+        with self.lock:
+            for fault in self.faults:
+                if fault.times and re.search(fault.pattern, request):
+                    fault.times -= 1
+                    return fault.answer
+        return None
+
+    def count(self, pattern: str) -> int:
+        """How many requests came whose `METHOD path` holds the pattern."""
+        return sum(bool(re.search(pattern, f"{asked.method} {asked.path}")) for asked in self.asked)
+
+    def _handler(self, origin: str) -> type[Handler]:
+        return type("Handler", (Handler,), {"hub": self, "origin": origin})
+
+
+class Handler(BaseHTTPRequestHandler):
+    hub: HubServer
+    origin: str
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: Any) -> None: ...
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_POST(self) -> None:
+        self._answer(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+
+    def _answer(self, sent: bytes = b"") -> None:
+        path = unquote(urlsplit(self.path).path)
+        if path == "/api/agent-harnesses":  # the client asks it now and then, of itself
+            self.send_json({})
+            return
+        self.hub.asked.append(
+            Asked(
+                method=self.command, path=path, range=self.headers.get("Range"),
+                token=self.headers.get("Authorization"), origin=self.origin,
+            )
+        )  # fmt: skip
+        if instead := self.hub.fault_for(f"{self.command} {path}"):
+            instead(self, self._content(path) or b"")
+        elif api := re.fullmatch(
+            r"/api/(models|datasets)/(.+?)(?:/(revision|tree|paths-info)/([^/]+)(?:/(.*))?)?", path
+        ):
+            kinds, name, what, revision, below = api.groups()
+            if found := self._find(kinds.removesuffix("s"), name, revision or "main"):
+                self._api(found, name, what, below or "", sent)
+        elif file := FILE.fullmatch(path):
+            if found := self._find("dataset" if file[1] else "model", file[2], file[3]):
+                self._file(found, file[4])
+        elif (content := self._content(path)) is not None:
+            self.send_content(content, {})
+        else:
+            self.refuse(404)
+
+    def _content(self, path: str) -> bytes | None:
+        """The bytes of the file that a path stands for, at whatever commit."""
+        if file := FILE.fullmatch(path):
+            name = self.hub.renamed.get(file[2], file[2])
+            found = self.hub.repositories.get(("dataset" if file[1] else "model", name))
+            return found.files.get(file[4]) if found else None
+        files = (content for found in self.hub.repositories.values() for content in found.files.values())
+        return next((content for content in files if path == f"/stored/{hashlib.sha256(content).hexdigest()}"), None)
+
+    def _find(self, kind: str, name: str, revision: str) -> Repository | None:
+        """The repository at the revision; None where a redirection or a refusal was sent."""
+        if name in self.hub.renamed:
+            self.send(307, headers={"Location": self.path.replace(name, self.hub.renamed[name], 1)})
+        elif (kind, name) not in self.hub.repositories:
+            self.refuse(401 if self.headers.get("Authorization") is None else 404, "RepoNotFound")
+        elif not (found := self.hub.repositories[kind, name]).knows(revision):
+            self.refuse(404, "RevisionNotFound")
+        else:
+            return found
+        return None
+
+    def _api(self, found: Repository, name: str, what: str | None, below: str, sent: bytes) -> None:
+        if what == "tree":
+            self.send_json([_listed(path, found.files[path]) for path in found.files if path.startswith(below)])
+        elif what == "paths-info":
+            given = json.loads(sent)["paths"] if sent.startswith(b"{") else parse_qs(sent.decode())["paths"]
+            self.send_json([_listed(path, found.files[path]) for path in given if path in found.files])
+        else:
+            siblings = [{"rfilename": path} for path in found.files]
+            self.send_json({"id": name, "sha": found.commit, "siblings": siblings, "private": False, "tags": []})
+
+    def _file(self, found: Repository, path: str) -> None:
+        headers = {"X-Repo-Commit": found.commit}
+        if (content := found.files.get(path)) is None:
+            self.send(404, headers=headers | {"X-Error-Code": "EntryNotFound"})
+        elif path.endswith(".safetensors"):
+            digest = hashlib.sha256(content).hexdigest()
+            linked = {"X-Linked-Etag": f'"{digest}"', "X-Linked-Size": str(len(content))}
+            self.send(302, headers=headers | linked | {"Location": f"{self.hub.storage}/stored/{digest}"})
+        else:
+            self.send_content(content, headers | {"ETag": f'"{git_hash(content)}"'})
+
+    def refuse(self, status: int, code: str = "") -> None:
+        self.send(status, headers={"X-Error-Code": code} if code else {})
+
+    def send_json(self, value: Any) -> None:
+        self.send(200, json.dumps(value).encode(), headers={"Content-Type": "application/json"})
+
+    def send_content(self, content: bytes, headers: Mapping[str, str]) -> None:
+        """Send a file, or the part of it that is asked for by Range."""
+        if begin := re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or ""):
+            start = int(begin[1])
+            span = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
+            self.send(206, content[start:], headers={**headers, **span})
+        else:
+            self.send(200, content, headers=headers)
+
+    def send(self, status: int, body: bytes = b"", *, headers: Mapping[str, str]) -> None:
+        self.send_response(status, HTTPStatus(status).phrase)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+def git_hash(content: bytes) -> str:
+    """The name that git gives to a file of this content."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def _listed(path: str, content: bytes) -> dict[str, Any]:
+    entry: dict[str, Any] = {"type": "file", "path": path, "size": len(content), "oid": git_hash(content)}
+    if path.endswith(".safetensors"):
+        entry["lfs"] = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 134}
+    return entry

@@ -1,0 +1,257 @@
+"""Safe by default: nothing that was downloaded runs, nothing is written outside the results, hostile text is text."""
+
+from __future__ import annotations
+
+import ast
+import json
+import pickle
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from markdown_it import MarkdownIt
+from pydantic import ValidationError
+from transformers import AutoModelForSequenceClassification
+
+from repro.assets.checkpoints import load_classifier, load_encoder, load_tokenizer, locate_checkpoint
+from repro.assets.loading import load_complete, load_its_tokenizer
+from repro.assets.recipes import TINY
+from repro.claims.model import load_catalogue
+from repro.claims.verdicts import judge_all
+from repro.errors import CheckpointError, RecordError, ReproError, ResultsError
+from repro.experiments.inference import load_finetuned
+from repro.experiments.registry import EXPERIMENTS
+from repro.records.record import RunRecord, prepare_results, read_records, write_record
+from repro.report.pages import with_verdicts, write_report
+
+MakeRecord = Callable[..., RunRecord]
+ROOT = Path(__file__).parents[1]
+UNPICKLERS = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+
+
+def sources() -> Iterator[tuple[str, ast.AST]]:
+    for folder in ("repro", "benchmarks", "tests", "page_tests"):
+        for file in (ROOT / folder).rglob("*.py"):
+            yield str(file.relative_to(ROOT)), ast.parse(file.read_text())
+    yield "noxfile.py", ast.parse((ROOT / "noxfile.py").read_text())
+
+
+def unsafe_calls(tree: ast.AST) -> list[str]:
+    """What may run a stranger's code: torch.load without weights_only=True, and trust_remote_code unless False."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            given = {word.arg: word.value for word in node.keywords}
+            name = ast.unparse(node.func)
+            safe = given.get("weights_only")
+            if name == "torch.load" and not (isinstance(safe, ast.Constant) and safe.value is True):
+                found.append(name)
+            trusted = given.get("trust_remote_code")
+        elif isinstance(node, ast.Dict):
+            named = {
+                key.value: value
+                for key, value in zip(node.keys, node.values, strict=True)
+                if isinstance(key, ast.Constant)
+            }
+            trusted = named.get("trust_remote_code")
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+            found += sorted({name.split(".")[0] for name in names} & UNPICKLERS)
+            if names == ["torch"] and any(alias.name == "load" for alias in node.names):
+                found.append("torch.load")  # under a name of its own its calls would be overlooked
+            continue
+        else:
+            continue
+        if trusted is not None and not (isinstance(trusted, ast.Constant) and trusted.value is False):
+            found.append("trust_remote_code")
+    return found
+
+
+def test_no_code_of_ours_unpickles_or_trusts_remote_code() -> None:
+    found = {path: calls for path, tree in sources() if (calls := unsafe_calls(tree))}
+    assert found.pop("tests/test_safe.py") == ["pickle"]  # which makes the hostile file of these tests
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "torch.load(path)",
+        "torch.load(path, weights_only=False)",
+        "from torch import load",
+        "import pickle",
+        "from joblib import load",
+        "Auto.from_pretrained(x, trust_remote_code=True)",
+        "safe = {'trust_remote_code': allowed}",
+    ],
+)
+def test_each_of_them_would_be_found(source: str) -> None:
+    assert unsafe_calls(ast.parse(source))
+
+
+def test_what_is_safe_is_not_complained_of() -> None:
+    source = "torch.load(path, weights_only=True); f(trust_remote_code=False); x = {'trust_remote_code': False}"
+    assert unsafe_calls(ast.parse(source)) == []
+
+
+class Hostile:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return Path.write_text, (self.mark, "taken")
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> tuple[Path, Path]:
+    """A checkpoint whose weights are a pickle that writes a file, and that file, which must never be there."""
+    folder, mark = tmp_path / "checkpoint", tmp_path / "taken"
+    shutil.copytree(locate_checkpoint(TINY).folder, folder)
+    (folder / "model.safetensors").unlink()
+    with (folder / "pytorch_model.bin").open("wb") as file:
+        pickle.dump(Hostile(mark), file)
+    return folder, mark
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        load_encoder,
+        load_classifier,
+        load_finetuned,
+        lambda folder: load_complete(AutoModelForSequenceClassification, folder),
+    ],
+    ids=["encoder", "classifier", "fine-tuned", "tour"],
+)
+def test_no_loader_reads_a_pickle(load: Callable[[Path], object], hostile: tuple[Path, Path]) -> None:
+    folder, mark = hostile
+    with pytest.raises((ReproError, OSError), match=r"model\.safetensors"):
+        load(folder)
+    assert not mark.exists()
+
+
+def test_code_that_lies_beside_a_checkpoint_does_not_run(tmp_path: Path) -> None:
+    folder, mark = tmp_path / "checkpoint", tmp_path / "taken"
+    shutil.copytree(locate_checkpoint(TINY).folder, folder)
+    (folder / "theirs.py").write_text(f"open({str(mark)!r}, 'w').write('taken')\n")
+    for name, model in (("config.json", True), ("tokenizer_config.json", False)):
+        written = json.loads((folder / name).read_text())
+        theirs = {"AutoConfig": "theirs.C", "AutoModel": "theirs.M"} if model else {"AutoTokenizer": ["theirs.T", None]}
+        (folder / name).write_text(json.dumps({**written, "auto_map": theirs}))
+    expected = load_encoder(locate_checkpoint(TINY).folder)
+    found = load_encoder(folder)  # the library's own class of that name
+    assert torch.equal(next(found.parameters()), next(expected.parameters()))
+    assert load_tokenizer(folder, TINY).get_vocab()
+    assert load_its_tokenizer(folder).get_vocab()
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "theirs"}))
+    with pytest.raises((ReproError, ValueError)):  # and there is no such class
+        load_encoder(folder)
+    with pytest.raises(CheckpointError):
+        load_finetuned(folder)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("part", ["experiment", "corpus", "recipe"])
+@pytest.mark.parametrize("name", ["../../outside", "/outside", "..", "a/b", "a\\b", ""])
+def test_no_name_in_a_record_leads_out_of_the_results(
+    part: str, name: str, make_record: MakeRecord, tmp_path: Path
+) -> None:
+    path = write_record(make_record("linear"), tmp_path)
+    written = json.loads(path.read_text())
+    if part == "experiment":
+        written["experiment"] = name
+    else:
+        written[part]["name"] = name
+    with pytest.raises(ValidationError):
+        RunRecord.model_validate(written)
+    path.write_text(json.dumps(written))
+    with pytest.raises(RecordError, match="no valid record"):
+        read_records(tmp_path)
+
+
+@pytest.mark.parametrize("link", ["runs", "runs/emotion", "runs/emotion/distilbert/linear"])
+def test_a_link_that_leads_out_of_the_results_is_not_written_through(
+    link: str, make_record: MakeRecord, tmp_path: Path
+) -> None:
+    results, outside = tmp_path / "results", tmp_path / "outside"
+    outside.mkdir()
+    (results / link).parent.mkdir(parents=True)
+    (results / link).symlink_to(outside)
+    with pytest.raises(ResultsError, match="leads out of the results folder"):
+        write_record(make_record("linear"), results)
+    if link == "runs":
+        with pytest.raises(ResultsError, match="leads out of the results folder"):
+            prepare_results(results)
+    assert list(outside.iterdir()) == []
+
+
+def test_results_that_are_a_link_themselves_are_what_the_user_asked_for(
+    make_record: MakeRecord, tmp_path: Path
+) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "results").symlink_to(tmp_path / "disk")
+    write_record(make_record("linear"), tmp_path / "results")
+    assert len(read_records(tmp_path / "disk")) == 1
+
+
+def report(record: RunRecord, results: Path) -> None:
+    write_report(judge_all(load_catalogue(), [record], list(EXPERIMENTS)), [record], results)
+
+
+def test_a_report_does_not_write_through_a_link(make_record: MakeRecord, tmp_path: Path) -> None:
+    facts = {"class_counts": dict.fromkeys(("sadness", "joy", "love", "anger", "fear", "surprise"), 1)}
+    record = make_record("corpus-facts", facts=facts)
+    results, outside = tmp_path / "results", tmp_path / "outside"
+    report(record, results)
+    outside.mkdir()
+    (outside / "mine").write_text("mine")
+    for file in [file for file in results.rglob("*.*") if file.is_file()]:
+        file.unlink()
+        file.symlink_to(outside / "mine")
+    report(record, results)
+    assert (outside / "mine").read_text() == "mine"
+    assert not any(file.is_symlink() for file in results.rglob("*.*"))
+    for name in ("tables", "figures"):
+        shutil.rmtree(results / name, ignore_errors=True)
+        (results / name).symlink_to(outside)
+        with pytest.raises(ResultsError, match=f"{name} leads out of the results folder"):
+            report(record, results)
+        (results / name).unlink()
+    assert [file.name for file in outside.iterdir()] == ["mine"]
+
+
+HOSTILE = (
+    "<script>alert(1)</script> | ![x](https://x.example/p.png) [x](javascript:1) `y` **z** <img src=x onerror=1>\n# h"
+)
+
+
+def test_hostile_text_in_the_markdown_makes_no_link_no_picture_no_html_and_no_cell(
+    make_record: MakeRecord, tmp_path: Path
+) -> None:
+    told = make_record("linear").provenance.model_copy(
+        update={"processor": HOSTILE, "accelerator": HOSTILE, "python": HOSTILE, "commit": HOSTILE}
+    )
+    six = dict.fromkeys(("anger", "fear", "love", "surprise"), HOSTILE)
+    record = make_record("linear", facts={"most_often_taken_for": six}, provenance=told)
+    verdicts = judge_all(load_catalogue(), [record], list(EXPERIMENTS))
+    readme = with_verdicts("<!-- verdicts: begin -->\n<!-- verdicts: end -->\n", verdicts, [record])
+    report(record, tmp_path)
+    for text in ((tmp_path / "REPORT.md").read_text(), readme):
+        reader = MarkdownIt("commonmark", {"html": True}).enable("table")
+        parts = [part for block in reader.parse(text) for part in (block, *(block.children or []))]
+        kinds = {part.type for part in parts}
+        assert "html_inline" not in kinds
+        assert all("script" not in part.content for part in parts if part.type == "html_block")
+        shown = [
+            part.attrs.get("src", part.attrs.get("href", "")) for part in parts if part.type in ("image", "link_open")
+        ]
+        assert all(str(target).startswith("figures/") for target in shown)
+        assert "strong_open" not in kinds
+        assert "<script>alert(1)</script> | ![x]" in "".join(part.content for part in parts if part.type == "text")
+        heads = [part for part in parts if part.type == "heading_open"]
+        assert all(text.splitlines()[part.map[0]] != "# h" for part in heads if part.map)
