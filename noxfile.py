@@ -162,6 +162,29 @@ def speed(session: nox.Session) -> None:
 
 
 @shared
+def processes(session: nox.Session) -> None:
+    """Train on 1, 2 and 4 processes and on two machines, kill one, and compare; under 4 minutes; writes results/."""
+    several(session, "processes")
+
+
+@shared
+def load(session: nox.Session) -> None:
+    """Run 2,000,000 rows from the disk to scores, and judge 10,000 records: `-- --corpus DIR`; writes results/."""
+    several(session, "load")
+
+
+def several(session: nox.Session, name: str) -> None:
+    """Run one file of benchmarks and report."""
+    results = option(session, "--results", str(ROOT / "results"))
+    run_suite(
+        session, "pytest", f"benchmarks/test_{name}.py", "-q", "-Wdefault", "--device=cpu", f"--results={results}",
+        f"--benchmark-storage=file://{results}/benchmarks", "--benchmark-autosave", "--benchmark-save-data",
+        *session.posargs,
+    )  # fmt: skip
+    run_suite(session, "repro", "report", "--results", results)
+
+
+@shared
 def gpu_bench(session: nox.Session) -> None:
     """Run the main job on a CUDA GPU, bf16, five seeds, the seminar's own recipe; fails at once without a GPU."""
     if not shutil.which("nvidia-smi"):
