@@ -80,6 +80,17 @@ def benchmark(session: nox.Session, folder: Path, *defaults: str) -> None:
     session.log(f"read {results}/REPORT.md")
 
 
+def run_benchmarks(session: nox.Session, *names: str) -> None:
+    """Run files of benchmarks on the CPU and report."""
+    results = option(session, "--results", os.environ.get("REPRO_RESULTS", str(ROOT / "results")))
+    run_suite(
+        session, "pytest", *(f"benchmarks/test_{name}.py" for name in names), "-q", "-Wdefault", "--device=cpu",
+        f"--results={results}", f"--benchmark-storage=file://{results}/benchmarks", "--benchmark-autosave",
+        "--benchmark-save-data", *session.posargs,
+    )  # fmt: skip
+    run_suite(session, "repro", "report", "--results", results)
+
+
 def browser(session: nox.Session) -> str:
     """Return the Chromium that is here, or end the session with what to install."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -190,14 +201,7 @@ def cpu_bench(session: nox.Session) -> None:
 @shared
 def speed(session: nox.Session) -> None:
     """Time ours beside the Trainer and the notebook: `-- --corpus DIR --recipe minilm`, an hour; writes results/."""
-    results = option(session, "--results", str(ROOT / "results"))
-    files = ("step", "inference", "stages", "seminar", "sameness", "growth")
-    run_suite(
-        session, "pytest", *(f"benchmarks/test_{name}.py" for name in files), "-q", "-Wdefault", "--device=cpu",
-        f"--results={results}", f"--benchmark-storage=file://{results}/benchmarks", "--benchmark-autosave",
-        "--benchmark-save-data", *session.posargs,
-    )  # fmt: skip
-    run_suite(session, "repro", "report", "--results", results)
+    run_benchmarks(session, "step", "inference", "stages", "seminar", "sameness", "growth")
 
 
 @shared
@@ -210,6 +214,18 @@ def faults(session: nox.Session) -> None:
         *session.posargs,
     )  # fmt: skip
     run_suite(session, "repro", "report", "--results", results)
+
+
+@shared
+def processes(session: nox.Session) -> None:
+    """Train on 1, 2 and 4 processes and on two machines, kill one, and compare; under 4 minutes; writes results/."""
+    run_benchmarks(session, "processes")
+
+
+@shared
+def load(session: nox.Session) -> None:
+    """Run 2,000,000 rows from the disk to scores, and judge 10,000 records: `-- --corpus DIR`; writes results/."""
+    run_benchmarks(session, "load")
 
 
 @shared

@@ -7,15 +7,16 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from benchmarks.turns import forget_peak
 from repro.assets.corpus import load_corpus, read_rows, stamp_of
 from repro.records.record import LABELS, CorpusStamp
 
+STAMP = "stamp.json"
 
-def write_corpus(source: str, folder: Path, rows: int) -> CorpusStamp:
-    """Write a folder whose training split has `rows` rows: those of a corpus again and again; return its stamp."""
+
+def write_corpus(source: str, folder: Path, rows: int) -> None:
+    """Write a folder whose training split has `rows` rows, those of a corpus again and again, with its stamp."""
     _, splits = read_rows(source)
 
     def repeated(split: str) -> Iterator[tuple[str, int]]:
@@ -27,7 +28,8 @@ def write_corpus(source: str, folder: Path, rows: int) -> CorpusStamp:
         with (folder / f"{split}.jsonl").open("w", encoding="utf-8") as file:
             for text, label in repeated(split):
                 file.write(json.dumps({"text": text, "label": label, "label_text": LABELS[label]}) + "\n")
-    return stamp_of("repeated", {split: repeated(split) for split in splits})
+    stamp = stamp_of("repeated", {split: repeated(split) for split in splits})
+    (folder / STAMP).write_text(stamp.model_dump_json(), encoding="utf-8")
 
 
 def run_through(folder: Path, stamp: CorpusStamp, *, score: bool = True) -> dict[str, dict[str, float]]:
@@ -73,12 +75,14 @@ def run_through(folder: Path, stamp: CorpusStamp, *, score: bool = True) -> dict
     return stages
 
 
-def main(folder: Path, *, score: bool) -> None:
-    """Run through the corpus of a folder and write what it cost."""
-    stamp = CorpusStamp.model_validate_json((folder / "stamp.json").read_bytes())
-    found: dict[str, Any] = run_through(folder, stamp, score=score)
+def main(folders: list[Path], *, score: bool) -> None:
+    """Run through the corpora of some folders, one after the other, and write what each stage cost."""
+    found = []
+    for folder in folders:
+        stamp = CorpusStamp.model_validate_json((folder / STAMP).read_bytes())
+        found.append(run_through(folder, stamp, score=score))
     sys.stdout.write(json.dumps(found))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), score=sys.argv[2] == "score")
+    main([Path(folder) for folder in sys.argv[2:]], score=sys.argv[1] == "score")

@@ -73,6 +73,8 @@ def run(
     if choose("spread", spread, SPREADS) == "seeds":
         place = leave_group()
         parsed = place.share(parsed)
+        if not parsed:
+            sys.stderr.write(f"process {place.number} of {place.count}: fewer seeds than processes, nothing to do\n")
         chosen = [experiment for experiment in chosen if parsed and (experiment.seeded or place.number == 0)]
     keeping = _keeping(again=again, resume=resume, fresh=fresh, save_every=save_every)
     prepare_results(results)

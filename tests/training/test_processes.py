@@ -7,9 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from typer.testing import CliRunner
 
@@ -70,15 +72,66 @@ def test_a_killed_process_ends_the_others_with_an_error_of_their_own(worlds: Wor
     assert told["seconds"] < 60  # not the half hour for which a process waits that only works alone
 
 
-def test_two_machines_run_the_command_and_one_record_is_written(tmp_path: Path) -> None:
-    run = ["repro", "run", "finetune", "inference", "--recipe=tiny", "--corpus=rehearsal", "--limit=96"]
-    ended = finish(start(launches(2, machines=2), [*run, "--device=cpu", f"--results={tmp_path}"]))
+RUN = ["repro", "run", "finetune", "inference", "--recipe=tiny", "--corpus=rehearsal", "--limit=96", "--epochs=20"]
+
+
+@pytest.fixture(scope="module")
+def on_two_machines(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[tuple[int, str]], list[RunRecord]]:
+    """Exit code and output of each of two launches that make one run, and its records."""
+    results = tmp_path_factory.mktemp("machines")
+    ended = finish(start(launches(2, machines=2), [*RUN, "--device=cpu", f"--results={results}"]))
+    return ended, read_records(results)
+
+
+def test_two_machines_run_the_command_and_one_record_is_written(
+    on_two_machines: tuple[list[tuple[int, str]], list[RunRecord]],
+) -> None:
+    ended, records = on_two_machines
     assert [code for code, _ in ended] == [0, 0], ended
-    records = read_records(tmp_path)
     assert sorted(record.experiment for record in records) == ["finetune", "inference"]
     assert next(r for r in records if r.experiment == "finetune").facts["processes"] == 2
-    printed = [output for _, output in ended]
-    assert ["finetune, seed 0" in output for output in printed].count(True) == 1
+    assert ["finetune, seed 0" in output for _, output in ended].count(True) == 1
+
+
+def test_a_run_that_lost_a_process_is_gone_on_with_to_the_same_record(
+    on_two_machines: tuple[list[tuple[int, str]], list[RunRecord]], tmp_path: Path
+) -> None:
+    command = [*RUN, "--device=cpu", f"--results={tmp_path}", "--save-every=2"]
+    begun = start(launches(2), command)
+    _wait_for_a_state(tmp_path, begun[0])
+    kill_one_worker(begun[0].pid)
+    [(code, output)] = finish(begun, timeout=120)
+    assert code != 0, output
+    assert not (tmp_path / "runs").exists() or read_records(tmp_path) == []
+    [(code, output)] = finish(start(launches(2), command))
+    assert code == 0, output
+    assert output.count("going on with finetune, seed 0, after step") == 1
+    found = {record.experiment: record for record in read_records(tmp_path)}
+    expected = {record.experiment: record for record in on_two_machines[1]}
+    assert found["finetune"].facts["resumed_after_steps"]
+    for name in ("finetune", "inference"):
+        assert without_ways(identical(found[name])) == without_ways(identical(expected[name]))
+
+
+def _wait_for_a_state(results: Path, process: subprocess.Popen[str]) -> None:
+    for _ in range(1200):
+        if list(results.glob("unfinished/*/step-*")):
+            return
+        assert process.poll() is None, "it ended before it saved a state"
+        time.sleep(0.05)
+    raise AssertionError("no state was saved within a minute")
+
+
+def kill_one_worker(launcher: int) -> None:
+    workers = [child for child in psutil.Process(launcher).children() if "repro" in child.cmdline()]
+    assert len(workers) == 2
+    workers[-1].kill()
+
+
+def without_ways(found: tuple[Any, ...]) -> dict[str, Any]:
+    held: dict[str, Any] = found[2]
+    facts = {name: value for name, value in held["facts"].items() if name != "resumed_after_steps"}
+    return {**held, "facts": facts}
 
 
 def spread(monkeypatch: pytest.MonkeyPatch, results: Path, launched: dict[str, str], *options: str) -> Any:
