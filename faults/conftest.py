@@ -94,6 +94,7 @@ def _warm_up(folder: Path) -> None:
 
         repro.cli.main = main
 
+    import_module("repro.cli")
     ended = start(place, place.arguments(), plant=note).wait()
     assert ended.code == 0, ended.err
     for name in imported.read_text(encoding="utf-8").splitlines():
