@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -181,6 +182,8 @@ def remove(path: Path) -> None:
 
 def sync(path: Path) -> None:
     """Let a file, or a folder's list of names, reach the disk."""
+    if sys.platform == "win32" and path.is_dir():  # a folder cannot be opened there
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -25,7 +25,7 @@ from repro.training.locks import locked
 
 SAVE_SECONDS = 60.0  # by the clock, no save sooner after the one before, but at an epoch's end
 SHARE = 50  # nor before so many times what that one took: saving stays under 2 % of the time
-AGREE_STEPS = 10  # how often several processes ask each other whether to save or to stop
+AGREE_STEPS = 10  # how often several GPUs, which would wait for it, ask each other whether to save or to stop
 GO_ON = "Start the same command again to go on; --fresh starts at step 0."
 
 
@@ -75,6 +75,9 @@ class Keeper:
         main = self.accelerator.is_main_process
         with locked(self.folder, self.name) if main else nullcontext():
             try:
+                if main:
+                    for parent in (self.folder.parent, self.folder.parent.parent):
+                        checkpointing.sync(parent)  # else a state could be durable in a folder that is not
                 yield
             finally:
                 if main and not list(self.folder.glob("step-*")):
@@ -109,7 +112,8 @@ class Keeper:
         every, waited = self.keeping.save_every, time.perf_counter() - self._last
         due = step % every == 0 if every else waited >= max(SAVE_SECONDS, SHARE * self._cost)
         if self.accelerator.num_processes > 1:
-            if step % AGREE_STEPS and not epoch_ends and not (every and due):
+            apart = AGREE_STEPS if self.accelerator.device.type == "cuda" else 1
+            if step % apart and not epoch_ends and not (every and due):
                 return False
             mine = torch.tensor([[self._interrupts.asked, due]], device=self.accelerator.device)
             answers = self.accelerator.gather(mine)  # (processes, 2)
