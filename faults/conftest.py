@@ -6,6 +6,7 @@ one thread, so that a trial has a core and its arithmetic one order.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -93,8 +94,11 @@ def _warm_up(folder: Path) -> None:
 
         repro.cli.main = main
 
+    import_module("repro.cli")
     ended = start(place, place.arguments(), plant=note).wait()
     assert ended.code == 0, ended.err
     for name in imported.read_text(encoding="utf-8").splitlines():
         if name.split(".")[0] in ("torch", "transformers", "accelerate", "datasets", "sklearn", "scipy", "repro"):
             import_module(name)
+    gc.collect()
+    gc.freeze()  # else every run would go through all that was imported, and copy it

@@ -33,7 +33,7 @@ def test_a_damaged_state_is_told_and_never_gone_on_from(session: Session) -> Non
         for way in WAYS:
             how = f"every file, at random places; {copies} state{'s' * (copies - 1)} there"
             trial = partial(with_a_damaged_state, template.folder, files, way)
-            session.inject(f"{way} in the state, {copies} there", how, trial, session.times(2 * len(files)))
+            session.inject(f"{way} in the state, {copies} there", how, trial, session.times((3 - copies) * len(files)))
 
 
 def test_a_damaged_record_is_refused_by_name_and_the_run_can_be_made_again(session: Session) -> None:

@@ -21,19 +21,19 @@ def test_a_run_on_a_full_disk_loses_nothing_and_is_finished_once_there_is_room(s
         how, trial = f"a tmpfs of {DISK_KIB // 1024} MiB, filled at a random moment but for 0 to 600 kB", on_a_full_disk
     else:
         how, trial = "no tmpfs may be mounted here: no file beyond a random size, from the start", with_small_files
-    session.inject("disk full", how, trial, session.times(10))
+    session.inject("disk full", how, trial, session.times(8))
 
 
 def test_a_run_that_may_write_no_large_file_loses_nothing_and_is_finished_without_the_limit(session: Session) -> None:
     how = "no file beyond a random size (RLIMIT_FSIZE), from a random moment on"
-    session.inject("file-size limit", how, with_small_files, session.times(10))
+    session.inject("file-size limit", how, with_small_files, session.times(8))
 
 
 def test_a_run_whose_folder_turns_read_only_loses_nothing_and_is_finished_once_it_is_writable(session: Session) -> None:
     how = "every folder of the results, at a random moment" + (
         ", run without root's rights" if not os.geteuid() else ""
     )
-    session.inject("read-only folder", how, in_a_read_only_folder, session.times(10))
+    session.inject("read-only folder", how, in_a_read_only_folder, session.times(8))
 
 
 def on_a_full_disk(case: Case) -> Outcome:

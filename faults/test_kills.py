@@ -25,13 +25,13 @@ def test_an_interpreter_of_its_own_killed_while_it_trains_is_finished_bit_for_bi
 
 def test_a_run_asked_to_stop_saves_its_state_and_is_finished_bit_for_bit(session: Session) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
-        session.inject(number.name, "at a random moment", partial(asked_to_stop, number), session.times(12))
+        session.inject(number.name, "at a random moment", partial(asked_to_stop, number), session.times(10))
 
 
 def test_a_run_killed_inside_a_save_is_finished_bit_for_bit(session: Session) -> None:
     calls = [call for call in session.calls if not call.path.startswith("runs")]
     trial = partial(killed_at_a_call, calls, False)
-    session.inject("SIGKILL inside a save", "before or after an fsync, rename or removal", trial, session.times(32))
+    session.inject("SIGKILL inside a save", "before or after an fsync, rename or removal", trial, session.times(24))
 
 
 def test_a_run_killed_inside_its_records_write_is_finished_bit_for_bit(session: Session) -> None:
@@ -48,7 +48,7 @@ def test_a_run_killed_in_the_middle_of_a_file_is_finished_bit_for_bit(session: S
 
 def test_after_a_power_cut_a_run_is_finished_bit_for_bit(session: Session) -> None:
     how = "at a system call; every file not yet fsynced loses its second half"
-    session.inject("power cut", how, partial(killed_at_a_call, session.calls, True), session.times(20))
+    session.inject("power cut", how, partial(killed_at_a_call, session.calls, True), session.times(16))
 
 
 def killed(case: Case) -> Outcome:
