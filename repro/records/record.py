@@ -36,7 +36,7 @@ def _finite(value: JsonValue) -> JsonValue:
             _finite(found)
     elif isinstance(value, list):
         numbers: list[Any] = value
-        with suppress(TypeError):  # not all of them are numbers
+        with suppress(TypeError, OverflowError):  # not all of them are numbers
             if sum(map(abs, numbers)) < LARGEST:  # then each is: thousands may stand here
                 return value
         for found in value:
