@@ -12,7 +12,7 @@ import re
 import secrets
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -36,11 +36,10 @@ def _finite(value: JsonValue) -> JsonValue:
         for found in value.values():
             _finite(found)
     elif isinstance(value, list):
-        try:
-            if sum(map(abs, value)) < LARGEST:  # type: ignore[arg-type] # then each of them is, and thousands may stand here
+        numbers: list[Any] = value
+        with suppress(TypeError, OverflowError):  # not all of them are numbers
+            if sum(map(abs, numbers)) < LARGEST:  # then each is: thousands may stand here
                 return value
-        except TypeError:
-            pass
         for found in value:
             _finite(found)
     elif isinstance(value, int | float) and not abs(value) < LARGEST:

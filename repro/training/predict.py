@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -95,10 +95,10 @@ def _over_rows(
     The rows go through the model sorted by length, so that a batch holds texts of like length. No process waits for
     another here: their shares may be of different numbers of batches.
     """
-    model = accelerator.unwrap_model(model)
+    bare = accelerator.unwrap_model(model)
     if batching == "packed":
-        enable_packing(cast(PreTrainedModel, model))
-    model.eval()
+        enable_packing(bare)
+    bare.eval()
     make_batch = batcher(tokens, batching, groups=1)
     order = tokens.lengths[rows].argsort(stable=True)
     in_order: Any = rows[order]  # a DataLoader takes its draw of randomness, as it does in the Trainer's evaluation
@@ -106,7 +106,7 @@ def _over_rows(
     # one autocast around all batches casts the weights once, not once a batch
     with accelerator.autocast(), (progress or Progress()).bar(what, len(rows)) as advance:
         for batch in DataLoader(in_order, batch_size=batch_size):
-            outputs = model(**to_device(make_batch(batch), accelerator))
+            outputs = bare(**to_device(make_batch(batch), accelerator))
             part = read(outputs).float().cpu()
             found = found if done else torch.empty(len(rows), *part.shape[1:])
             found[order[done : done + len(batch)]] = part
