@@ -128,7 +128,10 @@ def test_a_model_is_trained_saved_used_and_shown_to_be_shared(repro: Repro, tmp_
     code, out, _ = repro("share", model)
     assert code == 0
     assert "model.safetensors" in out and "Nothing was sent" in out
-    code, _, err = repro("run", "finetune", *TINY, "--save", models, "--results", results)
+    code, out, _ = repro("run", "finetune", *TINY, "--save", models, "--results", results)
+    assert code == 0
+    assert "finetune, seed 0: done already" in out
+    code, _, err = repro("run", "finetune", *TINY, "--epochs", 3, "--save", models, "--results", results)
     assert code == 2
     assert "exists already" in err
 

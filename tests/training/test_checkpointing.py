@@ -87,7 +87,7 @@ def test_a_state_of_a_newer_version_is_refused_and_kept(tmp_path: Path) -> None:
 
 def test_a_state_of_another_run_is_refused_by_what_it_differs_in(tmp_path: Path) -> None:
     save(tmp_path, 3)
-    other = {"recipe": {"name": "minilm"}, "settings": {"seed": 0}}
+    other: dict[str, Any] = {"recipe": {"name": "minilm"}, "settings": {"seed": 0}}
     with pytest.raises(StateError, match=r"another run: it differs in recipe\.name"):
         read_newest(tmp_path, key=run_key(other), decided_by=other, tell=print)
     assert states_in(tmp_path)
