@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 
 LIMIT_SECONDS = 120  # a child that hangs is ended, and its trial fails
 NOBODY = 65534
+KEY = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")
 # the run that all faults are put into: 20 steps, a state after every third and after each epoch
 RUN = ("run", "finetune", "--recipe", "tiny", "--corpus", "rehearsal", "--save-every", "3")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
@@ -45,8 +47,8 @@ class Place:
         return sorted(p for p in self.results.glob("unfinished/*/step-*") if p.name.removeprefix("step-").isdigit())
 
     def shown(self, text: str) -> str:
-        """Return what a run said without the folder that it happened in."""
-        return text.replace(f"{self.folder}/", "").replace(str(self.folder), ".")
+        """Return what a run said, without the folder that it happened in and with keys cut short."""
+        return KEY.sub(r"\1…", text.replace(f"{self.folder}/", "").replace(str(self.folder), "."))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,14 +89,12 @@ class Run:
         """Let it run until so many seconds after it began."""
         time.sleep(max(0.0, self.begun + seconds - time.perf_counter()))
 
-    def hit(self, seconds: float, number: signal.Signals) -> None:
-        """Send it a signal so many seconds after it began; one that has ended already takes no notice."""
-        self.rest_until(seconds)
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal; one that has ended already takes no notice."""
         os.kill(self.pid, number)  # its process stays in the table until it is waited for
 
-    def limit_files(self, seconds: float, size: int) -> None:
-        """Let it write no file beyond `size` bytes, from so many seconds after it began."""
-        self.rest_until(seconds)
+    def limit_files(self, size: int) -> None:
+        """Let it write no file beyond `size` bytes from now on."""
         with suppress(ProcessLookupError):
             resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (size, size))
 

@@ -33,7 +33,9 @@ def test_a_damaged_state_is_told_and_never_gone_on_from(session: Session) -> Non
         for way in WAYS:
             how = f"every file, at random places; {copies} state{'s' * (copies - 1)} there"
             trial = partial(with_a_damaged_state, template.folder, files, way)
-            session.inject(f"{way} in the state, {copies} there", how, trial, session.times((3 - copies) * len(files)))
+            session.inject(
+                f"{way} in the state, {copies} there", how, trial, session.times(2 * (3 - copies) * len(files))
+            )
 
 
 def test_a_damaged_record_is_refused_by_name_and_the_run_can_be_made_again(session: Session) -> None:
@@ -46,7 +48,7 @@ def test_a_damaged_corpus_is_refused_or_the_result_is_the_same(session: Session)
     folder, stamp = corpus_folder(session.folder / "corpus")
     for way in WAYS:
         trial = partial(with_a_damaged_corpus, folder, stamp, way)
-        session.inject(f"{way} in the corpus", "a split's JSON lines, at a random place", trial, session.times(8))
+        session.inject(f"{way} in the corpus", "a split's JSON lines, at a random place", trial, session.times(12))
 
 
 def test_damaged_weights_of_a_checkpoint_are_refused(session: Session) -> None:
@@ -64,7 +66,7 @@ def test_damaged_weights_of_a_checkpoint_are_refused(session: Session) -> None:
 def test_damaged_weights_of_a_saved_model_are_refused(session: Session) -> None:
     for way in WAYS:
         trial = partial(with_a_damaged_model, session.undisturbed, way)
-        session.inject(f"{way} in a saved model", "its weights, at a random place", trial, session.times(6))
+        session.inject(f"{way} in a saved model", "its weights, at a random place", trial, session.times(10))
 
 
 def with_a_damaged_state(template: Path, files: Sequence[Path], way: str, case: Case) -> Outcome:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from faults.launch import Ended, start
+from faults.launch import Ended
 from faults.session import Session
-from faults.trial import Case, Outcome, finished
+from faults.trial import Case, Outcome, finished, set_modes, struck
 
 DISK_KIB = 16_384
 LARGE = 600_000
@@ -21,62 +21,49 @@ def test_a_run_on_a_full_disk_loses_nothing_and_is_finished_once_there_is_room(s
         how, trial = f"a tmpfs of {DISK_KIB // 1024} MiB, filled at a random moment but for 0 to 600 kB", on_a_full_disk
     else:
         how, trial = "no tmpfs may be mounted here: no file beyond a random size, from the start", with_small_files
-    session.inject("disk full", how, trial, session.times(8))
+    session.inject("disk full", how, trial, session.times(14))
 
 
 def test_a_run_that_may_write_no_large_file_loses_nothing_and_is_finished_without_the_limit(session: Session) -> None:
     how = "no file beyond a random size (RLIMIT_FSIZE), from a random moment on"
-    session.inject("file-size limit", how, with_small_files, session.times(8))
+    session.inject("file-size limit", how, with_small_files, session.times(14))
 
 
 def test_a_run_whose_folder_turns_read_only_loses_nothing_and_is_finished_once_it_is_writable(session: Session) -> None:
     how = "every folder of the results, at a random moment" + (
         ", run without root's rights" if not os.geteuid() else ""
     )
-    session.inject("read-only folder", how, in_a_read_only_folder, session.times(8))
+    session.inject("read-only folder", how, in_a_read_only_folder, session.times(14))
 
 
 def on_a_full_disk(case: Case) -> Outcome:
     """Fill the disk under a run, look what it says, make room, and start it again."""
     draws = case.draws
     with small_disk(case.place.results):
-        run = start(case.place, case.place.arguments())
-        run.rest_until(draws.random() * case.reference.seconds)
-        ballast = case.place.results / "ballast"
-        fill(ballast, leave=draws.randrange(LARGE))
-        first = run.wait()
+        ballast, leave = case.place.results / "ballast", draws.randrange(LARGE)
+        first = struck(case, draws, lambda run: fill(ballast, leave=leave))
         ballast.unlink()
         return finished(case, [first], told=what_it_said(first))
 
 
 def with_small_files(case: Case) -> Outcome:
     """Forbid large files to a run, then start it again without the limit."""
-    run = start(case.place, case.place.arguments())
-    run.limit_files(case.draws.random() * case.reference.seconds, 2_000 + case.draws.randrange(LARGE))
-    first = run.wait()
+    draws = case.draws
+    size = 2_000 + draws.randrange(LARGE)
+    first = struck(case, draws, lambda run: run.limit_files(size))
     return finished(case, [first], told=what_it_said(first))
 
 
 def in_a_read_only_folder(case: Case) -> Outcome:
     """Take the right to write away from every folder of the results, then give it back and start again."""
-    run = start(case.place, case.place.arguments(), as_nobody=True)
-    run.rest_until(case.draws.random() * case.reference.seconds)
-    set_modes(case.place.results, 0o555)
-    first = run.wait()
+    first = struck(case, case.draws, lambda run: set_modes(case.place.results, 0o555), as_nobody=True)
     set_modes(case.place.results, 0o755)
     return finished(case, [first], told=what_it_said(first), as_nobody=True)
 
 
 def what_it_said(first: Ended) -> str:
-    """Return what the disturbed run said of the disk; nothing where the disk was full too late for it to notice."""
+    """Return what the disturbed run said of the disk."""
     return first.told if first.err else ""
-
-
-def set_modes(results: Path, mode: int) -> None:
-    """Set the mode of every folder from the innermost out; they come and go while the run works."""
-    for folder, _, _ in os.walk(results, topdown=False):
-        with suppress(FileNotFoundError):
-            Path(folder).chmod(mode)
 
 
 def fill(ballast: Path, *, leave: int) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 from faults.launch import Ended, Place, start
 from faults.planted import no_memory, no_number_at
 from faults.session import Session
-from faults.trial import Case, Outcome, Reference, finished, hit_in_time, models_in, records_in, result_of
+from faults.trial import Case, Outcome, Reference, finished, models_in, records_in, result_of, struck
 from repro.errors import MemoryShortError, TrainingDivergedError
 from repro.records.record import RunRecord
 
@@ -85,7 +85,7 @@ def undisturbed_with_half_the_memory(place: Place, reference: Reference) -> Refe
 def killed_with_half_the_memory(whole: Reference, case: Case) -> Outcome:
     """Kill a run that is short of memory all along; started again it must be the one that was not killed."""
     plant, case = no_memory(above=HALF_A_BATCH), replace(case, reference=whole)
-    first = hit_in_time(case, case.draws.random(), signal.SIGKILL, plant=plant)
+    first = struck(case, case.draws, lambda run: run.send(signal.SIGKILL), plant=plant)
     return finished(case, [first], plant=plant)
 
 

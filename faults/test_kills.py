@@ -9,7 +9,7 @@ from functools import partial
 from faults.launch import start
 from faults.planted import Call, killed_at
 from faults.session import Session
-from faults.trial import Case, Outcome, finished, hit_in_time
+from faults.trial import Case, Outcome, finished, struck
 
 LARGE = 600_000  # bytes: a little more than the largest file of a state
 
@@ -25,13 +25,13 @@ def test_an_interpreter_of_its_own_killed_while_it_trains_is_finished_bit_for_bi
 
 def test_a_run_asked_to_stop_saves_its_state_and_is_finished_bit_for_bit(session: Session) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
-        session.inject(number.name, "at a random moment", partial(asked_to_stop, number), session.times(10))
+        session.inject(number.name, "at a random moment", partial(asked_to_stop, number), session.times(15))
 
 
 def test_a_run_killed_inside_a_save_is_finished_bit_for_bit(session: Session) -> None:
     calls = [call for call in session.calls if not call.path.startswith("runs")]
     trial = partial(killed_at_a_call, calls, False)
-    session.inject("SIGKILL inside a save", "before or after an fsync, rename or removal", trial, session.times(24))
+    session.inject("SIGKILL inside a save", "before or after an fsync, rename or removal", trial, session.times(40))
 
 
 def test_a_run_killed_inside_its_records_write_is_finished_bit_for_bit(session: Session) -> None:
@@ -43,21 +43,22 @@ def test_a_run_killed_inside_its_records_write_is_finished_bit_for_bit(session: 
 
 def test_a_run_killed_in_the_middle_of_a_file_is_finished_bit_for_bit(session: Session) -> None:
     how = "the kernel ends it at a random byte of a file (SIGXFSZ), from a random moment on"
-    session.inject("killed in the middle of a file", how, killed_within_a_file, session.times(10))
+    session.inject("killed in the middle of a file", how, killed_within_a_file, session.times(15))
 
 
 def test_after_a_power_cut_a_run_is_finished_bit_for_bit(session: Session) -> None:
     how = "at a system call; every file not yet fsynced loses its second half"
-    session.inject("power cut", how, partial(killed_at_a_call, session.calls, True), session.times(16))
+    session.inject("power cut", how, partial(killed_at_a_call, session.calls, True), session.times(30))
 
 
 def killed(case: Case) -> Outcome:
     """Kill at a moment drawn evenly over the run's duration, then start again until it is finished."""
     draws = case.draws
-    runs = [hit_in_time(case, draws.random(), signal.SIGKILL)]
+    runs = [struck(case, draws, lambda run: run.send(signal.SIGKILL))]
     for _ in range(2 if case.number % 5 == 0 else 0):
         again = start(case.place, case.place.arguments())
-        again.hit(draws.random() * case.reference.seconds, signal.SIGKILL)
+        again.rest_until(draws.random() * case.reference.seconds)
+        again.send(signal.SIGKILL)
         runs.append(again.wait())
     return finished(case, runs)
 
@@ -66,13 +67,14 @@ def killed_for_real(case: Case) -> Outcome:
     """Kill `python -m repro` a random while after its first state stands, then start it again."""
     first = start(case.place, case.place.arguments(), real=True)
     seconds = first.until(lambda: bool(case.place.states()))
-    first.hit(seconds + case.draws.random() * 0.5 * case.reference.seconds, signal.SIGKILL)
+    first.rest_until(seconds + case.draws.random() * 0.5 * case.reference.seconds)
+    first.send(signal.SIGKILL)
     return finished(case, [first.wait()], real=True)
 
 
 def asked_to_stop(number: signal.Signals, case: Case) -> Outcome:
     """Ask at a random moment, then start again; what is told is what the interrupted run said."""
-    first = hit_in_time(case, case.draws.random(), number)
+    first = struck(case, case.draws, lambda run: run.send(number))
     found = finished(case, [first], told=first.told)
     wanted = (128 + number, -number)
     return found if first.code in wanted else found.but(f"exit code {first.code}, expected {wanted[0]}: {first.err}")
@@ -99,7 +101,5 @@ def killed_at_the_record(calls: Sequence[Call], case: Case) -> Outcome:
 def killed_within_a_file(case: Case) -> Outcome:
     """Let the kernel kill the run where it writes beyond a random byte, from a random moment on."""
     draws = case.draws
-    plant = partial(signal.signal, signal.SIGXFSZ, signal.SIG_DFL)
-    first = start(case.place, case.place.arguments(), plant=plant)
-    first.limit_files(draws.random() * case.reference.seconds, draws.randrange(LARGE))
-    return finished(case, [first.wait()])
+    plant, size = partial(signal.signal, signal.SIGXFSZ, signal.SIG_DFL), draws.randrange(LARGE)
+    return finished(case, [struck(case, draws, lambda run: run.limit_files(size), plant=plant)])

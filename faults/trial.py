@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
-import signal
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from faults.launch import Ended, Place, start
+from faults.launch import Ended, Place, Run, start
 from repro.assets.checkpoints import WEIGHTS, file_sha256
 from repro.errors import CheckpointError, RecordError
 from repro.experiments.sharing import read_stamp
@@ -150,18 +151,38 @@ def judge(
     )
 
 
-def hit_in_time(
-    case: Case, share: float, number: signal.Signals, *, plant: Callable[[], object] | None = None
+def struck(
+    case: Case,
+    draws: Random,
+    strike: Callable[[Run], None],
+    *,
+    plant: Callable[[], object] | None = None,
+    as_nobody: bool = False,
 ) -> Ended:
-    """Start a run and send it the signal at this share of its usual time; an earlier one where it has ended by then."""
+    """Start a run, strike it at a moment drawn evenly over its usual time, and return how it ended.
+
+    The moment is drawn again where it came too late, or too early, for the run to notice.
+    """
     while True:
-        first = start(case.place, case.place.arguments(), plant=plant)
-        first.hit(share * case.reference.seconds, number)
-        ended = first.wait()
-        if ended.code != 0:
+        run = start(case.place, case.place.arguments(), plant=plant, as_nobody=as_nobody)
+        run.rest_until(draws.random() * case.reference.seconds)
+        strike(run)
+        ended = run.wait()
+        if ended.code != 0 or ended.err:
             return ended
-        shutil.rmtree(case.place.folder)
-        share *= 0.9
+        set_modes(case.place.results, 0o755)
+        for left in (*case.place.results.iterdir(), case.place.models):
+            if left.is_dir():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
+
+
+def set_modes(results: Path, mode: int) -> None:
+    """Set the mode of every folder from the innermost out; they come and go while a run works."""
+    for folder, _, _ in os.walk(results, topdown=False):
+        with suppress(FileNotFoundError):
+            Path(folder).chmod(mode)
 
 
 def finished(

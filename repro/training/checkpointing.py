@@ -194,8 +194,8 @@ def sync(path: Path) -> None:
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
     try:
         save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, path)
-    except SafetensorError as error:  # what it calls an I/O error
-        raise OSError(str(error)) from None
+    except SafetensorError as error:  # what it calls an I/O error; the system's words stand in its own
+        raise OSError(str(error).rpartition("I/O error: ")[2].partition(" (os error")[0]) from None
     with path.open("rb") as file:
         os.fsync(file.fileno())
         return hashlib.file_digest(file, "sha256").hexdigest()
