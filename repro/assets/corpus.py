@@ -92,7 +92,9 @@ def load_corpus(source: str, *, limit: int | None = None, expected: CorpusStamp 
 
 
 def _open_rows(source: str, expected: CorpusStamp) -> tuple[str, Mapping[str, Iterable[Row]]]:
-    return read_rows(source) if source in ("rehearsal", "hub") else (expected.name, open_folder(Path(source)))
+    if source in ("rehearsal", "hub"):
+        return read_rows(source, expected=expected)
+    return expected.name, open_folder(Path(source))
 
 
 def read_rows(source: str, *, expected: CorpusStamp = EMOTION) -> tuple[str, dict[str, list[Row]]]:
