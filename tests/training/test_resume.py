@@ -175,11 +175,15 @@ def test_a_record_that_was_changed_is_no_reason_not_to_run(context: Context, tmp
 def test_by_the_clock_dear_states_are_few_but_the_last_step_always_has_one(
     context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    context, saved = replace(context, recipe=replace(context.recipe, epochs=3)), []
+    context = replace(context, recipe=replace(context.recipe, epochs=3))
+    saved: list[int] = []
     write_state = checkpointing.write_state
-    monkeypatch.setattr(
-        checkpointing, "write_state", lambda *a, **named: (saved.append(named["step"]), write_state(*a, **named))
-    )
+
+    def noted(*arguments: Any, **named: Any) -> Path:
+        saved.append(named["step"])
+        return write_state(*arguments, **named)
+
+    monkeypatch.setattr(checkpointing, "write_state", noted)
     finetune(context, tmp_path / "every", Keeping(save_every=100))
     monkeypatch.setattr(keeping, "SHARE", 10**9)
     finetune(context, tmp_path / "clock", Keeping(), seed=1)
@@ -192,7 +196,8 @@ def test_a_disk_that_refuses_states_is_told_once_and_the_run_is_whole(
     def full(*arguments: object, **named: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    expected, told = undisturbed(context, tmp_path), []
+    expected = undisturbed(context, tmp_path)
+    told: list[str] = []
     monkeypatch.setattr(checkpointing, "write_state", full)
     record = finetune(context, tmp_path / "results", Keeping(save_every=4, tell=told.append))
     assert len(told) == 1
