@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from repro.records.record import RunRecord
 
 INK = "#1a1a1a"
-ALL_OF, FEW = 10, 2  # seeds of a way of running that are drawn one by one; hundreds of figures nobody looks through
+ALL_OF, FEW = 10, 1  # seeds of a way of running that are drawn one by one; hundreds of figures nobody looks through
 BARS = "#1f5a93"  # dark enough on white, and one colour alone: no kind of sight has to tell two apart
 
 
