@@ -23,8 +23,8 @@ from repro.training.epochs import Training
 from repro.training.interrupts import Interrupts, Leave, listening
 from repro.training.locks import locked
 
-SAVE_SECONDS = 60.0  # by the clock, no save sooner after the one before, but at an epoch's end
-SHARE = 50  # nor before so many times what that one took: saving stays under 2 % of the time
+SAVE_SECONDS = 60.0  # by the clock, no save within an epoch sooner after the one before
+SHARE = 50  # nor at its end before so many times what that one took: saving stays near 2 % of the time
 AGREE_STEPS = 10  # how often several GPUs, which would wait for it, ask each other whether to save or to stop
 GO_ON = "Start the same command again to go on; --fresh starts at step 0."
 
@@ -33,7 +33,7 @@ GO_ON = "Start the same command again to go on; --fresh starts at step 0."
 class Keeping:
     """What is to be done with runs that were finished or begun before, and how often a state is saved.
 
-    `save_every` counts optimizer steps; None goes by the clock.
+    `save_every` counts optimizer steps, and each epoch's end comes to them; None goes by the clock.
     """
 
     again: bool = False
@@ -107,10 +107,16 @@ class Keeper:
         with self._interrupts.held_back():
             yield
 
-    def wants(self, step: int, *, epoch_ends: bool) -> bool:
-        """Tell whether a state is to be saved after this step; of several processes each must ask."""
+    def wants(self, step: int, *, epoch_ends: bool, run_ends: bool) -> bool:
+        """Tell whether a state is to be saved after this step; of several processes each must ask.
+
+        The one after the last step always is: what is left to do then is to evaluate, and to write the record.
+        """
         every, waited = self.keeping.save_every, time.perf_counter() - self._last
-        due = step % every == 0 if every else waited >= max(SAVE_SECONDS, SHARE * self._cost)
+        if every:
+            due = step % every == 0 or epoch_ends
+        else:
+            due = run_ends or waited >= max(0 if epoch_ends else SAVE_SECONDS, SHARE * self._cost)
         if self.accelerator.num_processes > 1:
             apart = AGREE_STEPS if self.accelerator.device.type == "cuda" else 1
             if step % apart and not epoch_ends and not (every and due):
@@ -118,7 +124,7 @@ class Keeper:
             mine = torch.tensor([[self._interrupts.asked, due]], device=self.accelerator.device)
             answers = self.accelerator.gather(mine)  # (processes, 2)
             self._interrupts.asked, due = int(answers[:, 0].max()), bool(answers[0, 1])
-        return epoch_ends or due or bool(self._interrupts.asked)
+        return due or bool(self._interrupts.asked)
 
     def save(self, training: Training) -> None:
         """Save a state, and leave where a signal has asked for it; a disk that refuses is told once."""

@@ -176,7 +176,8 @@ def _train_epoch(
         schedule.step()
         so_far.add(loss, pieces=computed, tweets=len(rows), rate=rate)
         last = so_far.steps == training.steps_an_epoch
-        saved = keeper is not None and keeper.wants(training.step, epoch_ends=last)
+        ends = {"epoch_ends": last, "run_ends": training.step == training.steps}
+        saved = keeper is not None and keeper.wants(training.step, **ends)
         if saved or last or so_far.steps % CHECK_STEPS == 0:
             so_far.refuse_divergence()  # this waits for the device
         so_far.seconds = time.perf_counter() - begun

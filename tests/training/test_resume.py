@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,11 +18,13 @@ import pytest
 from torch import Tensor
 
 from repro.assets.checkpoints import WEIGHTS, file_sha256
-from repro.errors import InterruptedRunError
+from repro.errors import InterruptedRunError, ResultsError
+from repro.experiments import once
 from repro.experiments.context import Context
 from repro.experiments.registry import EXPERIMENTS, run_and_record
 from repro.experiments.sharing import model_folder
-from repro.records.record import RunRecord
+from repro.records.record import RunRecord, read_record, write_record
+from repro.training import checkpointing, keeping
 from repro.training.keeping import Keeping
 from repro.training.progress import Advance, Progress
 
@@ -59,8 +63,8 @@ def context(tiny_context: Context, tmp_path: Path) -> Context:
     return replace(tiny_context, recipe=replace(tiny_context.recipe, batch_size=16), save=tmp_path / "models")
 
 
-def finetune(context: Context, results: Path, keeping: Keeping = EVERY_4, *, seed: int = 0) -> RunRecord | None:
-    made = list(run_and_record([EXPERIMENTS["finetune"]], context, [seed], results, keeping=keeping))
+def finetune(context: Context, results: Path, how: Keeping = EVERY_4, *, seed: int = 0) -> RunRecord | None:
+    made = list(run_and_record([EXPERIMENTS["finetune"]], context, [seed], results, keeping=how))
     return made[0][0] if made else None
 
 
@@ -166,3 +170,56 @@ def test_a_record_that_was_changed_is_no_reason_not_to_run(context: Context, tmp
     (path,) = (tmp_path / "results" / "runs").rglob("*.json")
     path.write_text(path.read_text()[:-20])
     assert finetune(context, tmp_path / "results") is not None
+
+
+def test_by_the_clock_dear_states_are_few_but_the_last_step_always_has_one(
+    context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, saved = replace(context, recipe=replace(context.recipe, epochs=3)), []
+    write_state = checkpointing.write_state
+    monkeypatch.setattr(
+        checkpointing, "write_state", lambda *a, **named: (saved.append(named["step"]), write_state(*a, **named))
+    )
+    finetune(context, tmp_path / "every", Keeping(save_every=100))
+    monkeypatch.setattr(keeping, "SHARE", 10**9)
+    finetune(context, tmp_path / "clock", Keeping(), seed=1)
+    assert saved == [6, 12, 18, 6, 18]
+
+
+def test_a_disk_that_refuses_states_is_told_once_and_the_run_is_whole(
+    context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object, **named: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    expected, told = undisturbed(context, tmp_path), []
+    monkeypatch.setattr(checkpointing, "write_state", full)
+    record = finetune(context, tmp_path / "results", Keeping(save_every=4, tell=told.append))
+    assert len(told) == 1
+    assert told[0].startswith("the state after step 4 could not be saved (No space left on device)")
+    assert record is not None
+    assert record.facts.pop("states_not_saved") == 4  # after 4, 6, 8 and 12
+    assert result_of(record, context) == expected
+
+
+def test_a_record_that_the_results_folder_does_not_take_is_kept_and_the_run_need_not_train_again(
+    context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, results = undisturbed(context, tmp_path), tmp_path / "results"
+
+    def refuse(record: RunRecord, folder: Path) -> Path:
+        if folder == results:
+            raise ResultsError("cannot write the record", "Free space.")
+        return write_record(record, folder)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(once, "write_record", refuse)
+        patched.setattr(tempfile, "tempdir", str(tmp_path))
+        with pytest.raises(ResultsError, match="it is kept as"):
+            finetune(context, results)
+    (kept,) = tmp_path.glob("seminar-repro-record-*/runs/**/*.json")
+    assert result_of(read_record(kept), context) == expected
+    record = finetune(context, results)
+    assert record is not None
+    assert record.facts["resumed_after_steps"] == [12]
+    assert result_of(record, context) == expected
