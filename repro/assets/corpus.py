@@ -213,14 +213,6 @@ def _chunks_to_rows(file: Path, names: Sequence[str], chunks: Iterable[Any]) -> 
             yield _checked(file, number, fields["text"], fields["label"], fields.get("label_text"))
 
 
-def _columns_to_rows(file: Path, columns: Mapping[str, list[Any]]) -> list[Row]:
-    if not {"text", "label"} <= columns.keys():
-        raise CorpusError(f"{file}: expected the columns text and label, found {', '.join(columns) or 'none'}", WAYS)
-    names = columns.get("label_text") or [None] * len(columns["text"])
-    triples = zip(columns["text"], columns["label"], names, strict=True)
-    return list(_not_empty(file, (_checked(file, number, *triple) for number, triple in enumerate(triples, 1))))
-
-
 def _lines(file: Path) -> Iterable[tuple[int, str]]:
     try:
         # only the newline ends a row: a tweet may hold other characters that str.splitlines would break at

@@ -12,7 +12,7 @@ import socket
 import time
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -52,8 +52,7 @@ def fetch_snapshot(
     What is in the Hub's local cache is not asked for again, and stands in where the Hub does not answer. Raises
     HubError, with what was tried, where neither has all of them or a file is not the one that the Hub lists.
     """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import IncompleteSnapshotError
+    from huggingface_hub import errors, snapshot_download
 
     from repro.assets.patience import GaveUpError, patient_hub
 
@@ -73,7 +72,8 @@ def fetch_snapshot(
         try:
             folder = ask(local_files_only=True)
         except Exception as error:  # noqa: BLE001 (the same)
-            kept = "holds a part of it only" if isinstance(error, IncompleteSnapshotError) else "does not hold it"
+            in_part: Any = getattr(errors, "IncompleteSnapshotError", ())  # newer versions of the client have it
+            kept = "holds a part of it only" if isinstance(error, in_part) else "does not hold it"
             raise HubError(f"{failed}; its local cache {kept}", "Try again when the Hub can be reached.") from None
     _refuse_damaged(Path(folder))
     return Path(folder), source

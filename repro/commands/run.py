@@ -66,10 +66,11 @@ def run(
     from repro.experiments.once import check_resumable
     from repro.experiments.registry import EXPERIMENTS, experiments_named, run_and_record
     from repro.experiments.sharing import prepare_models
-    from repro.records.record import prepare_results
+    from repro.records.record import inside, prepare_results
     from repro.training.processes import SPREADS, leave_group
 
     chosen, parsed = experiments_named(experiments or []), parse_seeds(seeds)
+    everyones = parsed
     if choose("spread", spread, SPREADS) == "seeds":
         place = leave_group()
         parsed = place.share(parsed)
@@ -81,10 +82,10 @@ def run(
     context = make_context(
         recipe=recipe, corpus=corpus, checkpoints=checkpoints, protocol=protocol, precision=precision,
         batching=batching, device=device, micro_batches=micro_batches, epochs=epochs, limit=limit, seminar=seminar,
-        save=save, track=track, tracking_folder=results / "tracking",
+        save=save, track=track, tracking_folder=inside(results, results / "tracking"),
     )  # fmt: skip
-    if resume:
-        check_resumable(chosen, context, parsed, results)
+    if resume and chosen:
+        check_resumable(chosen, context, everyones, results)
     if save and "finetune" in [experiment.name for experiment in chosen]:
         prepare_models(context, parsed)
     _say_what_runs(context)

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import TYPE_CHECKING, Any
 
-from repro.assets.checkpoints import Checkpoint, file_sha256, locate_checkpoint
+from repro.assets.checkpoints import WEIGHTS, Checkpoint, file_sha256, locate_checkpoint
 from repro.assets.corpus import SPLITS, Corpus, check_limit, load_corpus
 from repro.assets.notebook import read_notebook
 from repro.assets.recipes import Recipe, recipe_named
@@ -134,9 +134,17 @@ class Context:
             "corpus": self.corpus.stamp.model_dump(mode="json"),
             "settings": self.settings(seed).model_dump(mode="json"),
             "processes": self.accelerator.num_processes,
-            "seminar_sha256": file_sha256(self.seminar) if self.seminar else None,
+            **self._read_by(experiment, seed),
             **code_parts(),
         }
+
+    def _read_by(self, experiment: str, seed: int) -> dict[str, JsonValue]:
+        """Return the hash of the file that an experiment reads besides corpus and checkpoint, if it is there."""
+        from repro.experiments.sharing import model_folder
+
+        files = {"tour": self.seminar, "inference": self.save and model_folder(self, seed) / WEIGHTS}
+        file = files.get(experiment)
+        return {"file_sha256": file_sha256(file) if file and file.is_file() else None}
 
     def settings(self, seed: int) -> Settings:
         """Return the settings of one run as a record holds them."""

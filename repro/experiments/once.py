@@ -6,9 +6,9 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
-from repro.errors import ResultsError, StateError
+from repro.errors import CheckpointError, MissingAssetError, ResultsError, StateError
 from repro.experiments.sharing import model_folder
-from repro.records.record import RunRecord, write_record
+from repro.records.record import RunRecord, inside, write_record
 from repro.records.run_key import differing, find_finished, run_key
 from repro.training.checkpointing import read_manifest, states_in
 
@@ -34,14 +34,16 @@ def run_once(
     accelerator = context.accelerator
     if not (experiment.together or accelerator.is_main_process):
         return None
-    prepared = experiment.prepared(context)
+    prepared = _prepared(experiment, context)
     decided_by = prepared.decided_by(experiment.name, seed)
     if not experiment.kept:
         if _done_already(experiment, prepared, seed, results, keeping):
             return None
         record = experiment.measure(context, seed)
         return (record, _write(record, results)) if accelerator.is_main_process else None
-    keeper = Keeper(results / UNFINISHED, f"{experiment.name}, seed {seed}", decided_by, accelerator, keeping)
+    unfinished = inside(results, results / UNFINISHED)
+    inside(results, unfinished / run_key(decided_by))
+    keeper = Keeper(unfinished, f"{experiment.name}, seed {seed}", decided_by, accelerator, keeping)
     with keeper.held():
         if _done_already(experiment, prepared, seed, results, keeping):
             keeper.discard()
@@ -79,6 +81,22 @@ def check_resumable(experiments: list[Experiment], context: Context, seeds: list
         + (f"; unfinished: {'; '.join(others)}" if others else ""),
         "Leave --resume out to start at step 0, or give the options with which the run was begun.",
     )
+
+
+def _prepared(experiment: Experiment, context: Context) -> Context:
+    """Prepare the experiment; of several processes that share it all raise MissingAssetError for what one lacks."""
+    if context.accelerator.num_processes == 1 or not experiment.together:
+        return experiment.prepared(context)
+    from accelerate.utils import gather_object
+
+    prepared, lacking = context, []
+    try:
+        prepared = experiment.prepared(context)
+    except (MissingAssetError, CheckpointError) as error:
+        lacking.append((error.what, error.remedy))
+    if everywhere := gather_object(lacking):
+        raise MissingAssetError(*everywhere[0])
+    return prepared
 
 
 def _write(record: RunRecord, results: Path) -> Path:

@@ -21,6 +21,7 @@ from repro.assets.corpus import HUB_CORPUS, HUB_REVISION
 from repro.assets.hub import why_unreachable
 from repro.errors import CheckpointError, HubError, MissingAssetError, ResultsError, UsageError
 from repro.records.model import ModelStamp
+from repro.records.run_key import run_key
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCard
@@ -48,7 +49,7 @@ def prepare_models(context: Context, seeds: list[int]) -> None:
     for seed in seeds:
         folder = model_folder(context, seed)
         with suppress(CheckpointError):
-            if not folder.exists() or _is_of_this_run(folder, context, seed):
+            if not folder.exists() or read_stamp(folder).run_key == _key(context, seed):
                 continue
         raise UsageError(f"{folder} exists already", "Name another --save folder, or move that model away.")
     try:
@@ -63,7 +64,7 @@ def prepare_models(context: Context, seeds: list[int]) -> None:
 def save_model(model: PreTrainedModel, context: Context, seed: int, scores: dict[str, Scores]) -> Path:
     """Save model, tokenizer, label names, card and stamp, all or nothing; OSError where the disk refuses.
 
-    The same model that stands there already, from a run that ended before its record was written, stays.
+    One that stands there already is replaced: of just this run, which ended before its record or was run again.
     """
     folder = model_folder(context, seed)
     partial = folder.with_name(f".{folder.name}.partial")
@@ -74,6 +75,7 @@ def save_model(model: PreTrainedModel, context: Context, seed: int, scores: dict
         context.tokenizer.save_pretrained(partial)
         stamp = ModelStamp(
             weights_sha256=file_sha256(partial / WEIGHTS),
+            run_key=_key(context, seed),
             recipe=context.recipe_stamp(),
             corpus=context.corpus.stamp,
             settings=context.settings(seed),
@@ -81,8 +83,9 @@ def save_model(model: PreTrainedModel, context: Context, seed: int, scores: dict
         )
         (partial / STAMP).write_text(stamp.model_dump_json(indent=1) + "\n", encoding="utf-8")
         model_card(stamp, folder.name).save(partial / "README.md")
-        if not (folder.exists() and read_stamp(folder) == stamp):
-            partial.rename(folder)
+        if folder.exists():  # of just this run, as prepare_models has seen: ended before its record, or run again
+            shutil.rmtree(folder)
+        partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
@@ -96,6 +99,10 @@ def _save_weights(model: PreTrainedModel, folder: Path) -> None:
     except SafetensorError as error:  # so it names a disk that is full; the error's number stands in its text alone
         found = str(error)
         raise OSError(errno.EIO, found.rpartition("I/O error: ")[2].partition(" (os error")[0]) from None
+
+
+def _key(context: Context, seed: int) -> str:
+    return run_key(context.decided_by("finetune", seed))
 
 
 def _is_of_this_run(folder: Path, context: Context, seed: int) -> bool:

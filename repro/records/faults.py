@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from repro.errors import RecordError, ResultsError
 from repro.records.provenance import Provenance
+from repro.records.record import inside
 from repro.records.seal import sealed, unsealed
 
 Count = Annotated[int, Field(ge=0)]
@@ -60,7 +61,7 @@ class FaultTally(_Strict):
 def write_tally(tally: FaultTally, folder: Path) -> Path:
     """Write the tally below `folder` durably, under a name of its own, and return its path."""
     stamp = re.sub(r"[-:]", "", tally.provenance.started)
-    path = folder / f"{stamp}-{secrets.token_hex(4)}.json"
+    path = inside(folder.parent, folder) / f"{stamp}-{secrets.token_hex(4)}.json"
     partial = folder / f".{path.name}.partial"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -8,11 +8,15 @@ from repro.records.record import CorpusStamp, RecipeStamp, Scores, Settings
 
 
 class ModelStamp(BaseModel):
-    """Identity of a fine-tuned model: SHA-256 of its weights, and the recipe, corpus, settings and scores behind it."""
+    """Identity of a fine-tuned model: SHA-256 of its weights, and the recipe, corpus, settings and scores behind it.
+
+    `run_key` is that of the record; models from before there was one have none.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     weights_sha256: str
+    run_key: str | None = None
     recipe: RecipeStamp
     corpus: CorpusStamp
     settings: Settings

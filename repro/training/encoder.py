@@ -78,7 +78,7 @@ def _attention(
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, real: Tensor, dropout: float) -> Tensor:
-    """Attend from (b, heads, Q, D) to the `real` (b, T) pieces of the same text: (b, heads, Q, D)."""
+    """Attend from (b, heads, T, D) to the `real` (b, T) pieces of the same text: (b, heads, T, D)."""
     if not dropout or query.is_cuda:
         return functional.scaled_dot_product_attention(
             query, key, value, attn_mask=real[:, None, None], dropout_p=dropout
@@ -128,7 +128,7 @@ def _attend_cls(
     found, shares = [], []
     for group in packing.groups:
         laid_out = group.lay_out(states)[:, 0]  # (b, T, H)
-        scores = wanted[group.texts] @ laid_out.mT + offsets[group.texts]  # (b, heads, T)
+        scores = (wanted[group.texts] @ laid_out.mT).float() + offsets[group.texts]  # (b, heads, T)
         weights = scores.masked_fill(~group.real[:, None], -torch.inf).softmax(dim=-1)
         weights = drop(weights, dropout).to(laid_out.dtype)
         found.append(weights @ laid_out)  # (b, heads, H)

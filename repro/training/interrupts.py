@@ -69,4 +69,4 @@ def listening(*, alone: bool) -> Iterator[Interrupts]:
         for number, handler in before.items():
             signal.signal(number, handler)
     if found.asked:  # it came where this process could not leave, and the block has ended since
-        signal.raise_signal(found.asked)
+        raise Leave(found.asked)

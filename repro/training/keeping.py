@@ -77,7 +77,8 @@ class Keeper:
             try:
                 if main:
                     for parent in (self.folder.parent, self.folder.parent.parent):
-                        checkpointing.sync(parent)  # else a state could be durable in a folder that is not
+                        with suppress(OSError):  # there are disks that know no such call for a folder
+                            checkpointing.sync(parent)  # else a state could be durable in a folder that is not
                 yield
             finally:
                 if main and not list(self.folder.glob("step-*")):
@@ -173,6 +174,11 @@ class Keeper:
         if not step[0]:
             return
         path = self.folder / f"step-{step[0]:06d}"
+        if not path.is_dir():
+            raise StateError(
+                f"{self.name}: the main process goes on from {path}, which this process does not see",
+                "Let all machines share one results folder, or start at step 0 with --fresh.",
+            )
         state = self._state or checkpointing.read_state(path, key=self.key, decided_by=self.decided_by)
         self._state, self._stands = state, step[0]
         self.notes, self.not_saved = state.numbers["notes"], state.numbers["not_saved"]

@@ -32,6 +32,7 @@ from repro.training.optimizer import make_optimizer
 from repro.training.predict import predict_rows, share_of, to_device
 from repro.training.processes import check_processes, wait_time
 from repro.training.progress import Advance, Progress
+from repro.training.randomness import process_seed
 from repro.training.short_memory import short_memory_told, within_memory
 
 CHECK_STEPS = 50  # how often the host asks the device whether a loss was not finite
@@ -102,7 +103,7 @@ def fit(
     check_processes(recipe.batch_size, accelerator.num_processes)
     set_seed(seed)  # dropout follows from it, and the order of rows
     if accelerator.process_index:  # else two rows that lie alike in two shares would get one mask
-        torch.manual_seed(seed + (accelerator.process_index << 32))
+        torch.manual_seed(process_seed(seed, accelerator.process_index))
     model.to(accelerator.device)
     numbers: Any = range(len(train))  # a map-style dataset of row numbers
     sampler = SeedableRandomSampler(numbers, data_seed=seed)

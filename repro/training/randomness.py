@@ -13,6 +13,14 @@ import torch
 from torch import Tensor
 
 
+def process_seed(seed: int, process: int) -> int:
+    """Return the seed that a process draws its dropout from: `seed` itself for the main one.
+
+    torch's generator on the CPU begins from a seed's low 32 bits alone; these differ from process to process.
+    """
+    return int(np.random.SeedSequence([seed, process]).generate_state(1)[0]) if process else seed
+
+
 def torch_states(device: torch.device) -> dict[str, Tensor]:
     """Return the states of the generators that a training step draws from."""
     found = {"torch": torch.get_rng_state()}

@@ -42,6 +42,14 @@ def test_a_folder_that_holds_another_runs_model_is_refused_before_training_and_t
         prepare_models(replace(tiny_context, save=folder.parent, batching="padded"), [1, 0])
 
 
+def test_a_run_made_again_replaces_the_model_that_it_left(tiny_context: Context, tmp_path: Path) -> None:
+    context = replace(tiny_context, save=tmp_path / "models", protocol="as-published")  # each time another head
+    first, second = (EXPERIMENTS["finetune"].measure(context, 0) for _ in range(2))
+    assert first.facts["head_seed"] != second.facts["head_seed"]
+    assert second.facts["saved_model"] == first.facts["saved_model"]
+    assert read_stamp(tmp_path / "models" / str(second.facts["saved_model"])).scores == second.scores
+
+
 def test_a_disk_that_refuses_the_model_does_not_cost_the_record(
     tiny_context: Context, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

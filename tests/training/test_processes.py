@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from benchmarks.processes import ROOT, finish, launches, start
@@ -20,6 +21,7 @@ from repro.cli import app
 from repro.errors import ProcessLostError, UsageError
 from repro.records.record import RunRecord, read_records
 from repro.training.processes import TORCHRUN, check_processes, find_place, leave_group, wait_time, watched
+from repro.training.randomness import process_seed
 
 Worlds = dict[str, Any]
 
@@ -225,3 +227,12 @@ def test_errors_that_no_lost_process_explains_stay_what_they_are(monkeypatch: py
         raise RuntimeError("[/x/gloo/transport/tcp/pair.cc:534] Connection closed by peer [10.0.0.1]:31234")
     monkeypatch.setenv("REPRO_WAIT_SECONDS", "90")
     assert wait_time().total_seconds() == 90
+
+
+def test_each_process_draws_dropout_of_its_own() -> None:
+    drawn = []
+    for process in range(3):
+        torch.manual_seed(process_seed(0, process))
+        drawn.append(torch.empty(4, dtype=torch.int64).random_())
+    assert process_seed(7, 0) == 7  # one process is as it was
+    assert not any(torch.equal(drawn[a], drawn[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
