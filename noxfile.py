@@ -119,7 +119,7 @@ def types(session: nox.Session) -> None:
 
 @shared
 def tests(session: nox.Session) -> None:
-    """Run the tests: no Hub, no accelerator, no corpus; under 5 minutes on two cores."""
+    """Run the tests: no Hub, no accelerator, no corpus; about 7 minutes on two cores."""
     run_suite(session, "pytest", "tests", *session.posargs)
 
 

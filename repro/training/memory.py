@@ -6,7 +6,8 @@ import ctypes
 from contextlib import suppress
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
-LIMIT = 2**31 - 1  # bytes; the largest that mallopt takes
+KEPT = 2**31 - 1  # bytes at the end of the heap; the most that mallopt takes
+LARGE = 128 << 20  # bytes; a tensor larger than any of a step's has memory of its own, which goes back when it is freed
 
 
 def keep_freed_memory() -> None:
@@ -16,5 +17,5 @@ def keep_freed_memory() -> None:
     """
     with suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(M_MMAP_THRESHOLD, LIMIT)
-        mallopt(M_TRIM_THRESHOLD, LIMIT)
+        mallopt(M_MMAP_THRESHOLD, LARGE)
+        mallopt(M_TRIM_THRESHOLD, KEPT)
