@@ -67,7 +67,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
     home = tmp_path_factory.mktemp("home") / PERSON
     suite = home / "suite"
     shutil.copytree(ROOT / "repro", suite / "repro", ignore=shutil.ignore_patterns("__pycache__"))
-    (suite / ".gitignore").write_text("report-with-texts.html\nresults/\n")
+    (suite / ".gitignore").write_text("report-with-texts.html\nresults/\n__pycache__/\n")
     author = ["-c", f"user.name={PERSON}", "-c", f"user.email={PERSON}@{HOST}"]
     for words in (
         ["init", "-q"], ["remote", "add", "origin", f"https://{PERSON}:{TOKEN}@{HOST}/{home}"], ["add", "."],

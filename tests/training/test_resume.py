@@ -124,6 +124,15 @@ def test_a_head_drawn_before_the_seed_is_the_same_when_the_run_goes_on(context: 
     assert record.facts["head_seed"] == drawn
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """SIGINT as in a terminal: a shell lets what it starts in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("at", [2, 8])  # in a step, in an evaluation
 def test_asked_to_stop_it_saves_the_step_in_hand_and_says_how_to_go_on(
