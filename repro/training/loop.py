@@ -67,8 +67,6 @@ def why_slow(device: str, precision: str) -> str | None:
 
 def make_accelerator(*, device: str, precision: str) -> Accelerator:
     """Return an Accelerator for `cpu` or `cuda` in fp32 or bf16 autocast."""
-    if device == "cpu":
-        keep_freed_memory()
     together = [InitProcessGroupKwargs(timeout=wait_time())]
     precisions = {"fp32": "no", "bf16": "bf16"}
     return Accelerator(cpu=device == "cpu", mixed_precision=precisions[precision], kwargs_handlers=together)
@@ -104,6 +102,8 @@ def fit(
     set_seed(seed)  # dropout follows from it, and the order of rows
     if accelerator.process_index:  # else two rows that lie alike in two shares would get one mask
         torch.manual_seed(process_seed(seed, accelerator.process_index))
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
     model.to(accelerator.device)
     numbers: Any = range(len(train))  # a map-style dataset of row numbers
     sampler = SeedableRandomSampler(numbers, data_seed=seed)
