@@ -16,8 +16,11 @@ from transformers import PreTrainedModel
 
 from repro.training.batches import Batch, Examples, batcher
 from repro.training.encoder import enable_packing
+from repro.training.memory import return_freed_memory
 from repro.training.progress import Progress
 from repro.training.tokens import TokenizedTexts
+
+TRIM_BATCHES = 100  # more than an evaluation of the seminar's has: of millions of rows alone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +114,8 @@ def _over_rows(
             found = found if done else torch.empty(len(rows), *part.shape[1:])
             found[order[done : done + len(batch)]] = part
             done += len(batch)
+            if done % (TRIM_BATCHES * batch_size) == 0:
+                return_freed_memory()
             advance(len(batch), None)
     return found
 
