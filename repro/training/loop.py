@@ -102,63 +102,89 @@ def fit(
     set_seed(seed)  # dropout follows from it, and the order of rows
     if accelerator.process_index:  # else two rows that lie alike in two shares would get one mask
         torch.manual_seed(process_seed(seed, accelerator.process_index))
-    if accelerator.device.type == "cpu":
+    on_gpu = accelerator.device.type == "cuda"
+    if not on_gpu:
         keep_freed_memory()
-    model.to(accelerator.device)
+    groups = 1 if on_gpu else GROUPS  # on a GPU a launch costs more than padding
+    make_batch = batcher(train.tokens, batching, groups=groups)
     numbers: Any = range(len(train))  # a map-style dataset of row numbers
     sampler = SeedableRandomSampler(numbers, data_seed=seed)
     loader = DataLoader(numbers, batch_size=recipe.batch_size, sampler=sampler, collate_fn=torch.tensor)
-    optimizer = make_optimizer(model, recipe)
-    schedule = get_linear_schedule_with_warmup(optimizer, recipe.warmup_steps, len(loader) * recipe.epochs)
-    model, optimizer = accelerator.prepare(model, optimizer)
-    on_gpu = accelerator.device.type == "cuda"
-    make_batch = batcher(
-        train.tokens, batching, groups=1 if on_gpu else GROUPS
-    )  # there a launch costs more than padding
-
-    training = Training(
-        model=model, optimizer=optimizer, schedule=schedule, accelerator=accelerator, steps_an_epoch=len(loader),
-        epochs=recipe.epochs, micro_batches=micro_batches, so_far=EpochSoFar.begin(1, accelerator.device),
-    )  # fmt: skip
+    training = _prepare(model, recipe, accelerator, steps_an_epoch=len(loader), micro_batches=micro_batches)
     if keeper is not None:
         keeper.restore(training)
     yield from list(training.results)
 
     def take_step(rows: Tensor) -> tuple[Tensor, int]:
-        def attempt(parts: int) -> tuple[Tensor, int]:
-            found = _backward(model, rows, train, make_batch, accelerator=accelerator, micro_batches=parts)
-            accelerator.clip_grad_norm_(model.parameters(), recipe.max_grad_norm)
-            return found
-
-        found = within_memory(training, len(rows), attempt)
-        with short_memory_told("the optimizer's state"):
-            optimizer.step()
-        optimizer.zero_grad()
-        return found
+        return _take_step(training, rows, train, make_batch, max_grad_norm=recipe.max_grad_norm)
 
     for number in range(training.so_far.number, recipe.epochs + 1):
-        model.train()
         sampler.set_epoch(number - 1)
         with (
             progress.bar(f"epoch {number}/{recipe.epochs}", len(train)) as advance,
             keeper.stepping() if keeper else nullcontext(),
         ):
             _train_epoch(training, loader, take_step, advance, keeper)
-        epoch, computed = training.so_far.finish(accelerator)
-        begun = time.perf_counter()
-        outputs = predict_rows(
-            model, validation, batch_size=recipe.batch_size, accelerator=accelerator, batching=batching,
-            progress=progress,
-        )  # fmt: skip
-        if not outputs.losses.isfinite().all():
-            refuse_divergence(epoch.steps, number)
-        result = EpochResult(
-            epoch=epoch, validation=outputs, evaluate_seconds=time.perf_counter() - begun, computed_pieces=computed,
-            doublings=tuple(training.so_far.doublings),
-        )  # fmt: skip
+        result = _finish_epoch(training, validation, batch_size=recipe.batch_size, batching=batching, progress=progress)
         training.results.append(result)
         training.so_far = EpochSoFar.begin(number + 1, accelerator.device)
         yield result
+
+
+def _prepare(
+    model: PreTrainedModel, recipe: Recipe, accelerator: Accelerator, *, steps_an_epoch: int, micro_batches: int
+) -> Training:
+    """Give the model, its optimizer and its schedule to Accelerate: a training that has taken no step."""
+    model.to(accelerator.device)
+    optimizer = make_optimizer(model, recipe)
+    schedule = get_linear_schedule_with_warmup(optimizer, recipe.warmup_steps, steps_an_epoch * recipe.epochs)
+    model, optimizer = accelerator.prepare(model, optimizer)
+    return Training(
+        model=model, optimizer=optimizer, schedule=schedule, accelerator=accelerator, steps_an_epoch=steps_an_epoch,
+        epochs=recipe.epochs, micro_batches=micro_batches, so_far=EpochSoFar.begin(1, accelerator.device),
+    )  # fmt: skip
+
+
+def _take_step(
+    training: Training,
+    rows: Tensor,
+    train: Examples,
+    make_batch: Callable[[Tensor], Batch],
+    *,
+    max_grad_norm: float,
+) -> tuple[Tensor, int]:
+    """Take one optimizer step on `rows` (B,); return what _backward does."""
+    model, accelerator = training.model, training.accelerator
+
+    def attempt(parts: int) -> tuple[Tensor, int]:
+        found = _backward(model, rows, train, make_batch, accelerator=accelerator, micro_batches=parts)
+        accelerator.clip_grad_norm_(model.parameters(), max_grad_norm)
+        return found
+
+    found = within_memory(training, len(rows), attempt)
+    with short_memory_told("the optimizer's state"):
+        training.optimizer.step()
+    training.optimizer.zero_grad()
+    return found
+
+
+def _finish_epoch(
+    training: Training, validation: Examples, *, batch_size: int, batching: str, progress: Progress
+) -> EpochResult:
+    """Return the figures of the epoch whose steps are taken, with the validation outputs after it."""
+    accelerator = training.accelerator
+    epoch, computed = training.so_far.finish(accelerator)
+    begun = time.perf_counter()
+    outputs = predict_rows(
+        training.model, validation, batch_size=batch_size, accelerator=accelerator, batching=batching,
+        progress=progress,
+    )  # fmt: skip
+    if not outputs.losses.isfinite().all():
+        refuse_divergence(epoch.steps, epoch.epoch)
+    return EpochResult(
+        epoch=epoch, validation=outputs, evaluate_seconds=time.perf_counter() - begun, computed_pieces=computed,
+        doublings=tuple(training.so_far.doublings),
+    )  # fmt: skip
 
 
 def _train_epoch(
@@ -173,6 +199,7 @@ def _train_epoch(
     Losses add up on the device; the host looks at them every CHECK_STEPS steps, before a state is saved, and where the
     bar is redrawn. The time of saving is not the epoch's.
     """
+    training.model.train()
     so_far, schedule = training.so_far, training.schedule
     batches = iter(loader)
     for rows in islice(batches, so_far.steps):
