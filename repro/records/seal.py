@@ -22,7 +22,7 @@ def unsealed(content: bytes) -> bytes:
 
     Records from before there were seals come back as they are. Line ends that a checkout changed are no damage.
     """
-    plain = content.replace(b"\r\n", b"\n")
+    plain = content.replace(b"\r\n", b"\n") if b"\r\n" in content else content
     found = SEAL.search(plain)
     if found is None:
         return content

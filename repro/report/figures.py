@@ -18,7 +18,7 @@ from repro.report.drawing import Drawing, caption_of, newest_runs, save_figure, 
 from repro.report.probabilities import probability_figures
 from repro.report.projection import draw_projection
 
-MANY = 8  # records with figures: a process starts in a second, and a figure takes a third of one
+MANY = 4  # records with figures: a process starts in a second, and a record's take over half of one
 MOST_PROCESSES = 8
 SHARED = ("corpus-facts",)  # of a corpus, whatever the recipe: several records give figures of one name
 Draw = Callable[[RunRecord], Iterator[Drawing]]
