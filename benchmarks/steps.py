@@ -43,9 +43,16 @@ def spread_batches(rounds: int) -> list[int]:
 
 
 def train_ours(
-    turn: Turn, *, lengths: list[int], batching: str, precision: str, device: str = "cpu", batch: int = BATCH
+    turn: Turn,
+    *,
+    lengths: list[int],
+    batching: str,
+    precision: str,
+    device: str = "cpu",
+    batch: int = BATCH,
+    compiled: bool = False,
 ) -> None:
-    """Our loop on texts of these lengths."""
+    """Our loop on texts of these lengths; `compiled`: its layers but the last go through torch.compile."""
     from dataclasses import replace
 
     import torch
@@ -57,6 +64,9 @@ def train_ours(
 
     examples, model = random_examples(lengths), architecture()
     parameters = model.num_parameters(exclude_embeddings=True)
+    layers: Any = model.base_model.get_submodule("transformer.layer")
+    for layer in layers[:-1] if compiled else ():
+        layer.compile(dynamic=True)  # each batch has another number of pieces
     order = torch.tensor(list(SeedableRandomSampler(range(len(lengths)), data_seed=0)))
     pieces = iter(int(examples.tokens.lengths[rows].sum()) for rows in order.split(batch))
 

@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[1]
 SECTIONS = ("corpus-facts", "token-facts", "features", "projection", "linear", "finetune")
 COMMANDS = {
     "notebook": ["benchmarks.notebook"],
-    "packed-fp32": ["repro", "run", *SECTIONS, "--device", "cpu", "--precision", "fp32"],
-    "packed-bf16": ["repro", "run", *SECTIONS, "--device", "cpu", "--precision", "bf16"],
+    "packed-fp32": ["repro", "run", *SECTIONS, "--again", "--device", "cpu", "--precision", "fp32"],
+    "packed-bf16": ["repro", "run", *SECTIONS, "--again", "--device", "cpu", "--precision", "bf16"],
 }
 
 

@@ -1,7 +1,8 @@
 """One training step of DistilBERT's architecture on tweets' real lengths, batch 64: transformers' Trainer and ours.
 
-Three interleaved runs, one for each way to run the Trainer (so that all variants of a run fit into 16 GiB), each with
-our packed step and the machine's own matrix multiplication in both precisions. Needs no corpus, checkpoint or Hub.
+Interleaved runs, one for each way to run the Trainer (so that all variants of a run fit into 16 GiB) and one for
+torch.compile (which wants a C++ compiler), each with our packed step and the machine's own matrix multiplication in
+both precisions. Needs no corpus, checkpoint or Hub.
 """
 
 from __future__ import annotations
@@ -20,14 +21,16 @@ from benchmarks.steps import SETTLE, train_ours, train_peer
 from benchmarks.turns import Round, Variant, take_turns
 
 PRECISIONS = ("fp32", "bf16")
+COMPILED = "compiled"
 PEERS = {
     "notebook": "every tweet padded to the corpus' longest, 87 pieces",
     "dynamic": "DataCollatorWithPadding: to the longest of the batch",
     "grouped": "DataCollatorWithPadding, train_sampling_strategy='group_by_length'",
+    COMPILED: "ours, every layer but the last through torch.compile",
 }
-VARIANTS = [(peer, f"trainer-{precision}") for peer in PEERS for precision in PRECISIONS]
+VARIANTS = [(peer, f"trainer-{precision}") for peer in PEERS if peer != COMPILED for precision in PRECISIONS]
 VARIANTS += [(peer, f"packed-{precision}") for peer in PEERS for precision in PRECISIONS]
-VARIANTS += [("dynamic", f"dynamic-{precision}") for precision in PRECISIONS]
+VARIANTS += [(peer, f"{peer}-{precision}") for peer in ("dynamic", COMPILED) for precision in PRECISIONS]
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +47,14 @@ def measured(rounds: int, device: str) -> Callable[[str], dict[str, list[Round]]
         for name in (name for run, name in VARIANTS if run == peer):
             batching, _, precision = name.partition("-")
             options: dict[str, Any] = {"lengths": lengths, "precision": precision, "device": device}
+            work = train_peer if batching == "trainer" else train_ours
             if batching == "trainer":
                 options |= {"padding": peer, "rounds": rounds}
-                variants[name] = Variant(work=train_peer, options=options, settle=SETTLE)
+            elif batching == COMPILED:
+                options |= {"batching": "packed", "compiled": True}
             else:
                 options["batching"] = batching
-                variants[name] = Variant(work=train_ours, options=options, settle=SETTLE)
+            variants[name] = Variant(work=work, options=options, settle=SETTLE)
         return take_turns(variants, rounds)
 
     return measure
@@ -60,7 +65,7 @@ def measured(rounds: int, device: str) -> Callable[[str], dict[str, list[Round]]
 def test_step(
     peer: str, variant: str, measured: Callable[[str], dict[str, list[Round]]], benchmark: BenchmarkFixture
 ) -> None:
-    benchmark.group = f"step beside the Trainer, {peer}"
+    benchmark.group = "step, layers compiled" if peer == COMPILED else f"step beside the Trainer, {peer}"
     found, precision = measured(peer), variant.rpartition("-")[2]
     rounds = found[variant]
     flop = [
