@@ -28,6 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         ("--precision", "fp32", "fp32 or bf16"),
         ("--batching", "packed", "packed, dynamic or padded"),
         ("--device", "auto", "auto, cpu or cuda"),
+        ("--seminar", None, "the notebook to verify: the tour reads its letter there"),
         ("--results", None, "folder of the records (REPRO_RESULTS, else results)"),
     ):
         group.addoption(name, default=default, help=text)
@@ -98,11 +99,13 @@ def context(request: pytest.FixtureRequest, results: Path, seeds: list[int]) -> 
     """Recipe, corpus and settings, checked; an error of the user's ends the session with its two lines."""
     del results, seeds  # they are cheap to check, so they go first
     checkpoints = _option(request, "checkpoints", "REPRO_CHECKPOINTS", "")
+    seminar = request.config.getoption("--seminar")
     names = ("recipe", "protocol", "precision", "batching", "device", "epochs", "limit")
     found: Context = _or_exit(
         lambda: make_context(
             corpus=_option(request, "corpus", "REPRO_CORPUS", "hub"),
             checkpoints=Path(checkpoints) if checkpoints else None,
+            seminar=Path(seminar) if seminar else None,
             **{name: request.config.getoption(f"--{name}") for name in names},
         )
     )
