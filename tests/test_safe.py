@@ -32,7 +32,7 @@ UNPICKLERS = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
 
 def sources() -> Iterator[tuple[str, ast.AST]]:
-    for folder in ("repro", "benchmarks", "tests", "page_tests"):
+    for folder in ("repro", "benchmarks", "faults", "tests", "page_tests"):
         for file in (ROOT / folder).rglob("*.py"):
             yield str(file.relative_to(ROOT)), ast.parse(file.read_text())
     yield "noxfile.py", ast.parse((ROOT / "noxfile.py").read_text())

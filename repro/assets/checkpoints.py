@@ -6,9 +6,11 @@ matter for a result which of the sources a checkpoint came from.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -20,6 +22,7 @@ from repro.assets.hub import discard, fetch_snapshot
 from repro.assets.recipes import DISTILBERT, RECIPES, TINY, PinnedCheckpoint
 from repro.errors import CheckpointError, HubError
 from repro.records.record import LABELS
+from repro.records.seal import digest_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -74,10 +77,9 @@ def ways_to_provide(recipe: PinnedCheckpoint) -> str:
 
 
 def file_sha256(file: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    """Return the SHA-256 of a checkpoint's file, in hexadecimal; CheckpointError where it cannot be read."""
     try:
-        with file.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
+        return digest_of(file)
     except OSError as error:
         raise CheckpointError(f"{file} cannot be read: {error.strerror}", "Make it readable.") from None
 
@@ -217,6 +219,18 @@ def build_tiny(folder: Path, *, seed: int = 0) -> None:
         torch.manual_seed(seed)
         DistilBertModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """Turn what safetensors says of a disk that refuses a file into OSError, in the system's own words."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as error:  # the error's number stands in its text alone
+        told = str(error).rpartition("I/O error: ")[2].partition(" (os error")[0]
+        raise OSError(errno.EIO, told) from None
 
 
 class quiet:  # noqa: N801 (reads as the statement it is: with quiet())

@@ -6,7 +6,6 @@ what it was trained from, on and how.
 
 from __future__ import annotations
 
-import errno
 import re
 import shutil
 from contextlib import suppress
@@ -16,10 +15,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from repro.assets.checkpoints import WEIGHTS, file_sha256, quiet
+from repro.assets.checkpoints import WEIGHTS, disk_errors, file_sha256, quiet
 from repro.assets.corpus import HUB_CORPUS, HUB_REVISION
 from repro.assets.hub import why_unreachable
 from repro.errors import CheckpointError, HubError, MissingAssetError, ResultsError, UsageError
+from repro.records.durable import sync_file, sync_folder
 from repro.records.model import ModelStamp
 from repro.records.run_key import run_key
 
@@ -62,16 +62,16 @@ def prepare_models(context: Context, seeds: list[int]) -> None:
 
 
 def save_model(model: PreTrainedModel, context: Context, seed: int, scores: dict[str, Scores]) -> Path:
-    """Save model, tokenizer, label names, card and stamp, all or nothing; OSError where the disk refuses.
+    """Save model, tokenizer, label names, card and stamp durably, all or nothing; OSError where the disk refuses.
 
     One that stands there already is replaced: of just this run, which ended before its record or was run again.
     """
     folder = model_folder(context, seed)
-    partial = folder.with_name(f".{folder.name}.partial")
+    partial, replaced = (folder.with_name(f".{folder.name}.{what}") for what in ("partial", "replaced"))
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        with quiet():
-            _save_weights(model, partial)
+        with quiet(), disk_errors():
+            model.save_pretrained(partial)
         context.tokenizer.save_pretrained(partial)
         stamp = ModelStamp(
             weights_sha256=file_sha256(partial / WEIGHTS),
@@ -83,22 +83,18 @@ def save_model(model: PreTrainedModel, context: Context, seed: int, scores: dict
         )
         (partial / STAMP).write_text(stamp.model_dump_json(indent=1) + "\n", encoding="utf-8")
         model_card(stamp, folder.name).save(partial / "README.md")
+        for file in partial.iterdir():
+            sync_file(file)
+        sync_folder(partial)
         if folder.exists():  # of just this run, as prepare_models has seen: ended before its record, or run again
-            shutil.rmtree(folder)
+            shutil.rmtree(replaced, ignore_errors=True)
+            folder.rename(replaced)
         partial.rename(folder)
+        sync_folder(folder.parent)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        for left in (partial, replaced):
+            shutil.rmtree(left, ignore_errors=True)
     return folder
-
-
-def _save_weights(model: PreTrainedModel, folder: Path) -> None:
-    from safetensors import SafetensorError
-
-    try:
-        model.save_pretrained(folder)
-    except SafetensorError as error:  # so it names a disk that is full; the error's number stands in its text alone
-        found = str(error)
-        raise OSError(errno.EIO, found.rpartition("I/O error: ")[2].partition(" (os error")[0]) from None
 
 
 def _key(context: Context, seed: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from repro.errors import RecordError, ResultsError
+from repro.records.durable import write_new
 from repro.records.provenance import Provenance
 from repro.records.record import inside
 from repro.records.seal import sealed, unsealed
@@ -62,14 +62,8 @@ def write_tally(tally: FaultTally, folder: Path) -> Path:
     """Write the tally below `folder` durably, under a name of its own, and return its path."""
     stamp = re.sub(r"[-:]", "", tally.provenance.started)
     path = inside(folder.parent, folder) / f"{stamp}-{secrets.token_hex(4)}.json"
-    partial = folder / f".{path.name}.partial"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with partial.open("x", encoding="utf-8") as file:
-            file.write(sealed(tally.model_dump_json(indent=1)))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.rename(path)
+        write_new(path, sealed(tally.model_dump_json(indent=1)).encode())
     except OSError as error:
         raise ResultsError(
             f"cannot write the tally {path}: {error.strerror or error}", "Free space or choose another folder."

@@ -10,7 +10,6 @@ import gc
 import os
 import re
 import secrets
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from repro.errors import RecordError, ResultsError
+from repro.records.durable import write_new
 from repro.records.provenance import Provenance
 from repro.records.seal import sealed, unsealed
 
@@ -217,18 +217,8 @@ def write_record(record: RunRecord, results: Path) -> Path:
     folder = inside(results, results / "runs" / record.folder)
     stamp = re.sub(r"[-:]", "", record.provenance.started)
     name = f"{stamp}-seed{record.settings.seed}-{secrets.token_hex(4)}.json"
-    partial = folder / f".{name}.partial"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with partial.open("x", encoding="utf-8") as file:
-            file.write(sealed(_to_json(record)))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.rename(folder / name)
-        if sys.platform != "win32":  # a folder cannot be opened there
-            descriptor = os.open(folder, os.O_RDONLY)
-            os.fsync(descriptor)
-            os.close(descriptor)
+        write_new(folder / name, sealed(_to_json(record)).encode())
     except OSError as error:
         raise ResultsError(
             f"cannot write the record {folder / name}: {error.strerror or error}",

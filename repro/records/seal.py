@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from pathlib import Path
 
 from repro.errors import RecordError
 
@@ -33,6 +34,12 @@ def unsealed(content: bytes) -> bytes:
             "Restore the file, or move it away.",
         )
     return body + END
+
+
+def digest_of(file: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal; OSError where it cannot be read."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _sha256(body: bytes) -> str:

@@ -7,12 +7,9 @@ runs code when it is read, and its files in place; so they are written here, fro
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
 import shutil
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,10 +21,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from repro.assets.checkpoints import disk_errors
 from repro.errors import RecordError, StateError
+from repro.records.durable import sync_file, sync_folder, write_synced
 from repro.records.provenance import utc_now
 from repro.records.run_key import differing
-from repro.records.seal import SEAL, sealed, unsealed
+from repro.records.seal import SEAL, digest_of, sealed, unsealed
 
 SCHEMA_VERSION = 1
 MANIFEST, NUMBERS, TENSORS = "manifest.json", "numbers.json", ".safetensors"
@@ -96,9 +95,9 @@ def write_state(
             saved=utc_now(), files=files,
         )  # fmt: skip
         _write_text(partial / MANIFEST, sealed(manifest.model_dump_json(indent=1)))
-        sync(partial)
-        os.rename(partial, final)  # noqa: PTH104 (beside os.fsync)
-        sync(folder)
+        sync_folder(partial)
+        partial.rename(final)
+        sync_folder(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     for older in states_in(folder):
@@ -126,7 +125,10 @@ def read_newest(
 
 
 def read_state(path: Path, *, key: str, decided_by: Mapping[str, JsonValue]) -> State:
-    """Read one state; DamagedStateError where it is not whole, StateError where it is not this run's or newer."""
+    """Read one state; DamagedStateError where it is not whole.
+
+    StateError where it is not this run's, newer, or cannot be read now: then it stays as it is.
+    """
     manifest = read_manifest(path)
     if manifest.run_key != key:
         names = ", ".join(differing(manifest.decided_by, decided_by)) or "nothing that it names"
@@ -136,16 +138,17 @@ def read_state(path: Path, *, key: str, decided_by: Mapping[str, JsonValue]) -> 
         )
     for name, sha256 in manifest.files.items():
         try:
-            with (path / name).open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            found = digest_of(path / name)
         except OSError as error:
-            raise _damaged(path, f"{name}: {error.strerror or error}") from None
+            raise _unread(path, name, error) from None
         if found != sha256:
             raise _damaged(path, f"{name} is not the file that was saved (SHA-256)")
     try:
         numbers = json.loads((path / NUMBERS).read_bytes())
         tensors = {name.removesuffix(TENSORS): load_file(path / name) for name in manifest.files if name != NUMBERS}
-    except (OSError, ValueError, SafetensorError) as error:
+    except OSError as error:
+        raise _unread(path, "its tensors", error) from None
+    except (ValueError, SafetensorError) as error:
         raise _damaged(path, str(error)) from None
     return State(manifest=manifest, numbers=numbers, tensors=tensors)
 
@@ -165,7 +168,7 @@ def read_manifest(path: Path) -> Manifest:
             )
         return Manifest.model_validate(found)
     except OSError as error:
-        raise _damaged(path, f"{MANIFEST}: {error.strerror or error}") from None
+        raise _unread(path, MANIFEST, error) from None
     except RecordError as error:
         raise _damaged(path, f"{MANIFEST}: {error.what}") from None
     except (ValidationError, ValueError, AttributeError):
@@ -180,34 +183,16 @@ def remove(path: Path) -> None:
     shutil.rmtree(gone, ignore_errors=True)
 
 
-def sync(path: Path) -> None:
-    """Let a file, or a folder's list of names, reach the disk."""
-    if sys.platform == "win32" and path.is_dir():  # a folder cannot be opened there
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
-    try:
+    with disk_errors():
         save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, path)
-    except SafetensorError as error:  # what it calls an I/O error; the system's words stand in its own
-        raise OSError(str(error).rpartition("I/O error: ")[2].partition(" (os error")[0]) from None
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    sync_file(path)
+    return digest_of(path)
 
 
 def _write_text(path: Path, text: str) -> str:
-    content = text.encode()
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    return hashlib.sha256(content).hexdigest()
+    write_synced(path, text.encode())
+    return digest_of(path)
 
 
 def _set_aside(path: Path) -> Path:
@@ -219,3 +204,14 @@ def _set_aside(path: Path) -> Path:
 
 def _damaged(path: Path, why: str) -> DamagedStateError:
     return DamagedStateError(f"the state {path} is damaged ({why})", "An older state is used, or step 0.")
+
+
+def _unread(path: Path, name: str, error: OSError) -> StateError:
+    """Return the error for a file that is gone, which is damage, or that the disk does not give just now."""
+    told = f"{name}: {error.strerror or error}"
+    if isinstance(error, FileNotFoundError):
+        return _damaged(path, told)
+    return StateError(
+        f"the state {path} cannot be read ({told}); it stays as it is",
+        "Start the same command again when it can be read, or at step 0 with --fresh.",
+    )

@@ -41,7 +41,9 @@ class Interrupts:
 
 @contextmanager
 def listening(*, alone: bool) -> Iterator[Interrupts]:
-    """Listen to SIGINT and SIGTERM within the block; a second one of either ends the process at once.
+    """Listen to SIGINT and SIGTERM within the block; a second SIGINT ends the process at once.
+
+    A second SIGTERM does not: a cluster may send it to every process, and a launcher once more to those it started.
 
     A process that is `alone` leaves as soon as nothing is lost by it; of several that train together none may leave
     but where all do. Only the main thread may listen.
@@ -52,10 +54,10 @@ def listening(*, alone: bool) -> Iterator[Interrupts]:
 
     def note(number: int, frame: FrameType | None) -> None:
         del frame
-        found.asked = number
-        for each in before:
-            signal.signal(each, signal.SIG_DFL)
-        if found.at_once:
+        first, found.asked = not found.asked, found.asked or number
+        if signal.SIGINT in before:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if first and found.at_once:
             raise Leave(number)
 
     if threading.current_thread() is threading.main_thread():

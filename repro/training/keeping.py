@@ -17,6 +17,7 @@ from accelerate.utils import broadcast_object_list
 from pydantic import JsonValue
 
 from repro.errors import InterruptedRunError, StateError, TerminatedRunError, UsageError
+from repro.records.durable import sync_folder
 from repro.records.run_key import run_key
 from repro.training import checkpointing, snapshot
 from repro.training.epochs import Training
@@ -77,8 +78,7 @@ class Keeper:
             try:
                 if main:
                     for parent in (self.folder.parent, self.folder.parent.parent):
-                        with suppress(OSError):  # there are disks that know no such call for a folder
-                            checkpointing.sync(parent)  # else a state could be durable in a folder that is not
+                        sync_folder(parent)  # else a state could be durable in a folder that is not
                 yield
             finally:
                 if main and not list(self.folder.glob("step-*")):

@@ -32,8 +32,8 @@ def locked(folder: Path, what: str) -> Iterator[None]:
 
 def _hold(folder: Path, what: str) -> int:
     for _ in range(TRIES):
-        folder.mkdir(parents=True, exist_ok=True)
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         except FileNotFoundError:
             continue

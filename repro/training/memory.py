@@ -15,7 +15,7 @@ def keep_freed_memory() -> None:
 
     A step of DistilBERT's architecture meets under 2,000 page faults with it, over 28,000 without.
     """
-    with suppress(OSError, AttributeError):
+    with suppress(OSError, AttributeError, TypeError):  # no glibc; on Windows no library of that name
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(M_MMAP_THRESHOLD, LARGE)
         mallopt(M_TRIM_THRESHOLD, KEPT)
@@ -23,5 +23,5 @@ def keep_freed_memory() -> None:
 
 def return_freed_memory() -> None:
     """Give back what is freed but lies between what is not, as batches of ever other sizes leave it (glibc only)."""
-    with suppress(OSError, AttributeError):
+    with suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -15,7 +15,7 @@ from repro.training.epochs import Doubling, Training
 from repro.training.randomness import set_torch_states, torch_states
 
 Found = TypeVar("Found")
-SHORT = re.compile(r"not enough memory|DefaultCPUAllocator|out of memory", re.IGNORECASE)
+SHORT = re.compile(r"not enough memory|DefaultCPUAllocator|out of memory|bad_alloc|ALLOC_FAILED", re.IGNORECASE)
 REMEDY = "Free memory, start fewer processes on this machine, or take a smaller batch apart with --micro-batches."
 
 
