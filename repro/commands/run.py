@@ -48,7 +48,8 @@ def run(
     ] = "batch",
     again: Annotated[bool, typer.Option("--again", help="Run also what has a record of just this run.")] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an unfinished run; refuse to begin one.")
+        bool,
+        typer.Option("--resume", help="Go on with what is unfinished; refused where none of these runs was begun."),
     ] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin at step 0, and drop what was unfinished.")] = False,
     save_every: Annotated[
@@ -68,12 +69,14 @@ def run(
     from repro.experiments.sharing import prepare_models
     from repro.records.record import inside, prepare_results
     from repro.training.processes import SPREADS, leave_group
+    from repro.training.progress import Progress
 
     chosen, parsed = experiments_named(experiments or []), parse_seeds(seeds)
-    everyones = parsed
+    everyones, progress = parsed, None
     if choose("spread", spread, SPREADS) == "seeds":
         place = leave_group()
         parsed = place.share(parsed)
+        progress = Progress() if place.number else None  # one process draws
         if not parsed:
             sys.stderr.write(f"process {place.number} of {place.count}: fewer seeds than processes, nothing to do\n")
         chosen = [experiment for experiment in chosen if parsed and (experiment.seeded or place.number == 0)]
@@ -83,6 +86,7 @@ def run(
         recipe=recipe, corpus=corpus, checkpoints=checkpoints, protocol=protocol, precision=precision,
         batching=batching, device=device, micro_batches=micro_batches, epochs=epochs, limit=limit, seminar=seminar,
         save=save, track=track, tracking_folder=inside(results, results / "tracking"),
+        progress=progress,
     )  # fmt: skip
     if resume and chosen:
         check_resumable(chosen, context, everyones, results)

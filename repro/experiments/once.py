@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from repro.experiments.context import Context
     from repro.experiments.registry import Experiment
-    from repro.training.keeping import Keeping
+    from repro.training.keeping import Keeper, Keeping
 
 UNFINISHED = "unfinished"  # beside `runs` in the results folder
 
@@ -27,7 +27,8 @@ def run_once(
 ) -> tuple[RunRecord, Path] | None:
     """Make a run and write its record; None where a record of it stands, and for all processes but the main one.
 
-    Its states are removed when its record stands. StateError where another process is making the same run.
+    Its states are removed when its record stands, and the model that was to be kept. StateError where another process
+    is making the same run.
     """
     from repro.training.keeping import Keeper
 
@@ -46,17 +47,35 @@ def run_once(
     keeper = Keeper(unfinished, f"{experiment.name}, seed {seed}", decided_by, accelerator, keeping)
     with keeper.held():
         if _done_already(experiment, prepared, seed, results, keeping):
-            keeper.discard()
-            if context.save and not model_folder(context, seed).is_dir():
-                keeping.tell(f"its model is not in {context.save}: --again trains it once more and keeps it there")
+            lacks_model = bool(context.save) and not model_folder(context, seed).is_dir()
+            if accelerator.is_main_process:
+                _tell_left(keeper, context, lacks_model=lacks_model)
             return None
         with keeper.at_work():
             record = experiment.measure(context, seed, keeper)
         if not accelerator.is_main_process:
             return None
         path = _write(record, results)
-        keeper.discard()
+        if not (
+            context.save and "not_saved" in record.facts
+        ):  # else its last state holds the weights that were asked for
+            keeper.discard()
         return record, path
+
+
+def _tell_left(keeper: Keeper, context: Context, *, lacks_model: bool) -> None:
+    """Say what else there is of a run whose record stands; a last state that nobody needs is removed.
+
+    States stay where `--again` was interrupted, and the last one where the model that it holds could not be saved.
+    """
+    step, steps = keeper.newest_step()
+    if step and (lacks_model or step < steps):
+        keeper.keeping.tell(f"a state of it after step {step} of {steps} stands: --again goes on from there")
+    else:
+        keeper.discard()
+    if lacks_model:
+        how = "keeps" if step else "trains it once more and keeps"
+        keeper.keeping.tell(f"its model is not in {context.save}: --again {how} it there")
 
 
 def check_resumable(experiments: list[Experiment], context: Context, seeds: list[int], results: Path) -> None:

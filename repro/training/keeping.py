@@ -93,7 +93,8 @@ class Keeper:
                 yield
         except Leave as left:
             kind = InterruptedRunError if left.number == signal.SIGINT else TerminatedRunError
-            where = f"its state after step {self._stands} is saved" if self._stands else "nothing of it was saved yet"
+            step, _ = self.newest_step()
+            where = f"its state after step {step} is saved" if step else "nothing of it was saved yet"
             raise kind(f"{self.name} was stopped; {where}", GO_ON) from None
 
     def restore(self, training: Training) -> None:
@@ -157,6 +158,14 @@ class Keeper:
         if self.not_saved:
             found["states_not_saved"] = self.not_saved
         return found
+
+    def newest_step(self) -> tuple[int, int]:
+        """Return the step of the newest state that stands, and of how many; zeros where none that can be read does."""
+        for path in checkpointing.states_in(self.folder)[:1]:
+            with suppress(StateError):
+                manifest = checkpointing.read_manifest(path)
+                return manifest.step, manifest.steps
+        return 0, 0
 
     def discard(self) -> None:
         """Remove the run's folder: its record stands, or nothing of it was saved."""

@@ -30,7 +30,7 @@ from repro.training.keeping import Keeper
 from repro.training.memory import keep_freed_memory
 from repro.training.optimizer import make_optimizer
 from repro.training.predict import predict_rows, share_of, to_device
-from repro.training.processes import check_processes, wait_time
+from repro.training.processes import check_processes, find_place, wait_time, watched
 from repro.training.progress import Advance, Progress
 from repro.training.randomness import process_seed
 from repro.training.short_memory import short_memory_told, within_memory
@@ -69,7 +69,9 @@ def make_accelerator(*, device: str, precision: str) -> Accelerator:
     """Return an Accelerator for `cpu` or `cuda` in fp32 or bf16 autocast."""
     together = [InitProcessGroupKwargs(timeout=wait_time())]
     precisions = {"fp32": "no", "bf16": "bf16"}
-    return Accelerator(cpu=device == "cpu", mixed_precision=precisions[precision], kwargs_handlers=together)
+    place = find_place()
+    with watched(place.count if place else 1):  # they meet here
+        return Accelerator(cpu=device == "cpu", mixed_precision=precisions[precision], kwargs_handlers=together)
 
 
 def fit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -160,3 +161,19 @@ def test_a_folder_is_held_by_one_process_and_given_back_when_it_dies(tmp_path: P
         shutil.rmtree(folder)  # as a finished run does
     with locked(folder, "finetune, seed 0"):
         assert folder.is_dir()
+
+
+def test_a_state_that_the_disk_does_not_give_just_now_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = save(tmp_path, 3)
+
+    def stale(path: Path) -> bytes:
+        raise OSError(errno.ESTALE, "Stale file handle", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("repro.training.checkpointing.digest_of", stale)
+        with pytest.raises(StateError, match="cannot be read .*Stale file handle.*stays as it is"):
+            read(tmp_path)
+    assert states_in(tmp_path) == [state]
+    assert read(tmp_path) is not None

@@ -237,3 +237,59 @@ def test_a_record_that_the_results_folder_does_not_take_is_kept_and_the_run_need
     assert record is not None
     assert record.facts["resumed_after_steps"] == [12]
     assert result_of(record, context) == expected
+
+
+def test_a_run_begun_again_and_interrupted_keeps_its_state_beside_the_record_that_stands(
+    context: Context, tmp_path: Path
+) -> None:
+    expected, told = undisturbed(context, tmp_path), list[str]()
+    assert finetune(context, tmp_path / "results") is not None
+    with pytest.raises(Killed):
+        finetune(replace(context, progress=CutOff(5)), tmp_path / "results", Keeping(again=True, save_every=4))
+    assert finetune(context, tmp_path / "results", Keeping(tell=told.append)) is None
+    assert told == ["a state of it after step 4 of 12 stands: --again goes on from there"]
+    record = finetune(context, tmp_path / "results", Keeping(again=True))
+    assert record is not None
+    assert record.facts["resumed_after_steps"] == [4]
+    assert result_of(record, context) == expected
+
+
+def test_a_model_that_the_disk_refused_is_kept_from_the_last_state_without_training_again(
+    context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    expected, told = undisturbed(context, tmp_path), list[str]()
+    with monkeypatch.context() as patched:
+        patched.setattr("repro.experiments.sharing.sync_file", full)
+        record = finetune(context, tmp_path / "results")
+    assert record is not None
+    assert record.facts["not_saved"] == "No space left on device"
+    assert not list(context.models.iterdir())
+    assert finetune(context, tmp_path / "results", Keeping(tell=told.append)) is None
+    assert told[0] == "a state of it after step 12 of 12 stands: --again goes on from there"
+    assert told[1].endswith("--again keeps it there")
+    record = finetune(context, tmp_path / "results", Keeping(again=True))
+    assert record is not None
+    assert record.facts["resumed_after_steps"] == [12]
+    assert result_of(record, context) == expected
+    assert not (tmp_path / "results" / "unfinished").exists()
+
+
+@pytest.mark.usefixtures("heard")
+def test_a_second_sigterm_does_not_cost_the_step_in_hand(context: Context, tmp_path: Path) -> None:
+    class AskedTwice(CutOff):
+        @contextmanager
+        def bar(self, what: str, total: int) -> Iterator[Advance]:
+            def advance(done: int, loss: Tensor | None) -> None:
+                self.seen += 1
+                if self.seen == self.at:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    os.kill(os.getpid(), signal.SIGTERM)
+
+            yield advance
+
+    with pytest.raises(InterruptedRunError, match="its state after step 3 is saved") as stopped:
+        finetune(replace(context, progress=AskedTwice(2)), tmp_path / "results", Keeping())
+    assert stopped.value.exit_code == 143
