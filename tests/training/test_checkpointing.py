@@ -173,7 +173,7 @@ def test_a_state_that_the_disk_does_not_give_just_now_stays_as_it_is(
 
     with monkeypatch.context() as patched:
         patched.setattr("repro.training.checkpointing.digest_of", stale)
-        with pytest.raises(StateError, match="cannot be read .*Stale file handle.*stays as it is"):
+        with pytest.raises(StateError, match=r"cannot be read .*Stale file handle.*stays as it is"):
             read(tmp_path)
     assert states_in(tmp_path) == [state]
     assert read(tmp_path) is not None
