@@ -252,7 +252,7 @@ def regress(session: nox.Session) -> None:
     only = [word for name in names for word in ("--only", name)]
     run_suite(
         session, "repro", "regress", "results", str(fresh), "--junit", f"{fresh}/junit.xml", *only,
-        "--baseline-where", "batching=packed",
+        "--baseline-where", "batching=packed", "--baseline-where", "device=cpu",
     )  # fmt: skip
 
 
