@@ -26,17 +26,17 @@ CASES = [("tweets", n) for n in TWEETS] + [("length", n) for n in LENGTHS] + [("
 
 @pytest.mark.parametrize(("axis", "size"), CASES)
 @pytest.mark.benchmark(timer=CLOCK)
-def test_growth(axis: str, size: int, benchmark: BenchmarkFixture) -> None:
+def test_growth(axis: str, size: int, device: str, benchmark: BenchmarkFixture) -> None:
     benchmark.group = f"growth with {axis}"
-    packed = {"batching": "packed", "precision": "bf16"}
+    packed = {"batching": "packed", "precision": "bf16", "device": device}
     ours = {
-        "tweets": Variant(work=encode_and_run, options={"tweets": size}),
+        "tweets": Variant(work=encode_and_run, options={"tweets": size, "device": device}),
         "length": Variant(work=train_ours, options={"lengths": [size] * BATCH * STEPS, **packed}),
         "batch": Variant(
             work=train_ours, options={"lengths": tweet_lengths()[: size * STEPS], "batch": size, **packed}
         ),
     }[axis]
-    peak = Variant(work=multiply, options={"precision": "bf16"})
+    peak = Variant(work=multiply, options={"precision": "bf16", "device": device})
     rounds = take_turns({"peak": peak, "ours": ours}, ROUNDS, warm_up=1)
     texts = BATCH if axis == "length" else size
     replay(benchmark, rounds["ours"], rounds["peak"], unit=axis, size=size, tweets=texts, precision="bf16")
