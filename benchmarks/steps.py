@@ -108,6 +108,8 @@ def train_peer(
     from repro.assets.recipes import TINY
     from repro.training.batches import pad_rows
 
+    if device == "cuda":  # as in make_accelerator: no plan for every new shape
+        torch.backends.cuda.enable_cudnn_sdp(False)
     examples, model = random_examples(lengths), architecture()
     parameters = model.num_parameters(exclude_embeddings=True)
     tokenizer = load_tokenizer(locate_checkpoint(TINY).folder, TINY)
