@@ -53,7 +53,7 @@ def evaluate_trainer(turn: Turn, *, lengths: list[int], precision: str, device: 
     """The Trainer's `predict` over rows padded to LONGEST, as in the notebook."""
     from transformers import Trainer, TrainingArguments
 
-    examples, model = random_examples(lengths), architecture()
+    model, dataset = architecture(), _padded(random_examples(lengths))
     with TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             output_dir=folder, per_device_eval_batch_size=BATCH, report_to="none", disable_tqdm=True,
@@ -62,7 +62,7 @@ def evaluate_trainer(turn: Turn, *, lengths: list[int], precision: str, device: 
         )  # fmt: skip
         trainer = Trainer(model=model, args=arguments)
         while True:
-            trainer.predict(_padded(examples))
+            trainer.predict(dataset)
             turn.done(pieces=sum(lengths), parameters=model.num_parameters(exclude_embeddings=True))
 
 
