@@ -1,7 +1,9 @@
 """The seminar's computing cells from start to end, start-up included: as the notebook writes them, and ours.
 
 A round is a process: the first rows of every split, tokens, hidden states, projection, linear baseline, fine-tuning
-with evaluation, prediction. Ours does more (the test split, three fits, records); it is not thinned.
+with evaluation, prediction. Not the same work throughout: ours makes hidden states of two splits (train, validation),
+the notebook of all three; ours predicts the test split, the notebook the validation split once more; ours fits the
+logistic regression three ways and writes records.
 """
 
 from __future__ import annotations
