@@ -80,11 +80,11 @@ def benchmark(session: nox.Session, folder: Path, *defaults: str) -> None:
     session.log(f"read {results}/REPORT.md")
 
 
-def run_benchmarks(session: nox.Session, *names: str) -> None:
-    """Run files of benchmarks on the CPU and report."""
+def run_benchmarks(session: nox.Session, *names: str, device: str = "cpu") -> None:
+    """Run files of benchmarks and report."""
     results = option(session, "--results", os.environ.get("REPRO_RESULTS", str(ROOT / "results")))
     run_suite(
-        session, "pytest", *(f"benchmarks/test_{name}.py" for name in names), "-q", "-Wdefault", "--device=cpu",
+        session, "pytest", *(f"benchmarks/test_{name}.py" for name in names), "-q", "-Wdefault", f"--device={device}",
         f"--results={results}", f"--benchmark-storage=file://{results}/benchmarks", "--benchmark-autosave",
         "--benchmark-save-data", *session.posargs,
     )  # fmt: skip
@@ -230,10 +230,11 @@ def load(session: nox.Session) -> None:
 
 @shared
 def gpu_bench(session: nox.Session) -> None:
-    """Run the main job on a CUDA GPU, bf16, five seeds, the seminar's own recipe; fails at once without a GPU."""
+    """Run the seminar's own recipe on a CUDA GPU, bf16, five seeds, then time its step; fails at once without a GPU."""
     if not shutil.which("nvidia-smi"):
         session.error("no NVIDIA GPU is to be seen here (no nvidia-smi). Run where one is, or take: nox -s cpu_bench")
     benchmark(session, ROOT / "results", "--device=cuda", "--precision=bf16", "--seeds=0-4")
+    run_benchmarks(session, "step", device="cuda")
 
 
 @shared
@@ -252,7 +253,7 @@ def regress(session: nox.Session) -> None:
     only = [word for name in names for word in ("--only", name)]
     run_suite(
         session, "repro", "regress", "results", str(fresh), "--junit", f"{fresh}/junit.xml", *only,
-        "--baseline-where", "batching=packed",
+        "--baseline-where", "batching=packed", "--baseline-where", "device=cpu",
     )  # fmt: skip
 
 

@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from repro.training.batches import Examples
 
 
-def extract_notebook(turn: Turn, *, lengths: list[int]) -> None:
+def extract_notebook(turn: Turn, *, lengths: list[int], device: str = "cpu") -> None:
     """The notebook's `map` over rows padded to LONGEST, 1,000 at a time; a round is all texts."""
     import torch
     from datasets import disable_progress_bars
 
     disable_progress_bars()
     examples = random_examples(lengths)
-    encoder: Any = architecture().base_model.eval()
+    encoder: Any = architecture().base_model.eval().to(device)
     dataset = _padded(examples)
     dataset.set_format("torch", columns=["input_ids", "attention_mask", "label"])
 
     def extract_hidden_states(batch: dict[str, Any]) -> dict[str, Any]:
-        inputs = {name: rows for name, rows in batch.items() if name in ("input_ids", "attention_mask")}
+        inputs = {name: rows.to(device) for name, rows in batch.items() if name in ("input_ids", "attention_mask")}
         with torch.no_grad():
             states = encoder(**inputs).last_hidden_state
         return {"hidden_state": states[:, 0].cpu().numpy()}
@@ -53,7 +53,7 @@ def evaluate_trainer(turn: Turn, *, lengths: list[int], precision: str, device: 
     """The Trainer's `predict` over rows padded to LONGEST, as in the notebook."""
     from transformers import Trainer, TrainingArguments
 
-    examples, model = random_examples(lengths), architecture()
+    model, dataset = architecture(), _padded(random_examples(lengths))
     with TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             output_dir=folder, per_device_eval_batch_size=BATCH, report_to="none", disable_tqdm=True,
@@ -62,7 +62,7 @@ def evaluate_trainer(turn: Turn, *, lengths: list[int], precision: str, device: 
         )  # fmt: skip
         trainer = Trainer(model=model, args=arguments)
         while True:
-            trainer.predict(_padded(examples))
+            trainer.predict(dataset)
             turn.done(pieces=sum(lengths), parameters=model.num_parameters(exclude_embeddings=True))
 
 
@@ -112,7 +112,7 @@ def fit_linear(turn: Turn, *, solver: str, recipe: str, corpus: str, checkpoints
         turn.done(objective=objective(model, states, labels), tweets=len(labels))
 
 
-def _context(recipe: str, corpus: str, checkpoints: str | None, precision: str) -> Any:
+def _context(recipe: str, corpus: str, checkpoints: str | None, precision: str, device: str = "cpu") -> Any:
     from pathlib import Path
 
     from repro.experiments.context import make_context
@@ -120,7 +120,7 @@ def _context(recipe: str, corpus: str, checkpoints: str | None, precision: str) 
 
     folder = Path(checkpoints) if checkpoints else None
     return make_context(
-        recipe=recipe, corpus=corpus, checkpoints=folder, precision=precision, device="cpu", progress=Progress()
+        recipe=recipe, corpus=corpus, checkpoints=folder, precision=precision, device=device, progress=Progress()
     )
 
 
@@ -134,13 +134,13 @@ def _padded(examples: Examples) -> Any:
     return Dataset.from_dict({**{k: v.tolist() for k, v in rows.items()}, "label": examples.labels.tolist()})
 
 
-def encode_and_run(turn: Turn, *, tweets: int) -> None:
+def encode_and_run(turn: Turn, *, tweets: int, device: str = "cpu") -> None:
     """Tokenize that many texts of the rehearsal corpus, repeated, and run the tiny encoder over all of them."""
     from repro.assets.checkpoints import load_encoder
     from repro.training.predict import cls_states
     from repro.training.tokens import tokenize
 
-    context = _context("tiny", "rehearsal", None, "bf16")
+    context = _context("tiny", "rehearsal", None, "bf16", device)
     texts = context.corpus.texts("train")[:]
     repeated = [texts[i % len(texts)] for i in range(tweets)]
     encoder = load_encoder(context.checkpoint.folder)

@@ -39,6 +39,7 @@ def main() -> None:
     options.add_argument("--corpus", required=True)
     options.add_argument("--checkpoints", type=Path)
     options.add_argument("--limit", type=int)
+    options.add_argument("--device", default="cpu")
     given = options.parse_args()
     emotions = load_corpus(given.corpus, limit=given.limit).splits
     checkpoint = locate_checkpoint(recipe_named(given.recipe), given.checkpoints).folder
@@ -48,7 +49,7 @@ def main() -> None:
         load_from_cache_file=False,
     )  # fmt: skip
     encoded.set_format("torch", columns=["input_ids", "attention_mask", "label"])
-    hidden = extract(encoded, AutoModel.from_pretrained(checkpoint), tokenizer)
+    hidden = extract(encoded, AutoModel.from_pretrained(checkpoint).to(given.device), tokenizer)
     features = {split: np.array(hidden[split]["hidden_state"][:]) for split in ("train", "validation")}
     labels = {split: np.array(hidden[split]["label"][:]) for split in ("train", "validation")}
     project(features["train"])
@@ -56,14 +57,14 @@ def main() -> None:
         model.fit(features["train"], labels["train"])
         model.score(features["validation"], labels["validation"])
         model.predict(features["validation"])
-    sys.stdout.write(f"{fine_tune(encoded, checkpoint, tokenizer)}\n")
+    sys.stdout.write(f"{fine_tune(encoded, checkpoint, tokenizer, given.device)}\n")
 
 
 def extract(encoded: Any, model: Any, tokenizer: Any) -> Any:
     """Add the hidden states of all splits."""
 
     def extract_hidden_states(batch: dict[str, Any]) -> dict[str, Any]:
-        inputs = {name: rows for name, rows in batch.items() if name in tokenizer.model_input_names}
+        inputs = {name: rows.to(model.device) for name, rows in batch.items() if name in tokenizer.model_input_names}
         with torch.no_grad():
             last_hidden_state = model(**inputs).last_hidden_state
         return {"hidden_state": last_hidden_state[:, 0].cpu().numpy()}
@@ -78,7 +79,7 @@ def project(features: Any) -> Any:
     return UMAP(n_components=2, metric="cosine").fit(MinMaxScaler().fit_transform(features)).embedding_
 
 
-def fine_tune(encoded: Any, checkpoint: Path, tokenizer: Any) -> dict[str, float]:
+def fine_tune(encoded: Any, checkpoint: Path, tokenizer: Any, device: str) -> dict[str, float]:
     """Train for two epochs, predict the validation split and return its metrics."""
 
     def compute_metrics(pred: Any) -> dict[str, float]:
@@ -93,7 +94,8 @@ def fine_tune(encoded: Any, checkpoint: Path, tokenizer: Any) -> dict[str, float
         arguments = TrainingArguments(
             output_dir=folder, num_train_epochs=2, learning_rate=SEMINARS_RATE, per_device_train_batch_size=64,
             per_device_eval_batch_size=64, weight_decay=0.01, eval_strategy="epoch", disable_tqdm=True,
-            logging_steps=max(1, len(encoded["train"]) // 64), report_to="none", log_level="error", use_cpu=True,
+            logging_steps=max(1, len(encoded["train"]) // 64), report_to="none", log_level="error",
+            use_cpu=device == "cpu",
         )  # fmt: skip
         trainer = Trainer(
             model=model, args=arguments, compute_metrics=compute_metrics, train_dataset=encoded["train"],

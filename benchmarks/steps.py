@@ -56,7 +56,6 @@ def train_ours(
     from dataclasses import replace
 
     import torch
-    from accelerate.data_loader import SeedableRandomSampler
 
     from repro.assets.recipes import DISTILBERT
     from repro.training.loop import fit, make_accelerator
@@ -67,8 +66,14 @@ def train_ours(
     layers: Any = model.base_model.get_submodule("transformer.layer")
     for layer in layers[:-1] if compiled else ():
         layer.compile(dynamic=True)  # each batch has another number of pieces
-    order = torch.tensor(list(SeedableRandomSampler(range(len(lengths)), data_seed=0)))
-    pieces = iter(int(examples.tokens.lengths[rows].sum()) for rows in order.split(batch))
+    pieces: list[Any] = []  # real ones of each part of the step's batch, as the model was given it
+
+    def count(module: Any, args: Any, kwargs: Any) -> None:
+        del module, args
+        packing = kwargs.get("packing")
+        pieces.append(kwargs["attention_mask"].sum() if packing is None else packing.pieces)
+
+    model.register_forward_pre_hook(count, with_kwargs=True)
 
     class Turns(Progress):
         @contextmanager
@@ -79,7 +84,8 @@ def train_ours(
                 del done, loss
                 if device == "cuda":
                     torch.cuda.synchronize()
-                turn.done(pieces=next(pieces), parameters=parameters)
+                turn.done(pieces=int(sum(pieces)), parameters=parameters)
+                pieces.clear()
                 forget_peak()
 
             yield advance
@@ -108,6 +114,8 @@ def train_peer(
     from repro.assets.recipes import TINY
     from repro.training.batches import pad_rows
 
+    if device == "cuda":  # as in make_accelerator: no plan for every new shape
+        torch.backends.cuda.enable_cudnn_sdp(False)
     examples, model = random_examples(lengths), architecture()
     parameters = model.num_parameters(exclude_embeddings=True)
     tokenizer = load_tokenizer(locate_checkpoint(TINY).folder, TINY)

@@ -33,14 +33,14 @@ CASES = [(task, variant) for task, variants in TASKS.items() for variant in vari
 
 
 @pytest.fixture(scope="module")
-def measured(rounds: int) -> dict[str, dict[str, list[Round]]]:
+def measured(rounds: int, device: str) -> dict[str, dict[str, list[Round]]]:
     """All rounds by task and variant, half as many as of a step: a round is longer."""
     found = {}
     for task, made in TASKS.items():
         lengths = tweet_lengths()[: STATES if task == "hidden states" else PREDICTED]
-        variants = {f"peak-{p}": Variant(work=multiply, options={"precision": p}) for p in PRECISIONS}
+        variants = {f"peak-{p}": Variant(work=multiply, options={"precision": p, "device": device}) for p in PRECISIONS}
         for name, (work, options) in made.items():
-            variants[name] = Variant(work=work, options={"lengths": lengths, **options})
+            variants[name] = Variant(work=work, options={"lengths": lengths, "device": device, **options})
         found[task] = take_turns(variants, -(-rounds // 2), warm_up=1)
     return found
 

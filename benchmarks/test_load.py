@@ -60,7 +60,7 @@ def test_corpus(
     benchmark.group = "load: corpus"
     found, size = stages[stage], request.config.getoption("--limit") or ROWS
     rounds = [Round(seconds=max(found["seconds"], 1e-6), facts={}, peak_mib=found["peak_mib"])]
-    replay(benchmark, rounds, what=f"rows: {stage}", size=size if stage != "libraries" else 0)
+    replay(benchmark, rounds, what=f"rows: {stage}", size=size if stage != "libraries" else 0, device="cpu")
     assert found["peak_mib"] < MOST_MIB
 
 
@@ -80,6 +80,7 @@ def test_records(command: str, folder: Path, benchmark: BenchmarkFixture) -> Non
     done = _python("-c", TELL_PEAK, command, f"--results={folder}", codes=(0, 1))
     seconds = time.perf_counter() - begun
     peak: Any = int(done.stderr.split()[-1]) / 1024
-    replay(benchmark, [Round(seconds=seconds, facts={}, peak_mib=peak)], what=f"records: repro {command}", size=RECORDS)
+    rounds = [Round(seconds=seconds, facts={}, peak_mib=peak)]
+    replay(benchmark, rounds, what=f"records: repro {command}", size=RECORDS, device="cpu")
     if command == "report":
         assert (folder / "REPORT.md").is_file()

@@ -92,7 +92,7 @@ def test_training(case: Case, world: str, measured: dict[str, dict[str, Any]], b
         benchmark,
         [Round(seconds=s, facts={}, peak_mib=0.0) for s in found["epoch_seconds"]],
         case=case.name, processes=found["processes"], machines=WORLDS[world].machines, threads=found["threads"],
-        between=measured[world]["between"], rows=found["rows"], losses_difference=losses,
+        device="cpu", between=measured[world]["between"], rows=found["rows"], losses_difference=losses,
         row_losses_difference=max(abs(a - b) for a, b in zip(one["row_losses"], found["row_losses"], strict=True)),
         predictions=len(found["predictions"]), predictions_differing=differing,
     )  # fmt: skip
@@ -111,7 +111,7 @@ def test_one_killed(world: str, measured: dict[str, dict[str, Any]], benchmark: 
         benchmark,
         [Round(seconds=found["ended_seconds"], facts={}, peak_mib=0.0)],
         killed=True, processes=WORLDS[world].processes, machines=WORLDS[world].machines, between=found["between"],
-        step=WORLDS[world].kill_at, exit_codes=found["codes"],
+        device="cpu", step=WORLDS[world].kill_at, exit_codes=found["codes"],
     )  # fmt: skip
     assert 0 not in found["codes"]
     assert not found["held"]

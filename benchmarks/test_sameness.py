@@ -26,7 +26,7 @@ def test_beside_the_trainer(name: str, steps: int, batch: int, benchmark: Benchm
     tokenizer = load_tokenizer(folder, TINY)
     benchmark.group = "sameness with the Trainer"
     found = benchmark.pedantic(compare_with_trainer, args=(make, examples, tokenizer, recipe, tmp_path))
-    benchmark.extra_info.update(architecture=name, batch=batch, **asdict(found))
+    benchmark.extra_info.update(device="cpu", architecture=name, batch=batch, **asdict(found))
     assert found.steps == steps
     assert found.equal_parameters
     assert found.same_rows
@@ -41,6 +41,6 @@ def test_packed_beside_padded(kind: str, benchmark: BenchmarkFixture) -> None:
     rows = torch.arange(len(lengths))
     benchmark.group = "sameness of packed batches"
     found = benchmark.pedantic(compare_packed_with_padded, args=(model, examples, rows))
-    benchmark.extra_info.update(architecture="distilbert", kind=kind, **asdict(found))
+    benchmark.extra_info.update(device="cpu", architecture="distilbert", kind=kind, **asdict(found))
     assert found.logits < 1e-5
     assert found.gradients < 1e-4

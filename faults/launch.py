@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 LIMIT_SECONDS = 120  # a child that hangs is ended, and its trial fails
 NOBODY = 65534
@@ -37,6 +38,11 @@ class Place:
     def models(self) -> Path:
         """Where `--save` keeps the fine-tuned models."""
         return self.folder / "models"
+
+    @property
+    def saved(self) -> Path:
+        """Where each run notes the steps whose state it holds to be saved."""
+        return self.folder / "saved"
 
     def arguments(self, *, seed: int = 0) -> list[str]:
         """Return the command line of the run."""
@@ -128,6 +134,8 @@ def start(
     """
     said = place.folder / "said"
     said.mkdir(parents=True, exist_ok=True)
+    place.saved.touch()
+    place.saved.chmod(0o666)
     name = f"{len(list(said.glob('*.out')))}-{time.monotonic_ns()}"
     out, err = said / f"{name}.out", said / f"{name}.err"
     opened = [os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644) for path in (out, err)]
@@ -143,6 +151,7 @@ def start(
         if real:
             command = [sys.executable, "-m", "repro", *arguments]
             os.execve(sys.executable, command, {**os.environ, **ONE_THREAD})  # noqa: S606 (no shell is wanted)
+        _note_saved_states(place.saved)
         if plant is not None:
             plant()
         code = _front_door(arguments)
@@ -181,6 +190,20 @@ def _settle(place: Place, opened: list[int], *, as_nobody: bool) -> None:
     import tempfile
 
     tempfile.tempdir = None  # it is read again
+
+
+def _note_saved_states(file: Path) -> None:
+    from repro.training import checkpointing
+
+    write_state = checkpointing.write_state
+
+    def noted(*arguments: Any, **named: Any) -> Path:
+        state = write_state(*arguments, **named)
+        with file.open("a", encoding="utf-8") as steps:
+            steps.write(f"{named['step']}\n")
+        return state
+
+    checkpointing.write_state = noted
 
 
 def _front_door(arguments: list[str]) -> int:

@@ -180,6 +180,7 @@ def struck(
                 shutil.rmtree(left)
             else:
                 left.unlink(missing_ok=True)
+        case.place.saved.unlink()
 
 
 def set_modes(results: Path, mode: int) -> None:
@@ -198,14 +199,14 @@ def finished(
     as_nobody: bool = False,
     real: bool = False,
 ) -> Outcome:
-    """Start the run again, to its end, and judge all of it; it must go on from the newest state that stood."""
+    """Start the run again, to its end, and judge all of it; it must go on from the newest state that was saved."""
     before = newest_step(case.place)
     last = start(case.place, case.place.arguments(), plant=plant, as_nobody=as_nobody, real=real).wait()
     return judge(case.place, case.reference, [*runs, last], lost_states=state_lost(last, before), told=told)
 
 
 def state_lost(ended: Ended, step_before: int) -> int:
-    """Return 1 where the run that wrote a record went on from before the newest state that stood, else 0."""
+    """Return 1 where the run that wrote a record went on from before the newest state that was saved, else 0."""
     for path in reported(ended):
         found = read_record(path).facts.get("resumed_after_steps")
         steps = [step for step in found if isinstance(step, int)] if isinstance(found, list) else []
@@ -215,9 +216,9 @@ def state_lost(ended: Ended, step_before: int) -> int:
 
 
 def newest_step(place: Place) -> int:
-    """Return the step of the newest state that stands, 0 where none does."""
-    states = place.states()
-    return int(states[-1].name.removeprefix("step-")) if states else 0
+    """Return the step of the newest state that stands or that a run took for saved, 0 where none does."""
+    standing = [int(state.name.removeprefix("step-")) for state in place.states()]
+    return max([0, *standing, *map(int, place.saved.read_text(encoding="utf-8").split())])
 
 
 def _differing(record: RunRecord, reference: Reference) -> str:

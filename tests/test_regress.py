@@ -38,7 +38,9 @@ def regress(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     return call
 
 
-def benchmarks(path: Path, *, written: str = "2026-01-01T00:00:00+00:00", **by_name: Any) -> Path:
+def benchmarks(
+    path: Path, *, written: str = "2026-01-01T00:00:00+00:00", gpu: str | None = None, **by_name: Any
+) -> Path:
     """Write a file as pytest-benchmark does; a value is its rounds, or `(rounds, calibration)`."""
     entries = []
     for name, value in by_name.items():
@@ -47,7 +49,8 @@ def benchmarks(path: Path, *, written: str = "2026-01-01T00:00:00+00:00", **by_n
         full = f"benchmarks/test_step.py::{name}"
         entries.append({"name": name, "fullname": full, "stats": {"data": rounds}, "extra_info": extra})
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"datetime": written, "machine_info": MACHINE, "benchmarks": entries}))
+    machine = {**MACHINE, "accelerator": gpu}
+    path.write_text(json.dumps({"datetime": written, "machine_info": machine, "benchmarks": entries}))
     return path
 
 
@@ -135,6 +138,46 @@ def test_raw_seconds_of_another_machine_are_not_comparable_and_exit_2(regress: R
     code, out, _ = regress(before, after)
     assert code == 2
     assert "not comparable, because neither is calibrated and processor was AMD EPYC and is Xeon" in out
+
+
+def on_both_devices(results: Path, cpu: list[float], gpu: list[float]) -> Path:
+    benchmarks(results / "benchmarks" / "cpu.json", step=(cpu, [0.1] * 7))
+    benchmarks(results / "benchmarks" / "gpu.json", written="2026-02-01T00:00:00", gpu="H200", step=(gpu, [0.1] * 7))
+    return results
+
+
+def test_a_gpus_newer_file_beside_the_cpus_is_neither_the_baseline_nor_missing(
+    regress: Regress, tmp_path: Path
+) -> None:
+    both = on_both_devices(tmp_path / "both", STEADY, [x / 100 for x in STEADY])
+    slow = [1.3 * x for x in STEADY]
+    cpu = benchmarks(tmp_path / "cpu.json", step=(slow, [0.1] * 7))
+    code, out, _ = regress(both, cpu)
+    assert code == 1
+    assert "× 1.30" in out
+    assert "1 regression" in out
+    assert "benchmarks: cpu.json (1)" in out
+    assert "gpu.json" not in out
+    assert regress(cpu, both)[0] == 0  # the other way round it is faster
+    gpu = benchmarks(tmp_path / "gpu.json", gpu="T4", step=([x / 100 for x in slow], [0.1] * 7))
+    assert "× 1.30" in regress(both, gpu)[1]
+    assert "2 hold" in regress(both, both)[1]
+
+
+def test_a_gpu_alone_against_a_cpu_alone_is_not_comparable_and_exits_2(regress: Regress, tmp_path: Path) -> None:
+    gpu = benchmarks(tmp_path / "a.json", gpu="H200", step=(STEADY, [0.1] * 7))
+    cpu = benchmarks(tmp_path / "b.json", step=(STEADY, [0.1] * 7))
+    code, out, _ = regress(gpu, cpu)
+    assert code == 2
+    assert "not comparable, because the baseline ran on a GPU and the candidate on the CPU" in out
+    assert "missing" not in out
+
+
+def test_two_devices_are_picked_by_name(regress: Regress, tmp_path: Path) -> None:
+    both = on_both_devices(tmp_path, STEADY, [x / 100 for x in STEADY])
+    code, out, _ = regress(both, both, "--baseline-where", "device=cpu", "--candidate-where", "device=cuda")
+    assert code == 2
+    assert "the baseline ran on the CPU and the candidate on a GPU" in out
 
 
 def test_where_nothing_can_be_judged_nothing_passes(regress: Regress, tmp_path: Path) -> None:

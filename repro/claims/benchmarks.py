@@ -25,7 +25,10 @@ class _Stats(_Loose):
 
 
 class _Extra(_Loose):
-    """What our benchmarks note beside the time; `calibration_seconds` are of the same rounds."""
+    """What our benchmarks note beside the time; `calibration_seconds` are of the same rounds.
+
+    `device` is noted where it is not the session's: by what runs on the CPU though a GPU is there.
+    """
 
     calibration_seconds: list[Seconds] | None = None
     recipe: JsonValue = None
@@ -60,7 +63,8 @@ class _File(_Loose):
 class Benchmark:
     """One benchmark's rounds in seconds, the calibration of each, and the machine and file they come from.
 
-    `way` says in pairs how it was run (recipe, corpus, precision, batching), as far as the file tells.
+    `way` says in pairs how it was run (recipe, corpus, precision, batching), as far as the file tells, and always
+    the device: `cpu` or `cuda`.
     """
 
     name: str
@@ -92,6 +96,33 @@ def newest(benchmarks: Sequence[Benchmark], ignore: frozenset[str]) -> dict[tupl
     return found
 
 
+def newest_of_both(
+    before: Sequence[Benchmark], after: Sequence[Benchmark], ignore: frozenset[str]
+) -> tuple[dict[tuple[Any, ...], Benchmark], dict[tuple[Any, ...], Benchmark]]:
+    """Return the newest of two sides by name and way: of a device that both have, else of whichever each has.
+
+    So a GPU's files beside a CPU's are neither the CPU's baseline nor missing, and those of a GPU alone still meet
+    those of a CPU alone, to be told that they are not comparable.
+    """
+    first, second = (newest(side, ignore) for side in (before, after))
+    shared = first.keys() & second.keys()
+    compared = {_on_any_device(key) for key in shared}
+
+    def paired(side: dict[tuple[Any, ...], Benchmark]) -> dict[tuple[Any, ...], Benchmark]:
+        return {
+            key if key in shared else _on_any_device(key): benchmark
+            for key, benchmark in side.items()
+            if key in shared or _on_any_device(key) not in compared
+        }
+
+    return paired(first), paired(second)
+
+
+def _on_any_device(key: tuple[Any, ...]) -> tuple[Any, ...]:
+    name, way = key
+    return name, tuple(pair for pair in way if pair[0] != "device")
+
+
 def _read(path: Path) -> list[Benchmark]:
     try:
         file = _File.model_validate_json(path.read_bytes())
@@ -101,35 +132,34 @@ def _read(path: Path) -> list[Benchmark]:
         remedy = "Run the benchmarks again, with --benchmark-save-data: every round's time is needed."
         what = f"{where}: {first['msg']}" if where else first["msg"]
         raise RecordError(f"{path} is no benchmark file that can be judged: {what}", remedy) from None
-    machine = _machine(file.machine_info)
-    return [
-        Benchmark(
-            name=entry.fullname,
-            short=entry.name,
-            way=tuple(
-                (name, str(value))
-                for name, value in entry.extra_info
-                if name != "calibration_seconds" and value is not None
-            ),
-            rounds=tuple(entry.stats.data),
-            calibration=tuple(entry.extra_info.calibration_seconds) if entry.extra_info.calibration_seconds else None,
-            machine=machine,
-            written=file.written if file.written.tzinfo else file.written.replace(tzinfo=UTC),
-            file=path,
-        )
-        for entry in file.benchmarks
-    ]
+    return [_benchmark(entry, file, path) for entry in file.benchmarks]
 
 
-def _machine(info: dict[str, JsonValue]) -> tuple[tuple[str, str], ...]:
+def _benchmark(entry: _Entry, file: _File, path: Path) -> Benchmark:
+    extra = entry.extra_info
+    way = {name: str(value) for name, value in extra if name != "calibration_seconds" and value is not None}
+    way.setdefault("device", "cuda" if file.machine_info.get("accelerator") else "cpu")
+    return Benchmark(
+        name=entry.fullname,
+        short=entry.name,
+        way=tuple(way.items()),
+        rounds=tuple(entry.stats.data),
+        calibration=tuple(extra.calibration_seconds) if extra.calibration_seconds else None,
+        machine=_machine(file.machine_info, on_gpu=way["device"] != "cpu"),
+        written=file.written if file.written.tzinfo else file.written.replace(tzinfo=UTC),
+        file=path,
+    )
+
+
+def _machine(info: dict[str, JsonValue], *, on_gpu: bool) -> tuple[tuple[str, str], ...]:
     """Return what must be equal for seconds to be compared as they are; an unnamed processor is left out."""
     cpu, libraries = info.get("cpu"), info.get("libraries")
     facts: dict[str, Any] = {
         "processor": cpu.get("brand_raw") if isinstance(cpu, dict) else None,
         "cores": cpu.get("count") if isinstance(cpu, dict) else None,
         "threads": info.get("threads"),
-        "accelerator": info.get("accelerator"),
-        "driver": info.get("driver"),
+        "accelerator": info.get("accelerator") if on_gpu else None,
+        "driver": info.get("driver") if on_gpu else None,
         "Python": info.get("python_version"),
         **(libraries if isinstance(libraries, dict) else {}),
     }

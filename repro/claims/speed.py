@@ -1,4 +1,4 @@
-"""Benchmarks against benchmarks: the newest of each name and way of running, round against round."""
+"""Benchmarks against benchmarks: the newest of each name and way of running, round against round, device by device."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from repro.claims.benchmarks import Benchmark, newest
+from repro.claims.benchmarks import Benchmark, newest_of_both
 from repro.claims.findings import Finding, Rules, Ruling, Side, Way, in_words, why_absent
 from repro.claims.rounds import ratio, why_not_comparable, why_not_judged
 from repro.errors import ResultsError
@@ -16,7 +16,8 @@ RULINGS = {False: Ruling.HOLDS, True: Ruling.REGRESSION, None: Ruling.UNDECIDED}
 
 def compare_speed(before: Sequence[Benchmark], after: Sequence[Benchmark], *, rules: Rules) -> Iterator[Finding]:
     """Compare two sides' benchmarks; ResultsError where those that tell corpus and recipe have none in common."""
-    sides = tuple(newest([b for b in side if rules.counts(b.name, b.short)], rules.across) for side in (before, after))
+    counted = [[b for b in side if rules.counts(b.name, b.short)] for side in (before, after)]
+    sides = newest_of_both(counted[0], counted[1], rules.across)
     _refuse_other_material(*sides)
     for name, way in dict.fromkeys((*sides[0], *sides[1])):
         was, now = (side.get((name, way)) for side in sides)

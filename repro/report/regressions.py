@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from repro.claims.benchmarks import newest
+from repro.claims.benchmarks import newest_of_both
 from repro.claims.findings import FAILURES, OPEN, Finding, Ruling
 from repro.claims.sources import Source
 from repro.records.private import without_private_parts
@@ -65,8 +65,9 @@ def conclusion(findings: Sequence[Finding], code: int) -> str:
 def side_table(before: Source, after: Source, ignore: frozenset[str]) -> Table:
     """One row a side: the end of its path, how many records it holds, and its benchmark files that count."""
     rows = []
-    for side, source in (("baseline", before), ("candidate", after)):
-        files = Counter(b.file.name for b in newest(source.benchmarks, ignore).values())
+    compared = newest_of_both(before.benchmarks, after.benchmarks, ignore)
+    for side, source, found in zip(("baseline", "candidate"), (before, after), compared, strict=True):
+        files = Counter(b.file.name for b in found.values())
         used = ", ".join(f"{name} ({count})" for name, count in sorted(files.items()))
         path = without_private_parts(str(source.path))  # CI shows it to everybody
         rows.append((side, shown(path), str(len(source.records)), shown(used) or "none"))

@@ -1,4 +1,4 @@
-"""Times from pytest-benchmark's files: of each benchmark the newest, with its median and its raw rounds."""
+"""Times from pytest-benchmark's files: of each benchmark and accelerator the newest, with median and raw rounds."""
 
 from __future__ import annotations
 
@@ -40,8 +40,13 @@ class _Commit(_Loose):
     dirty: bool | None = None
 
 
+class _Machine(_Loose):
+    accelerator: str | None = None
+
+
 class _File(_Loose):
     datetime: str
+    machine_info: _Machine = _Machine()
     commit_info: _Commit
     benchmarks: list[_Benchmark]
 
@@ -49,7 +54,8 @@ class _File(_Loose):
 class Timing(_Loose):
     """One benchmark's newest times in seconds, over all its raw rounds, and what it ran.
 
-    `data` are the rounds, `facts` what the benchmark says of itself: a value, or a list with one a round.
+    `data` are the rounds, `facts` what the benchmark says of itself: a value, or a list with one a round. The `group`
+    of what ran on a GPU ends in the GPU's name, so that it is never held against a CPU's.
     """
 
     name: str
@@ -74,13 +80,17 @@ class Timing(_Loose):
 
 
 def read_timings(results: Path) -> list[Timing]:
-    """Read the newest times of every benchmark below `results/benchmarks`; ResultsError names a damaged file."""
-    newest: dict[str, Timing] = {}
+    """Read the newest times of every benchmark and accelerator below `results/benchmarks`.
+
+    ResultsError names a damaged file.
+    """
+    newest: dict[tuple[str, str], Timing] = {}
     files = [(_read(path), path) for path in sorted((results / "benchmarks").rglob("*.json"))]
     for file, _ in sorted(files, key=lambda found: (found[0].datetime, found[1].name)):
         for found in file.benchmarks:
-            newest.pop(found.fullname, None)  # so that what was measured together stays together
-            newest[found.fullname] = _timing(file, found)
+            key = found.fullname, _accelerator(file, found)
+            newest.pop(key, None)  # so that what was measured together stays together
+            newest[key] = _timing(file, found)
     return list(newest.values())
 
 
@@ -105,7 +115,7 @@ def _timing(file: _File, found: _Benchmark) -> Timing:
     commit = "unknown" if file.commit_info.id is None else file.commit_info.id[:12]
     return Timing(
         name=found.name,
-        group=found.group or "",
+        group=", ".join(filter(None, (found.group, _accelerator(file, found)))),
         median=found.stats.median,
         shortest=found.stats.min,
         longest=found.stats.max,
@@ -117,6 +127,11 @@ def _timing(file: _File, found: _Benchmark) -> Timing:
         data=found.stats.data,
         facts=found.extra_info,
     )
+
+
+def _accelerator(file: _File, found: _Benchmark) -> str:
+    """Return the GPU's name; nothing for what ran on the CPU, which it says itself where the session had a GPU."""
+    return "" if found.extra_info.get("device") == "cpu" else file.machine_info.accelerator or ""
 
 
 def _read(path: Path) -> _File:

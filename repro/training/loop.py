@@ -69,6 +69,8 @@ def make_accelerator(*, device: str, precision: str) -> Accelerator:
     """Return an Accelerator for `cpu` or `cuda` in fp32 or bf16 autocast."""
     together = [InitProcessGroupKwargs(timeout=wait_time())]
     precisions = {"fp32": "no", "bf16": "bf16"}
+    if device == "cuda":  # cuDNN's attention makes a plan for every new shape of (texts, longest), up to a second each
+        torch.backends.cuda.enable_cudnn_sdp(False)
     place = find_place()
     with watched(place.count if place else 1):  # they meet here
         return Accelerator(cpu=device == "cpu", mixed_precision=precisions[precision], kwargs_handlers=together)
@@ -246,7 +248,7 @@ def _backward(
     parts = share.chunk(micro_batches) if len(share) else (rows[:1],)
     for i, part in enumerate(parts):
         batch = to_device(make_batch(part), accelerator)
-        labels = train.labels[part].to(accelerator.device)
+        labels = train.labels[part].to(accelerator.device, non_blocking=True)
         with nullcontext() if i == len(parts) - 1 else accelerator.no_sync(model):
             loss = model(**batch, labels=labels).loss * (min(len(part), len(share)) / len(rows))
             accelerator.backward(loss * accelerator.num_processes)  # the mean over processes takes it back

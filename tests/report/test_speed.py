@@ -19,11 +19,19 @@ def entry(name: str, group: str, data: list[float], **extra: Any) -> dict[str, A
     return {"name": name, "fullname": f"benchmarks/{name}", "group": group, "stats": stats, "extra_info": extra}
 
 
-def tables_of(folder: Path, *entries: dict[str, Any]) -> dict[str, list[dict[str, str]]]:
-    file = folder / "benchmarks" / "0001.json"
-    file.parent.mkdir()
+def save(folder: Path, entries: tuple[dict[str, Any], ...], *, day: str = "2026-01-01", gpu: str | None = None) -> None:
+    file = folder / "benchmarks" / f"{day}.json"
+    file.parent.mkdir(exist_ok=True)
     commit = {"id": "abc", "dirty": False}
-    file.write_text(json.dumps({"datetime": "2026-01-01", "commit_info": commit, "benchmarks": list(entries)}))
+    machine = {"accelerator": gpu}
+    file.write_text(
+        json.dumps({"datetime": day, "machine_info": machine, "commit_info": commit, "benchmarks": list(entries)})
+    )
+
+
+def tables_of(folder: Path, *entries: dict[str, Any]) -> dict[str, list[dict[str, str]]]:
+    if entries:
+        save(folder, entries)
     made = speed_tables(read_timings(folder))
     return {name: [dict(zip(t.columns, row, strict=True)) for row in t.rows] for name, t in made.items()}
 
@@ -43,6 +51,23 @@ def test_ratios_are_of_medians_and_of_means_and_the_share_is_of_the_fastest_cali
     assert trainer["÷ packed bf16"] == ""  # it was not run
     assert ours["share of peak"] == "0.50"  # 200 in 2 s, of 100 in 0.5 s
     assert ours["tweets/s"] == "32.0"
+
+
+def test_a_gpus_newer_file_leaves_the_cpus_rows_and_each_is_held_against_its_own(tmp_path: Path) -> None:
+    names = ("test_step[notebook-trainer-fp32]", "test_step[notebook-packed-fp32]")
+    encoding = "test_stage[encoding-ours]"
+    cpu = [entry(name, "a", [seconds], unit="step") for name, seconds in zip(names, (8.0, 2.0), strict=True)]
+    gpu = [entry(name, "a", [seconds], unit="step") for name, seconds in zip(names, (0.5, 0.25), strict=True)]
+    save(tmp_path, (*cpu, entry(encoding, "b", [3.0], unit="pass", device="cpu")))
+    save(tmp_path, (*gpu, entry(encoding, "b", [1.0], unit="pass", device="cpu")), day="2026-02-01", gpu="H200")
+    found = [(row["what"], row["variant"], row["÷ packed fp32"]) for row in tables_of(tmp_path)["speed"]]
+    assert found == [
+        ("a", "trainer-fp32", "4.00"),
+        ("a", "packed-fp32", "1.00"),
+        ("a, H200", "trainer-fp32", "2.00"),
+        ("a, H200", "packed-fp32", "1.00"),
+        ("b", "ours", ""),  # on the CPU in a GPU's session too: the newer one
+    ]
 
 
 def test_growth_is_sorted_by_size_and_sameness_says_what_differs(tmp_path: Path) -> None:

@@ -31,8 +31,8 @@ from repro.training.tokens import TokenizedTexts
 VOCABULARY = 97
 
 
-def model_of(family: str) -> PreTrainedModel:
-    """A three-layer encoder with a six-class head, without dropout."""
+def model_of(family: str, **dropout: Any) -> PreTrainedModel:
+    """A three-layer encoder with a six-class head, in evaluation mode: without dropout."""
     torch.manual_seed(1)
     if family == "bert":
         sizes: dict[str, Any] = {
@@ -41,11 +41,11 @@ def model_of(family: str) -> PreTrainedModel:
             "num_hidden_layers": 3,
             "intermediate_size": 48,
         }
-        bert = BertConfig(vocab_size=VOCABULARY, **sizes)
+        bert = BertConfig(vocab_size=VOCABULARY, **sizes, **dropout)
         bert.num_labels = 6
         model: PreTrainedModel = BertForSequenceClassification(bert)
     else:
-        config = DistilBertConfig(vocab_size=VOCABULARY, dim=32, n_heads=4, n_layers=3, hidden_dim=48)
+        config = DistilBertConfig(vocab_size=VOCABULARY, dim=32, n_heads=4, n_layers=3, hidden_dim=48, **dropout)
         config.num_labels = 6
         model = DistilBertForSequenceClassification(config)
     model.eval()
@@ -72,11 +72,20 @@ def assert_same(family: str, lengths: list[int]) -> None:
 
 
 FAMILIES = pytest.mark.parametrize("family", ["bert", "distilbert"])
+SHORT = st.lists(st.integers(3, 60), min_size=1, max_size=9)
+LONGEST = 512  # both families'
+LENGTHS = st.one_of(
+    SHORT,
+    st.lists(st.integers(3, LONGEST), min_size=2, max_size=5),
+    SHORT.map(lambda lengths: [*lengths, LONGEST]),  # one long text among short ones, in assert_same's order
+    st.integers(3, LONGEST).map(lambda length: [length]),
+    st.builds(lambda length, texts: [length] * texts, st.integers(3, LONGEST), st.integers(2, 5)),
+)
 
 
 @FAMILIES
 @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-@given(lengths=st.lists(st.integers(3, 60), min_size=1, max_size=9))
+@given(lengths=LENGTHS)
 def test_packed_logits_and_gradients_are_the_padded_ones(family: str, lengths: list[int]) -> None:
     assert_same(family, lengths)
 
@@ -155,6 +164,29 @@ def test_dropout_stays_on_in_training(family: str) -> None:
     expected = model(**batch).logits
     model.train()
     assert not torch.allclose(model(**batch).logits, expected)
+
+
+ATTENTION_DROPS_ALONE: dict[str, dict[str, float]] = {
+    "bert": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.5},
+    "distilbert": {"dropout": 0.0, "seq_classif_dropout": 0.0, "attention_dropout": 0.5},
+}
+
+
+@FAMILIES
+@pytest.mark.parametrize("layer", [0, 1, 2])  # the last one attends from [CLS] alone
+def test_the_attention_of_each_layer_drops_in_training(family: str, layer: int) -> None:
+    model = model_of(family, **ATTENTION_DROPS_ALONE[family])
+    enable_packing(model)
+    batch = pack_rows(texts_of([5, 9, 30, 4]), torch.arange(4))
+    expected = model(**batch).logits
+    dropping = [module for module in model.modules() if isinstance(module, torch.nn.Dropout) and module.p]
+    assert len(dropping) == 3  # one a layer, in their order
+    for other in dropping[:layer] + dropping[layer + 1 :]:
+        other.p = 0.0
+    model.train()
+    assert not torch.allclose(model(**batch).logits, expected, atol=1e-6)
+    dropping[layer].p = 0.0
+    assert torch.allclose(model(**batch).logits, expected, atol=1e-6)  # nothing else drops
 
 
 def test_a_saved_model_knows_nothing_of_packing(tmp_path: Path) -> None:
