@@ -113,9 +113,9 @@ def train_peer(
     from repro.assets.checkpoints import load_tokenizer, locate_checkpoint
     from repro.assets.recipes import TINY
     from repro.training.batches import pad_rows
+    from repro.training.loop import leave_out_cudnn
 
-    if device == "cuda":  # as in make_accelerator: no plan for every new shape
-        torch.backends.cuda.enable_cudnn_sdp(False)
+    leave_out_cudnn(device)  # as ours does
     examples, model = random_examples(lengths), architecture()
     parameters = model.num_parameters(exclude_embeddings=True)
     tokenizer = load_tokenizer(locate_checkpoint(TINY).folder, TINY)

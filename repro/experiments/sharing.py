@@ -91,9 +91,11 @@ def save_model(model: PreTrainedModel, context: Context, seed: int, scores: dict
             folder.rename(replaced)
         partial.rename(folder)
         sync_folder(folder.parent)
+        shutil.rmtree(replaced, ignore_errors=True)
     finally:
-        for left in (partial, replaced):
-            shutil.rmtree(left, ignore_errors=True)
+        if replaced.exists() and not folder.exists():  # the new one did not get its name
+            replaced.rename(folder)
+        shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 

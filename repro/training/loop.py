@@ -65,12 +65,17 @@ def why_slow(device: str, precision: str) -> str | None:
     return "bf16: this processor has no such arithmetic and imitates it, slower than --precision fp32, never wrong"
 
 
+def leave_out_cudnn(device: str) -> None:
+    """Keep cuDNN's attention out on a GPU: it makes a plan for every new shape of (texts, longest), up to a second."""
+    if device == "cuda":
+        torch.backends.cuda.enable_cudnn_sdp(False)
+
+
 def make_accelerator(*, device: str, precision: str) -> Accelerator:
     """Return an Accelerator for `cpu` or `cuda` in fp32 or bf16 autocast."""
     together = [InitProcessGroupKwargs(timeout=wait_time())]
     precisions = {"fp32": "no", "bf16": "bf16"}
-    if device == "cuda":  # cuDNN's attention makes a plan for every new shape of (texts, longest), up to a second each
-        torch.backends.cuda.enable_cudnn_sdp(False)
+    leave_out_cudnn(device)
     place = find_place()
     with watched(place.count if place else 1):  # they meet here
         return Accelerator(cpu=device == "cpu", mixed_precision=precisions[precision], kwargs_handlers=together)

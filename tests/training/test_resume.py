@@ -277,6 +277,28 @@ def test_a_model_that_the_disk_refused_is_kept_from_the_last_state_without_train
     assert not (tmp_path / "results" / "unfinished").exists()
 
 
+def test_a_model_that_cannot_be_replaced_stays(
+    context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert finetune(context, tmp_path / "results") is not None
+    (model,) = context.models.iterdir()
+    before = file_sha256(model / WEIGHTS)
+    rename = Path.rename
+
+    def refused(path: Path, target: Path) -> Path:
+        if path.name.endswith(".partial") and target == model:
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return rename(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", refused)
+        record = finetune(context, tmp_path / "results", Keeping(again=True))
+    assert record is not None
+    assert record.facts["not_saved"] == "Input/output error"
+    assert list(context.models.iterdir()) == [model]
+    assert file_sha256(model / WEIGHTS) == before
+
+
 @pytest.mark.usefixtures("heard")
 def test_a_second_sigterm_does_not_cost_the_step_in_hand(context: Context, tmp_path: Path) -> None:
     class AskedTwice(CutOff):
