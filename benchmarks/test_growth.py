@@ -16,11 +16,13 @@ from benchmarks.replay import CLOCK, replay
 from benchmarks.steps import BATCH, SETTLE, train_ours
 from benchmarks.turns import Variant, take_turns
 
-ROUNDS = 2
+ROUNDS = 6
+FEW = 2  # of the largest, each of which takes half a minute
+LARGE = {"tweets": 64_000, "length": 256, "batch": 512}
 TWEETS = (1_000, 4_000, 16_000, 64_000, 256_000)
 LENGTHS = (8, 16, 32, 64, 128, 256, 512)
 BATCHES = (8, 16, 32, 64, 128, 256, 512, 1_024)
-STEPS = 8  # batches there are: more than the rounds and the one that warms up, each with its steps to settle, take
+STEPS = 15  # batches there are: more than the rounds and the one that warms up, each with its steps to settle, take
 CASES = [("tweets", n) for n in TWEETS] + [("length", n) for n in LENGTHS] + [("batch", n) for n in BATCHES]
 
 
@@ -39,6 +41,7 @@ def test_growth(axis: str, size: int, device: str, benchmark: BenchmarkFixture) 
         ),
     }[axis]
     peak = Variant(work=multiply, options={"precision": "bf16", "device": device})
-    rounds = take_turns({"peak": peak, "ours": ours}, ROUNDS, warm_up=1)
+    count = FEW if size >= LARGE[axis] else ROUNDS
+    rounds = take_turns({"peak": peak, "ours": ours}, count, warm_up=1)
     texts = BATCH if axis == "length" else size
     replay(benchmark, rounds["ours"], rounds["peak"], unit=axis, size=size, tweets=texts, precision="bf16")
