@@ -200,7 +200,7 @@ def cpu_bench(session: nox.Session) -> None:
 
 @shared
 def speed(session: nox.Session) -> None:
-    """Time ours beside the Trainer and the notebook: `-- --corpus DIR --recipe minilm`, an hour; writes results/."""
+    """Time ours beside the Trainer and the notebook: `-- --corpus DIR --recipe minilm`, 85 minutes; writes results/."""
     run_benchmarks(session, "step", "inference", "stages", "seminar", "sameness", "growth")
 
 
