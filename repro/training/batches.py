@@ -30,20 +30,13 @@ class Examples:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Texts of like length laid out side by side for attention, T wide.
+    """Texts of like length laid out side by side for attention, T wide: b * T cells.
 
-    `texts` (b,) are their numbers in the batch; `places` (b, T) the place of each of their pieces in the row, any
-    where `real` (b, T) is false.
+    `texts` (b,) are their numbers in the batch; a cell behind a text's end is not `real` (b, T).
     """
 
     texts: Tensor
-    places: Tensor
     real: Tensor
-
-    def lay_out(self, states: Tensor) -> Tensor:
-        """Lay (N, heads, D) out by text: (b, heads, T, D)."""
-        pieces = states.index_select(0, self.places.flatten())  # (b * T, heads, D)
-        return pieces.view(*self.places.shape, *pieces.shape[1:]).transpose(1, 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +45,8 @@ class Packing:
 
     `starts` (B,) is the place of each [CLS]; `bounds` (B + 1,) int32 has the end of the last text too. `pieces` are
     those of all texts, the filler not counted, `longest` the most of one text. `groups` partition the texts by
-    length; laid out one behind the other, text i of the batch is number `order[i]` in them and piece j of the row
-    cell number `cells[j]`.
+    length; laid out one behind the other, text i of the batch is number `order[i]` in them, piece j of the row
+    stands in cell `cells[j]` (N,), and in cell c stands piece `places[c]` (C,), any where the cell is not real.
     """
 
     starts: Tensor
@@ -63,11 +56,41 @@ class Packing:
     groups: tuple[Group, ...]
     order: Tensor
     cells: Tensor
+    places: Tensor
+
+    def lay_out(self, states: Tensor) -> list[Tensor]:
+        """Lay (N, heads, D) out by text: (b, heads, T, D) a group."""
+        apply: Callable[..., Tensor] = _LayOut.apply
+        laid_out = apply(states, self.places, self.cells, self.pieces)  # (C, heads, D)
+        shapes = [group.real.shape for group in self.groups]
+        parts = laid_out.split([texts * longest for texts, longest in shapes])
+        return [part.unflatten(0, tuple(shape)).transpose(1, 2) for part, shape in zip(parts, shapes, strict=True)]
 
     def to(self, device: torch.device, *, non_blocking: bool = False) -> Packing:
         """Return the same on another device."""
         moved: Packing = _to_device(self, device, non_blocking)
         return moved
+
+
+class _LayOut(torch.autograd.Function):
+    """The gather of every cell's piece, and for its gradient the gather of every piece's cell.
+
+    That is index_select's own gradient bit for bit, which adds up in zeros and takes longer: a piece has one real
+    cell, and the gradient of the others is 0, since nothing attends to them and nothing reads what they attend to.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, places: Tensor, cells: Tensor, pieces: int) -> Tensor:
+        ctx.save_for_backward(cells)
+        ctx.pieces = pieces
+        return states.index_select(0, places)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        (cells,) = ctx.saved_tensors
+        found = gradients[0].index_select(0, cells)
+        found[ctx.pieces :] = 0  # the filler, which has no cell
+        return found, None, None, None
 
 
 def _to_device(part: Any, device: torch.device, non_blocking: bool) -> Any:
@@ -111,18 +134,13 @@ def pack_rows(tokens: TokenizedTexts, rows: Tensor, *, groups: int = GROUPS) -> 
 
 def _pack(lengths: Tensor, bounds: Tensor, positions: Tensor, filler: tuple[int, int], groups: int) -> Packing:
     starts, by_length = bounds[:-1], lengths.argsort(stable=True)
-    made, first_cells, taken = [], torch.empty_like(starts), 0
+    made, places, first_cells, taken = [], [], torch.empty_like(starts), 0
     for texts in by_length.tensor_split(min(groups, len(lengths))):
         columns = torch.arange(int(lengths[texts[-1]]))  # (T,)
         first_cells[texts] = taken + torch.arange(len(texts)) * len(columns)
         taken += len(texts) * len(columns)
-        made.append(
-            Group(
-                texts=texts,
-                places=(starts[texts, None] + columns).clamp_(max=len(positions) - 1),
-                real=columns < lengths[texts, None],
-            )
-        )
+        places.append((starts[texts, None] + columns).clamp_(max=len(positions) - 1).flatten())
+        made.append(Group(texts=texts, real=columns < lengths[texts, None]))
     return Packing(
         starts=starts,
         bounds=bounds.int(),
@@ -131,6 +149,7 @@ def _pack(lengths: Tensor, bounds: Tensor, positions: Tensor, filler: tuple[int,
         groups=tuple(made),
         order=by_length.argsort(),
         cells=functional.pad(first_cells.repeat_interleave(lengths) + positions, filler),
+        places=torch.cat(places),
     )
 
 

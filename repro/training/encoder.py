@@ -70,9 +70,10 @@ def _attention(
     q, k, v = (states[0].transpose(0, 1) for states in (query, key, value))  # (N, heads, D) each
     if _takes_varlen(q, dropout):
         return _attend_varlen(q, k, v, packing).unsqueeze(0), None
+    laid_out = (packing.lay_out(states) for states in (q, k, v))
     attended = [
-        _attend(group.lay_out(q), group.lay_out(k), group.lay_out(v), group.real, dropout).transpose(1, 2).flatten(0, 1)
-        for group in packing.groups
+        _attend(q, k, v, group.real, dropout).transpose(1, 2).flatten(0, 1)
+        for group, q, k, v in zip(packing.groups, *laid_out, strict=True)
     ]  # (b * T, heads, D) each
     return torch.cat(attended).index_select(0, packing.cells).unsqueeze(0), None
 
@@ -124,10 +125,9 @@ def _attend_cls(
     key_weight, value_weight = (layer.weight.unflatten(0, (heads, head_size)) for layer in (key, value))
     wanted = (queries @ key_weight).transpose(0, 1)  # (B, heads, H)
     offsets = (queries @ key.bias.view(heads, head_size, 1)).transpose(0, 1)  # (B, heads, 1)
-    states = hidden[0].unsqueeze(1)
     found, shares = [], []
-    for group in packing.groups:
-        laid_out = group.lay_out(states)[:, 0]  # (b, T, H)
+    for group, states in zip(packing.groups, packing.lay_out(hidden[0].unsqueeze(1)), strict=True):
+        laid_out = states[:, 0]  # (b, T, H)
         scores = (wanted[group.texts] @ laid_out.mT).float() + offsets[group.texts]  # (b, heads, T)
         weights = scores.masked_fill(~group.real[:, None], -torch.inf).softmax(dim=-1)
         weights = drop(weights, dropout).to(laid_out.dtype)

@@ -23,7 +23,7 @@ from transformers import (
 
 from benchmarks.sameness import compare_packed_with_padded
 from repro.errors import UsageError
-from repro.training import encoder
+from repro.training import batches, encoder
 from repro.training.batches import Examples, pack_rows, pad_rows
 from repro.training.encoder import enable_packing
 from repro.training.tokens import TokenizedTexts
@@ -134,6 +134,25 @@ def test_any_number_of_groups_gives_the_same(family: str, groups: int) -> None:
     padded = model(**pad_rows(tokens, rows)).logits
     enable_packing(model)
     assert torch.allclose(model(**pack_rows(tokens, rows, groups=groups)).logits, padded, atol=1e-6)
+
+
+@FAMILIES
+@pytest.mark.parametrize("groups", [1, 3])
+def test_the_gradients_of_laying_out_are_those_of_index_select(
+    family: str, groups: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, tokens, rows = model_of(family).train(), texts_of([5, 9, 30, 4, 9]), torch.arange(5)
+    enable_packing(model)
+
+    def gradients() -> list[Tensor]:
+        torch.manual_seed(0)  # the same dropout
+        model.zero_grad()
+        model(**pack_rows(tokens, rows, groups=groups), labels=rows).loss.backward()
+        return [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None]
+
+    found = gradients()
+    monkeypatch.setattr(batches._LayOut, "apply", lambda states, places, *_: states.index_select(0, places))
+    assert all(map(torch.equal, found, gradients()))
 
 
 @FAMILIES
