@@ -56,9 +56,8 @@ def run_once(
         if not accelerator.is_main_process:
             return None
         path = _write(record, results)
-        if not (
-            context.save and "not_saved" in record.facts
-        ):  # else its last state holds the weights that were asked for
+        # where the model that was asked for could not be saved, the last state holds its weights
+        if not (context.save and "not_saved" in record.facts):
             keeper.discard()
         return record, path
 
