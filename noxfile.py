@@ -183,7 +183,13 @@ def page(session: nox.Session) -> None:
     """Open report.html in a headless Chromium: reading, filters, themes, phone, print, keyboard, hostile text."""
     chromium = browser(session)
     session.install("--constraint", "constraints.txt", *group("page"))
-    session.run("pytest", "page_tests", *session.posargs, env={"REPRO_CHROMIUM": chromium, "PYTHONPATH": str(ROOT)})
+    session.run(
+        "pytest",
+        "tests/page",
+        "--confcutdir=tests/page",
+        *session.posargs,
+        env={"REPRO_CHROMIUM": chromium, "PYTHONPATH": str(ROOT)},
+    )
 
 
 @shared
@@ -210,7 +216,7 @@ def faults(session: nox.Session) -> None:
     results = option(session, "--results", os.environ.get("REPRO_RESULTS", str(ROOT / "results")))
     files = ("kills", "disks", "damage", "failures", "two_at_once")
     run_suite(
-        session, "pytest", *(f"faults/test_{name}.py" for name in files), "-q", f"--results={results}",
+        session, "pytest", *(f"tests/faults/test_{name}.py" for name in files), "-q", f"--results={results}",
         *session.posargs,
     )  # fmt: skip
     run_suite(session, "repro", "report", "--results", results)

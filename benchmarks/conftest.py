@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from repro.errors import ReproError
-from repro.experiments.context import Context, make_context, parse_seeds
 from repro.records.provenance import driver_version, library_versions
 from repro.records.record import prepare_results
+from repro.sections.context import Context, make_context, parse_seeds
 from repro.training.loop import choose_device, why_slow
 
 

@@ -102,7 +102,7 @@ def encode(turn: Turn, *, way: str, recipe: str, corpus: str, checkpoints: str |
 
 def fit_linear(turn: Turn, *, solver: str, recipe: str, corpus: str, checkpoints: str | None) -> None:
     """Fit the logistic regression on the frozen states of the training split; says the objective that it reached."""
-    from repro.experiments.linear import SOLVERS, fit_logistic, objective
+    from repro.sections.linear import SOLVERS, fit_logistic, objective
 
     context = _context(recipe, corpus, checkpoints, "bf16")
     states, labels = context.cls_states["train"].numpy(), context.corpus.labels("train")
@@ -115,7 +115,7 @@ def fit_linear(turn: Turn, *, solver: str, recipe: str, corpus: str, checkpoints
 def _context(recipe: str, corpus: str, checkpoints: str | None, precision: str, device: str = "cpu") -> Any:
     from pathlib import Path
 
-    from repro.experiments.context import make_context
+    from repro.sections.context import make_context
     from repro.training.progress import Progress
 
     folder = Path(checkpoints) if checkpoints else None

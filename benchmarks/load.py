@@ -37,8 +37,8 @@ def run_through(folder: Path, stamp: CorpusStamp, *, score: bool = True) -> dict
     import torch
 
     from repro.assets.checkpoints import load_classifier
-    from repro.experiments.context import make_context
-    from repro.experiments.registry import peak_mib
+    from repro.sections.context import make_context
+    from repro.sections.registry import peak_mib
     from repro.training.batches import Examples, pack_rows
     from repro.training.metrics import score as score_rows
     from repro.training.predict import predict_rows

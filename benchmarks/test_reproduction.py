@@ -18,11 +18,11 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from benchmarks.replay import CLOCK, replay
 from benchmarks.turns import Round
 from repro.errors import InterruptedRunError, MissingAssetError
-from repro.experiments.context import Context
-from repro.experiments.once import run_once
-from repro.experiments.registry import EXPERIMENTS, Experiment
 from repro.records.record import RunRecord
-from repro.training.keeping import Keeping
+from repro.sections.context import Context
+from repro.sections.once import run_once
+from repro.sections.registry import EXPERIMENTS, Experiment
+from repro.training.resume.keeper import Keeping
 
 WIDE_MARGIN = 0.15  # of accuracy over the dummy: four standard errors of a difference on the 150 rehearsal rows
 

@@ -17,7 +17,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.replay import CLOCK, replay
 from benchmarks.turns import Round, Turn, Variant, take_turns
-from repro.experiments.context import Context
+from repro.sections.context import Context
 
 LIMIT = 1_600  # rows of each split: 25 steps an epoch, a tenth of the corpus
 ROOT = Path(__file__).parents[1]

@@ -9,8 +9,8 @@ from benchmarks.inference import encode, fit_linear
 from benchmarks.peak import multiply
 from benchmarks.replay import CLOCK, replay
 from benchmarks.turns import Round, Variant, take_turns
-from repro.experiments.context import Context
-from repro.experiments.linear import SOLVERS
+from repro.sections.context import Context
+from repro.sections.linear import SOLVERS
 
 SAME_OPTIMUM = 1e-4  # of the objective: a converged lbfgs stops when its gradient is below 1e-4
 CASES = [("encoding", "notebook"), ("encoding", "ours")] + [("linear baseline", solver) for solver in SOLVERS]

@@ -15,11 +15,18 @@ import pytest
 from repro.assets.checkpoints import locate_checkpoint
 from repro.assets.corpus import EMOTION, load_corpus
 from repro.assets.recipes import DISTILBERT, TINY
-from repro.experiments.context import Context
 from repro.records.provenance import collect_provenance
 from repro.records.record import RecipeStamp, RunRecord, Settings
+from repro.sections.context import Context
 
 MakeRecord = Callable[..., RunRecord]
+OWN_SESSIONS = ("faults", "page")  # `nox -s faults` and `nox -s page` run these
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out what has a session of its own, unless it is named."""
+    asked = any(collection_path.name in Path(argument).parts for argument in config.args)
+    return True if collection_path.name in OWN_SESSIONS and not asked else None
 
 
 @pytest.fixture(autouse=True)

@@ -105,7 +105,7 @@ def test_a_missing_asset_is_told_the_rest_runs_and_the_exit_code_says_so(
     def refuse(*_: object) -> None:
         raise MissingAssetError("no model of that name", "Fetch it.")
 
-    monkeypatch.setattr("repro.experiments.corpus_facts.run", refuse)
+    monkeypatch.setattr("repro.sections.corpus_facts.run", refuse)
     code, out, err = repro("run", "corpus-facts", "token-facts", *TINY, "--results", tmp_path)
     assert code == 2
     assert "token-facts, seed 0" in out

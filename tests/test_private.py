@@ -14,7 +14,7 @@ from pathlib import Path
 import matplotlib as mpl
 import pytest
 
-from repro.assets.rehearsal import rehearsal_rows
+from repro.assets.builtin.rehearsal import rehearsal_rows
 from repro.records.private import without_private_parts
 
 ROOT = Path(__file__).parents[1]

@@ -18,13 +18,13 @@ from transformers import AutoModelForSequenceClassification
 from repro.assets.checkpoints import load_classifier, load_encoder, load_tokenizer, locate_checkpoint
 from repro.assets.loading import load_complete, load_its_tokenizer
 from repro.assets.recipes import TINY
-from repro.claims.model import load_catalogue
-from repro.claims.verdicts import judge_all
+from repro.claims.catalogue import load_catalogue
+from repro.claims.judge import judge_all
 from repro.errors import CheckpointError, RecordError, ReproError, ResultsError
-from repro.experiments.inference import load_finetuned
-from repro.experiments.registry import EXPERIMENTS
 from repro.records.record import RunRecord, prepare_results, read_records, write_record
 from repro.report.pages import with_verdicts, write_report
+from repro.sections.inference import load_finetuned
+from repro.sections.registry import EXPERIMENTS
 
 MakeRecord = Callable[..., RunRecord]
 ROOT = Path(__file__).parents[1]
@@ -32,7 +32,7 @@ UNPICKLERS = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
 
 def sources() -> Iterator[tuple[str, ast.AST]]:
-    for folder in ("repro", "benchmarks", "faults", "tests", "page_tests"):
+    for folder in ("repro", "benchmarks", "tests"):
         for file in (ROOT / folder).rglob("*.py"):
             yield str(file.relative_to(ROOT)), ast.parse(file.read_text())
     yield "noxfile.py", ast.parse((ROOT / "noxfile.py").read_text())

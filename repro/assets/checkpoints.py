@@ -205,7 +205,7 @@ def build_tiny(folder: Path, *, seed: int = 0) -> None:
     import torch
     from transformers import DistilBertConfig, DistilBertModel, DistilBertTokenizer
 
-    from repro.assets.rehearsal import rehearsal_rows
+    from repro.assets.builtin.rehearsal import rehearsal_rows
 
     words = {word for rows in rehearsal_rows().values() for text, _ in rows for word in text.split()}
     letters = sorted({letter for word in words for letter in word} | set("abcdefghijklmnopqrstuvwxyz0123456789"))

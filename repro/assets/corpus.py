@@ -100,7 +100,7 @@ def _open_rows(source: str, expected: CorpusStamp) -> tuple[str, Mapping[str, It
 def read_rows(source: str, *, expected: CorpusStamp = EMOTION) -> tuple[str, dict[str, list[Row]]]:
     """Return name and rows of a corpus by split, checked like `load_corpus`; a folder needs no datasets library."""
     if source == "rehearsal":
-        from repro.assets.rehearsal import rehearsal_rows
+        from repro.assets.builtin.rehearsal import rehearsal_rows
 
         return "rehearsal", rehearsal_rows()
     if source == "hub":

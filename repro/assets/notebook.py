@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from repro.assets.letter import LETTER, QUESTION, REPLY, REPLY_HEAD
+from repro.assets.builtin.letter import LETTER, QUESTION, REPLY, REPLY_HEAD
 from repro.errors import MissingAssetError, UsageError
 
 # the book's chapter 1, at the commit that the claims' cell numbers are of; its letter is the seminar's, word for word

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from repro.claims.model import Catalogue, Claim
+from repro.claims.catalogue import Catalogue, Claim
 from repro.claims.wording import brief
 from repro.records.record import RunRecord
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from statistics import fmean
 from typing import Any
 
+from repro.claims.catalogue import Claim, Kind, Side
 from repro.claims.cohorts import Cohort
 from repro.claims.distribution import compare_distribution
-from repro.claims.model import Claim, Kind, Side
 from repro.claims.ordering import compare_ordering
 from repro.claims.seeds import Finding, conclude
 from repro.claims.wording import brief, is_number, number

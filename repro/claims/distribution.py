@@ -18,11 +18,11 @@ from math import sqrt
 from statistics import fmean, stdev
 from typing import Any
 
-from repro.claims.model import Claim, Outcome, Side
-from repro.claims.reference import Figure, reference
+from repro.claims.catalogue import Claim, Outcome, Side
+from repro.claims.reruns import Figure, reference
 from repro.claims.seeds import ALPHA, MOST_SEEDS, Finding
-from repro.claims.student_t import t_quantile
 from repro.claims.wording import brief, is_number, number
+from repro.stats import t_quantile
 
 STRAY = 0.01  # chance that any of a claim's seeds and figures strays, were all drawn from the reruns
 

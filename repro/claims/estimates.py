@@ -8,16 +8,16 @@ from math import sqrt
 from statistics import fmean, stdev
 from typing import Any
 
-from repro.claims.model import Claim, Kind
-from repro.claims.student_t import t_quantile
+from repro.claims.catalogue import Claim, Kind
 from repro.claims.wording import brief, is_number, number
+from repro.stats import t_quantile
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
     """One figure over n seeds: mean, standard deviation, 95 % t interval of the mean; one seed has no spread.
 
-    `reference` names the figure of the 98 reruns that it is held against (`repro.claims.reference`), if any.
+    `reference` names the figure of the 98 reruns that it is held against (`repro.claims.reruns`), if any.
     """
 
     n: int

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import ceil
 
-from repro.claims.model import Claim, Outcome
-from repro.claims.reference import reference
+from repro.claims.catalogue import Claim, Outcome
+from repro.claims.reruns import reference
 from repro.claims.wording import number
 from repro.records.record import RunRecord
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, erfc, sqrt
 
+from repro.claims.catalogue import Claim, Outcome, Side
 from repro.claims.cohorts import Cohort
-from repro.claims.model import Claim, Outcome, Side
 from repro.claims.seeds import ALPHA, Finding, conclude, majority, more_seeds_for_majority, two_sided_binomial
 from repro.claims.wording import number
 from repro.records.record import RowResults

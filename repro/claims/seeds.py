@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from math import comb
 
-from repro.claims.model import Outcome, Side
+from repro.claims.catalogue import Outcome, Side
 
 Finding = tuple[Outcome, Side | None, str]
 ALPHA = 0.05

@@ -16,7 +16,7 @@ def claims(
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
     """List every claim, its source and what a run must have for it to be comparable."""
-    from repro.claims.model import load_catalogue
+    from repro.claims.catalogue import load_catalogue
 
     catalogue = load_catalogue()
     chosen = [catalogue.claim_named(claim)] if claim else list(catalogue.claim)

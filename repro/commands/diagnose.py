@@ -13,8 +13,8 @@ from repro.commands.options import plain, write_table
 from repro.errors import UsageError
 
 if TYPE_CHECKING:
-    from repro.claims.diagnosis import Diagnosis
-    from repro.claims.student_runs import StudentRun
+    from repro.diagnosis.diagnose import Diagnosis
+    from repro.diagnosis.student_runs import StudentRun
 
 Figure = Annotated[str | None, typer.Option(metavar="X[,X]", help="One number, or one for each epoch.")]
 
@@ -40,7 +40,7 @@ def diagnose(
 
     Exit code 0: normal; 1: low, suspiciously high, odd or not comparable; 2: bad input.
     """
-    from repro.claims.diagnosis import diagnose_run
+    from repro.diagnosis.diagnose import diagnose_run
 
     figures = {"f1": f1, "accuracy": accuracy, "train_loss": train_loss, "valid_loss": valid_loss}
     recipe = {"learning_rate": learning_rate, "batch_size": batch_size, "checkpoint": checkpoint}
@@ -64,10 +64,10 @@ def _run(
     if file is not None and given:
         raise UsageError("a file and figures beside it", "Give one of them: what both state could contradict itself.")
     if file is not None:
-        from repro.claims.student_files import run_from_file
+        from repro.diagnosis.readers import run_from_file
 
         return run_from_file(file)
-    from repro.claims.student_runs import run_from_figures
+    from repro.diagnosis.student_runs import run_from_figures
     from repro.errors import unknown
 
     if stated["split"] not in (None, "validation", "test"):

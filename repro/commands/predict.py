@@ -13,7 +13,7 @@ from repro.commands.options import write_table
 from repro.errors import UsageError
 
 if TYPE_CHECKING:
-    from repro.experiments.inference import Prediction
+    from repro.sections.inference import Prediction
 
 BAR = 40  # characters for a probability of 1
 
@@ -31,7 +31,7 @@ def predict(
         raise UsageError(
             "no model is named", "Train one with `repro run finetune --save DIR`, then give --model DIR/NAME."
         )
-    from repro.experiments.inference import load_finetuned, predict
+    from repro.sections.inference import load_finetuned, predict
 
     loaded = load_finetuned(model)
     found = predict(loaded, texts)

@@ -16,7 +16,7 @@ from repro.commands.options import write_table
 from repro.errors import UsageError
 
 if TYPE_CHECKING:
-    from repro.claims.findings import Finding
+    from repro.regression.findings import Finding
     from repro.report.tables import Table
 
 STYLES = {"✓": "green", "✗": "red", "?": "yellow", "≠": "yellow"}
@@ -45,12 +45,12 @@ def regress(
     A classifier is named `finetune:validation`, a benchmark as in its file, a claim by its id. Where a benchmark
     cannot be compared (another machine, not calibrated) and nothing fails, the exit code is 2 too.
     """
-    from repro.claims.findings import Rules, exit_code
-    from repro.claims.model import load_catalogue
-    from repro.claims.regression import compare
-    from repro.claims.sources import parse_where, read_source, refuse_mixed
-    from repro.experiments.registry import EXPERIMENTS
-    from repro.report.regressions import side_table, to_data, to_junit, to_markdown
+    from repro.claims.catalogue import load_catalogue
+    from repro.regression.findings import Rules, exit_code
+    from repro.regression.gate import compare
+    from repro.regression.render import side_table, to_data, to_junit, to_markdown
+    from repro.regression.sources import parse_where, read_source, refuse_mixed
+    from repro.sections.registry import EXPERIMENTS
 
     if not (math.isfinite(threshold) and threshold >= 1):
         raise UsageError(f"--threshold is {threshold}, expected a ratio of at least 1", "1.10 is ten per cent slower.")
@@ -82,7 +82,7 @@ def regress(
 
 
 def _show(findings: Sequence[Finding], code: int, sides: Table) -> None:
-    from repro.report.regressions import conclusion, grouped, remarks
+    from repro.regression.render import conclusion, grouped, remarks
 
     for title, table in grouped(findings):
         sys.stdout.write(f"{title}\n")

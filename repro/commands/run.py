@@ -13,10 +13,10 @@ from repro.commands.shown import parts_not_run, show
 from repro.errors import MissingAssetError, ReproError
 
 if TYPE_CHECKING:
-    from repro.experiments.context import Context
-    from repro.experiments.registry import Experiment
     from repro.records.record import RunRecord
-    from repro.training.keeping import Keeping
+    from repro.sections.context import Context
+    from repro.sections.registry import Experiment
+    from repro.training.resume.keeper import Keeping
 
 
 def run(
@@ -63,11 +63,11 @@ def run(
 
     Exit code 2 also where an asset of one experiment is missing: it is named, and all else has run.
     """
-    from repro.experiments.context import choose, make_context, parse_seeds
-    from repro.experiments.once import check_resumable
-    from repro.experiments.registry import EXPERIMENTS, experiments_named, run_and_record
-    from repro.experiments.sharing import prepare_models
     from repro.records.record import inside, prepare_results
+    from repro.sections.context import choose, make_context, parse_seeds
+    from repro.sections.once import check_resumable
+    from repro.sections.registry import EXPERIMENTS, experiments_named, run_and_record
+    from repro.sections.sharing import prepare_models
     from repro.training.processes import SPREADS, leave_group
     from repro.training.progress import Progress
 
@@ -108,7 +108,7 @@ def run(
 
 
 def _keeping(**options: Any) -> Keeping:
-    from repro.training.keeping import Keeping
+    from repro.training.resume.keeper import Keeping
 
     def tell(line: str) -> None:
         sys.stderr.write(f"{line}\n")

@@ -14,7 +14,7 @@ def share(
     push_to_hub: Annotated[str | None, typer.Option(help="USER/NAME on the Hub. Without it nothing is sent.")] = None,
 ) -> None:
     """Show what sharing a model would send; send it with --push-to-hub and a token in the environment or the login."""
-    from repro.experiments.sharing import files_to_share, push_model
+    from repro.sections.sharing import files_to_share, push_model
 
     files = files_to_share(model)
     for file in files:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from repro.commands.options import write_table
 
 if TYPE_CHECKING:
-    from repro.experiments.context import Context
     from repro.records.record import RunRecord
+    from repro.sections.context import Context
 
 
 def show(record: RunRecord, context: Context) -> None:

@@ -14,7 +14,7 @@ from repro.commands.options import Results, plain, write_table
 from repro.errors import ResultsError
 
 if TYPE_CHECKING:
-    from repro.claims.verdicts import Verdict
+    from repro.claims.judge import Verdict
     from repro.records.record import RunRecord
 
 STYLES = {"reproduced": "green", "deviates": "red", "inconclusive": "yellow"}
@@ -28,7 +28,7 @@ def verify(
     """Give a verdict a claim. Exit code 0: none deviates; 1: some do; 2: bad input."""
     verdicts = judged(results)[0]
     if claim:
-        from repro.claims.model import load_catalogue
+        from repro.claims.catalogue import load_catalogue
 
         wanted = {load_catalogue().claim_named(name).id for name in claim}
         verdicts = [v for v in verdicts if v.claim.id in wanted]
@@ -55,10 +55,10 @@ def verify(
 
 def judged(results: Path) -> tuple[list[Verdict], list[RunRecord]]:
     """Return a verdict a claim, and the records; ResultsError where there are none."""
-    from repro.claims.model import load_catalogue
-    from repro.claims.verdicts import judge_all
-    from repro.experiments.registry import EXPERIMENTS
+    from repro.claims.catalogue import load_catalogue
+    from repro.claims.judge import judge_all
     from repro.records.record import read_records
+    from repro.sections.registry import EXPERIMENTS
 
     records = read_records(results)
     gc.freeze()  # they stay to the end: looking through 10,000 of them for garbage, again and again, costs seconds

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from repro.claims.model import load_catalogue
+from repro.claims.catalogue import load_catalogue
 from repro.records.record import LABELS, RunRecord, Scores
 from repro.report.drawing import new_figure, way_of
 from repro.report.tables import Table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from repro.claims.model import load_catalogue
+from repro.claims.catalogue import load_catalogue
 from repro.records.record import LABELS, RunRecord
 from repro.report.drawing import way_of
 from repro.report.tables import Table

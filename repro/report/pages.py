@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from repro.claims.verdicts import Verdict
+from repro.claims.judge import Verdict
 from repro.errors import ResultsError
 from repro.records.record import RunRecord, inside
 from repro.report import tables

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from repro.claims.catalogue import Claim, Kind
 from repro.claims.estimates import Estimate
-from repro.claims.model import Claim, Kind
-from repro.claims.reference import reference
-from repro.claims.verdicts import Verdict
+from repro.claims.judge import Verdict
+from repro.claims.reruns import reference
 from repro.claims.wording import is_number
 from repro.report.charts import Span, Strip
 

@@ -7,8 +7,8 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from repro.claims.model import Outcome
-from repro.claims.verdicts import Verdict
+from repro.claims.catalogue import Outcome
+from repro.claims.judge import Verdict
 from repro.records.record import RunRecord
 
 SIGNS = {

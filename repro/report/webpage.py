@@ -11,8 +11,8 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from repro.claims.model import load_catalogue
-from repro.claims.verdicts import Verdict
+from repro.claims.catalogue import load_catalogue
+from repro.claims.judge import Verdict
 from repro.records.record import RunRecord
 from repro.report import tables
 from repro.report.again import commands

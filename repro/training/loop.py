@@ -26,13 +26,13 @@ from repro.errors import DeviceError, UsageError
 from repro.training.batches import GROUPS, Batch, Examples, batcher
 from repro.training.encoder import enable_packing
 from repro.training.epochs import EpochResult, EpochSoFar, Training, refuse_divergence
-from repro.training.keeping import Keeper
 from repro.training.memory import keep_freed_memory
 from repro.training.optimizer import make_optimizer
 from repro.training.predict import predict_rows, share_of, to_device
 from repro.training.processes import check_processes, find_place, wait_time, watched
 from repro.training.progress import Advance, Progress
 from repro.training.randomness import process_seed
+from repro.training.resume.keeper import Keeper
 from repro.training.short_memory import short_memory_told, within_memory
 
 CHECK_STEPS = 50  # how often the host asks the device whether a loss was not finite

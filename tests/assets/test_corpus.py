@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from repro.assets.arrow import Row
+from repro.assets.builtin.rehearsal import rehearsal_rows
 from repro.assets.corpus import SPLITS, load_corpus, read_folder, stamp_of
-from repro.assets.rehearsal import rehearsal_rows
 from repro.errors import CorpusError
 from repro.records.record import LABELS
 

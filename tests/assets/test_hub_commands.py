@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from repro.assets.builtin.rehearsal import rehearsal_rows
 from repro.assets.corpus import HUB_CORPUS, HUB_REVISION
 from repro.assets.recipes import DISTILBERT, MINILM
-from repro.assets.rehearsal import rehearsal_rows
 from tests.assets.hub_faults import cut_after, status
 from tests.assets.hub_server import HubServer, Repository
 

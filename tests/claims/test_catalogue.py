@@ -9,8 +9,8 @@ import pytest
 
 from repro.assets.corpus import EMOTION
 from repro.assets.recipes import DISTILBERT, MINILM
-from repro.claims.model import Catalogue, Claim, Kind, load_catalogue
-from repro.claims.reference import reference
+from repro.claims.catalogue import Catalogue, Claim, Kind, load_catalogue
+from repro.claims.reruns import reference
 from repro.errors import UsageError
 from repro.records.record import RunRecord
 

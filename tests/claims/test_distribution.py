@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_ind_from_stats
 
+from repro.claims.catalogue import Claim, Outcome, load_catalogue
 from repro.claims.distribution import compare_distribution, hold, more_seeds
-from repro.claims.model import Claim, Outcome, load_catalogue
-from repro.claims.reference import reference, reruns
+from repro.claims.reruns import reference, reruns
 
 F1 = reference("f1_2")
 CATALOGUE = load_catalogue()

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from repro.claims.model import Outcome, load_catalogue
-from repro.claims.verdicts import Verdict, judge_all
+from repro.claims.catalogue import Outcome, load_catalogue
+from repro.claims.judge import Verdict, judge_all
 from repro.records.record import RowResults, RunRecord
 from repro.training.metrics import score
 

@@ -8,9 +8,9 @@ import pytest
 from scipy.stats import binomtest, chi2
 
 from repro.assets.recipes import MINILM
-from repro.claims.model import Outcome, load_catalogue
+from repro.claims.catalogue import Outcome, load_catalogue
+from repro.claims.judge import Verdict, judge_all
 from repro.claims.ordering import Paired, pair
-from repro.claims.verdicts import Verdict, judge_all
 from repro.records.record import RowResults, RunRecord
 from repro.training.metrics import score
 

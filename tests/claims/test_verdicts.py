@@ -9,8 +9,8 @@ import pytest
 
 from repro.assets.corpus import EMOTION
 from repro.assets.recipes import MINILM
-from repro.claims.model import Outcome, load_catalogue
-from repro.claims.verdicts import Verdict, judge_all
+from repro.claims.catalogue import Outcome, load_catalogue
+from repro.claims.judge import Verdict, judge_all
 from repro.errors import RecordError
 from repro.records.record import RunRecord, Scores
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
+from repro.claims.catalogue import Kind, Outcome, load_catalogue
 from repro.claims.estimates import Estimate
-from repro.claims.model import Kind, Outcome, load_catalogue
-from repro.claims.reference import reference
-from repro.claims.verdicts import Verdict
+from repro.claims.judge import Verdict
+from repro.claims.reruns import reference
 from repro.commands.run import run
 from repro.errors import ResultsError
 from repro.records.record import RunRecord

@@ -19,7 +19,7 @@ from benchmarks.steps import architecture
 from repro.assets.checkpoints import load_classifier
 from repro.assets.recipes import TINY, Recipe
 from repro.errors import DeviceError, TrainingDivergedError, UsageError
-from repro.experiments.context import Context
+from repro.sections.context import Context
 from repro.training.batches import pad_rows
 from repro.training.epochs import EpochResult
 from repro.training.loop import check_micro_batches, choose_device, fit, make_accelerator, why_slow

@@ -10,9 +10,9 @@ import torch
 from transformers import DistilBertForSequenceClassification as Classifier
 
 from repro.errors import MemoryShortError
-from repro.experiments.context import Context
-from repro.experiments.registry import EXPERIMENTS
 from repro.records.record import RunRecord
+from repro.sections.context import Context
+from repro.sections.registry import EXPERIMENTS
 from repro.training.short_memory import is_short_memory
 
 

@@ -1,0 +1,1 @@
+"""What comes with the suite: the rehearsal corpus, its letter, tiny models."""

@@ -1,0 +1,1 @@
+"""Catalogues of claims: folders of data."""

@@ -1,1 +1,0 @@
-"""One file a section of the seminar; each has `run(context, seed) -> Measurements`."""

@@ -1,0 +1,1 @@
+"""Baseline against candidate: what got worse, and what of it fails. No torch here."""

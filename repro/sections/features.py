@@ -1,0 +1,45 @@
+"""Frozen encoder as feature extractor: [CLS] states of every tweet (seed, "Transformers as Feature Extractors")."""
+
+from __future__ import annotations
+
+from repro.records.record import Measurements
+from repro.sections.context import Context, timed
+
+SENTENCE = "this is a test"  # the seminar's own
+
+
+def run(context: Context, seed: int) -> Measurements:
+    """Extract the features, and the hidden state of the seminar's test sentence; `seed` changes nothing."""
+    del seed
+    import torch
+
+    from repro.assets.checkpoints import load_encoder
+
+    seconds: dict[str, float] = {}
+    with timed(seconds, "test sentence"):
+        encoder = load_encoder(context.checkpoint.folder)
+        inputs = context.tokenizer(SENTENCE, return_tensors="pt")
+        with torch.inference_mode():
+            hidden = encoder(**inputs).last_hidden_state  # (1, T, H)
+    with timed(seconds, "tokenize"):
+        examples = context.examples
+    with timed(seconds, "extract"):
+        states = context.cls_states
+    rows = sum(len(found) for found in states.values())
+    return Measurements(
+        facts={
+            "this_is_a_test": {
+                "inputs": list(inputs["input_ids"].shape),
+                "hidden": list(hidden.shape),
+                "cls": list(hidden[:, 0].shape),
+            },
+            "corners": {
+                name: [*row[:3].tolist(), *row[-3:].tolist()]
+                for name, row in (("first row", hidden[0, 0]), ("last row", hidden[0, -1]))
+            },
+            "shape": {split: list(found.shape) for split, found in states.items()},
+            "tweets_per_second": rows / seconds["extract"],
+            "truncated": sum(found.tokens.truncated for found in examples.values()),
+        },
+        seconds=seconds,
+    )

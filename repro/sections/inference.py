@@ -1,0 +1,178 @@
+"""The fine-tuned model in use (seed, "Saving and sharing the model"): a probability for each class, by its own name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from repro.assets.checkpoints import WEIGHTS, quiet
+from repro.errors import CheckpointError, UsageError
+from repro.records.record import LABELS, Measurements
+from repro.sections.context import Context, timed
+from repro.sections.sharing import STAMP, read_stamp, trained_model
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+TWEET = "I saw a movie today and it was really good."  # the seminar's own
+SAVE_FIRST = "Name a folder that `repro run finetune --save DIR` wrote, or a text classifier of your own."
+MAPPED = (
+    "the model names its classes LABEL_0 to LABEL_5, as transformers does where no names are given; "
+    "six of them are read as the corpus's label ids 0 to 5"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetunedModel:
+    """A loaded classifier, the name of each of its outputs in order, and why those names are not its own, if so."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    labels: tuple[str, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """Probabilities by label, in the order of the model's outputs, and what of the text the model did not see.
+
+    `unknown` counts word pieces that the vocabulary lacks, `pieces` all of them, special ones not counted; `cut`
+    tells that the text was longer than the model's positions.
+    """
+
+    text: str
+    probabilities: dict[str, float]
+    pieces: int
+    unknown: int
+    cut: bool
+
+    @property
+    def label(self) -> str:
+        """The most probable label."""
+        return max(self.probabilities, key=lambda label: self.probabilities[label])
+
+
+def run(context: Context, seed: int) -> Measurements:
+    """Classify the seminar's tweet with the model fine-tuned from `seed`; MissingAssetError where there is none."""
+    if not context.accelerator.is_main_process:
+        return Measurements()  # one process has the model, and one record is written
+    seconds: dict[str, float] = {}
+    folder = trained_model(context, seed)
+    with timed(seconds, "load"):
+        loaded = load_finetuned(folder)
+    with timed(seconds, "predict"):
+        found = predict(loaded, [TWEET])[0]
+    return Measurements(
+        facts={
+            "text": TWEET,
+            "predicted_label": found.label,
+            "joy_probability": found.probabilities["joy"],
+            "probabilities": dict(found.probabilities),
+        },
+        seconds=seconds,
+    )
+
+
+def load_finetuned(folder: Path) -> FinetunedModel:
+    """Load a classifier from a local folder, safetensors only; CheckpointError says what is wrong with the folder.
+
+    A folder that the suite saved must hold the weights that it saved there.
+    """
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    config, outputs = _read_config(folder), _outputs(folder)
+    if (folder / STAMP).is_file():
+        read_stamp(folder)
+    safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        with quiet():
+            model = AutoModelForSequenceClassification.from_pretrained(
+                folder, num_labels=outputs, use_safetensors=True, **safe
+            ).eval()
+            tokenizer = AutoTokenizer.from_pretrained(folder, **safe)
+    except Exception as error:  # noqa: BLE001 (transformers raises whatever it meets in a damaged folder)
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise CheckpointError(f"{folder} cannot be loaded as a text classifier: {first}", SAVE_FIRST) from None
+    labels, note = name_outputs(config.get("id2label"), outputs)
+    return FinetunedModel(model=model, tokenizer=tokenizer, labels=labels, note=note)
+
+
+def name_outputs(id2label: Any, outputs: int) -> tuple[tuple[str, ...], str]:
+    """Return a name for each output and, where the names are not the model's, the reason.
+
+    Six outputs without names, or with transformers' LABEL_0 to LABEL_5, get the corpus's; all others stay.
+    """
+    standard = tuple(f"LABEL_{i}" for i in range(outputs))
+    names = standard
+    if isinstance(id2label, dict) and id2label:
+        if sorted(id2label) != sorted(map(str, range(outputs))) or len(set(id2label.values())) != outputs:
+            raise CheckpointError(
+                f"config.json: id2label names {len(set(id2label.values()))} classes, the model has {outputs} outputs",
+                "Mend id2label: one name of its own for each output, from 0 on.",
+            )
+        names = tuple(str(id2label[str(i)]) for i in range(outputs))
+    if names == standard and outputs == len(LABELS):
+        return LABELS, MAPPED
+    return names, ""
+
+
+def predict(loaded: FinetunedModel, texts: Sequence[str]) -> list[Prediction]:
+    """Return the probabilities for each text, one at a time as the pipeline does; UsageError for an empty text."""
+    import torch
+
+    tokenizer = loaded.tokenizer
+    limit = min(tokenizer.model_max_length, loaded.model.config.max_position_embeddings)
+    found = []
+    for number, text in enumerate(texts, 1):
+        if not text.strip():
+            raise UsageError(f"text {number} is empty", "Give the text between quotation marks.")
+        whole = tokenizer(text, truncation=False, verbose=False)["input_ids"]
+        inputs = tokenizer(text, truncation=True, max_length=limit, return_tensors="pt")
+        with torch.inference_mode():
+            shares = loaded.model(**inputs).logits[0].double().softmax(dim=-1).tolist()
+        found.append(
+            Prediction(
+                text=text,
+                probabilities=dict(zip(loaded.labels, shares, strict=True)),
+                pieces=sum(
+                    piece not in tokenizer.all_special_ids or piece == tokenizer.unk_token_id for piece in whole
+                ),
+                unknown=whole.count(tokenizer.unk_token_id),
+                cut=len(whole) > limit,
+            )
+        )
+    return found
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    if not folder.is_dir():
+        raise CheckpointError(f"no model folder {folder}", SAVE_FIRST)
+    if not (folder / "config.json").is_file():
+        inside = sorted(path.parent.name for path in folder.glob("*/config.json"))
+        found = f"; did you mean its folder {inside[0]}?" if inside else ""
+        raise CheckpointError(f"{folder} holds no model: config.json is missing{found}", SAVE_FIRST)
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder / 'config.json'} cannot be read: {error}", SAVE_FIRST) from None
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{folder / 'config.json'} is no object", SAVE_FIRST)
+    return config
+
+
+def _outputs(folder: Path) -> int:
+    """Return how many classes the head has, from the weights themselves: a config without labels says two."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(folder / WEIGHTS, framework="numpy") as weights:
+            biases = [name for name in weights.keys() if name in ("classifier.bias", "classifier.out_proj.bias")]  # noqa: SIM118 (no mapping)
+            if biases:
+                return int(weights.get_slice(biases[0]).get_shape()[0])
+    except (OSError, SafetensorError) as error:
+        first = str(error).splitlines()[0]
+        raise CheckpointError(f"{folder}: expected the weights as {WEIGHTS}: {first}", SAVE_FIRST) from None
+    raise CheckpointError(f"{folder}: {WEIGHTS} has no classification head, it was never fine-tuned", SAVE_FIRST)

@@ -1,0 +1,158 @@
+"""The training features in the plane (seed, "Visualizing the training set"): UMAP, and who lies next to whom.
+
+The seminar reads six density plots by eye. The same reading as numbers: of each class, the neighbours in the plane
+that belong to another class, counted by class, and divided by what a random scatter of the same labels would give.
+Without that division every class would lie next to joy and sadness, two thirds of the corpus; the plots scale each
+panel by itself, so there too a small class weighs as much as a large one. Surprise, which the seminar finds
+"scattered all over the place", has no region that another class could lie next to: its lifts are recorded, but it is
+nobody's nearest class.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from repro.errors import UsageError
+from repro.records.record import LABELS, Measurements
+from repro.sections.context import Context, timed
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+NEIGHBOURS = 15  # UMAP's own default, and as many are asked for their class
+FEWEST_ROWS = 5  # below it UMAP's spectral start has no solution
+SCATTERED = LABELS.index("surprise")
+GRID = 20  # hexagons a row, the seminar's
+Points = NDArray[np.float64]
+
+
+def run(context: Context, seed: int) -> Measurements:
+    """Scale to [0, 1], project with UMAP by cosine distance, and count; `seed` is UMAP's."""
+    labels = np.array(context.corpus.labels("train"))
+    if len(labels) < FEWEST_ROWS:
+        raise UsageError(
+            f"{len(labels)} training rows are too few for a projection, expected at least {FEWEST_ROWS}",
+            "Use more rows with --limit.",
+        )
+    seconds: dict[str, float] = {}
+    with timed(seconds, "extract"):
+        states = context.cls_states["train"].numpy()
+    with timed(seconds, "import"), context.progress.wait("UMAP is compiled"):
+        umap_class = load_umap()
+    with timed(seconds, "project"), context.progress.wait("UMAP"):
+        points = project(states, seed=seed, umap_class=umap_class)
+    with timed(seconds, "count"):
+        shares = neighbour_shares(points, labels)
+        lifts = neighbour_lifts(shares, labels)
+    return Measurements(
+        facts={
+            "shape": list(points.shape),
+            "neighbours": min(NEIGHBOURS, len(labels) - 1),
+            "neighbour_shares": by_class(shares),
+            "neighbour_lifts": by_class(lifts),
+            "nearest_class": nearest_classes(lifts),
+            "own_share": {name: float(shares[i, i]) for i, name in enumerate(LABELS) if shares[i].any()},
+            "density": hexagons(points, labels),
+        },
+        seconds=seconds,
+    )
+
+
+def load_umap() -> Any:
+    """Import UMAP, which warns of an optional TensorFlow and takes seconds; return its class."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImportWarning)
+        from umap import UMAP
+    return UMAP
+
+
+def project(states: NDArray[np.float32], *, seed: int, umap_class: Any) -> Points:
+    """Project `states` (n, H) into the plane, (n, 2)."""
+    from sklearn.preprocessing import MinMaxScaler
+
+    scaled = MinMaxScaler().fit_transform(states)
+    mapper = umap_class(
+        n_components=2,
+        metric="cosine",
+        n_neighbors=min(NEIGHBOURS, len(states) - 1),
+        random_state=seed,
+        n_jobs=1,  # what a seed leads to in any case
+    )
+    points: Points = np.asarray(mapper.fit_transform(scaled), dtype=np.float64)
+    return points
+
+
+def neighbour_shares(points: Points, labels: NDArray[np.int64]) -> Points:
+    """Return the share of each class among the nearest neighbours of each class: (classes, classes), rows add up to 1.
+
+    A class without rows has a row of zeros.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    k = min(NEIGHBOURS, len(points) - 1)
+    nearest = NearestNeighbors(n_neighbors=k).fit(points).kneighbors(return_distance=False)  # (n, k), not itself
+    counts = np.zeros((len(LABELS), len(LABELS)))
+    np.add.at(counts, (labels[:, None], labels[nearest]), 1)
+    shares: Points = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return shares
+
+
+def neighbour_lifts(shares: Points, labels: NDArray[np.int64]) -> Points:
+    """Divide the shares among neighbours of another class by the classes' shares among the rows of another class.
+
+    1 is a random scatter, more is nearer. The diagonal, and a class without rows, is 0.
+    """
+    lifts = np.zeros_like(shares)
+    sizes = np.bincount(labels, minlength=len(LABELS))
+    for i in np.flatnonzero(sizes):
+        others = np.arange(len(LABELS)) != i
+        others &= sizes > 0
+        of_others = shares[i, others].sum()
+        if of_others:  # else the class has no neighbour but its own
+            lifts[i, others] = shares[i, others] / of_others * sizes[others].sum() / sizes[others]
+    return lifts
+
+
+def nearest_classes(lifts: Points) -> dict[str, JsonValue]:
+    """Name the class, of those with a region, that lies nearest to each class; one without such neighbours has none."""
+    placed = lifts.copy()
+    placed[:, SCATTERED] = 0
+    return {name: LABELS[int(row.argmax())] for name, row in zip(LABELS, placed, strict=True) if row.any()}
+
+
+def by_class(table: Points) -> dict[str, JsonValue]:
+    """Return a (classes, classes) table under the classes' names."""
+    return {
+        name: {other: float(value) for other, value in zip(LABELS, row, strict=True)}
+        for name, row in zip(LABELS, table, strict=True)
+    }
+
+
+def hexagons(points: Points, labels: NDArray[np.int64]) -> dict[str, JsonValue]:
+    """Count each class's points in hexagons that all classes share: enough to draw the panels again.
+
+    `x` and `y` are the hexagons' centres, `counts` the points in each of them by class; `extent` is left, right,
+    bottom and top.
+    """
+    from matplotlib.figure import Figure
+
+    axes = Figure().add_subplot()
+    low, high = points.min(axis=0), points.max(axis=0)
+    extent = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
+    counts: dict[str, JsonValue] = {}
+    for i, name in enumerate(LABELS):
+        own = points[labels == i]
+        drawn = axes.hexbin(own[:, 0], own[:, 1], gridsize=GRID, extent=extent)
+        counts[name] = [int(n) for n in np.asarray(drawn.get_array())]
+        centres = np.round(np.asarray(drawn.get_offsets()), 4)
+    return {
+        "gridsize": GRID,
+        "extent": list(extent),
+        "x": centres[:, 0].tolist(),
+        "y": centres[:, 1].tolist(),
+        "counts": counts,
+    }

@@ -1,0 +1,62 @@
+"""The walk over the tokenizer (seed, "From Text to Tokens" and "Tokenizing the Whole Dataset").
+
+The seminar's tokenizer is DistilBERT's: transformers' DistilBertTokenizer over bert-base-uncased's word pieces.
+Its class comes from the installed library, its vocabulary from the recipe's checkpoint; both go into the record,
+and a claim is comparable only where they are the seminar's.
+"""
+
+from __future__ import annotations
+
+from repro.assets.checkpoints import vocabulary_sha256
+from repro.assets.corpus import SPLITS
+from repro.records.record import Measurements
+from repro.sections.context import Context, timed
+
+SENTENCE = "Tokenizing text is a core task of NLP."  # the seminar's own
+
+
+def run(context: Context, seed: int) -> Measurements:
+    """Tokenize the seminar's sentence, a padded pair and the whole corpus; `seed` changes nothing."""
+    del seed
+    from datasets import disable_progress_bars, enable_progress_bars
+    from transformers import DistilBertTokenizer
+
+    seconds: dict[str, float] = {}
+    with timed(seconds, "walk"):
+        tokenizer = DistilBertTokenizer.from_pretrained(context.checkpoint.folder, local_files_only=True)
+        ids = tokenizer(SENTENCE)["input_ids"]
+        pieces = tokenizer.convert_ids_to_tokens(ids)
+        pair = tokenizer(context.corpus.texts("train")[:2], padding=True, truncation=True)
+        few = context.corpus.splits["train"].select(range(len(pair["input_ids"])))
+        disable_progress_bars()  # for two rows
+        encoded = few.map(lambda batch: tokenizer(batch["text"], padding=True, truncation=True), batched=True)
+        enable_progress_bars()
+    with timed(seconds, "tokenize"):
+        lengths = {split: context.examples[split].tokens.lengths for split in SPLITS}
+    special = sorted(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True))
+    return Measurements(
+        facts={
+            "tokenizer": {
+                "class": type(tokenizer).__name__,
+                "vocabulary_sha256": vocabulary_sha256(tokenizer.get_vocab()),
+            },
+            "ids": list(ids),
+            "pieces": list(pieces),
+            "string": tokenizer.convert_tokens_to_string(pieces),
+            "vocabulary_size": tokenizer.vocab_size,
+            "max_length": tokenizer.model_max_length,
+            "input_names": list(tokenizer.model_input_names),
+            "special_tokens": {token: number for number, token in special},
+            "padded_pair": {
+                "pieces": [sum(mask) for mask in pair["attention_mask"]],
+                "zeros": sum(mask.count(0) for mask in pair["attention_mask"]),
+            },
+            "columns": sorted(encoded.column_names),
+            "longest_tweet": max(int(found.max()) for found in lengths.values()),
+            "longest_tweet_by_split": {split: int(found.max()) for split, found in lengths.items()},
+            "mean_pieces": float(lengths["train"].double().mean()),
+            "tweets_by_pieces": {split: found.bincount().tolist() for split, found in lengths.items()},
+            "truncated": sum(context.examples[split].tokens.truncated for split in SPLITS),
+        },
+        seconds=seconds,
+    )

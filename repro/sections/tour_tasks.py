@@ -1,0 +1,164 @@
+"""The tour's six tasks, each a function of a checkpoint's folder and the texts; they give what the pipelines gave.
+
+Sentiment, entities and generation go through the pipelines that transformers 5 still has; question answering,
+summarization and translation, whose pipelines are gone, through the model classes and `generate`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from pydantic import JsonValue
+
+from repro.assets.loading import load_complete, load_its_tokenizer
+from repro.assets.notebook import TourTexts
+from repro.sections.answers import find_answer
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+SEED = 42  # the notebook's set_seed
+SUMMARY_TOKENS = (20, 45)
+LEAST_DUTCH_TOKENS = 100
+MOST_TOKENS = 200  # prompt and continuation together
+PIPELINE_BEAMS, PIPELINE_NEW_TOKENS = 4, 256  # 4.57's defaults, where neither model nor call say otherwise
+
+Task = Callable[[Path, TourTexts, "torch.device"], JsonValue]
+
+
+def sentiment(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue:
+    """Return the letter's polarity: `label` and its `score`."""
+    from transformers import AutoModelForSequenceClassification
+
+    classifier = _pipeline("text-classification", AutoModelForSequenceClassification, folder, device)
+    found = classifier(texts.letter)[0]
+    return {"label": found["label"], "score": float(found["score"])}
+
+
+def entities(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue:
+    """Return the letter's named entities, neighbouring tokens of one kind as a group, with scores and places."""
+    from transformers import AutoModelForTokenClassification
+
+    tagger = _pipeline("ner", AutoModelForTokenClassification, folder, device, aggregation_strategy="simple")
+    return [
+        {
+            "entity_group": found["entity_group"],
+            "score": float(found["score"]),
+            "word": found["word"],
+            "start": int(found["start"]),
+            "end": int(found["end"]),
+        }
+        for found in tagger(texts.letter)
+    ]
+
+
+def answer(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue:
+    """Return the answer to the question: `answer`, `start`, `end` (excluded) and `score`."""
+    from transformers import AutoModelForQuestionAnswering
+
+    tokenizer = load_its_tokenizer(folder)
+    model = load_complete(AutoModelForQuestionAnswering, folder, device)
+    return dict(find_answer(model, tokenizer, texts.question, texts.letter))
+
+
+def summary(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue:
+    """Return the letter's summary of 20 to 45 tokens: `text`, its `first_sentence` and its number of `tokens`."""
+    least, most = SUMMARY_TOKENS
+    text, tokens = _rewrite("summarization", folder, texts.letter, device, min_length=least, max_length=most)
+    return {"text": text, "first_sentence": first_sentence(text), "tokens": tokens}
+
+
+def translation(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue:
+    """Return the letter in Dutch: `text` and its number of `tokens`, at least 100."""
+    text, tokens = _rewrite("translation_en_to_nl", folder, texts.letter, device, min_length=LEAST_DUTCH_TOKENS)
+    return {"text": text, "tokens": tokens}
+
+
+def generation(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue:
+    """Return the prompt's `continuation`, drawn with seed 42, and whether the output `continues_prompt`."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    generator = _pipeline("text-generation", AutoModelForCausalLM, folder, device)
+    with torch.random.fork_rng():
+        torch.manual_seed(SEED)  # what set_seed(42) does for sampling, and no later draw of ours is touched by it
+        drawn = generator(texts.prompt, max_length=MOST_TOKENS, truncation=True, return_tensors=True)
+    ids = drawn[0]["generated_token_ids"]
+    given = generator.tokenizer(texts.prompt, truncation=True, max_length=MOST_TOKENS)["input_ids"]
+    continuation = generator.tokenizer.decode(ids[len(given) :], skip_special_tokens=True)
+    return {
+        "continues_prompt": ids[: len(given)] == given and bool(continuation.strip()),
+        "continuation": continuation,
+        "tokens": len(ids),
+    }
+
+
+TASKS: Mapping[str, Task] = MappingProxyType(
+    {
+        "sentiment": sentiment,
+        "entities": entities,
+        "answer": answer,
+        "summary": summary,
+        "translation": translation,
+        "generation": generation,
+    }
+)
+
+
+def first_sentence(text: str) -> str:
+    """Return the text up to its first full stop, question or exclamation mark before a space or the end."""
+    found = re.match(r"\s*(.+?[.!?])(?=\s|$)", text, re.DOTALL)
+    return found[1] if found else text.strip()
+
+
+def _pipeline(task: str, kind: Any, folder: Path, device: torch.device, **options: Any) -> Any:
+    from transformers import pipeline
+
+    make: Any = pipeline
+    model = load_complete(kind, folder, device)
+    return make(task, model=model, tokenizer=load_its_tokenizer(folder), device=device, **options)
+
+
+def _rewrite(task: str, folder: Path, letter: str, device: torch.device, **lengths: int) -> tuple[str, int]:
+    """Return what the encoder-decoder makes of the letter, and its number of tokens, the decoder's start counted."""
+    import torch
+    from transformers import AutoModelForSeq2SeqLM
+
+    tokenizer, model = load_its_tokenizer(folder), load_complete(AutoModelForSeq2SeqLM, folder, device)
+    prefix, config = generation_settings(model, tokenizer, task, **lengths)
+    inputs = tokenizer(prefix + letter, return_tensors="pt", return_token_type_ids=False).to(device)
+    generate: Any = model.generate
+    with torch.inference_mode():
+        ids = generate(**inputs, generation_config=config)[0]
+    # clean_up_tokenization_spaces=True as in the notebook; transformers 5 no longer heeds it for BPE tokenizers
+    text = tokenizer.clean_up_tokenization(str(tokenizer.decode(ids, skip_special_tokens=True)))
+    return text, len(ids)
+
+
+def generation_settings(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: str, **lengths: int
+) -> tuple[str, GenerationConfig]:
+    """Return the prefix that the text gets and the settings of `generate`, as the pipelines' documentation said.
+
+    The call's lengths go before what the checkpoint says of the task, that before its general settings, and the
+    pipeline's own defaults (4 beams, 256 new tokens) come last. (4.57 itself put its 4 beams first.)
+    """
+    general: Any = getattr(model, "generation_config", None)
+    stated = general.to_diff_dict()
+    specific = dict((getattr(model.config, "task_specific_params", None) or {}).get(task) or {})
+    prefix = str(specific.pop("prefix", None) or getattr(model.config, "prefix", None) or "")
+    config: GenerationConfig = deepcopy(general)
+    config.update(**{"num_beams": stated.get("num_beams", PIPELINE_BEAMS), **specific, **lengths})
+    if not {"max_length", "max_new_tokens"} & {*stated, *specific, *lengths}:
+        config.max_new_tokens = PIPELINE_NEW_TOKENS
+    if "max_length" in lengths:
+        config.max_new_tokens = None
+    if config.pad_token_id is None:
+        config.pad_token_id = tokenizer.pad_token_id
+    return prefix, config

@@ -1,0 +1,1 @@
+"""Durable training states, and how a training is resumed from one."""

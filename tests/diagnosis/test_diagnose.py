@@ -1,0 +1,229 @@
+"""Is a run normal? No rerun is accused, every known mistake is known by its signs, and data and code agree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from repro.assets.corpus import EMOTION
+from repro.assets.recipes import DISTILBERT
+from repro.claims.reruns import FIGURES, reference, reruns
+from repro.diagnosis.diagnose import Diagnosis, diagnose_run, load_mistakes
+from repro.diagnosis.student_runs import NOTEBOOK_FLOS, StudentRun, run_from_figures
+from repro.errors import UsageError
+
+KINDS = ("train_loss", "valid_loss", "accuracy", "f1")
+
+
+def diagnosed(*, epochs: int | None = None, steps: int | None = None, **given: str) -> Diagnosis:
+    return diagnose_run(run_from_figures(given, epochs=epochs, steps=steps))
+
+
+def as_run(row: dict[str, float], names: tuple[str, ...], **stated: Any) -> StudentRun:
+    figures: dict[str, dict[int, float]] = {}
+    for name in names:
+        kind, _, epoch = name.rpartition("_")
+        figures.setdefault(kind, {})[int(epoch)] = row[name]
+    return StudentRun(source="a rerun", figures=figures, **stated)
+
+
+SUBSETS: list[tuple[str, ...]] = [
+    FIGURES,
+    tuple(name for name in FIGURES if name.endswith("2")),
+    tuple(name for name in FIGURES if "loss" in name),
+    ("train_loss_1", "train_loss_2", "f1_2"),
+    ("accuracy_2", "f1_2"),
+    *((name,) for name in FIGURES),
+]
+
+
+@pytest.mark.parametrize("names", SUBSETS, ids="+".join)
+def test_of_the_98_reruns_at_most_2_are_flagged_whatever_they_tell_of_themselves(names: tuple[str, ...]) -> None:
+    flagged = []
+    for i, row in enumerate(reruns()):
+        stated: dict[str, Any] = {"steps": 500, "epochs": 2, "flos": NOTEBOOK_FLOS, "split": "validation"}
+        # left out of the population that it is judged by, and as a stranger would be judged
+        for without in (i, None):
+            found = diagnose_run(as_run(dict(row), names, **stated), without=without)
+            if found.outcome != "normal":
+                flagged.append((i, found.outcome, found.sentence))
+            else:
+                assert found.mistakes == found.notes == ()
+    assert len({i for i, *_ in flagged}) <= 2, flagged
+
+
+def test_calibration_on_the_whole_runs_is_2_of_98_and_not_none() -> None:
+    found = [diagnose_run(as_run(dict(row), FIGURES), without=i).outcome for i, row in enumerate(reruns())]
+    assert sum(outcome != "normal" for outcome in found) == 2
+
+
+def test_an_f1_of_0_9226_is_normal_and_its_percentile_is_told() -> None:
+    found = diagnosed(f1="0.9226")
+    assert found.outcome == "normal"
+    assert found.sentence.startswith("Normal: F1 0.9226 is at percentile 30 of the 98 reruns")
+    assert found.placed[0].percentile == pytest.approx(30.1, abs=0.1)
+
+
+def test_0_9345_after_a_training_loss_of_0_17_was_trained_twice() -> None:
+    found = diagnosed(f1="0.9345", train_loss="0.17,0.11")
+    assert found.outcome == "suspiciously high"
+    assert "trained twice" in found.sentence
+    assert "training loss 0.1700 in epoch 1" in found.sentence
+
+
+def test_944_steps_are_another_corpus() -> None:
+    found = diagnosed(f1="0.8824", steps=944)
+    assert found.outcome == "not comparable"
+    assert "another corpus" in found.sentence
+    assert "472 steps an epoch instead of 250" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("given", "mistake"),
+    [
+        ({"steps": 126, "f1": "0.4"}, "other-corpus"),
+        ({"steps": 502, "f1": "0.924"}, "other-rows"),
+        ({"steps": 498}, "other-rows"),
+        ({"steps": 1000, "f1": "0.93"}, "other-batch"),
+        ({"steps": 2000}, "other-batch"),
+        ({"steps": 4000}, "other-batch"),
+        ({"steps": 8000}, "other-batch"),
+        ({"steps": 250, "epochs": 2}, "other-batch"),
+        ({"steps": 300}, "unknown-rows"),
+        ({"steps": 3000}, "unknown-rows"),
+        ({"f1": "0.90", "steps": 250}, "one-epoch"),
+        ({"f1": "0.90", "epochs": 1}, "one-epoch"),
+        ({"f1": "0.902"}, "one-epoch"),
+        ({"accuracy": "0.905", "f1": "0.902"}, "one-epoch"),
+        ({"valid_loss": "0.3171"}, "one-epoch"),
+        ({"train_loss": "0.83"}, "one-epoch"),
+        ({"f1": "0.9345"}, "trained-twice"),
+        ({"accuracy": "0.9345"}, "trained-twice"),
+        ({"f1": "0.9250", "train_loss": "0.29,0.19"}, "trained-twice"),
+        ({"train_loss": "0.11"}, "trained-twice"),
+        ({"f1": "0.887", "accuracy": "0.9265"}, "macro-f1"),
+        ({"f1": "0.887"}, "macro-f1"),
+        ({"accuracy": "0.352", "train_loss": "1.6,1.58"}, "collapsed"),
+        ({"f1": "0.1833", "train_loss": "1.6,1.58"}, "collapsed"),
+        ({"accuracy": "0.275"}, "collapsed"),
+        ({"f1": "0.1186"}, "collapsed"),
+        ({"accuracy": "0.1375"}, "collapsed"),
+        ({"f1": "0.0332"}, "collapsed"),
+        ({"accuracy": "0.106"}, "collapsed"),
+        ({"accuracy": "0.089"}, "collapsed"),
+        ({"accuracy": "0.0405"}, "collapsed"),
+        ({"accuracy": "0.352"}, "dummy"),
+        ({"f1": "0.1833"}, "dummy"),
+        ({"f1": "0.352"}, "dummy"),
+        ({"accuracy": "0.633"}, "linear"),
+        ({"accuracy": "0.6085"}, "linear"),
+        ({"f1": "0.6358"}, "linear"),
+    ],
+)
+def test_each_known_mistake_is_known_by_its_signs(given: dict[str, Any], mistake: str) -> None:
+    found = diagnosed(**given)
+    assert found.outcome != "normal"
+    assert found.mistakes[0].id == mistake
+    assert found.mistakes[0].text in found.sentence
+
+
+def test_the_test_split_is_told_by_word_and_guessed_from_its_macro_f1() -> None:
+    said = diagnose_run(run_from_figures({"f1": "0.924"}, split="test"))
+    assert (said.outcome, said.mistakes[0].id) == ("not comparable", "test-split")
+    assert [m.id for m in diagnosed(f1="0.887").mistakes] == ["macro-f1", "test-split"]
+
+
+def test_equal_predictions_are_a_collapsed_run() -> None:
+    found = diagnose_run(StudentRun(source="x", figures={"f1": {2: 0.12}}, one_class=True))
+    assert found.mistakes[0].evidence == "every prediction is the same class"
+
+
+def test_the_notebooks_arithmetic_in_other_steps_is_another_batch_and_less_of_it_another_padding() -> None:
+    def found(flos: float, steps: int) -> Diagnosis:
+        return diagnose_run(StudentRun(source="x", figures={"f1": {2: 0.9244}}, epochs=2, steps=steps, flos=flos))
+
+    assert found(NOTEBOOK_FLOS, 700).mistakes[0].id == "other-batch"
+    assert found(NOTEBOOK_FLOS, 300).mistakes[0].id == "other-batch"
+    assert found(NOTEBOOK_FLOS, 500).outcome == "normal"
+    packed = found(NOTEBOOK_FLOS * 22.26 / 87, 500)
+    assert packed.outcome == "normal"
+    assert packed.notes[0].evidence.startswith("total_flos stands for 22 word pieces a tweet")
+    assert found(NOTEBOOK_FLOS * 512 / 87, 500).notes[0].id == "other-padding"
+
+
+def test_a_mistake_is_never_seen_in_figures_that_are_normal() -> None:
+    assert diagnosed(f1="0.9179").mistakes == ()  # also the largest F1 after one epoch, nearly
+    assert diagnosed(f1="0.9310").mistakes == ()  # also the smallest after a second training
+
+
+def test_figures_that_are_normal_one_by_one_can_be_odd_together() -> None:
+    found = diagnosed(f1="0.9300", valid_loss="0.2310")
+    assert found.outcome == "odd together"
+    assert found.joint is not None
+    assert found.joint.p_value < 0.01
+
+
+@pytest.mark.parametrize(
+    ("stated", "told"),
+    [
+        ({"learning_rate": 1e-4}, "its learning rate is 0.0001, the reruns' 2e-05"),
+        ({"batch_size": 32}, "its batch size is 32, the reruns' 64"),
+        ({"checkpoint": "bert-base-uncased"}, "its checkpoint is bert-base-uncased"),
+        ({"corpus": "imdb"}, "its corpus is imdb"),
+    ],
+)
+def test_another_recipe_is_not_comparable_and_says_what_differs(stated: dict[str, Any], told: str) -> None:
+    found = diagnose_run(run_from_figures({"f1": "0.9244"}, recipe=stated))
+    assert found.outcome == "not comparable"
+    assert told in found.sentence
+    same = {"checkpoint": "distilbert/distilbert-base-uncased", "learning_rate": 2e-5}
+    assert diagnose_run(run_from_figures({"f1": "0.9244"}, recipe=same)).outcome == "normal"
+
+
+def test_three_epochs_are_another_recipe() -> None:
+    assert "its epochs is 3" in diagnosed(f1="0.90,0.92,0.93").sentence
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"f1": "92.4"}, r"F1 is 92.4, expected a share(.|\n)*Did you mean 0.924\? Then give --f1 0.924"),
+        ({"accuracy": "100"}, "Did you mean 1"),
+        ({"f1": "-0.1"}, "expected a share between 0 and 1"),
+        ({"f1": "924"}, "expected a share between 0 and 1"),
+        ({"f1": "nan"}, "F1 is nan"),
+        ({"train_loss": "0.8,inf"}, "training loss is inf"),
+        ({"valid_loss": "-1"}, "expected a mean cross-entropy"),
+        ({"f1": "high"}, "F1 is 'high', expected a number"),
+        ({"f1": ""}, "expected a number"),
+        ({"f1": "0.92,0.91,0.9", "train_loss": "0.8,0.2"}, "contradictory: figures of different numbers of epochs"),
+        ({"f1": "0.90,0.92", "epochs": 3}, "contradictory(.|\n)*3 epochs"),
+        ({"f1": "0.92", "accuracy": "0.35"}, "contradictory: F1 0.92 with an accuracy of 0.35"),
+        ({"f1": "0.92", "steps": 501}, "contradictory: 501 steps"),
+        ({"f1": "0.92", "steps": 0}, "0 steps"),
+        ({"f1": "0.92", "epochs": 0}, "0 epochs"),
+        ({}, "no figure of a run"),
+    ],
+)
+def test_figures_that_no_run_has_are_refused_with_a_question(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        diagnosed(**given)
+
+
+def test_mistakes_name_what_the_assets_and_the_reruns_hold() -> None:
+    mistakes = load_mistakes()
+    for name, value in mistakes.recipe.items():
+        assert (EMOTION.name if name == "corpus" else getattr(DISTILBERT, name)) == value, name
+    validation = EMOTION.splits["validation"]
+    shares = {round(count / validation.rows, 6) for count in validation.labels}
+    signs = [(m.id, s) for m in mistakes.mistake for s in m.signs]
+    held = [s.holds.get("accuracy_2") for name, s in signs if name == "collapsed"]
+    collapsed = [bounds for bounds in held if isinstance(bounds, tuple)]
+    assert {round((low + high) / 2, 6) for low, high in collapsed} == shares
+    for name in ("f1_1", "valid_loss_1", "train_loss_1"):
+        values = reference(name).values
+        bounds = [s.holds.get(name[:-1] + "2") for key, s in signs if key == "one-epoch"]
+        assert (min(values), max(values)) in bounds, name
+    gaps = [abs(run["accuracy_2"] - run["f1_2"]) for run in reruns()]
+    assert max(gaps) <= 0.0012 + 1e-9

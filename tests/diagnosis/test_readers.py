@@ -1,0 +1,249 @@
+"""What a run leaves behind is read as its own libraries write it, and what is broken is refused by name."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from repro.diagnosis.diagnose import diagnose_run
+from repro.diagnosis.readers import run_from_file
+from repro.errors import RecordError, UsageError
+from repro.records.record import RowResults, RunRecord, write_record
+from repro.training.metrics import score
+
+MakeRecord = Callable[..., RunRecord]
+# the book's run, b-198
+LOSSES, VALID, ACCURACY, F1 = (0.8409, 0.2550), (0.327445, 0.220472), (0.8965, 0.9225), (0.892285, 0.922550)
+FIGURES = {
+    "train_loss": dict(enumerate(LOSSES, 1)),
+    "valid_loss": dict(enumerate(VALID, 1)),
+    "accuracy": dict(enumerate(ACCURACY, 1)),
+    "f1": dict(enumerate(F1, 1)),
+}
+
+
+def log_history() -> list[dict[str, float]]:
+    logs: list[dict[str, float]] = []
+    for i, loss in enumerate(LOSSES):
+        epoch, step = float(i + 1), 250 * (i + 1)
+        logs.append({"loss": loss, "learning_rate": 1e-5, "epoch": epoch, "step": step})
+        logs.append(
+            {"eval_loss": VALID[i], "eval_accuracy": ACCURACY[i], "eval_f1": F1[i], "eval_runtime": 1.6,
+             "eval_samples_per_second": 1222.7, "eval_steps_per_second": 19.6, "epoch": epoch, "step": step}
+        )  # fmt: skip
+    return [*logs, {"train_runtime": 108.0, "train_loss": 0.548, "total_flos": 7.2e14, "epoch": 2.0, "step": 500}]
+
+
+def state(path: Path, **parts: Any) -> Path:
+    from transformers import TrainerState
+
+    fields = {"epoch": 2.0, "global_step": 500, "max_steps": 500, "num_train_epochs": 2, "train_batch_size": 64}
+    found = TrainerState(**{**fields, "total_flos": 720342861696000, "log_history": log_history(), **parts})
+    found.save_to_json(str(path))
+    return path
+
+
+def card(path: Path, **parts: Any) -> Path:
+    from transformers.modelcard import TrainingSummary, parse_log_history
+
+    _, lines, results = parse_log_history(log_history())
+    hyperparameters = {"learning_rate": 2e-05, "train_batch_size": 64, "eval_batch_size": 64, "seed": 42,
+                       "num_epochs": 2}  # fmt: skip
+    summary = TrainingSummary(
+        **{"model_name": "distilbert-base-uncased-finetuned-emotion", "finetuned_from": "distilbert-base-uncased",
+           "dataset": ["emotion"], "eval_results": results, "eval_lines": lines, "hyperparameters": hyperparameters,
+           **parts}
+    )  # fmt: skip
+    path.write_text(summary.to_model_card())
+    return path
+
+
+@pytest.fixture
+def trainer_table(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[list[Any]]], str]:
+    """The Trainer's own HTML, which it draws in notebooks only."""
+    display = ModuleType("IPython.display")
+    monkeypatch.setitem(sys.modules, "IPython", ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    monkeypatch.setattr(sys.modules["IPython"], "display", display, raising=False)
+    found = importlib.import_module("transformers.utils.notebook")
+    monkeypatch.delitem(sys.modules, "transformers.utils.notebook")
+
+    def make(rows: list[list[Any]]) -> str:
+        bar = found.html_progress_bar(500, 500, "", "[500/500 01:48, Epoch 2/2]")
+        return str(bar + found.text_to_html_table(rows))
+
+    return make
+
+
+def notebook(path: Path, *cells: tuple[str, dict[str, Any] | None]) -> Path:
+    made = [
+        {"cell_type": "code", "source": source.splitlines(keepends=True), "outputs": [output] if output else []}
+        for source, output in cells
+    ]
+    path.write_text(json.dumps({"cells": made, "nbformat": 4, "nbformat_minor": 5, "metadata": {}}))
+    return path
+
+
+def html(text: str) -> dict[str, Any]:
+    return {"output_type": "display_data", "data": {"text/html": text.splitlines(keepends=True), "text/plain": "x"}}
+
+
+def printed(text: str) -> dict[str, Any]:
+    return {"output_type": "stream", "name": "stdout", "text": [text]}
+
+
+TABLE: list[list[Any]] = [["Epoch", "Training Loss", "Validation Loss", "Accuracy", "F1"],
+         *([i + 1, LOSSES[i], VALID[i], ACCURACY[i], F1[i]] for i in range(2))]  # fmt: skip
+
+
+def test_a_trainer_state_tells_everything(tmp_path: Path) -> None:
+    run = run_from_file(state(tmp_path / "trainer_state.json"))
+    assert run.figures == FIGURES
+    assert (run.epochs, run.steps, run.flos, run.recipe) == (2, 500, 720342861696000, {"batch_size": 64})
+    assert diagnose_run(run).outcome == "normal"
+
+
+def test_losses_logged_more_often_are_averaged_over_their_epoch_and_one_over_both_belongs_to_none(
+    tmp_path: Path,
+) -> None:
+    often = [{"loss": loss, "epoch": (i + 1) / 2, "step": 125 * (i + 1)} for i, loss in enumerate((1.2, 0.4, 0.3, 0.2))]
+    run = run_from_file(state(tmp_path / "a.json", log_history=often))
+    assert run.figures["train_loss"] == {1: pytest.approx(0.8), 2: pytest.approx(0.25)}
+    once = [{"loss": 0.55, "epoch": 2.0, "step": 500}, *log_history()[3:4]]
+    assert "train_loss" not in run_from_file(state(tmp_path / "b.json", log_history=once)).figures
+
+
+def test_a_state_in_the_middle_of_a_run_is_not_taken_for_its_end(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"stops at step 250 of 500(.|\n)*checkpoint-500"):
+        run_from_file(state(tmp_path / "trainer_state.json", global_step=250, epoch=1.0))
+
+
+def test_a_model_card_as_the_trainer_writes_it_is_read_to_its_four_decimals(tmp_path: Path) -> None:
+    run = run_from_file(card(tmp_path / "README.md"))
+    rounded = {kind: {e: pytest.approx(v, abs=5e-5) for e, v in found.items()} for kind, found in FIGURES.items()}
+    assert run.figures == rounded
+    assert (run.epochs, run.steps) == (2, 500)
+    assert run.recipe == {"learning_rate": 2e-5, "batch_size": 64, "checkpoint": "distilbert-base-uncased"}
+    assert diagnose_run(run).outcome == "normal"
+
+
+def test_a_card_of_another_recipe_is_not_comparable(tmp_path: Path) -> None:
+    other = run_from_file(card(tmp_path / "README.md", finetuned_from="bert-base-cased"))
+    assert "its checkpoint is bert-base-cased" in diagnose_run(other).sentence
+    imdb = run_from_file(card(tmp_path / "README.md", dataset=["imdb"]))
+    assert "its corpus is imdb" in diagnose_run(imdb).sentence
+
+
+def test_a_card_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
+    path = card(tmp_path / "README.md", eval_results={"Loss": 0.220472, "F1": 0.9345})
+    with pytest.raises(UsageError, match=r"contradicts itself: f1 is 0\.9345"):
+        run_from_file(path)
+
+
+def test_a_card_without_its_table_is_read_by_its_head(tmp_path: Path) -> None:
+    run = run_from_file(card(tmp_path / "README.md", eval_lines=None))
+    assert run.figures["f1"] == {2: pytest.approx(0.9226, abs=1e-4)}
+
+
+def test_the_trainers_table_in_a_notebook_is_read_with_the_recipe_that_its_cells_state(
+    tmp_path: Path, trainer_table: Callable[[list[list[Any]]], str]
+) -> None:
+    code = 'model_ckpt = "distilbert-base-uncased"\nbatch_size = 64\nds.map(f, batch_size=1000)\nlearning_rate=2e-5'
+    frame = "<table><tr><th></th><th>label</th></tr><tr><td>1</td><td>0.5</td></tr></table>"
+    path = notebook(
+        tmp_path / "run.ipynb", (code, None), ("trainer.train()", html(trainer_table(TABLE))), ("df", html(frame))
+    )
+    run = run_from_file(path)
+    assert run.figures == FIGURES
+    assert (run.epochs, run.steps) == (2, 500)
+    assert run.recipe == {"learning_rate": 2e-5, "batch_size": 64, "checkpoint": "distilbert-base-uncased"}
+    assert diagnose_run(run).outcome == "normal"
+
+
+def test_printed_logs_are_read_also_where_the_trainer_prints_numbers_as_words(tmp_path: Path) -> None:
+    logs = "\n".join(str({k: f"{v:.6g}" for k, v in entry.items()}) for entry in log_history())
+    assert run_from_file(notebook(tmp_path / "a.ipynb", ("trainer.train()", printed(logs)))).figures == FIGURES
+
+
+def test_metrics_printed_of_the_test_split_are_told_by_the_cells_code(tmp_path: Path) -> None:
+    metrics = printed(str({"test_loss": 0.21, "test_accuracy": 0.9265, "test_f1": 0.9263}))
+    asked = notebook(tmp_path / "a.ipynb", ('trainer.predict(emotions_encoded["test"]).metrics', metrics))
+    assert diagnose_run(run_from_file(asked)).mistakes[0].id == "test-split"
+    own = notebook(tmp_path / "b.ipynb", ('trainer.predict(emotions_encoded["validation"]).metrics', metrics))
+    assert diagnose_run(run_from_file(own)).outcome == "normal"
+
+
+def test_our_own_record_is_read_and_one_that_predicts_one_class_is_collapsed(
+    make_record: MakeRecord, tmp_path: Path
+) -> None:
+    labels = [0] * 550 + [1] * 704 + [2] * 178 + [3] * 275 + [4] * 212 + [5] * 81
+    dead = score(labels, [1] * 2000, classes=6, loss=1.58)
+    rows = {"validation": RowResults(labels=labels, predictions=[1] * 2000)}
+    record = make_record(scores={"epoch-1/validation": dead, "epoch-2/validation": dead}, rows=rows)
+    run = run_from_file(write_record(record, tmp_path))
+    assert run.figures["f1"][2] == pytest.approx(0.1833, abs=1e-4)
+    assert (run.epochs, run.steps) == (2, 500)
+    assert diagnose_run(run).mistakes[0].id == "collapsed"
+    twin = write_record(make_record(recipe={"learning_rate": 1e-4}), tmp_path)
+    assert "learning rate is 0.0001" in diagnose_run(run_from_file(twin)).sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("trainer_state.json", '{"log_history": [', "is no complete JSON"),
+        ("trainer_state.json", "[1, 2]", "is none that is known"),
+        ("config.json", '{"model_type": "distilbert"}', "is none that is known"),
+        ("trainer_state.json", '{"log_history": 5, "epoch": 2}', "is not laid out"),
+        ("trainer_state.json", '{"log_history": [], "epoch": 2}', "no figure of a run"),
+        (
+            "trainer_state.json",
+            '{"log_history": [{"eval_f1": NaN, "epoch": 2.0}], "epoch": 2, "global_step": 500}',
+            "F1 is nan",
+        ),
+        (
+            "trainer_state.json",
+            '{"log_history": [{"eval_f1": 92.4, "epoch": 2.0}], "epoch": 2, "global_step": 500}',
+            "Did you mean 0.924",
+        ),
+        ("a.ipynb", '{"cells": [{"cell_type": "code", "source": "1", "outputs": []}]}', "holds no outputs"),
+        (
+            "a.ipynb",
+            '{"cells": [{"cell_type": "code", "outputs": [{"output_type": "stream", "text": "hello"}]}]}',
+            "shows no figures of a training",
+        ),
+        ("README.md", "# A model", "no figure of a run"),
+        ("record.json", '{"schema_version": 1, "experiment": "linear"}', "is a record of linear"),
+    ],
+)
+def test_a_file_that_tells_of_no_run_is_refused_and_named(name: str, text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UsageError, match=told):
+        run_from_file(tmp_path / name)
+
+
+def test_a_record_of_another_schema_or_gone_bad_is_refused_and_named(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    path.write_text('{"schema_version": 2, "experiment": "finetune"}')
+    with pytest.raises(RecordError, match="a record of schema 2, this version reads schema 1"):
+        run_from_file(path)
+    path.write_text('{"schema_version": 1, "experiment": "finetune"}')
+    with pytest.raises(RecordError, match=r"record\.json is no valid record"):
+        run_from_file(path)
+
+
+def test_a_path_that_is_no_file_or_no_text_is_refused_and_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is a folder"):
+        run_from_file(tmp_path)
+    with pytest.raises(UsageError, match="No such file"):
+        run_from_file(tmp_path / "nothing.json")
+    (tmp_path / "x.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match="is no text"):
+        run_from_file(tmp_path / "x.json")

@@ -1,0 +1,115 @@
+"""A report.html of our own making, and a Chromium that opens it from the disk as a reader would."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from repro.claims.catalogue import Outcome, load_catalogue
+from repro.claims.estimates import Estimate
+from repro.claims.judge import Verdict
+from repro.report.gallery import Picture
+from repro.report.tables import Table
+from repro.report.timings import Timing
+from repro.report.webpage import report_html
+
+FLAGS = (
+    "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+MEASURED = {"finetune.f1": Estimate(n=3, mean=0.9251, sd=0.001, interval=(0.9226, 0.9276), reference="f1_2")}
+DRAWING = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>"
+TAKEN = "document.title='taken'"
+OpenPage = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def verdicts() -> list[Verdict]:
+    """A verdict a claim, every outcome among them, so that the page has all it can have."""
+    outcomes = list(Outcome)
+    made = []
+    for i, claim in enumerate(load_catalogue().claim):
+        found: dict[str, Any] = {} if outcomes[i % 5] is Outcome.NOT_RUN else {"shown": f"value {i}", "seeds": (0, 1)}
+        estimates = {"": MEASURED[claim.id]} if claim.id in MEASURED else {}
+        made.append(Verdict(claim=claim, outcome=outcomes[i % 5], why=f"reason {i}", estimates=estimates, **found))
+    return made
+
+
+def write_page(folder: Path, verdicts: list[Verdict], text: str = "text") -> Path:
+    """Write a page whose every free text is `text`."""
+    table = Table(("what", "value"), ((text, text),))
+    timing: dict[str, Any] = {
+        "group": text,
+        "shortest": 1.0,
+        "longest": 3.0,
+        "rounds": 5,
+        "basis": text,
+        "commit": text,
+    }
+    page = report_html(
+        verdicts,
+        [],
+        dict.fromkeys(("verdicts", "scores", "timings", "environment"), table),
+        [Picture(name=text, section=text, caption=text, alt=text, source=DRAWING)],
+        [Timing(name=f"{text} {i}", median=2.0 - i, measured="2026-01-01", **timing) for i in range(2)],
+    )
+    path = folder / "report.html"
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory: pytest.TempPathFactory, verdicts: list[Verdict]) -> Path:
+    """The page as it is mostly met."""
+    return write_page(tmp_path_factory.mktemp("page"), verdicts)
+
+
+@pytest.fixture(scope="session")
+def hostile_text() -> str:
+    """A script, a word without end, and an order to write from right to left."""
+    return f'<script>{TAKEN}</script><img src=x onerror="{TAKEN}"> {"supercalifragilistic" * 20} \u202eمرحبا بالعالم'
+
+
+@pytest.fixture(scope="session")
+def hostile_report(tmp_path_factory: pytest.TempPathFactory, verdicts: list[Verdict], hostile_text: str) -> Path:
+    """The page made of text that wants to be more than text."""
+    planted = [
+        Verdict(**{**vars(v), "shown": hostile_text, "why": hostile_text, "basis": hostile_text}) for v in verdicts
+    ]
+    return write_page(tmp_path_factory.mktemp("hostile"), planted, hostile_text)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests, with a profile of its own."""
+    path = os.environ.get("REPRO_CHROMIUM") or shutil.which("chromium")
+    if not path:
+        pytest.exit("no chromium is here; `nox -s page` says what to install", returncode=1)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS), chromium_sandbox=False)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, report: Path) -> Iterator[OpenPage]:
+    """Open the page (or the one at `path`) in a fresh profile; options are a browser context's."""
+    contexts = []
+
+    def opened(path: Path = report, *, fragment: str = "", **options: Any) -> Page:
+        context = browser.new_context(**options)
+        context.set_default_timeout(5_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.goto(path.as_uri() + fragment)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()

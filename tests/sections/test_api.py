@@ -1,0 +1,102 @@
+"""What the notebook's calls do today: every finding is one that a call really made."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sysconfig
+from typing import Any
+
+import pytest
+import transformers
+
+from repro.claims.catalogue import Outcome, load_catalogue
+from repro.claims.judge import judge_all
+from repro.records.record import RunRecord
+from repro.report.api import api_table
+from repro.sections.api_trials import Trial, attempt
+from repro.sections.context import Context
+from repro.sections.registry import EXPERIMENTS
+
+
+@pytest.fixture(scope="module")
+def record() -> RunRecord:
+    from repro.assets.checkpoints import locate_checkpoint
+    from repro.assets.corpus import load_corpus
+    from repro.assets.recipes import TINY
+
+    context = Context(recipe=TINY, corpus=load_corpus("rehearsal", limit=6), checkpoint=locate_checkpoint(TINY))
+    return EXPERIMENTS["api"].measure(context, 0)
+
+
+def call_starting(record: RunRecord, start: str) -> dict[str, Any]:
+    found = [call for call in record.at("facts.calls") if call["call"].startswith(start)]
+    assert len(found) == 1
+    return dict(found[0])
+
+
+def test_the_claims_on_the_libraries_get_their_measured_values(record: RunRecord) -> None:
+    verdicts = {v.claim.id: v for v in judge_all(load_catalogue(), [record], list(EXPERIMENTS))}
+    for name in ("api.trainer", "api.login", "api.pipelines"):
+        assert verdicts[name].outcome is Outcome.NOT_COMPARABLE  # for information: shown, never judged
+        assert verdicts[name].shown
+    assert verdicts["api.login"].shown == "hf auth login"
+    assert verdicts["api.pipelines"].shown == "text-classification, ner, text-generation"
+
+
+def test_what_is_said_of_the_trainer_is_what_it_says_itself(record: RunRecord) -> None:
+    trainer: Any = transformers.Trainer
+    with pytest.raises(TypeError) as raised:
+        trainer(tokenizer=None)
+    assert record.facts["trainer_accepts_tokenizer"] is False
+    found = call_starting(record, "Trainer(")
+    assert (found["error"], found["message"]) == ("TypeError", str(raised.value))
+    assert found["instead_runs"] is True
+
+
+def test_the_pipelines_that_are_gone_are_those_that_the_library_does_not_know(record: RunRecord) -> None:
+    from transformers.pipelines import get_supported_tasks
+
+    known = {*get_supported_tasks(), "ner"}  # an alias of token-classification
+    for task in ("text-classification", "ner", "question-answering", "summarization", "text-generation"):
+        assert (task in record.at("facts.pipelines")) == (task in known), task
+    gone = call_starting(record, 'pipeline("question-answering"')
+    assert gone["error"] == "KeyError"
+    assert not gone["message"].startswith("'")  # the message, and not its repr
+
+
+def test_the_login_command_that_is_named_is_installed_here(record: RunRecord) -> None:
+    command = str(record.facts["login_command"]).split()
+    program = shutil.which(command[0], path=sysconfig.get_path("scripts"))
+    assert program
+    done = subprocess.run([program, *command[1:], "--help"], capture_output=True, check=False)
+    assert done.returncode == 0
+
+
+def test_a_variable_that_nothing_reads_is_no_call_that_runs(record: RunRecord) -> None:
+    found = call_starting(record, "os.environ")
+    assert (found["runs"], found["error"]) == (False, "NoEffectError")
+
+
+def test_the_rest_of_the_notebook_still_runs(record: RunRecord) -> None:
+    for start in ("emotions.set_format", "np.array(", "classifier(custom_tweet", 'tokenizer(emotions["train"][:2]'):
+        assert call_starting(record, start)["runs"], start
+    assert not call_starting(record, 'tokenizer(emotions["train"]["text"]')["runs"]
+
+
+def test_the_table_names_each_call_that_fails_and_a_way_that_was_tried(record: RunRecord) -> None:
+    table = api_table(record)
+    failing = [call["call"] for call in record.at("facts.calls") if not call["runs"]]
+    assert [row[0] for row in table.rows] == failing
+    assert all(row[2] and "tried" not in row[2] for row in table.rows)
+    assert "Trainer(…, processing_class=tokenizer)" in [row[2] for row in table.rows]
+
+
+def test_a_way_that_fails_as_well_is_not_sold_as_the_remedy(record: RunRecord) -> None:
+    def fail() -> None:
+        raise ValueError("first\nsecond")
+
+    assert attempt(fail) == ("ValueError", "first")
+    found = Trial(call="a()", does=fail, instead="b()", instead_does=fail).result()
+    table = api_table(record.model_copy(update={"facts": {"calls": [found]}}))
+    assert table.rows == (("a()", "ValueError: first", "b() (tried: fails as well)"),)

@@ -1,0 +1,95 @@
+"""The book's published model, through the same code on a tiny one: its head, its unnamed classes, every row once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from repro.assets.checkpoints import locate_checkpoint
+from repro.assets.recipes import MINILM, TINY
+from repro.assets.tour import PUBLISHED
+from repro.claims.catalogue import Outcome, load_catalogue
+from repro.claims.judge import judge_all
+from repro.errors import CheckpointError, MissingAssetError
+from repro.sections import published
+from repro.sections.context import Context
+from repro.sections.published import refuse_other_labels
+from repro.sections.registry import EXPERIMENTS
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkpoints folder with a tiny stand-in for the book's model: DistilBERT, classes LABEL_0 to LABEL_5."""
+    folder = tmp_path / PUBLISHED.checkpoint.split("/")[1]
+    published._with_random_head(locate_checkpoint(TINY).folder, folder)
+    AutoTokenizer.from_pretrained(locate_checkpoint(TINY).folder).save_pretrained(folder)
+    monkeypatch.setattr(published, "PUBLISHED", replace(PUBLISHED, config={"model_type": "distilbert"}))
+    return tmp_path
+
+
+def test_its_scores_are_those_of_the_model_read_by_transformers_alone(tiny_context: Context, checkpoints: Path) -> None:
+    context = replace(tiny_context, recipe=MINILM, checkpoints=checkpoints)
+    record = EXPERIMENTS["published"].measure(context, 0)
+    folder = checkpoints / PUBLISHED.checkpoint.split("/")[1]
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    for split in ("validation", "test"):
+        inputs = tokenizer(context.corpus.texts(split)[:], padding=True, return_tensors="pt")
+        with torch.inference_mode():
+            logits = model(**inputs).logits
+        labels = torch.tensor(context.corpus.labels(split))
+        assert record.rows[f"published/{split}"].predictions == logits.argmax(-1).tolist()
+        assert record.scores[f"published/{split}"].accuracy == pytest.approx(
+            float((logits.argmax(-1) == labels).double().mean())
+        )
+        expected = float(torch.nn.functional.cross_entropy(logits, labels))
+        assert record.scores[f"published/{split}"].loss == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_record_names_the_published_model_and_not_the_recipe_that_was_asked_for(
+    tiny_context: Context, checkpoints: Path
+) -> None:
+    record = EXPERIMENTS["published"].measure(replace(tiny_context, recipe=MINILM, checkpoints=checkpoints), 0)
+    assert record.recipe.checkpoint == "transformersbook/distilbert-base-uncased-finetuned-emotion"
+    assert (record.recipe.name, record.recipe.revision) == ("published", "a folder's")
+    verdicts = {v.claim.id: v for v in judge_all(load_catalogue(), [record], list(EXPERIMENTS))}
+    assert verdicts["published.model"].outcome is Outcome.NOT_COMPARABLE  # 96 sentences are not the tweets
+    assert "needs the 20,000 emotion tweets" in verdicts["published.model"].why
+
+
+def test_a_pickle_alone_is_told_with_the_way_out_and_nothing_else_stops(
+    tiny_context: Context, checkpoints: Path
+) -> None:
+    folder = checkpoints / PUBLISHED.checkpoint.split("/")[1]
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    context = replace(tiny_context, recipe=MINILM, checkpoints=checkpoints)
+    with pytest.raises(MissingAssetError, match=r"(?s)only a pickle \(pytorch_model\.bin\).*weights_only=True"):
+        EXPERIMENTS["published"].measure(context, 0)
+
+
+def test_without_hub_and_folder_every_way_is_named(tiny_context: Context) -> None:
+    with pytest.raises(MissingAssetError, match=r"(?s)transformersbook/.* cannot be had here.*--checkpoints DIR"):
+        EXPERIMENTS["published"].measure(replace(tiny_context, recipe=MINILM), 0)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"0": "joy", "1": "sadness", "2": "love", "3": "anger", "4": "fear", "5": "surprise"},
+        {"0": "NEGATIVE", "1": "POSITIVE"},
+        {str(i): f"LABEL_{i}" for i in range(7)},
+        {},
+        None,
+    ],
+)
+def test_other_classes_or_another_order_are_refused_and_never_scored(
+    names: dict[str, str] | None, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"id2label": names}))
+    with pytest.raises(CheckpointError, match="its classes are"):
+        refuse_other_labels(tmp_path)

@@ -1,0 +1,225 @@
+"""The tour: answers as the old pipeline found them, and six whole tasks on tiny models of the right architectures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from repro.assets.builtin.letter import LETTER, QUESTION, REPLY
+from repro.assets.builtin.tiny_tour import build_tiny_tour, tiny_tour_folder
+from repro.assets.checkpoints import load_tokenizer, locate_checkpoint
+from repro.assets.loading import load_complete, load_its_tokenizer
+from repro.assets.recipes import MINILM
+from repro.assets.tour import TOUR
+from repro.claims.catalogue import Outcome, load_catalogue
+from repro.claims.judge import judge_all
+from repro.errors import CheckpointError, MissingAssetError, UsageError
+from repro.records.record import RunRecord
+from repro.report.tour import tour_table
+from repro.sections.answers import LONGEST_ANSWER, best_spans, find_answer
+from repro.sections.context import Context
+from repro.sections.registry import EXPERIMENTS
+from repro.sections.tour_tasks import TASKS, first_sentence, generation_settings
+
+CPU = torch.device("cpu")
+
+
+def brute_force(start: Any, end: Any, context: Any, cls: int | None) -> tuple[int, int, float]:
+    """Every span in turn, by the definition: softmax over context and [CLS], product, at most 15 tokens."""
+    part = [i for i in range(len(context)) if context[i] or i == cls]
+    p = {i: float(np.exp(start[i] - start[part].max()) / np.exp(start[part] - start[part].max()).sum()) for i in part}
+    q = {i: float(np.exp(end[i] - end[part].max()) / np.exp(end[part] - end[part].max()).sum()) for i in part}
+    inside = [i for i in part if context[i]]
+    spans = [(p[i] * q[j], i, j) for i in inside for j in inside if i <= j < i + LONGEST_ANSWER]
+    score, first, last = max(spans)
+    return first, last, score
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(2, 60), st.integers(0, 20), st.booleans(), st.integers(0, 2**32 - 1), st.floats(0.1, 8))
+def test_the_best_span_is_that_of_every_span_tried_in_turn(
+    length: int, question: int, has_cls: bool, seed: int, scale: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    total = 1 + question + length
+    start, end = (rng.normal(scale=scale, size=total) for _ in range(2))
+    context = np.arange(total) > question
+    cls = 0 if has_cls else None
+    spans = best_spans(start.astype(np.float32), end.astype(np.float32), context, cls)
+    first, last, score = brute_force(start.astype(np.float32), end.astype(np.float32), context, cls)
+    assert (spans[0].first, spans[0].last) == (first, last)
+    assert spans[0].score == pytest.approx(score, rel=1e-5)
+    assert [s.score for s in spans] == sorted((s.score for s in spans), reverse=True)
+    for span in spans:
+        assert question < span.first <= span.last < span.first + LONGEST_ANSWER
+        assert 0 <= span.score <= 1
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A question answerer of random weights on bert-base-uncased's real word pieces."""
+    folder = tmp_path_factory.mktemp("reader")
+    pieces = load_tokenizer(locate_checkpoint(MINILM, use_hub=False).folder, MINILM)
+    build_tiny_tour("answer", folder, tokenizer=pieces)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "context", [LETTER, "one", "Naïve “résumé” für £5!\n東京 🙂 Łódź", LETTER * 6, "  spaced   out  ", "x" * 10_000]
+)
+def test_an_answer_is_a_piece_of_the_context_in_whole_words(reader: Path, context: str) -> None:
+    from transformers import AutoModelForQuestionAnswering
+
+    tokenizer, model = load_its_tokenizer(reader), load_complete(AutoModelForQuestionAnswering, reader)
+    found = find_answer(model, tokenizer, QUESTION, context)
+    start, end, score = found["start"], found["end"], found["score"]
+    assert isinstance(start, int) and isinstance(end, int) and isinstance(score, float)
+    assert 0 <= start < end <= len(context)
+    assert found["answer"] == context[start:end]
+    assert score > 0
+    assert not (start and context[start - 1].isalnum() and context[start].isascii() and context[start].isalnum())
+
+
+def test_a_context_of_nothing_has_no_answer(reader: Path) -> None:
+    from transformers import AutoModelForQuestionAnswering
+
+    tokenizer, model = load_its_tokenizer(reader), load_complete(AutoModelForQuestionAnswering, reader)
+    with pytest.raises(UsageError, match="nothing that an answer could be"):
+        find_answer(model, tokenizer, QUESTION, "\u200b \n")
+
+
+@pytest.fixture(scope="module")
+def record() -> RunRecord:
+    from repro.assets.corpus import load_corpus
+    from repro.assets.recipes import TINY
+
+    context = Context(recipe=TINY, corpus=load_corpus("rehearsal", limit=6), checkpoint=locate_checkpoint(TINY))
+    return EXPERIMENTS["tour"].measure(context, 0)
+
+
+def test_every_task_runs_on_its_architecture_and_gives_what_the_pipelines_gave(record: RunRecord) -> None:
+    facts: dict[str, Any] = dict(record.facts)
+    assert facts["sentiment"].keys() == {"label", "score"}
+    for entity in facts["entities"]:
+        assert entity.keys() == {"entity_group", "score", "word", "start", "end"}
+        assert LETTER[entity["start"] : entity["end"]].lower().startswith(entity["word"].lstrip("#")[:1])
+    answer = facts["answer"]
+    assert answer["answer"] == LETTER[answer["start"] : answer["end"]]
+    assert 20 <= facts["summary"]["tokens"] <= 45
+    assert facts["summary"]["text"].strip().startswith(facts["summary"]["first_sentence"])
+    assert facts["translation"]["tokens"] >= 100
+    assert facts["generation"]["continues_prompt"] is True
+    assert facts["generation"]["tokens"] <= 200
+    assert REPLY not in facts["generation"]["continuation"]
+    assert "not_run" not in facts
+    assert [row[0] for row in tour_table(record).rows] == list(TASKS) == list(TOUR)
+
+
+def test_a_rehearsal_reproduces_nothing_even_with_the_seminars_checkpoints_names(record: RunRecord) -> None:
+    named = {task: {"repository": pinned.checkpoint, "revision": pinned.revision} for task, pinned in TOUR.items()}
+    for facts in (record.facts, {**record.facts, "checkpoints": named}):
+        verdicts = judge_all(load_catalogue(), [record.model_copy(update={"facts": facts})], list(EXPERIMENTS))
+        told = {v.outcome for v in verdicts if v.claim.id.startswith("tour.")}
+        assert told == {Outcome.NOT_COMPARABLE}  # it is another letter
+
+
+def test_the_books_outputs_on_the_seminars_letter_and_checkpoints_are_reproduced(record: RunRecord) -> None:
+    catalogue = load_catalogue()
+    claims = {c.id.removeprefix("tour."): c.reported for c in catalogue.claim if c.id.startswith("tour.")}
+    hashes = {name.rpartition(".")[2]: value for name, value in catalogue.needs["letter"].holds.items()}
+    facts = {
+        **{task: claims[task] for task in ("sentiment", "entities", "answer")},
+        "summary": {"first_sentence": claims["summary"]},
+        "generation": {"continues_prompt": True},
+        "texts_sha256": hashes,
+        "checkpoints": {t: {"repository": p.checkpoint, "revision": p.revision} for t, p in TOUR.items()},
+    }
+    verdicts = judge_all(catalogue, [record.model_copy(update={"facts": facts})], list(EXPERIMENTS))
+    outcomes = {v.claim.id: v.outcome for v in verdicts if v.claim.id.startswith("tour.") and v.shown}
+    assert set(outcomes.values()) == {Outcome.REPRODUCED}
+    assert len(outcomes) == 5  # the translation has no value here and is for information
+    assert catalogue.claim_named("tour.answer").needs == ("letter", "tour-answer")
+
+
+def test_one_checkpoint_alone_runs_and_the_others_are_named(tiny_context: Context, tmp_path: Path) -> None:
+    folder = tmp_path / "distilbert-base-uncased-finetuned-sst-2-english"
+    build_tiny_tour("sentiment", folder)
+    config = json.loads((folder / "config.json").read_text())
+    context = replace(tiny_context, recipe=MINILM, checkpoints=tmp_path)
+    with pytest.raises(MissingAssetError, match=r"none of the 6 .* dim is 32, distilbert/.* has 768"):
+        EXPERIMENTS["tour"].measure(context, 0)  # it says itself that it is another
+    (folder / "config.json").write_text(json.dumps({**config, **TOUR["sentiment"].config}))
+    with pytest.raises(MissingAssetError, match="cannot be used"):
+        EXPERIMENTS["tour"].measure(context, 0)  # and shapes do not lie
+
+
+def test_a_run_without_some_checkpoints_holds_what_ran_and_why_the_rest_did_not(
+    tiny_context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locate(context: Context, task: str) -> Any:
+        if task == "answer":
+            raise CheckpointError("it is not here", "Fetch it.")
+        return located(context, task)
+
+    from repro.sections import tour
+
+    located = tour._locate
+    monkeypatch.setattr(tour, "_locate", locate)
+    record = EXPERIMENTS["tour"].measure(tiny_context, 0)
+    assert record.facts["not_run"] == {"answer": "it is not here\nFetch it."}
+    assert "answer" not in record.facts
+    assert "translation" in record.facts
+
+
+def test_a_head_that_the_checkpoint_lacks_is_never_drawn_at_random(tmp_path: Path) -> None:
+    from transformers import AutoModelForSeq2SeqLM, AutoModelForSequenceClassification
+
+    headless = locate_checkpoint(MINILM, use_hub=False).folder
+    with pytest.raises(CheckpointError, match=r"it has no weights for classifier\.bias and others"):
+        load_complete(AutoModelForSequenceClassification, headless)
+    with pytest.raises(CheckpointError, match="cannot be used"):
+        load_complete(AutoModelForSeq2SeqLM, headless)
+    (tmp_path / "source.spm").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"cannot be used|needs the package sentencepiece"):
+        load_its_tokenizer(tmp_path)
+
+
+def test_a_checkpoints_own_settings_go_before_the_pipelines_and_the_calls_before_both() -> None:
+    from transformers import AutoModelForSeq2SeqLM
+
+    folder = tiny_tour_folder("summary")
+    model, tokenizer = load_complete(AutoModelForSeq2SeqLM, folder), load_its_tokenizer(folder)
+    prefix, config = generation_settings(model, tokenizer, "summarization", min_length=20, max_length=45)
+    assert (prefix, config.num_beams, config.max_length, config.max_new_tokens) == ("", 4, 45, None)
+    _, config = generation_settings(model, tokenizer, "translation_en_to_nl", min_length=100)
+    assert config.max_new_tokens == 256
+    model.generation_config.update(num_beams=6, length_penalty=2.0, max_length=142)
+    model.config.prefix = " "
+    model.config.task_specific_params = {"summarization": {"no_repeat_ngram_size": 3, "num_beams": 2}}
+    prefix, config = generation_settings(model, tokenizer, "summarization", min_length=20, max_length=45)
+    assert (prefix, config.num_beams, config.max_length, config.length_penalty) == (" ", 2, 45, 2.0)
+    assert config.no_repeat_ngram_size == 3
+    _, config = generation_settings(model, tokenizer, "translation_en_to_nl", min_length=100)
+    assert (config.num_beams, config.max_length, config.max_new_tokens) == (6, 142, None)
+    assert model.generation_config.min_length in (None, 0)  # the model's own settings are left alone
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        (" It cost 3.50 in all. Then more.", "It cost 3.50 in all."),
+        ("Really?! Yes.", "Really?!"),
+        ("no end", "no end"),
+        ("", ""),
+    ],
+)
+def test_a_first_sentence_ends_where_a_reader_ends_it(text: str, first: str) -> None:
+    assert first_sentence(text) == first
