@@ -5,7 +5,10 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-LIGHT = ["errors", "records", "benchfiles", "stats", "catalogues", "claims", "report", "regression", "diagnosis"]
+LIGHT = [
+    "errors", "spec", "records", "display", "benchfiles", "stats", "catalogues", "claims", "report", "regression",
+    "diagnosis",
+]  # fmt: skip
 ROOMS = [*LIGHT, "assets", "training", "sections", "commands", "cli", "__main__"]
 PACKAGE = Path(__file__).parents[1] / "repro"
 HEAVY = {"torch", "transformers", "accelerate", "datasets", "sklearn"}

@@ -61,7 +61,7 @@ def _write_bars(prediction: Prediction) -> None:
 
 
 def _draw(prediction: Prediction, figure: Path, model: str) -> None:
-    from repro.report.drawing import save_figure
+    from repro.display.figure import save_figure
     from repro.report.probabilities import probability_drawing
 
     name = figure.stem if figure.suffix in (".svg", ".png") else figure.name

@@ -16,8 +16,8 @@ from repro.commands.options import write_table
 from repro.errors import UsageError
 
 if TYPE_CHECKING:
+    from repro.display.table import Table
     from repro.regression.findings import Finding
-    from repro.report.tables import Table
 
 STYLES = {"✓": "green", "✗": "red", "?": "yellow", "≠": "yellow"}
 

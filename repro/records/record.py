@@ -21,6 +21,7 @@ from repro.errors import RecordError, ResultsError
 from repro.records.durable import write_new
 from repro.records.provenance import Provenance
 from repro.records.seal import sealed, unsealed
+from repro.spec import RECIPE_EPOCHS, Batching, Device, Precision, Protocol, RunSpec
 
 SCHEMA_VERSION = 1
 LARGEST = 2**63
@@ -167,6 +168,18 @@ class RunRecord(Measurements):
     def folder(self) -> Path:
         """The record's folder below `results/runs`."""
         return Path(self.corpus.name, self.recipe.name, self.experiment)
+
+    @property
+    def spec(self) -> RunSpec:
+        """What was run and how."""
+        settings = self.settings
+        return RunSpec(
+            section=self.experiment, recipe=self.recipe.name, corpus=self.corpus.name, seed=settings.seed,
+            protocol=Protocol(settings.protocol), precision=Precision(settings.precision),
+            batching=Batching(settings.batching), device=Device(settings.device),
+            micro_batches=settings.micro_batches, limit=settings.limit,
+            epochs=None if self.recipe.epochs == RECIPE_EPOCHS else self.recipe.epochs,
+        )  # fmt: skip
 
     def at(self, path: str) -> Any:
         """Return the value at a dotted path such as `scores.dummy/validation.accuracy`; KeyError where none is."""

@@ -9,10 +9,10 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from repro.benchfiles import newest_of_both
+from repro.display.table import Table
 from repro.records.private import without_private_parts
 from repro.regression.findings import FAILURES, OPEN, Finding, Ruling
 from repro.regression.sources import Source
-from repro.report.tables import Table
 
 SIGNS = {
     **dict.fromkeys(FAILURES, "✗"),

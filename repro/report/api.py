@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from repro.display.table import Table
 from repro.records.record import RunRecord
-from repro.report.tables import Table
 
 NO_EFFECT = "NoEffectError"  # the experiment's own word for a call that raises nothing and does nothing
 

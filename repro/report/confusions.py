@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from repro.claims.catalogue import load_catalogue
+from repro.display.figure import new_figure, way_of
+from repro.display.table import Table
 from repro.records.record import LABELS, RunRecord, Scores
-from repro.report.drawing import new_figure, way_of
-from repro.report.tables import Table
 
 Rates = Sequence[Sequence[float]]
 MIDDLE = 0.5  # of the ramp: on its light half the writing is black

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from repro.display.figure import BARS, Drawing, corpus_caption_of, new_figure, way_of
+from repro.display.table import Table
 from repro.records.record import LABELS, RowResults, RunRecord
-from repro.report.drawing import BARS, Drawing, corpus_caption_of, new_figure, way_of
-from repro.report.tables import Table
 
 
 def corpus_figures(record: RunRecord) -> Iterator[Drawing]:

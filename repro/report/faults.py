@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from repro.display.table import Table
 from repro.records.faults import FaultTally, newest_tally
-from repro.report.tables import Table
 
 
 def fault_tables(results: Path) -> dict[str, Table]:

@@ -11,10 +11,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from repro.display.figure import Drawing, caption_of, newest_runs, save_figure, way_of
 from repro.records.record import LABELS, RunRecord
 from repro.report.confusions import draw_confusion, published_matrix
 from repro.report.corpus import corpus_figures
-from repro.report.drawing import Drawing, caption_of, newest_runs, save_figure, way_of
 from repro.report.probabilities import probability_figures
 from repro.report.projection import draw_projection
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from repro.claims.catalogue import load_catalogue
+from repro.display.figure import way_of
+from repro.display.table import Table
 from repro.records.record import LABELS, RunRecord
-from repro.report.drawing import way_of
-from repro.report.tables import Table
 
 EACH = 10  # the book's
 

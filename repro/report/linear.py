@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from repro.display.table import Table
 from repro.records.record import RunRecord
-from repro.report.tables import Table
 
 
 def fits_table(records: Sequence[RunRecord]) -> Table:

@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 from repro.claims.judge import Verdict
+from repro.display.table import Table
 from repro.errors import ResultsError
 from repro.records.record import RunRecord, inside
 from repro.report import tables
@@ -14,7 +15,6 @@ from repro.report.faults import fault_tables
 from repro.report.gallery import Picture, pictures
 from repro.report.sections import seminar_tables
 from repro.report.speed import speed_tables
-from repro.report.tables import Table
 from repro.report.timings import read_timings
 from repro.report.webpage import render, report_html
 

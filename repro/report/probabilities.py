@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from textwrap import shorten, wrap
 from typing import Any
 
+from repro.display.figure import BARS, Drawing, caption_of, new_figure, way_of
 from repro.records.record import LABELS, RunRecord
-from repro.report.drawing import BARS, Drawing, caption_of, new_figure, way_of
 
 LONGEST_TITLE = 160  # characters of a text
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from repro.report.tables import Table
+from repro.display.table import Table
 from repro.report.timings import Timing
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
-from repro.report.drawing import new_figure
+from repro.display.figure import new_figure
 
 RAMPS = ("Greys", "Blues", "Oranges", "Reds", "Purples", "Greens")  # the seminar's; the panels' names tell them apart
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from repro.display.figure import newest_runs
+from repro.display.table import Table
 from repro.records.record import RunRecord
 from repro.report.api import api_table
 from repro.report.confusions import cell_table
 from repro.report.corpus import overlap_table
-from repro.report.drawing import newest_runs
 from repro.report.hardest import hardest_table
 from repro.report.linear import fits_table
-from repro.report.tables import Table
 from repro.report.tour import tour_table
 
 RECORD_TABLES = {"tour": tour_table, "api": api_table}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import mean, median
 
+from repro.display.table import Table
 from repro.report.processes import load_table, process_table
-from repro.report.tables import Table
 from repro.report.timings import Timing
 
 OURS = ("packed-fp32", "packed-bf16")  # the variants that others are held against

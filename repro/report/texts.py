@@ -9,11 +9,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from repro.display.figure import newest_runs, way_of
+from repro.display.table import Table
 from repro.errors import ResultsError
 from repro.records.record import LABELS, RunRecord
-from repro.report.drawing import newest_runs, way_of
 from repro.report.hardest import ranked_rows
-from repro.report.tables import Table
 
 NAME = "report-with-texts.html"
 Rows = Mapping[str, Sequence[tuple[str, int]]]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from repro.display.table import Table
 from repro.records.record import RunRecord
-from repro.report.tables import Table
 
 MOST_SHOWN = 12  # groups of entities; the seminar's letter has ten
 

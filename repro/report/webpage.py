@@ -13,13 +13,13 @@ from markupsafe import Markup
 
 from repro.claims.catalogue import load_catalogue
 from repro.claims.judge import Verdict
+from repro.display.table import Table, as_text
 from repro.records.record import RunRecord
 from repro.report import tables
 from repro.report.again import commands
 from repro.report.charts import Strip, legend
 from repro.report.gallery import OTHER, Picture
 from repro.report.strips import strips
-from repro.report.tables import Table, as_text
 from repro.report.timings import Timing, grouped_bars, seconds
 
 HELD = {  # how each kind is judged, as the head of claims.toml says

@@ -2,4 +2,6 @@
 
 from __future__ import annotations
 
-from tests.claims.conftest import make_record as make_record  # records that pass the gates
+from tests.claims.conftest import make_record
+
+__all__ = ["make_record"]

@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from repro.claims.catalogue import Outcome, load_catalogue
 from repro.claims.estimates import Estimate
 from repro.claims.judge import Verdict
+from repro.display.table import Table
 from repro.report.gallery import Picture
-from repro.report.tables import Table
 from repro.report.timings import Timing
 from repro.report.webpage import report_html
 

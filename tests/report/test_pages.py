@@ -12,12 +12,12 @@ import pytest
 
 from repro.claims.catalogue import load_catalogue
 from repro.claims.judge import Verdict, judge_all
+from repro.display.table import Table
 from repro.errors import ResultsError
 from repro.records.faults import FaultRow, FaultTally, write_tally
 from repro.records.provenance import collect_provenance
 from repro.records.record import RunRecord, read_records
 from repro.report.pages import BEGIN, END, with_verdicts, write_report
-from repro.report.tables import Table
 from repro.sections.registry import EXPERIMENTS
 from repro.training.metrics import score
 

@@ -1,0 +1,76 @@
+"""One identity of a run: compared, hashed, rendered and repeated from one place."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from repro.errors import UsageError
+from repro.spec import Batching, Device, Precision, Protocol, RunSpec, choice, parse_seeds, run_key, seed_ranges
+
+specs = st.builds(
+    RunSpec,
+    section=st.sampled_from(["", "finetune", "linear"]),
+    recipe=st.sampled_from(["distilbert", "minilm", "tiny"]),
+    corpus=st.sampled_from(["emotion", "rehearsal"]),
+    seed=st.integers(0, 9),
+    protocol=st.sampled_from(Protocol),
+    precision=st.sampled_from(Precision),
+    batching=st.sampled_from(Batching),
+    device=st.sampled_from(Device),
+    micro_batches=st.sampled_from([1, 8]),
+    epochs=st.sampled_from([None, 6]),
+    limit=st.sampled_from([None, 320]),
+)
+
+
+def parsed(command: str) -> RunSpec:
+    """Read a rendered command as typer would."""
+    words = shlex.split(command)[4:]
+    options: dict[str, Any] = {
+        words[i][2:].replace("-", "_"): words[i + 1] for i in range(len(words)) if words[i].startswith("--")
+    }
+    sections = [words[0]] if words and not words[0].startswith("--") else [""]
+    numbers = {name: int(options.pop(name)) for name in ("micro_batches", "epochs", "limit") if name in options}
+    corpus = {"hub": "emotion"}.get(options["corpus"], options["corpus"])
+    seed = int(options.pop("seeds"))
+    return RunSpec(section=sections[0], seed=seed, **{**options, **numbers, "corpus": corpus})
+
+
+@given(specs)
+def test_the_rendered_command_runs_the_same_again(spec: RunSpec) -> None:
+    assert parsed(spec.command()) == spec
+
+
+@given(specs, specs)
+def test_two_specs_share_a_slug_and_a_label_only_if_their_setups_are_equal(one: RunSpec, other: RunSpec) -> None:
+    assert (one.slug == other.slug) == (one.setup == other.setup)
+    assert (one.label == other.label) == (one.setup == other.setup)
+    assert (run_key(one.as_json()) == run_key(other.as_json())) == (one == other)
+    assert (one.differing(other) == []) == (one == other)
+
+
+def test_a_misspelled_choice_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match="Did you mean 'packed'"):
+        choice(Batching, "paked")
+    with pytest.raises(UsageError, match="unknown precision 'fp64'"):
+        RunSpec(precision="fp64")  # type: ignore[arg-type]
+
+
+def test_gpu_means_cuda() -> None:
+    assert choice(Device, "gpu") is Device.CUDA
+
+
+@pytest.mark.parametrize("field", ["micro_batches", "epochs", "limit"])
+def test_a_number_below_one_is_refused_by_its_option(field: str) -> None:
+    with pytest.raises(UsageError, match=f"--{field.replace('_', '-')} 0"):
+        RunSpec(**{field: 0})  # type: ignore[arg-type]
+
+
+@given(st.sets(st.integers(0, 60), min_size=1))
+def test_seed_ranges_read_back_as_the_same_seeds(seeds: set[int]) -> None:
+    assert parse_seeds(seed_ranges(seeds)) == sorted(seeds)
