@@ -38,7 +38,8 @@ def parsed(command: str) -> RunSpec:
     numbers = {name: int(options.pop(name)) for name in ("micro_batches", "epochs", "limit") if name in options}
     corpus = {"hub": "emotion"}.get(options["corpus"], options["corpus"])
     seed = int(options.pop("seeds"))
-    return RunSpec(section=sections[0], seed=seed, **{**options, **numbers, "corpus": corpus})
+    options |= numbers | {"corpus": corpus, "seed": seed}
+    return RunSpec(section=sections[0], **options)
 
 
 @given(specs)
