@@ -7,7 +7,7 @@ from pathlib import Path
 
 LIGHT = [
     "errors", "spec", "records", "display", "benchfiles", "stats", "catalogues", "claims", "report", "regression",
-    "diagnosis",
+    "notebooks", "diagnosis",
 ]  # fmt: skip
 ROOMS = [*LIGHT, "assets", "training", "sections", "commands", "cli", "__main__"]
 PACKAGE = Path(__file__).parents[1] / "repro"
