@@ -8,10 +8,12 @@ from io import TextIOWrapper
 import typer
 
 from repro.commands.assets import check, fetch
+from repro.commands.audit import audit
 from repro.commands.claims import claims
 from repro.commands.diagnose import diagnose
 from repro.commands.predict import predict
 from repro.commands.regress import regress
+from repro.commands.repair import repair
 from repro.commands.report import report
 from repro.commands.run import run
 from repro.commands.share import share
@@ -31,6 +33,8 @@ app.command()(verify)
 app.command()(report)
 app.command()(regress)
 app.command()(diagnose)
+app.command()(audit)
+app.command()(repair)
 app.command()(predict)
 app.command()(share)
 assets.command()(check)
