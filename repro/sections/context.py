@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from repro.assets.checkpoints import WEIGHTS, Checkpoint, file_sha256, locate_checkpoint
 from repro.assets.corpus import SPLITS, Corpus, check_limit, load_corpus
-from repro.assets.notebook import read_notebook
+from repro.assets.notebook import tour_texts
 from repro.assets.recipes import Recipe, recipe_named
 from repro.errors import UsageError, unknown
 from repro.records.record import RecipeStamp, Settings
@@ -194,7 +194,7 @@ def make_context(
         chosen = replace(chosen, epochs=epochs)
     check_limit(limit)
     if seminar is not None:
-        read_notebook(seminar)  # what it lacks is told before anything runs
+        tour_texts(seminar, rehearsal=False)  # what it lacks is told before anything runs
     check_tracker(track)
     from repro.training.processes import check_processes, wait_time
 
