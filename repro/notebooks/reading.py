@@ -13,6 +13,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,12 @@ class Cell:
 def read_notebook(file: Path) -> tuple[Cell, ...]:
     """Return the code cells of an .ipynb or a text export; UsageError names the file and what is wrong with it."""
     return cells_of(notebook_of(read_text(file, EXPECTED), str(file)), str(file))
+
+
+def require(package: str) -> None:
+    """Raise UsageError where a package of the extra `notebook` is not installed."""
+    if find_spec(package) is None:
+        raise UsageError(f"{package} is not installed", "Install it: pip install 'seminar-repro[notebook]'.")
 
 
 def read_text(file: Path, expected: str) -> str:
