@@ -92,12 +92,12 @@ def parse_json(content: str, name: str) -> Any:
 def notebook_of(content: str, name: str) -> dict[str, Any]:
     """Return a notebook of format 4 as JSON, also of a text export; UsageError for another kernel than Python's."""
     if not content.lstrip().startswith("{"):
-        made: list[dict[str, Any]] = [
+        parts: list[dict[str, Any]] = [
             {"cell_type": kind, "metadata": {}, "source": source}
             | ({"outputs": [], "execution_count": None} if kind == "code" else {})
             for kind, source in export_parts(content)
         ]
-        return {"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
+        return {"cells": parts, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
     data = parse_json(content, name)
     cells_of(data, name)
     metadata = data.get("metadata")
