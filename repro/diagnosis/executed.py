@@ -118,12 +118,11 @@ def _figures(
     entries = with_epochs(training.entries, training.steps, epochs)
     figures = figures_of(entries)
     losses = figures.get("train_loss", {})
-    logged = any("train_loss" in entry for entry in entries)
+    logged = sum("train_loss" in entry for entry in entries)
     means = [entry["mean_loss"] for entry in entries if "mean_loss" in entry]
-    an_epoch = training.steps / epochs if training.steps and epochs else None
-    often = bool(logging_steps and an_epoch and logging_steps < 0.95 * an_epoch) and not any(
-        "learning_rate" in entry for entry in entries
-    )
+    a_row = training.steps / logged if training.steps and logged else None
+    rates = any("learning_rate" in entry for entry in entries)  # a log, of which no entry is left out
+    often = bool(logging_steps and a_row and logging_steps < 0.95 * a_row) and not rates
     off = bool(means and len(losses) == epochs and abs(sum(losses.values()) / len(losses) - means[-1]) > 0.02)  # noqa: PLR2004
     if losses and (often or off):
         del figures["train_loss"]
