@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
-from itertools import chain
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +13,6 @@ from repro.report.corpus import corpus_figures
 from repro.report.probabilities import probability_figures
 from repro.report.projection import draw_projection
 
-MANY = 4  # records with figures: a process starts in a second, and a record's take over half of one
-MOST_PROCESSES = 8
 SHARED = ("corpus-facts",)  # of a corpus, whatever the recipe: several records give figures of one name
 Draw = Callable[[RunRecord], Iterator[Drawing]]
 
@@ -29,17 +22,12 @@ def draw_figures(records: Sequence[RunRecord], figures: Path) -> list[Path]:
 
     Of records that give a figure of one name the newest one's stays.
     """
-    work: list[tuple[str, list[RunRecord]]] = []
+    names: dict[str, None] = {}
     for experiment in FIGURES:
         runs = newest_runs(records, experiment)
-        work += [(experiment, runs)] if experiment in SHARED else [(experiment, [run]) for run in runs]
-    draw, cores = partial(_draw, figures), os.cpu_count() or 1
-    if len(work) < MANY or cores == 1:
-        names = [draw(*task) for task in work]
-    else:
-        with ProcessPoolExecutor(min(cores, MOST_PROCESSES), mp_context=get_context("spawn")) as pool:
-            names = list(pool.map(draw, *zip(*work, strict=True)))
-    return [figures / f"{name}.png" for name in dict.fromkeys(chain.from_iterable(names))]
+        for drawn in [runs] if experiment in SHARED else [[run] for run in runs]:
+            names |= dict.fromkeys(_draw(figures, experiment, drawn))
+    return [figures / f"{name}.png" for name in names]
 
 
 def _draw(figures: Path, experiment: str, records: Sequence[RunRecord]) -> list[str]:

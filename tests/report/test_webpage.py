@@ -16,15 +16,14 @@ from repro.claims.estimates import Estimate
 from repro.claims.judge import Verdict
 from repro.claims.reruns import reference
 from repro.commands.run import run
-from repro.errors import ResultsError
+from repro.errors import RecordError
 from repro.records.record import RunRecord
-from repro.report.again import commands
 from repro.report.charts import Strip, bars
 from repro.report.gallery import OTHER, pictures, section_of
 from repro.report.pages import write_report
 from repro.report.strips import strips
 from repro.report.timings import grouped_bars, read_timings, seconds
-from repro.report.webpage import HELD
+from repro.report.webpage import RULES, commands
 
 MakeRecord = Callable[..., RunRecord]
 
@@ -35,17 +34,16 @@ def benchmark_file(folder: Path, number: int, when: str, **rounds: list[float]) 
         {
             "name": name, "fullname": f"benchmarks/x.py::{name}", "group": None, "params": None,
             "extra_info": {"recipe": "tiny", "seeds": [0]},
-            "stats": {
-                "median": sorted(data)[len(data) // 2], "min": min(data), "max": max(data),
-                "mean": sum(data) / len(data), "rounds": len(data),
-            },
+            "stats": {"data": data},
         }
         for name, data in rounds.items()
     ]  # fmt: skip
     path = folder / "benchmarks" / "machine" / f"{number:04}_x.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
-        json.dumps({"datetime": when, "commit_info": {"id": "a" * 40, "dirty": False}, "benchmarks": found})
+        json.dumps(
+            {"datetime": when, "machine_info": {}, "commit_info": {"id": "a" * 40, "dirty": False}, "benchmarks": found}
+        )
     )
     return path
 
@@ -59,8 +57,8 @@ def verdict(claim: str, **estimates: Estimate) -> Verdict:
 def test_of_each_benchmark_the_newest_file_counts_and_one_that_was_not_run_again_stays(tmp_path: Path) -> None:
     benchmark_file(tmp_path, 2, "2026-01-02T00:00:00", linear=[5.0, 4.0, 9.0])
     benchmark_file(tmp_path, 1, "2026-01-01T00:00:00", linear=[100.0], features=[7.0])
-    found = {t.name: (t.median, t.shortest, t.longest, t.rounds) for t in read_timings(tmp_path)}
-    assert found == {"linear": (5.0, 4.0, 9.0, 3), "features": (7.0, 7.0, 7.0, 1)}
+    found = {t.name: (t.median, t.rounds) for t in read_timings(tmp_path)}
+    assert found == {"linear": (5.0, (5.0, 4.0, 9.0)), "features": (7.0, (7.0,))}
     ((_, members),) = grouped_bars(read_timings(tmp_path))
     assert [(t.name, bar.median, bar.high) for t, bar in members] == [
         ("features", 77.78, 77.78),
@@ -75,7 +73,7 @@ def test_a_damaged_benchmark_file_is_named_and_nothing_is_written(
 ) -> None:
     path = benchmark_file(tmp_path, 1, "2026-01-01T00:00:00", linear=[1.0])
     path.write_text(text)
-    with pytest.raises(ResultsError, match=re.escape(str(path))):
+    with pytest.raises(RecordError, match=re.escape(str(path))):
         write_report([], [make_record("linear")], tmp_path)
     assert [found for found in tmp_path.rglob("*") if found.is_file()] == [path]
 
@@ -135,7 +133,7 @@ def test_a_strip_holds_the_reruns_the_margin_and_the_interval_to_scale() -> None
     assert lefts == sorted(lefts) and lefts[0] == strip.x(min(strip.reference))
     assert 3 <= len(strip.ticks) <= 9
     assert all(x == strip.x(float(text)) for x, text in strip.ticks)
-    assert "98 reruns" in strip.told and "n = 5" in strip.told
+    assert "98 reruns" in strip.description and "n = 5" in strip.description
 
 
 def test_a_claim_of_several_numbers_has_a_strip_each_and_one_of_words_has_none() -> None:
@@ -153,7 +151,7 @@ def test_a_strip_of_one_lone_value_still_has_an_axis(value: float) -> None:
 
 
 def test_every_kind_of_claim_says_when_it_holds() -> None:
-    assert set(HELD) == {str(kind) for kind in Kind}
+    assert set(RULES) == {str(kind) for kind in Kind}
 
 
 def test_every_way_of_running_has_a_command_that_names_all_that_differs(make_record: MakeRecord) -> None:
