@@ -39,10 +39,10 @@ def run_through(folder: Path, stamp: CorpusStamp, *, score: bool = True) -> dict
     from repro.assets.checkpoints import load_classifier
     from repro.sections.context import make_context
     from repro.sections.registry import peak_mib
-    from repro.training.batches import Examples, pack_rows
+    from repro.training.data import Examples, tokenize
     from repro.training.metrics import score as score_rows
+    from repro.training.packing import pack_rows
     from repro.training.predict import predict_rows
-    from repro.training.tokens import tokenize
 
     context = make_context(recipe="tiny", corpus="rehearsal", device="cpu")
     model = load_classifier(context.checkpoint.folder)

@@ -22,7 +22,7 @@ from repro.records.record import RunRecord
 from repro.sections.context import Context
 from repro.sections.once import run_once
 from repro.sections.registry import EXPERIMENTS, Experiment
-from repro.training.resume.keeper import Keeping
+from repro.training.resume.checkpointer import CheckpointPolicy
 
 WIDE_MARGIN = 0.15  # of accuracy over the dummy: four standard errors of a difference on the 150 rehearsal rows
 
@@ -51,7 +51,7 @@ def test_experiment(
     for seed in experiment.seeds(seeds):
         begun = time.perf_counter()
         try:
-            found = run_once(experiment, context, seed, results, Keeping(again=True))
+            found = run_once(experiment, context, seed, results, CheckpointPolicy(again=True))
         except MissingAssetError as error:
             pytest.skip(f"{experiment.name} did not run: {error}")  # the others do, as under `repro run`
         except InterruptedRunError as stopped:

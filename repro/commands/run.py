@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from repro.records.record import RunRecord
     from repro.sections.context import Context
     from repro.sections.registry import Experiment
-    from repro.training.resume.keeper import Keeping
+    from repro.training.resume.checkpointer import CheckpointPolicy
 
 
 def run(
@@ -28,7 +28,9 @@ def run(
     protocol: Annotated[
         str, typer.Option(help="seeded, or as-published (head drawn before the seed is set).")
     ] = "seeded",
-    precision: Annotated[str, typer.Option(help="fp32, or bf16 autocast.")] = "fp32",
+    precision: Annotated[
+        str, typer.Option(help="auto (what the machine computes natively), fp32, bf16 or fp16 autocast.")
+    ] = "fp32",
     batching: Annotated[
         str, typer.Option(help="packed (no padding), dynamic, or padded as in the notebook.")
     ] = "packed",
@@ -43,9 +45,6 @@ def run(
         Path | None, typer.Option(help="Keep fine-tuned models in this folder; inference alone reads them there.")
     ] = None,
     track: Annotated[str, typer.Option(help="none, wandb or tensorboard, for fine-tuning.")] = "none",
-    spread: Annotated[
-        str, typer.Option(help="What several processes share: every batch, or seeds (each runs whole seeds alone).")
-    ] = "batch",
     again: Annotated[bool, typer.Option("--again", help="Run also what has a record of just this run.")] = False,
     resume: Annotated[
         bool,
@@ -64,32 +63,21 @@ def run(
     Exit code 2 also where an asset of one experiment is missing: it is named, and all else has run.
     """
     from repro.records.record import inside, prepare_results
-    from repro.sections.context import choose, make_context, parse_seeds
+    from repro.sections.context import make_context, parse_seeds
     from repro.sections.once import check_resumable
     from repro.sections.registry import EXPERIMENTS, experiments_named, run_and_record
     from repro.sections.sharing import prepare_models
-    from repro.training.processes import SPREADS, leave_group
-    from repro.training.progress import Progress
 
     chosen, parsed = experiments_named(experiments or []), parse_seeds(seeds)
-    everyones, progress = parsed, None
-    if choose("spread", spread, SPREADS) == "seeds":
-        place = leave_group()
-        parsed = place.share(parsed)
-        progress = Progress() if place.number else None  # one process draws
-        if not parsed:
-            sys.stderr.write(f"process {place.number} of {place.count}: fewer seeds than processes, nothing to do\n")
-        chosen = [experiment for experiment in chosen if parsed and (experiment.seeded or place.number == 0)]
     keeping = _keeping(again=again, resume=resume, fresh=fresh, save_every=save_every)
     prepare_results(results)
     context = make_context(
         recipe=recipe, corpus=corpus, checkpoints=checkpoints, protocol=protocol, precision=precision,
         batching=batching, device=device, micro_batches=micro_batches, epochs=epochs, limit=limit, seminar=seminar,
         save=save, track=track, tracking_folder=inside(results, results / "tracking"),
-        progress=progress,
     )  # fmt: skip
     if resume and chosen:
-        check_resumable(chosen, context, everyones, results)
+        check_resumable(chosen, context, parsed, results)
     if save and "finetune" in [experiment.name for experiment in chosen]:
         prepare_models(context, parsed)
     _say_what_runs(context)
@@ -107,8 +95,8 @@ def run(
         raise typer.Exit(MissingAssetError.exit_code)
 
 
-def _keeping(**options: Any) -> Keeping:
-    from repro.training.resume.keeper import Keeping
+def _keeping(**options: Any) -> CheckpointPolicy:
+    from repro.training.resume.checkpointer import CheckpointPolicy
 
     def tell(line: str) -> None:
         sys.stderr.write(f"{line}\n")
@@ -116,7 +104,7 @@ def _keeping(**options: Any) -> Keeping:
     def tell_done(line: str) -> None:
         sys.stdout.write(f"{line}\n")
 
-    return Keeping(tell=tell, tell_done=tell_done, **options)
+    return CheckpointPolicy(tell=tell, tell_done=tell_done, **options)
 
 
 def _tell(record: RunRecord, path: Path, context: Context, what: str) -> None:
@@ -125,25 +113,15 @@ def _tell(record: RunRecord, path: Path, context: Context, what: str) -> None:
     sys.stdout.write(f"{seed}: {what}; {seconds:.1f} s{_headline(record)}\n  {path}\n")
     if context.save and "not_saved" in record.facts:
         sys.stderr.write(f"the model was not saved: {record.facts['not_saved']}; its record is complete\n")
-    short: Any = record.facts.get("out_of_memory", [])
-    for found in short:
-        sys.stderr.write(
-            f"memory ran short in step {found['step']}: from there on each batch was taken in "
-            f"{found['micro_batches']} parts, their gradients added up; the record says so\n"
-        )
     show(record, context)
 
 
 def _say_what_runs(context: Context) -> None:
-    from repro.training.loop import why_slow
-
     if context.progress.enabled:
         sys.stderr.write(
             f"{context.recipe.name} ({context.checkpoint.source}) on {context.corpus.stamp.name}, "
-            f"{context.device}, {context.precision}, {context.batching} batches\n"
+            f"{context.device}, {context.precision}, {context.batching} batches ({context.device_reason})\n"
         )
-    if told := why_slow(context.device, context.precision):
-        sys.stderr.write(f"{told}\n")
 
 
 def _headline(record: RunRecord) -> str:

@@ -20,6 +20,7 @@ from repro.errors import UsageError, unknown
 from repro.records.record import RecipeStamp, Settings
 from repro.records.run_key import code_parts
 from repro.sections.tracking import check_tracker
+from repro.spec import Device, Precision
 from repro.training.progress import Progress
 
 if TYPE_CHECKING:
@@ -28,14 +29,14 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
-    from repro.training.batches import Examples
+    from repro.training.data import Examples
 
 
 LARGEST_SEED = 2**32 - 1  # numpy's
 MOST_SEEDS = 1_000
 MOST_EPOCHS = 1_000
 PROTOCOLS = ("as-published", "seeded")
-PRECISIONS = ("fp32", "bf16")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 BATCHINGS = ("packed", "dynamic", "padded")
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -56,6 +57,7 @@ class Context:
     precision: str = "fp32"
     batching: str = "packed"
     device: str = "cpu"
+    device_reason: str = ""
     micro_batches: int = 1
     limit: int | None = None
     checkpoints: Path | None = None
@@ -82,8 +84,7 @@ class Context:
         """The three splits, tokenized."""
         import torch
 
-        from repro.training.batches import Examples
-        from repro.training.tokens import tokenize
+        from repro.training.data import Examples, tokenize
 
         return {
             split: Examples(
@@ -115,7 +116,7 @@ class Context:
     @cached_property
     def accelerator(self) -> Accelerator:
         """The Accelerator for the device and precision."""
-        from repro.training.loop import make_accelerator
+        from repro.training.device import make_accelerator
 
         return make_accelerator(device=self.device, precision=self.precision)
 
@@ -200,16 +201,19 @@ def make_context(
 
     check_processes(chosen.batch_size)
     wait_time()
-    from repro.training.loop import check_micro_batches, choose_device
+    from repro.training.device import resolve_device
+    from repro.training.loop import check_micro_batches
 
     check_micro_batches(micro_batches, chosen.batch_size)
+    choice = resolve_device(Device(device), Precision(precision))
     return Context(
         recipe=chosen,
-        device=choose_device(device, precision),
+        device=str(choice.device),
+        device_reason=choice.reason,
         checkpoint=locate_checkpoint(chosen, checkpoints),
         corpus=load_corpus(corpus, limit=limit),
         protocol=protocol,
-        precision=precision,
+        precision=str(choice.precision),
         batching=batching,
         micro_batches=micro_batches,
         limit=limit,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
@@ -19,16 +18,16 @@ if TYPE_CHECKING:
 
     from repro.training.epochs import EpochResult
     from repro.training.predict import RowOutputs
-    from repro.training.resume.keeper import Keeper
+    from repro.training.resume.checkpointer import Checkpointer
 
 HARDEST = 10
 
 
-def run(context: Context, seed: int, keeper: Keeper | None = None) -> Measurements:
+def run(context: Context, seed: int, keeper: Checkpointer | None = None) -> Measurements:
     """Fine-tune and score; the final epoch counts, not the best one. A keeper saves states and goes on from them."""
     from repro.training.loop import fit
+    from repro.training.memory import report_out_of_memory
     from repro.training.predict import predict_rows
-    from repro.training.short_memory import short_memory_told
 
     seconds: dict[str, float] = {}
     with timed(seconds, "tokenize"):
@@ -43,7 +42,7 @@ def run(context: Context, seed: int, keeper: Keeper | None = None) -> Measuremen
     labels = {split: context.corpus.labels(split) for split in ("validation", "test")}
     results: list[EpochResult] = []
     scores: dict[str, Scores] = {}
-    with tracked(context, seed) as log, short_memory_told("fine-tuning"):
+    with tracked(context, seed) as log, report_out_of_memory("fine-tuning"):
         for result in fit(
             model,
             recipe=context.recipe,
@@ -51,7 +50,7 @@ def run(context: Context, seed: int, keeper: Keeper | None = None) -> Measuremen
             validation=examples["validation"],
             seed=seed,
             micro_batches=context.micro_batches,
-            keeper=keeper,
+            checkpointer=keeper,
             **shared,
         ):
             results.append(result)
@@ -62,7 +61,7 @@ def run(context: Context, seed: int, keeper: Keeper | None = None) -> Measuremen
     seconds["evaluate"] = sum(result.evaluate_seconds for result in results)
     if keeper is not None and keeper.seconds:
         seconds["states"] = keeper.seconds
-    with timed(seconds, "test"), short_memory_told("the test split"):
+    with timed(seconds, "test"), report_out_of_memory("the test split"):
         tested = predict_rows(model, examples["test"], batch_size=context.recipe.batch_size, **shared)
     context.accelerator.free_memory()  # else it keeps this seed's model and optimizer beside the next one's
     final = results[-1].validation
@@ -86,7 +85,7 @@ def run(context: Context, seed: int, keeper: Keeper | None = None) -> Measuremen
     )
 
 
-def _draw_model(context: Context, seed: int, keeper: Keeper | None) -> tuple[PreTrainedModel, int]:
+def _draw_model(context: Context, seed: int, keeper: Checkpointer | None) -> tuple[PreTrainedModel, int]:
     """Load the checkpoint and draw its head; return the model and the head's seed.
 
     Protocol `seeded` draws the head after `seed` is set; `as-published` draws it before, as the notebook does,
@@ -106,9 +105,7 @@ def _draw_model(context: Context, seed: int, keeper: Keeper | None) -> tuple[Pre
 def _counts(results: list[EpochResult], parameters: int) -> dict[str, JsonValue]:
     """Return steps and computed pieces, and the Trainer's total_flos: forward 2, backward 4 a parameter and piece."""
     pieces = sum(result.computed_pieces for result in results)
-    doublings: list[JsonValue] = [asdict(each) for result in results for each in result.doublings]
     return {
-        **({"out_of_memory": doublings} if doublings else {}),
         "steps_per_epoch": results[0].epoch.steps,
         "steps": sum(result.epoch.steps for result in results),
         "computed_pieces": pieces,

@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
     from repro.sections.context import Context
     from repro.sections.registry import Experiment
-    from repro.training.resume.keeper import Keeper, Keeping
+    from repro.training.resume.checkpointer import Checkpointer, CheckpointPolicy
 
 UNFINISHED = "unfinished"  # beside `runs` in the results folder
 
 
 def run_once(
-    experiment: Experiment, context: Context, seed: int, results: Path, keeping: Keeping
+    experiment: Experiment, context: Context, seed: int, results: Path, keeping: CheckpointPolicy
 ) -> tuple[RunRecord, Path] | None:
     """Make a run and write its record; None where a record of it stands, and for all processes but the main one.
 
     Its states are removed when its record stands, and the model that was to be kept. StateError where another process
     is making the same run.
     """
-    from repro.training.resume.keeper import Keeper
+    from repro.training.resume.checkpointer import Checkpointer
 
     accelerator = context.accelerator
     if not (experiment.together or accelerator.is_main_process):
@@ -44,14 +44,14 @@ def run_once(
         return (record, _write(record, results)) if accelerator.is_main_process else None
     unfinished = inside(results, results / UNFINISHED)
     inside(results, unfinished / run_key(decided_by))
-    keeper = Keeper(unfinished, f"{experiment.name}, seed {seed}", decided_by, accelerator, keeping)
-    with keeper.held():
+    keeper = Checkpointer(unfinished, f"{experiment.name}, seed {seed}", decided_by, accelerator, keeping)
+    with keeper.locked():
         if _done_already(experiment, prepared, seed, results, keeping):
             lacks_model = bool(context.save) and not model_folder(context, seed).is_dir()
             if accelerator.is_main_process:
                 _tell_left(keeper, context, lacks_model=lacks_model)
             return None
-        with keeper.at_work():
+        with keeper.interruptible():
             record = experiment.measure(context, seed, keeper)
         if not accelerator.is_main_process:
             return None
@@ -62,19 +62,19 @@ def run_once(
         return record, path
 
 
-def _tell_left(keeper: Keeper, context: Context, *, lacks_model: bool) -> None:
+def _tell_left(keeper: Checkpointer, context: Context, *, lacks_model: bool) -> None:
     """Say what else there is of a run whose record stands; a last state that nobody needs is removed.
 
     States stay where `--again` was interrupted, and the last one where the model that it holds could not be saved.
     """
     step, steps = keeper.newest_step()
     if step and (lacks_model or step < steps):
-        keeper.keeping.tell(f"a state of it after step {step} of {steps} stands: --again goes on from there")
+        keeper.policy.tell(f"a state of it after step {step} of {steps} stands: --again goes on from there")
     else:
         keeper.discard()
     if lacks_model:
         how = "keeps" if step else "trains it once more and keeps"
-        keeper.keeping.tell(f"its model is not in {context.save}: --again {how} it there")
+        keeper.policy.tell(f"its model is not in {context.save}: --again {how} it there")
 
 
 def check_resumable(experiments: list[Experiment], context: Context, seeds: list[int], results: Path) -> None:
@@ -132,7 +132,9 @@ def _write(record: RunRecord, results: Path) -> Path:
         ) from None
 
 
-def _done_already(experiment: Experiment, context: Context, seed: int, results: Path, keeping: Keeping) -> bool:
+def _done_already(
+    experiment: Experiment, context: Context, seed: int, results: Path, keeping: CheckpointPolicy
+) -> bool:
     folder = results / "runs" / context.corpus.stamp.name / context.recipe.name / experiment.name
     key = run_key(context.decided_by(experiment.name, seed))
     main = context.accelerator.is_main_process

@@ -18,7 +18,7 @@ from repro.records.run_key import run_key
 
 if TYPE_CHECKING:
     from repro.sections.context import Context
-    from repro.training.resume.keeper import Keeper, Keeping
+    from repro.training.resume.checkpointer import Checkpointer, CheckpointPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Experiment:
         found: Context = self.module.prepare(context) if hasattr(self.module, "prepare") else context
         return found
 
-    def measure(self, context: Context, seed: int, keeper: Keeper | None = None) -> RunRecord:
+    def measure(self, context: Context, seed: int, keeper: Checkpointer | None = None) -> RunRecord:
         """Run it once and return the record, not yet written."""
         import torch
 
@@ -114,7 +114,7 @@ def run_and_record(
     seeds: list[int],
     results: Path,
     *,
-    keeping: Keeping | None = None,
+    keeping: CheckpointPolicy | None = None,
     on_missing: Callable[[Experiment, ReproError], None] | None = None,
 ) -> Iterator[tuple[RunRecord, Path]]:
     """Run every experiment for every seed that matters to it, and write each record as soon as it is there.
@@ -128,11 +128,10 @@ def run_and_record(
     from accelerate import PartialState
 
     from repro.sections.once import run_once
-    from repro.training.processes import find_place, watched
-    from repro.training.resume.keeper import Keeping
+    from repro.training.processes import process_count, watched
+    from repro.training.resume.checkpointer import CheckpointPolicy
 
-    keeping, place = keeping or Keeping(), find_place()
-    count = place.count if place else 1
+    keeping, count = keeping or CheckpointPolicy(), process_count()
     for experiment in experiments:
         for seed in experiment.seeds(seeds):
             try:
