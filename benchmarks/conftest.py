@@ -12,7 +12,9 @@ import pytest
 from repro.errors import ReproError
 from repro.records.provenance import driver_version, library_versions
 from repro.records.record import prepare_results
-from repro.sections.context import Context, make_context, parse_seeds
+from repro.sections.context import Context, Sources
+from repro.sections.runner import open_context
+from repro.spec import RunSpec, parse_seeds
 from repro.training.loop import choose_device, why_slow
 
 
@@ -97,21 +99,24 @@ def source(request: pytest.FixtureRequest) -> dict[str, str | None]:
 @pytest.fixture(scope="session")
 def context(request: pytest.FixtureRequest, results: Path, seeds: list[int]) -> Context:
     """Recipe, corpus and settings, checked; an error of the user's ends the session with its two lines."""
-    del results, seeds  # they are cheap to check, so they go first
+    del results  # cheap to check, so it goes first, as the seeds do
     checkpoints = _option(request, "checkpoints", "REPRO_CHECKPOINTS", "")
     seminar = request.config.getoption("--seminar")
     names = ("recipe", "protocol", "precision", "batching", "device", "epochs", "limit")
-    found: Context = _or_exit(
-        lambda: make_context(
-            corpus=_option(request, "corpus", "REPRO_CORPUS", "hub"),
-            checkpoints=Path(checkpoints) if checkpoints else None,
-            seminar=Path(seminar) if seminar else None,
-            **{name: request.config.getoption(f"--{name}") for name in names},
+    opened: Context = _or_exit(
+        lambda: open_context(
+            RunSpec(**{name: request.config.getoption(f"--{name}") for name in names}),
+            sources=Sources(
+                corpus=_option(request, "corpus", "REPRO_CORPUS", "hub"),
+                checkpoints=Path(checkpoints) if checkpoints else None,
+                seminar=Path(seminar) if seminar else None,
+            ),
+            seeds=seeds,
         )
     )
-    if told := why_slow(found.device, found.precision):
-        warnings.warn(told, stacklevel=1)
-    return found
+    if warning := why_slow(opened.spec.device, opened.spec.precision):
+        warnings.warn(warning, stacklevel=1)
+    return opened
 
 
 def _option(request: pytest.FixtureRequest, name: str, variable: str, default: str) -> str:

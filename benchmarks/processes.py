@@ -25,7 +25,9 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from transformers import set_seed
 
 from repro.assets.checkpoints import load_classifier
-from repro.sections.context import make_context
+from repro.sections.encoded import examples
+from repro.sections.runner import open_context
+from repro.spec import Batching, RunSpec
 from repro.training.batches import Examples
 from repro.training.loop import fit
 from repro.training.predict import predict_rows
@@ -59,9 +61,8 @@ class Case:
 
 def train(case: Case, *, kill_at: int | None = None, told: Path | None = None) -> dict[str, Any]:
     """Train the case and return what every process holds of it; the last process kills itself before step `kill_at`."""
-    context = make_context(
-        recipe=case.recipe, corpus=case.corpus, device="cpu", batching=case.batching, limit=case.limit
-    )
+    spec = RunSpec(recipe=case.recipe, corpus=case.corpus, batching=Batching(case.batching), limit=case.limit)
+    context = open_context(spec)
     recipe = replace(context.recipe, batch_size=case.batch_size, epochs=case.epochs)
     set_seed(3)
     model = load_classifier(context.checkpoint.folder)
@@ -70,11 +71,11 @@ def train(case: Case, *, kill_at: int | None = None, told: Path | None = None) -
             layer.p = 0.0
     accelerator = context.accelerator
     shared: dict[str, Any] = {"accelerator": accelerator, "batching": case.batching}
-    validation = context.examples["validation"]
+    validation = examples(context)["validation"]
     with watched(accelerator.num_processes), _killed_at(kill_at, accelerator, told):
         results = list(
             fit(
-                model, recipe=recipe, train=context.examples["train"], validation=validation, seed=3,
+                model, recipe=recipe, train=examples(context)["train"], validation=validation, seed=3,
                 micro_batches=case.micro_batches, **shared,
             )
         )  # fmt: skip
@@ -84,7 +85,7 @@ def train(case: Case, *, kill_at: int | None = None, told: Path | None = None) -
     return {
         "processes": accelerator.num_processes,
         "threads": torch.get_num_threads(),
-        "rows": len(context.examples["train"]),
+        "rows": len(examples(context)["train"]),
         "losses": [loss for result in results for loss in (result.epoch.train_loss, result.validation.mean_loss)],
         "row_losses": last.losses.tolist(),
         "predictions": last.predictions,

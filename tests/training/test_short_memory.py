@@ -12,13 +12,13 @@ from transformers import DistilBertForSequenceClassification as Classifier
 from repro.errors import MemoryShortError
 from repro.records.record import RunRecord
 from repro.sections.context import Context
-from repro.sections.registry import EXPERIMENTS
 from repro.training.short_memory import is_short_memory
+from tests.running import measure
 
 
 def finetune(context: Context, **changes: Any) -> RunRecord:
     context = replace(context, recipe=replace(context.recipe, batch_size=16), **changes)
-    return EXPERIMENTS["finetune"].measure(context, 0)
+    return measure("finetune", context)
 
 
 def run_short(monkeypatch: pytest.MonkeyPatch, *, above: int, error: BaseException, once_at: int = 0) -> None:

@@ -18,7 +18,7 @@ from pydantic import JsonValue
 
 from repro.errors import InterruptedRunError, StateError, TerminatedRunError, UsageError
 from repro.records.durable import sync_folder
-from repro.records.run_key import run_key
+from repro.spec import run_key
 from repro.training.epochs import Training
 from repro.training.resume import snapshot
 from repro.training.resume import state as checkpointing

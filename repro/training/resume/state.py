@@ -26,8 +26,8 @@ from repro.assets.checkpoints import disk_errors
 from repro.errors import RecordError, StateError
 from repro.records.durable import sync_file, sync_folder, write_synced
 from repro.records.provenance import utc_now
-from repro.records.run_key import differing
 from repro.records.seal import SEAL, digest_of, sealed, unsealed
+from repro.spec import differing
 
 SCHEMA_VERSION = 1
 MANIFEST, NUMBERS, TENSORS = "manifest.json", "numbers.json", ".safetensors"
