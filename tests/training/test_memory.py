@@ -10,8 +10,9 @@ import torch
 from transformers import DistilBertForSequenceClassification as Classifier
 
 from repro.errors import OutOfMemoryError
+from repro.sections import section_named
 from repro.sections.context import Context
-from repro.sections.registry import EXPERIMENTS
+from repro.sections.runner import Run
 from repro.training.memory import report_out_of_memory
 
 SHORT_OF_MEMORY = [
@@ -35,7 +36,7 @@ def test_a_step_without_memory_names_the_step_and_micro_batches(
     monkeypatch.setattr(Classifier, "forward", starved)
     context = replace(tiny_context, recipe=replace(tiny_context.recipe, batch_size=16))
     with pytest.raises(OutOfMemoryError, match=r"training step 1: out of memory\n.*--micro-batches 2") as caught:
-        EXPERIMENTS["finetune"].measure(context, 0)
+        Run(section=section_named("finetune"), context=context, seed=0).measure()
     assert caught.value.exit_code == 2
 
 

@@ -20,9 +20,9 @@ from torch import Tensor
 from repro.assets.checkpoints import WEIGHTS, file_sha256
 from repro.errors import InterruptedRunError, ResultsError
 from repro.records.record import RunRecord, read_record, write_record
-from repro.sections import once
-from repro.sections.context import Context
-from repro.sections.registry import EXPERIMENTS, run_and_record
+from repro.sections import once, section_named
+from repro.sections.context import Context, Outputs
+from repro.sections.runner import run_sections
 from repro.sections.sharing import model_folder
 from repro.training.progress import Advance, Progress
 from repro.training.resume import checkpointer
@@ -61,11 +61,13 @@ class CutOff(Progress):
 @pytest.fixture
 def context(tiny_context: Context, tmp_path: Path) -> Context:
     """Tiny in batches of 16 on 96 rows: six steps an epoch, two epochs."""
-    return replace(tiny_context, recipe=replace(tiny_context.recipe, batch_size=16), save=tmp_path / "models")
+    return replace(
+        tiny_context, recipe=replace(tiny_context.recipe, batch_size=16), outputs=Outputs(save=tmp_path / "models")
+    )
 
 
 def finetune(context: Context, results: Path, how: CheckpointPolicy = EVERY_4, *, seed: int = 0) -> RunRecord | None:
-    made = list(run_and_record([EXPERIMENTS["finetune"]], context, [seed], results, keeping=how))
+    made = list(run_sections([section_named("finetune")], context, [seed], results, policy=how))
     return made[0][0] if made else None
 
 
@@ -80,7 +82,7 @@ def result_of(record: RunRecord | None, context: Context) -> dict[str, Any]:
 
 
 def undisturbed(context: Context, folder: Path) -> dict[str, Any]:
-    elsewhere = replace(context, save=folder / "undisturbed-models")
+    elsewhere = replace(context, outputs=Outputs(save=folder / "undisturbed-models"))
     return result_of(finetune(elsewhere, folder / "undisturbed"), elsewhere)
 
 
@@ -88,7 +90,7 @@ def undisturbed(context: Context, folder: Path) -> dict[str, Any]:
 def test_cut_off_at_any_moment_a_run_ends_as_it_would_have_without(
     context: Context, tmp_path: Path, batching: str
 ) -> None:
-    context = replace(context, batching=batching)
+    context = context.changed(batching=batching)
     expected = undisturbed(context, tmp_path)
     for moment, at in MOMENTS.items():
         results = tmp_path / str(at)
@@ -115,7 +117,7 @@ def test_cut_off_again_and_again_it_still_ends_the_same_and_says_where_it_went_o
 
 
 def test_a_head_drawn_before_the_seed_is_the_same_when_the_run_goes_on(context: Context, tmp_path: Path) -> None:
-    context = replace(context, protocol="as-published")
+    context = context.changed(protocol="as-published")
     with pytest.raises(Killed):
         finetune(replace(context, progress=CutOff(5)), tmp_path / "results")
     (state,) = (tmp_path / "results").glob("unfinished/*/step-*")
@@ -170,9 +172,9 @@ def test_what_has_a_record_is_told_and_not_run_again_unless_it_is_asked_for(cont
     assert finetune(context, tmp_path / "results") is not None
     assert finetune(context, tmp_path / "results", CheckpointPolicy(tell_done=told.append)) is None
     (path,) = (tmp_path / "results" / "runs").rglob("*.json")
-    assert told == [f"finetune, seed 0: done already, not run again without --again: {path}"]
+    assert told == [f"finetune, seed 0: already completed, skipped (--again runs it again): {path}"]
     assert finetune(context, tmp_path / "results", CheckpointPolicy(again=True)) is not None
-    assert finetune(replace(context, batching="dynamic"), tmp_path / "results") is not None  # another run
+    assert finetune(context.changed(batching="dynamic"), tmp_path / "results") is not None  # another run
 
 
 def test_a_record_that_was_changed_is_no_reason_not_to_run(context: Context, tmp_path: Path) -> None:

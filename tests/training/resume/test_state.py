@@ -18,8 +18,8 @@ import torch
 from safetensors import SafetensorError
 
 from repro.errors import StateError
-from repro.records.run_key import run_key
 from repro.records.seal import sealed
+from repro.spec import run_key
 from repro.training.resume import state as checkpointing
 from repro.training.resume.lock import locked
 from repro.training.resume.state import MANIFEST, State, read_newest, states_in, write_state

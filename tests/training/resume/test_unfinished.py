@@ -42,7 +42,7 @@ def unfinished(repro: Repro, results: Path, *options: str) -> Path:
 
     before = set(results.glob("unfinished/*/step-*"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("repro.sections.once.write_record", killed)
+        patch.setattr("repro.sections.runner.keep_record", killed)
         assert repro(*FINETUNE, "--results", results, *options)[0] == 137
     (state,) = set(results.glob("unfinished/*/step-*")) - before
     return state
@@ -86,7 +86,7 @@ def test_a_state_of_another_recipe_is_refused_with_what_differs_and_kept(repro: 
 def test_there_is_nothing_to_resume_and_nothing_is_written(repro: Repro, tmp_path: Path) -> None:
     code, out, err = repro(*FINETUNE, "--results", tmp_path, "--resume")
     assert (code, out) == (2, "")
-    assert "there is nothing to go on with of finetune, seed 0" in err
+    assert "there is nothing to resume of finetune, seed 0" in err
     assert len(err.splitlines()) == 2
     assert everything_in(tmp_path) == {}
 
@@ -96,7 +96,7 @@ def test_to_resume_with_other_options_names_what_was_begun_and_how_it_differs(re
     before = everything_in(tmp_path)
     code, _, err = repro(*FINETUNE, "--results", tmp_path, "--resume", "--batching", "dynamic")
     assert code == 2
-    assert "differs in settings.batching" in err
+    assert "differs in batching" in err
     assert everything_in(tmp_path) == before
     code, out, err = repro(*FINETUNE, "--results", tmp_path, "--resume")
     assert code == 0
