@@ -54,8 +54,9 @@ def write_report(verdicts: Sequence[Verdict], records: Sequence[RunRecord], resu
         noted = {name: f"{table.note}\n\n{table.to_markdown()}" for name, table in made.items() if table.note}
         written += [_write(folder / f"{name}.md", text) for name, text in noted.items()]
         made = {name: table.newest(MOST_ROWS, f"tables/{name}.csv") for name, table in made.items()}
-        shown = draw_figures(records, inside(results, results / "figures"))
-        written += [picture.path for picture in shown]
+        figures = inside(results, results / "figures")
+        shown = draw_figures(records, figures)
+        written += [figures / f"{picture.name}.svg" for picture in shown]
         written.append(_write(results / "REPORT.md", report_markdown(verdicts, records, shown, made)))
         page = report_html(verdicts, records, made, shown, timings)
         written.append(_write(results / "report.html", page))
