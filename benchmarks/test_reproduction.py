@@ -23,7 +23,7 @@ from repro.sections import SECTIONS, section_named
 from repro.sections.context import Context
 from repro.sections.runner import run_once
 from repro.sections.section import Section
-from repro.training.resume.keeper import Keeping
+from repro.training.resume.checkpointer import CheckpointPolicy
 
 WIDE_MARGIN = 0.15  # of accuracy over the dummy: four standard errors of a difference on the 150 rehearsal rows
 
@@ -52,7 +52,7 @@ def test_experiment(
     for seed in experiment.seeds(seeds):
         begun = time.perf_counter()
         try:
-            found = run_once(experiment, context, seed, results, Keeping(again=True))
+            found = run_once(experiment, context, seed, results, CheckpointPolicy(again=True))
         except MissingAssetError as error:
             pytest.skip(f"{experiment.name} did not run: {error}")  # the others do, as under `repro run`
         except InterruptedRunError as stopped:

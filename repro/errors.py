@@ -66,8 +66,8 @@ class StateError(ReproError):
     """A saved training state that cannot be gone on from, or is in use; it stays as it is."""
 
 
-class MemoryShortError(ReproError):
-    """Memory that does not suffice for the smallest part of a batch, or for what is not done in parts."""
+class OutOfMemoryError(ReproError):
+    """Memory of the host or the device ran out; --micro-batches splits a batch into smaller parts."""
 
 
 class InterruptedRunError(ReproError):

@@ -69,7 +69,7 @@ def run(
     chosen, parsed = sections_named(sections or []), parse_seeds(seeds)
     from repro.sections.runner import check_resumable, open_context, run_sections
     from repro.sections.sharing import prepare_models
-    from repro.training.resume.keeper import Keeping as CheckpointPolicy
+    from repro.training.resume.checkpointer import CheckpointPolicy
 
     policy = CheckpointPolicy(
         again=again, resume=resume, fresh=fresh, save_every=save_every, tell=_to_stderr, tell_done=typer.echo

@@ -10,15 +10,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from repro.sections.context import Context
-    from repro.training.batches import Examples
+    from repro.training.data import Examples
 
 
 def examples(context: Context) -> dict[str, Examples]:
     """Return the three splits, tokenized."""
     import torch
 
-    from repro.training.batches import Examples
-    from repro.training.tokens import tokenize
+    from repro.training.data import Examples, tokenize
 
     if "examples" not in context.shared:
         context.shared["examples"] = {

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from repro.assets.corpus import Corpus
     from repro.training.epochs import EpochResult
     from repro.training.predict import RowOutputs
-    from repro.training.resume.keeper import Keeper as Checkpointer
+    from repro.training.resume.checkpointer import Checkpointer
 
 HARDEST = 10  # the book prints as many, and as many of the easiest
 
@@ -37,8 +37,8 @@ HARDEST = 10  # the book prints as many, and as many of the easiest
 def run(context: Context, seed: int, checkpointer: Checkpointer | None = None) -> Measurements:
     """Fine-tune and score; the final epoch counts, not the best one. A checkpointer saves states and resumes."""
     from repro.training.loop import fit
+    from repro.training.memory import report_out_of_memory
     from repro.training.predict import predict_rows
-    from repro.training.short_memory import short_memory_told as report_out_of_memory
 
     seconds: dict[str, float] = {}
     with timed(seconds, "tokenize"):
@@ -61,7 +61,7 @@ def run(context: Context, seed: int, checkpointer: Checkpointer | None = None) -
             validation=tokenized["validation"],
             seed=seed,
             micro_batches=context.spec.micro_batches,
-            keeper=checkpointer,
+            checkpointer=checkpointer,
             **shared,
         ):
             results.append(result)

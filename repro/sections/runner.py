@@ -29,8 +29,7 @@ from repro.training.progress import Progress
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-    from repro.training.resume.keeper import Keeper as Checkpointer
-    from repro.training.resume.keeper import Keeping as CheckpointPolicy
+    from repro.training.resume.checkpointer import Checkpointer, CheckpointPolicy
 
 UNFINISHED = "unfinished"  # beside `runs` in the results folder
 Recorded = tuple[RunRecord, Path]
@@ -165,11 +164,10 @@ def run_sections(
     """
     from accelerate import PartialState
 
-    from repro.training.processes import find_place, watched
-    from repro.training.resume.keeper import Keeping as CheckpointPolicy
+    from repro.training.processes import process_count, watched
+    from repro.training.resume.checkpointer import CheckpointPolicy
 
-    policy, place = policy or CheckpointPolicy(), find_place()
-    count = place.count if place else 1
+    policy, count = policy or CheckpointPolicy(), process_count()
     for section in sections:
         for seed in section.seeds(seeds):
             try:
@@ -202,18 +200,18 @@ def run_once(section: Section, context: Context, seed: int, results: Path, polic
 
 
 def _run_resumable(run: Run, results: Path, policy: CheckpointPolicy) -> Recorded | None:
-    from repro.training.resume.keeper import Keeper as Checkpointer
+    from repro.training.resume.checkpointer import Checkpointer
 
     unfinished = inside(results, results / UNFINISHED)
     inside(results, unfinished / run.key)
     save, accelerator = run.context.outputs.save, run.context.accelerator
     checkpointer = Checkpointer(unfinished, run.label, run.decided_by, accelerator, policy)
-    with checkpointer.held():
+    with checkpointer.locked():
         if _is_completed(run, results, policy):
             if accelerator.is_main_process:
                 _report_leftovers(run, checkpointer)
             return None
-        with checkpointer.at_work():
+        with checkpointer.interruptible():
             record = run.measure(checkpointer)
         recorded = _write(record, run, results)
         # where the model that was asked for could not be saved, the last state holds its weights
@@ -247,7 +245,7 @@ def _report_leftovers(run: Run, checkpointer: Checkpointer) -> None:
 
     States stay where `--again` was interrupted, and the last one where the model that it holds could not be saved.
     """
-    save, tell = run.context.outputs.save, checkpointer.keeping.tell
+    save, tell = run.context.outputs.save, checkpointer.policy.tell
     model_missing = bool(save) and not model_folder(run.context, run.seed).is_dir()
     step, steps = checkpointer.newest_step()
     if step and (model_missing or step < steps):

@@ -18,15 +18,16 @@ from benchmarks.sameness import compare_with_trainer
 from benchmarks.steps import architecture
 from repro.assets.checkpoints import load_classifier
 from repro.assets.recipes import TINY, Recipe
-from repro.errors import DeviceError, TrainingDivergedError, UsageError
+from repro.errors import TrainingDivergedError, UsageError
 from repro.sections.context import Context
 from repro.sections.encoded import examples as tokenized
-from repro.training.batches import pad_rows
+from repro.training.data import tokenize
+from repro.training.device import make_accelerator
 from repro.training.epochs import EpochResult
-from repro.training.loop import check_micro_batches, choose_device, fit, make_accelerator, why_slow
+from repro.training.loop import check_micro_batches, fit
 from repro.training.optimizer import make_optimizer
+from repro.training.packing import pad_rows
 from repro.training.predict import cls_states, predict_rows
-from repro.training.tokens import tokenize
 
 SMALL = replace(TINY, batch_size=16)  # 96 rows are six steps an epoch
 
@@ -234,22 +235,6 @@ def test_a_text_longer_than_the_positions_is_cut_counted_and_still_ends_in_sep(t
     assert tokens.truncated == 1
     assert tokens.lengths.tolist() == [512, 2, 3]
     assert tokens.ids[511] == tiny_context.tokenizer.sep_token_id
-
-
-def test_a_gpu_that_is_not_there_is_an_error_and_never_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(DeviceError, match="no usable GPU"):
-        choose_device("cuda", "fp32")
-    assert choose_device("auto", "fp32") == "cpu"
-
-
-def test_bf16_on_a_processor_that_imitates_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": False}, raising=False)
-    assert "slower than --precision fp32, never wrong" in str(why_slow("cpu", "bf16"))
-    assert why_slow("cpu", "fp32") is None
-    assert why_slow("cuda", "bf16") is None
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
-    assert why_slow("cpu", "bf16") is None
 
 
 def test_parts_must_divide_the_batch() -> None:

@@ -1,21 +1,21 @@
-"""What a state holds of a training, and how the training goes on from it."""
+"""What a state holds of a training: capture and restore, random states included."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import random
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate.utils import gather_object
 from torch import Tensor
 
 from repro.records.record import Epoch
-from repro.training.epochs import Doubling, EpochResult, EpochSoFar, Training
+from repro.training.epochs import EpochResult, EpochTotals, Training
 from repro.training.predict import RowOutputs
-from repro.training.randomness import all_states, set_all_states
 from repro.training.resume.state import State, Tensors
 
-SHARED = ("number", "steps", "tweets", "seconds", "rates")  # of an epoch, the same for every process
+SHARED = ("epoch", "steps", "tweets", "seconds", "rates")  # of an epoch's totals, the same for every process
 
 
 def capture(training: Training) -> tuple[dict[str, Any], Tensors]:
@@ -23,77 +23,91 @@ def capture(training: Training) -> tuple[dict[str, Any], Tensors]:
 
     The tensors of model and optimizer are the training's own: to be written before the next step changes them.
     """
-    so_far, model = training.so_far, training.accelerator.unwrap_model(training.model)
-    own, random_numbers = all_states(training.accelerator.device)
-    own |= {"loss": so_far.loss.cpu(), "diverged_at": so_far.diverged_at.cpu()}
-    processes = gather_object([(own, {"random": random_numbers, "pieces": so_far.pieces})])
+    totals, accelerator = training.totals, training.accelerator
+    random_tensors, random_numbers = random_states(accelerator.device)
+    own = random_tensors | {"loss": totals.loss.cpu(), "diverged_at": totals.diverged_at.cpu()}
+    processes = gather_object([(own, {"random": random_numbers, "pieces": totals.pieces})])
     numbers = {
         "schedule": training.schedule.state_dict(),
         "learning_rates": [group["lr"] for group in training.optimizer.param_groups],
-        "micro_batches": training.micro_batches,
-        "epoch": {name: getattr(so_far, name) for name in SHARED} | {"doublings": _told(so_far.doublings)},
-        "finished": [
+        "scaler": accelerator.scaler.state_dict() if accelerator.scaler is not None else None,
+        "totals": {name: getattr(totals, name) for name in SHARED},
+        "results": [
             {
                 "epoch": result.epoch.model_dump(),
                 "evaluate_seconds": result.evaluate_seconds,
                 "computed_pieces": result.computed_pieces,
-                "doublings": _told(result.doublings),
             }
             for result in training.results
         ],
-        "processes": [found for _, found in processes],
+        "processes": [by_process for _, by_process in processes],
     }
-    validation = {
-        f"{result.epoch.epoch}.{name}": getattr(result.validation, name)
-        for result in training.results
-        for name in ("logits", "losses")
+    tensors = {
+        "model": dict(accelerator.unwrap_model(training.model).state_dict()),
+        "optimizer": _optimizer_tensors(training),
+        **{f"process-{i}": by_process for i, (by_process, _) in enumerate(processes)},
     }
-    tensors = {"model": dict(model.state_dict()), "optimizer": _optimizer_tensors(training)}
-    tensors |= {f"process-{i}": found for i, (found, _) in enumerate(processes)}
-    return numbers, tensors | ({"validation": validation} if validation else {})
+    for result in training.results:
+        outputs = result.validation
+        tensors[f"validation-{result.epoch.epoch}"] = {"logits": outputs.logits, "losses": outputs.losses}
+    return numbers, tensors
 
 
 def restore(training: Training, state: State) -> None:
-    """Bring a training that was just prepared to where the state's was; random states are set by `wake`."""
+    """Bring a training that was just prepared to where the state's was; its random states wait for the next step."""
     numbers, tensors, accelerator = state.numbers, state.tensors, training.accelerator
     accelerator.unwrap_model(training.model).load_state_dict(tensors["model"])
     _restore_optimizer(training, tensors["optimizer"], numbers["learning_rates"])
     training.schedule.load_state_dict(numbers["schedule"])
-    training.micro_batches = numbers["micro_batches"]
-    own, counts = tensors[f"process-{accelerator.process_index}"], numbers["processes"][accelerator.process_index]
-    epoch = dict(numbers["epoch"])
-    training.so_far = EpochSoFar(
+    if accelerator.scaler is not None:
+        accelerator.scaler.load_state_dict(numbers["scaler"])
+    own, by_process = tensors[f"process-{accelerator.process_index}"], numbers["processes"][accelerator.process_index]
+    training.totals = EpochTotals(
+        **numbers["totals"] | {"rates": tuple(numbers["totals"]["rates"])},
         loss=own["loss"].to(accelerator.device),
         diverged_at=own["diverged_at"].to(accelerator.device),
-        pieces=counts["pieces"],
-        rates=tuple(epoch.pop("rates")),
-        doublings=[Doubling(**each) for each in epoch.pop("doublings")],
-        **epoch,
+        pieces=by_process["pieces"],
     )
-    training.results = [_result(found, tensors["validation"]) for found in numbers["finished"]]
-
-    def wake() -> None:
-        set_all_states(own, counts["random"], accelerator.device)
-
-    training.wake = wake
-
-
-def _result(found: dict[str, Any], validation: dict[str, Tensor]) -> EpochResult:
-    epoch = Epoch.model_validate(found["epoch"])
-    return EpochResult(
-        epoch=epoch,
-        validation=RowOutputs(**{name: validation[f"{epoch.epoch}.{name}"] for name in ("logits", "losses")}),
-        evaluate_seconds=found["evaluate_seconds"],
-        computed_pieces=found["computed_pieces"],
-        doublings=tuple(Doubling(**each) for each in found["doublings"]),
-    )
+    training.results = [
+        EpochResult(**result | {"epoch": epoch, "validation": RowOutputs(**tensors[f"validation-{epoch.epoch}"])})
+        for result in numbers["results"]
+        for epoch in [Epoch.model_validate(result["epoch"])]
+    ]
+    training.set_random_states = lambda: set_random_states(own, by_process["random"], accelerator.device)
 
 
-def _told(doublings: Any) -> list[dict[str, int]]:
-    return [asdict(each) for each in doublings]
+def random_states(device: torch.device) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the states of Python's, numpy's and torch's generators in this process, as tensors and as JSON's numbers.
+
+    Dropout of packed batches draws from torch's own generators too.
+    """
+    version, words, gauss = random.getstate()
+    name, keys, position, has_gauss, cached = np.random.get_state()
+    tensors = {
+        "torch": torch.get_rng_state(),
+        "python": torch.tensor(words, dtype=torch.int64),
+        "numpy": torch.from_numpy(np.asarray(keys).astype(np.int64)),
+    }
+    if device.type == "cuda":
+        tensors["cuda"] = torch.cuda.get_rng_state(device)
+    return tensors, {
+        "python": [version, gauss],
+        "numpy": [str(name), int(position), int(has_gauss), float(cached)],
+    }
 
 
-def _names(training: Training) -> list[str]:
+def set_random_states(tensors: dict[str, Tensor], numbers: dict[str, Any], device: torch.device) -> None:
+    """Set every random state of this process."""
+    torch.set_rng_state(tensors["torch"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(tensors["cuda"], device)
+    version, gauss = numbers["python"]
+    random.setstate((version, tuple(tensors["python"].tolist()), gauss))
+    name, *others = numbers["numpy"]
+    np.random.set_state((name, tensors["numpy"].numpy().astype(np.uint32), *others))
+
+
+def _parameter_names(training: Training) -> list[str]:
     """Return the parameters' names in the optimizer's order."""
     model = training.accelerator.unwrap_model(training.model)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
@@ -101,19 +115,17 @@ def _names(training: Training) -> list[str]:
 
 
 def _optimizer_tensors(training: Training) -> dict[str, Tensor]:
-    state = training.optimizer.state_dict()["state"]
-    names = _names(training)
-    return {f"{names[i]}/{what}": tensor for i, found in state.items() for what, tensor in found.items()}
+    names, state = _parameter_names(training), training.optimizer.state_dict()["state"]
+    return {f"{names[i]}/{what}": tensor for i, moments in state.items() for what, tensor in moments.items()}
 
 
 def _restore_optimizer(training: Training, tensors: dict[str, Tensor], learning_rates: list[float]) -> None:
-    whole = training.optimizer.state_dict()
     by_name: dict[str, dict[str, Tensor]] = {}
     for path, tensor in tensors.items():
         name, _, what = path.rpartition("/")
         by_name.setdefault(name, {})[what] = torch.clone(tensor)
-    names = _names(training)
-    whole["state"] = {i: by_name[name] for i, name in enumerate(names) if name in by_name}
+    whole = training.optimizer.state_dict()
+    whole["state"] = {i: by_name[name] for i, name in enumerate(_parameter_names(training)) if name in by_name}
     for group, rate in zip(whole["param_groups"], learning_rates, strict=True):
         group["lr"] = rate
     training.optimizer.load_state_dict(whole)

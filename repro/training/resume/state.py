@@ -1,4 +1,4 @@
-"""Durable training states on the disk: whole or not there, sealed, and no pickle among them.
+"""Training states on the disk: whole or not there, sealed, without a pickle, and never fewer than two.
 
 A state is a folder `step-000012`: tensors as safetensors, numbers as JSON, and a manifest with the SHA-256 of each
 file, the run's key and a seal of its own. Accelerate's `save_state` would write the random states as a pickle, which
@@ -29,7 +29,8 @@ from repro.records.provenance import utc_now
 from repro.records.seal import SEAL, digest_of, sealed, unsealed
 from repro.spec import differing
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+STATES = 2  # that stay: the newest, and the one before it should the newest be damaged later
 MANIFEST, NUMBERS, TENSORS = "manifest.json", "numbers.json", ".safetensors"
 STEP = re.compile(r"step-(\d{6,})", re.ASCII)
 FileName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
@@ -64,9 +65,8 @@ class DamagedStateError(StateError):
 
 
 def states_in(folder: Path) -> list[Path]:
-    """Return the states of a run that stand, the newest first."""
-    found = {path: STEP.fullmatch(path.name) for path in folder.glob("step-*")}
-    steps = {path: int(match[1]) for path, match in found.items() if match}
+    """Return the states of a run, the newest first."""
+    steps = {path: int(match[1]) for path in folder.glob("step-*") if (match := STEP.fullmatch(path.name))}
     return sorted(steps, key=lambda path: steps[path], reverse=True)
 
 
@@ -80,9 +80,10 @@ def write_state(
     step: int,
     steps: int,
 ) -> Path:
-    """Write a state durably into the run's folder and return its path; the older ones go when it stands.
+    """Write a state durably into the run's folder and return its path.
 
-    OSError where the disk refuses it: what stood before stands.
+    It is read back; only then do the older ones go, all but the newest of them. OSError where the disk refuses it,
+    DamagedStateError where the disk gives back something else: the older states stay as they were.
     """
     final = folder / f"step-{step:06d}"
     partial = folder / f".{final.name}.partial"
@@ -101,10 +102,14 @@ def write_state(
         sync_folder(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    for older in states_in(folder):
-        if older != final:
-            with suppress(OSError):  # the new one stands; an older one beside it does no harm
-                remove(older)
+    try:
+        _verify_files(final, read_manifest(final))
+    except StateError:
+        remove(final)
+        raise
+    for older in states_in(folder)[STATES:]:
+        with suppress(OSError):  # it does no harm
+            remove(older)
     return final
 
 
@@ -113,15 +118,14 @@ def read_newest(
 ) -> State | None:
     """Return the newest state of the run that is whole, None where there is none.
 
-    A damaged one is told and kept aside, and the one before it taken. StateError for one of a newer schema or of
-    another run, which stays as it is.
+    A damaged one is set aside, which `tell` is given a line about, and the one before it read. StateError for one of
+    a newer schema or of another run, which stays as it is.
     """
     for path in states_in(folder):
         try:
             return read_state(path, key=key, decided_by=decided_by)
         except DamagedStateError as error:
-            aside = _set_aside(path)
-            tell(f"{error.what}; it is kept aside as {aside}")
+            tell(f"{error.what}; it was moved to {_set_aside(path)}")
     return None
 
 
@@ -137,13 +141,7 @@ def read_state(path: Path, *, key: str, decided_by: Mapping[str, JsonValue]) -> 
             f"{path} is a state of another run: it differs in {names}",
             "Move it back to where it was, or start at step 0 with --fresh.",
         )
-    for name, sha256 in manifest.files.items():
-        try:
-            found = digest_of(path / name)
-        except OSError as error:
-            raise _unread(path, name, error) from None
-        if found != sha256:
-            raise _damaged(path, f"{name} is not the file that was saved (SHA-256)")
+    _verify_files(path, manifest)
     try:
         numbers = json.loads((path / NUMBERS).read_bytes())
         tensors = {name.removesuffix(TENSORS): load_file(path / name) for name in manifest.files if name != NUMBERS}
@@ -160,14 +158,14 @@ def read_manifest(path: Path) -> Manifest:
         content = (path / MANIFEST).read_bytes()
         if not SEAL.search(content):
             raise _damaged(path, f"{MANIFEST} has no seal: it is cut off or was changed")
-        found = json.loads(unsealed(content))
-        version = found.get("schema_version")
+        fields = json.loads(unsealed(content))
+        version = fields.get("schema_version")
         if isinstance(version, int) and version > SCHEMA_VERSION:
             raise StateError(
                 f"{path} was saved by a newer version of the suite (schema {version}, this one reads {SCHEMA_VERSION})",
-                "Go on with that version, or start at step 0 with --fresh, which removes the state.",
+                "Resume with that version, or start at step 0 with --fresh, which removes the state.",
             )
-        return Manifest.model_validate(found)
+        return Manifest.model_validate(fields)
     except OSError as error:
         raise _unread(path, MANIFEST, error) from None
     except RecordError as error:
@@ -177,11 +175,21 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def remove(path: Path) -> None:
-    """Remove a state: it loses its name at once and its files after, so that half of it never stands for a whole."""
-    gone = path.with_name(f".{path.name}.removed")
-    shutil.rmtree(gone, ignore_errors=True)
-    path.rename(gone)
-    shutil.rmtree(gone, ignore_errors=True)
+    """Remove a state: it loses its name at once and its files after, so that half of it never passes for a whole."""
+    nameless = path.with_name(f".{path.name}.removed")
+    shutil.rmtree(nameless, ignore_errors=True)
+    path.rename(nameless)
+    shutil.rmtree(nameless, ignore_errors=True)
+
+
+def _verify_files(path: Path, manifest: Manifest) -> None:
+    for name, sha256 in manifest.files.items():
+        try:
+            read_back = digest_of(path / name)
+        except OSError as error:
+            raise _unread(path, name, error) from None
+        if read_back != sha256:
+            raise _damaged(path, f"{name} is not the file that was saved (SHA-256)")
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
@@ -194,26 +202,28 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
 def _write_text(path: Path, text: str) -> str:
     content = text.encode()
     write_synced(path, content)
-    return hashlib.sha256(content).hexdigest()  # of what was meant, whatever the disk has made of it
+    return hashlib.sha256(content).hexdigest()  # of what was meant, whatever the disk gives back
 
 
 def _set_aside(path: Path) -> Path:
-    taken = len(list(path.parent.glob(f"{path.name}.damaged*")))
-    aside = path.with_name(f"{path.name}.damaged" + (f"-{taken + 1}" if taken else ""))
+    others = len(list(path.parent.glob(f"{path.name}.damaged*")))
+    aside = path.with_name(f"{path.name}.damaged" + (f"-{others + 1}" if others else ""))
     path.rename(aside)
     return aside
 
 
 def _damaged(path: Path, why: str) -> DamagedStateError:
-    return DamagedStateError(f"the state {path} is damaged ({why})", "An older state is used, or step 0.")
+    return DamagedStateError(
+        f"the state {path} is damaged ({why})", "The run resumes from an older state, or starts at step 0."
+    )
 
 
 def _unread(path: Path, name: str, error: OSError) -> StateError:
     """Return the error for a file that is gone, which is damage, or that the disk does not give just now."""
-    told = f"{name}: {error.strerror or error}"
+    why = f"{name}: {error.strerror or error}"
     if isinstance(error, FileNotFoundError):
-        return _damaged(path, told)
+        return _damaged(path, why)
     return StateError(
-        f"the state {path} cannot be read ({told}); it stays as it is",
+        f"the state {path} cannot be read ({why}); it stays as it is",
         "Start the same command again when it can be read, or at step 0 with --fresh.",
     )

@@ -25,11 +25,11 @@ from repro.sections.context import Context, Outputs
 from repro.sections.runner import run_sections
 from repro.sections.sharing import model_folder
 from repro.training.progress import Advance, Progress
-from repro.training.resume import keeper as keeping
+from repro.training.resume import checkpointer
 from repro.training.resume import state as checkpointing
-from repro.training.resume.keeper import Keeping
+from repro.training.resume.checkpointer import CheckpointPolicy
 
-EVERY_4 = Keeping(save_every=4)
+EVERY_4 = CheckpointPolicy(save_every=4)
 # what the progress bars count: 6 steps of an epoch, 6 batches of its evaluation, the same again, 6 batches of the test
 MOMENTS = {
     "before the first save": 2, "in the middle of an epoch": 5, "at an epoch's end": 6, "in an evaluation": 8,
@@ -66,7 +66,7 @@ def context(tiny_context: Context, tmp_path: Path) -> Context:
     )
 
 
-def finetune(context: Context, results: Path, how: Keeping = EVERY_4, *, seed: int = 0) -> RunRecord | None:
+def finetune(context: Context, results: Path, how: CheckpointPolicy = EVERY_4, *, seed: int = 0) -> RunRecord | None:
     made = list(run_sections([section_named("finetune")], context, [seed], results, policy=how))
     return made[0][0] if made else None
 
@@ -156,7 +156,7 @@ def test_asked_to_stop_it_saves_the_step_in_hand_and_says_how_to_go_on(
 
     before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
     with pytest.raises(InterruptedRunError, match="Start the same command again") as stopped:
-        finetune(replace(context, progress=Asked()), tmp_path / "results", Keeping())
+        finetune(replace(context, progress=Asked()), tmp_path / "results", CheckpointPolicy())
     assert stopped.value.exit_code == code
     saved = 3 if at == 2 else 6
     assert f"its state after step {saved} is saved" in str(stopped.value)
@@ -170,10 +170,10 @@ def test_asked_to_stop_it_saves_the_step_in_hand_and_says_how_to_go_on(
 def test_what_has_a_record_is_told_and_not_run_again_unless_it_is_asked_for(context: Context, tmp_path: Path) -> None:
     told: list[str] = []
     assert finetune(context, tmp_path / "results") is not None
-    assert finetune(context, tmp_path / "results", Keeping(tell_done=told.append)) is None
+    assert finetune(context, tmp_path / "results", CheckpointPolicy(tell_done=told.append)) is None
     (path,) = (tmp_path / "results" / "runs").rglob("*.json")
     assert told == [f"finetune, seed 0: already completed, skipped (--again runs it again): {path}"]
-    assert finetune(context, tmp_path / "results", Keeping(again=True)) is not None
+    assert finetune(context, tmp_path / "results", CheckpointPolicy(again=True)) is not None
     assert finetune(context.changed(batching="dynamic"), tmp_path / "results") is not None  # another run
 
 
@@ -196,9 +196,9 @@ def test_by_the_clock_dear_states_are_few_but_the_last_step_always_has_one(
         return write_state(*arguments, **named)
 
     monkeypatch.setattr(checkpointing, "write_state", noted)
-    finetune(context, tmp_path / "every", Keeping(save_every=100))
-    monkeypatch.setattr(keeping, "SHARE", 10**9)
-    finetune(context, tmp_path / "clock", Keeping(), seed=1)
+    finetune(context, tmp_path / "every", CheckpointPolicy(save_every=100))
+    monkeypatch.setattr(checkpointer, "SHARE", 10**9)
+    finetune(context, tmp_path / "clock", CheckpointPolicy(), seed=1)
     assert saved == [6, 12, 18, 6, 18]
 
 
@@ -211,7 +211,7 @@ def test_a_disk_that_refuses_states_is_told_once_and_the_run_is_whole(
     expected = undisturbed(context, tmp_path)
     told: list[str] = []
     monkeypatch.setattr(checkpointing, "write_state", full)
-    record = finetune(context, tmp_path / "results", Keeping(save_every=4, tell=told.append))
+    record = finetune(context, tmp_path / "results", CheckpointPolicy(save_every=4, tell=told.append))
     assert len(told) == 1
     assert told[0].startswith("the state after step 4 could not be saved (No space left on device)")
     assert record is not None
@@ -248,10 +248,10 @@ def test_a_run_begun_again_and_interrupted_keeps_its_state_beside_the_record_tha
     expected, told = undisturbed(context, tmp_path), list[str]()
     assert finetune(context, tmp_path / "results") is not None
     with pytest.raises(Killed):
-        finetune(replace(context, progress=CutOff(5)), tmp_path / "results", Keeping(again=True, save_every=4))
-    assert finetune(context, tmp_path / "results", Keeping(tell=told.append)) is None
-    assert told == ["a state of it after step 4 of 12 stands: --again goes on from there"]
-    record = finetune(context, tmp_path / "results", Keeping(again=True))
+        finetune(replace(context, progress=CutOff(5)), tmp_path / "results", CheckpointPolicy(again=True, save_every=4))
+    assert finetune(context, tmp_path / "results", CheckpointPolicy(tell=told.append)) is None
+    assert told == ["there is a state of it after step 4 of 12: --again resumes from it"]
+    record = finetune(context, tmp_path / "results", CheckpointPolicy(again=True))
     assert record is not None
     assert record.facts["resumed_after_steps"] == [4]
     assert result_of(record, context) == expected
@@ -270,10 +270,10 @@ def test_a_model_that_the_disk_refused_is_kept_from_the_last_state_without_train
     assert record is not None
     assert record.facts["not_saved"] == "No space left on device"
     assert not list(context.models.iterdir())
-    assert finetune(context, tmp_path / "results", Keeping(tell=told.append)) is None
-    assert told[0] == "a state of it after step 12 of 12 stands: --again goes on from there"
-    assert told[1].endswith("--again keeps it there")
-    record = finetune(context, tmp_path / "results", Keeping(again=True))
+    assert finetune(context, tmp_path / "results", CheckpointPolicy(tell=told.append)) is None
+    assert told[0] == "there is a state of it after step 12 of 12: --again resumes from it"
+    assert told[1].endswith("--again saves it there")
+    record = finetune(context, tmp_path / "results", CheckpointPolicy(again=True))
     assert record is not None
     assert record.facts["resumed_after_steps"] == [12]
     assert result_of(record, context) == expected
@@ -295,7 +295,7 @@ def test_a_model_that_cannot_be_replaced_stays(
 
     with monkeypatch.context() as patched:
         patched.setattr(Path, "rename", refused)
-        record = finetune(context, tmp_path / "results", Keeping(again=True))
+        record = finetune(context, tmp_path / "results", CheckpointPolicy(again=True))
     assert record is not None
     assert record.facts["not_saved"] == "Input/output error"
     assert list(context.models.iterdir()) == [model]
@@ -316,5 +316,5 @@ def test_a_second_sigterm_does_not_cost_the_step_in_hand(context: Context, tmp_p
             yield advance
 
     with pytest.raises(InterruptedRunError, match="its state after step 3 is saved") as stopped:
-        finetune(replace(context, progress=AskedTwice(2)), tmp_path / "results", Keeping())
+        finetune(replace(context, progress=AskedTwice(2)), tmp_path / "results", CheckpointPolicy())
     assert stopped.value.exit_code == 143

@@ -80,8 +80,8 @@ def test_a_state_of_a_newer_version_is_refused_and_kept(tmp_path: Path) -> None:
     manifest = save(tmp_path, 3) / MANIFEST
     found = json.loads(manifest.read_text())
     del found["sha256"]
-    manifest.write_text(sealed(json.dumps({**found, "schema_version": 2, "news": 1}, indent=1)))
-    with pytest.raises(StateError, match=r"newer version of the suite \(schema 2, this one reads 1\)"):
+    manifest.write_text(sealed(json.dumps({**found, "schema_version": 3, "news": 1}, indent=1)))
+    with pytest.raises(StateError, match=r"newer version of the suite \(schema 3, this one reads 2\)"):
         read(tmp_path)
     assert states_in(tmp_path)
 

@@ -100,7 +100,7 @@ def test_to_resume_with_other_options_names_what_was_begun_and_how_it_differs(re
     assert everything_in(tmp_path) == before
     code, out, err = repro(*FINETUNE, "--results", tmp_path, "--resume")
     assert code == 0
-    assert "going on with finetune, seed 0, after step 2 of 2" in err
+    assert "resuming finetune, seed 0 after step 2 of 2" in err
     assert "finetune, seed 0" in out
 
 
@@ -135,5 +135,5 @@ def test_a_file_in_the_place_of_the_states_is_told(repro: Repro, tmp_path: Path)
     (tmp_path / "unfinished").write_text("")
     code, _, err = repro(*FINETUNE, "--results", tmp_path)
     assert code == 2
-    assert "cannot keep the states" in err
+    assert "cannot save the states" in err
     assert everything_in(tmp_path) == {"unfinished": hashlib.sha256(b"").hexdigest()}

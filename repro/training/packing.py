@@ -1,4 +1,4 @@
-"""A batch of row numbers to the encoder's tensors."""
+"""Row numbers of a batch to the encoder's tensors: padded, or packed end to end."""
 
 from __future__ import annotations
 
@@ -10,22 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from repro.training.tokens import TokenizedTexts
+from repro.training.data import TokenizedTexts
 
 FILL = 32  # a row of pieces is filled up to a multiple of it: few shapes, so kernels and memory are used again
 GROUPS = 4  # attention pads a text to the longest of its group of like texts, not of the batch
 Batch = dict[str, Any]  # tensors by the encoder's argument names, and the Packing
-
-
-@dataclass(frozen=True, kw_only=True)
-class Examples:
-    """Tokenized texts and their labels (n,)."""
-
-    tokens: TokenizedTexts
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.tokens)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +55,6 @@ class Packing:
         parts = laid_out.split([texts * longest for texts, longest in shapes])
         return [part.unflatten(0, tuple(shape)).transpose(1, 2) for part, shape in zip(parts, shapes, strict=True)]
 
-    def to(self, device: torch.device, *, non_blocking: bool = False) -> Packing:
-        """Return the same on another device."""
-        moved: Packing = _to_device(self, device, non_blocking)
-        return moved
-
 
 class _LayOut(torch.autograd.Function):
     """The gather of every cell's piece, and for its gradient the gather of every piece's cell.
@@ -88,18 +72,24 @@ class _LayOut(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         (cells,) = ctx.saved_tensors
-        found = gradients[0].index_select(0, cells)
-        found[ctx.pieces :] = 0  # the filler, which has no cell
-        return found, None, None, None
+        by_piece = gradients[0].index_select(0, cells)
+        by_piece[ctx.pieces :] = 0  # the filler, which has no cell
+        return by_piece, None, None, None
 
 
-def _to_device(part: Any, device: torch.device, non_blocking: bool) -> Any:
+def to_device(part: Any, device: torch.device) -> Any:
+    """Return a batch, or any part of it, on `device`.
+
+    A copy to a GPU starts from pinned memory, so that the host goes on without waiting for it.
+    """
     if isinstance(part, Tensor):
-        return part.to(device, non_blocking=non_blocking)
+        return part.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else part.to(device)
+    if isinstance(part, dict):
+        return {name: to_device(value, device) for name, value in part.items()}
     if isinstance(part, tuple):
-        return tuple(_to_device(one, device, non_blocking) for one in part)
+        return tuple(to_device(value, device) for value in part)
     if is_dataclass(part) and not isinstance(part, type):
-        return type(part)(**{f.name: _to_device(getattr(part, f.name), device, non_blocking) for f in fields(part)})
+        return type(part)(**{field.name: to_device(getattr(part, field.name), device) for field in fields(part)})
     return part
 
 
@@ -134,19 +124,19 @@ def pack_rows(tokens: TokenizedTexts, rows: Tensor, *, groups: int = GROUPS) -> 
 
 def _pack(lengths: Tensor, bounds: Tensor, positions: Tensor, filler: tuple[int, int], groups: int) -> Packing:
     starts, by_length = bounds[:-1], lengths.argsort(stable=True)
-    made, places, first_cells, taken = [], [], torch.empty_like(starts), 0
+    laid_out, places, first_cells, cell_count = [], [], torch.empty_like(starts), 0
     for texts in by_length.tensor_split(min(groups, len(lengths))):
         columns = torch.arange(int(lengths[texts[-1]]))  # (T,)
-        first_cells[texts] = taken + torch.arange(len(texts)) * len(columns)
-        taken += len(texts) * len(columns)
+        first_cells[texts] = cell_count + torch.arange(len(texts)) * len(columns)
+        cell_count += len(texts) * len(columns)
         places.append((starts[texts, None] + columns).clamp_(max=len(positions) - 1).flatten())
-        made.append(Group(texts=texts, real=columns < lengths[texts, None]))
+        laid_out.append(Group(texts=texts, real=columns < lengths[texts, None]))
     return Packing(
         starts=starts,
         bounds=bounds.int(),
         pieces=len(positions),
         longest=int(lengths.max()),
-        groups=tuple(made),
+        groups=tuple(laid_out),
         order=by_length.argsort(),
         cells=functional.pad(first_cells.repeat_interleave(lengths) + positions, filler),
         places=torch.cat(places),
@@ -157,12 +147,12 @@ def batcher(tokens: TokenizedTexts, batching: str, *, groups: int = GROUPS) -> C
     """Return the function from row numbers (B,) to a batch.
 
     `padded` pads every row to the longest text of the split, as the notebook does; `dynamic` to the longest of
-    the batch; `packed` pads nothing, and needs an encoder that `enable_packing` has seen.
+    the batch; `packed` pads nothing and needs an encoder prepared by `enable_packing`.
     """
     width = int(tokens.lengths.max())
-    makers: dict[str, Callable[[Tensor], Batch]] = {
+    collators: dict[str, Callable[[Tensor], Batch]] = {
         "padded": lambda rows: pad_rows(tokens, rows, width=width),
         "dynamic": lambda rows: pad_rows(tokens, rows),
         "packed": lambda rows: pack_rows(tokens, rows, groups=groups),
     }
-    return makers[batching]
+    return collators[batching]

@@ -38,6 +38,17 @@ class TokenizedTexts:
         return self.offsets.diff()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """Tokenized texts and their labels (n,)."""
+
+    tokens: TokenizedTexts
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
 def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, max_length: int) -> TokenizedTexts:
     """Tokenize every text with its special tokens, cut at `max_length` pieces; an empty text is [CLS] [SEP].
 
