@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 from repro.records.provenance import Provenance
 from repro.spec import RECIPE_EPOCHS, Batching, Device, Precision, Protocol, RunSpec
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION: Literal[1, 2] = 2
 LARGEST = 2**63
 LABELS = ("sadness", "joy", "love", "anger", "fear", "surprise")  # what the label ids 0 to 5 of a record mean
 Share = Annotated[float, Field(ge=0, le=1)]

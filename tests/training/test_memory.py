@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from repro.sections.registry import EXPERIMENTS
 from transformers import DistilBertForSequenceClassification as Classifier
 
 from repro.errors import OutOfMemoryError
-from repro.sections import section_named
 from repro.sections.context import Context
-from repro.sections.runner import Run
 from repro.training.memory import report_out_of_memory
 
 SHORT_OF_MEMORY = [
@@ -36,7 +35,7 @@ def test_a_step_without_memory_names_the_step_and_micro_batches(
     monkeypatch.setattr(Classifier, "forward", starved)
     context = replace(tiny_context, recipe=replace(tiny_context.recipe, batch_size=16))
     with pytest.raises(OutOfMemoryError, match=r"training step 1: out of memory\n.*--micro-batches 2") as caught:
-        Run(section=section_named("finetune"), context=context, seed=0).measure()
+        EXPERIMENTS["finetune"].measure(context, 0)
     assert caught.value.exit_code == 2
 
 

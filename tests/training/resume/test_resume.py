@@ -250,7 +250,7 @@ def test_a_run_begun_again_and_interrupted_keeps_its_state_beside_the_record_tha
     with pytest.raises(Killed):
         finetune(replace(context, progress=CutOff(5)), tmp_path / "results", CheckpointPolicy(again=True, save_every=4))
     assert finetune(context, tmp_path / "results", CheckpointPolicy(tell=told.append)) is None
-    assert told == ["a state of it after step 4 of 12 stands: --again goes on from there"]
+    assert told == ["there is a state of it after step 4 of 12: --again resumes from it"]
     record = finetune(context, tmp_path / "results", CheckpointPolicy(again=True))
     assert record is not None
     assert record.facts["resumed_after_steps"] == [4]
@@ -271,8 +271,8 @@ def test_a_model_that_the_disk_refused_is_kept_from_the_last_state_without_train
     assert record.facts["not_saved"] == "No space left on device"
     assert not list(context.models.iterdir())
     assert finetune(context, tmp_path / "results", CheckpointPolicy(tell=told.append)) is None
-    assert told[0] == "a state of it after step 12 of 12 stands: --again goes on from there"
-    assert told[1].endswith("--again keeps it there")
+    assert told[0] == "there is a state of it after step 12 of 12: --again resumes from it"
+    assert told[1].endswith("--again saves it there")
     record = finetune(context, tmp_path / "results", CheckpointPolicy(again=True))
     assert record is not None
     assert record.facts["resumed_after_steps"] == [12]
