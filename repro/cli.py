@@ -25,26 +25,14 @@ from repro.errors import InterruptedRunError, MissingAssetError, ReproError, Usa
 
 BUG = 70  # EX_SOFTWARE of sysexits.h
 MOST_SHOWN = 300
+TRAIN = """accelerate datasets filelock huggingface_hub psutil pyarrow safetensors scipy sklearn tokenizers torch
+transformers""".split()
 EXTRAS = {  # by the module that is missing
-    **dict.fromkeys(
-        (
-            "accelerate",
-            "datasets",
-            "filelock",
-            "huggingface_hub",
-            "psutil",
-            "pyarrow",
-            "safetensors",
-            "scipy",
-            "sklearn",
-        )
-        + ("tokenizers", "torch", "transformers"),
-        "train",
-    ),
-    "umap": "projection",
-    "sentencepiece": "tour",
+    **dict.fromkeys(TRAIN, "train"),
     **dict.fromkeys(("ipykernel", "libcst", "nbclient", "nbformat"), "notebook"),
     **dict.fromkeys(("pytest", "pytest_benchmark"), "bench"),
+    "umap": "projection",
+    "sentencepiece": "tour",
 }
 HELP = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(
