@@ -73,5 +73,5 @@ def test_a_new_section_needs_one_file_and_one_line(
     assert repro("report")[0] == 0
     assert "toy" in {path.stem for path in (tmp_path / "results" / "tables").iterdir()}
     assert len(list((tmp_path / "results" / "figures").glob("toy-*.svg"))) == 1
-    assert "A toy" in (tmp_path / "results" / "REPORT.md").read_text()
+    assert "](figures/toy-" in (tmp_path / "results" / "REPORT.md").read_text()
     sys.modules.pop("repro.sections.toy")
