@@ -102,10 +102,11 @@ def encode(turn: Turn, *, way: str, recipe: str, corpus: str, checkpoints: str |
 
 def fit_linear(turn: Turn, *, solver: str, recipe: str, corpus: str, checkpoints: str | None) -> None:
     """Fit the logistic regression on the frozen states of the training split; says the objective that it reached."""
+    from repro.sections.encoded import cls_states
     from repro.sections.linear import SOLVERS, fit_logistic, objective
 
-    context = _context(recipe, corpus, checkpoints, "auto")
-    states, labels = context.cls_states["train"].numpy(), context.corpus.labels("train")
+    context = _context(recipe, corpus, checkpoints, "bf16")
+    states, labels = cls_states(context)["train"].numpy(), context.corpus.labels("train")
     turn.prepared()
     while True:
         model, _ = fit_logistic(SOLVERS[solver], states, labels)
@@ -115,12 +116,15 @@ def fit_linear(turn: Turn, *, solver: str, recipe: str, corpus: str, checkpoints
 def _context(recipe: str, corpus: str, checkpoints: str | None, precision: str, device: str = "cpu") -> Any:
     from pathlib import Path
 
-    from repro.sections.context import make_context
+    from repro.sections.context import Sources
+    from repro.sections.runner import open_context
+    from repro.spec import Device, Precision, RunSpec
     from repro.training.progress import Progress
 
-    folder = Path(checkpoints) if checkpoints else None
-    return make_context(
-        recipe=recipe, corpus=corpus, checkpoints=folder, precision=precision, device=device, progress=Progress()
+    return open_context(
+        RunSpec(recipe=recipe, precision=Precision(precision), device=Device(device)),
+        sources=Sources(corpus=corpus, checkpoints=Path(checkpoints) if checkpoints else None),
+        progress=Progress(),
     )
 
 
@@ -140,7 +144,7 @@ def encode_and_run(turn: Turn, *, tweets: int, device: str = "cpu") -> None:
     from repro.training.data import tokenize
     from repro.training.predict import cls_states
 
-    context = _context("tiny", "rehearsal", None, "auto", device)
+    context = _context("tiny", "rehearsal", None, "bf16", device)
     texts = context.corpus.texts("train")[:]
     repeated = [texts[i % len(texts)] for i in range(tweets)]
     encoder = load_encoder(context.checkpoint.folder)

@@ -24,7 +24,9 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from transformers import set_seed
 
 from repro.assets.checkpoints import load_classifier
-from repro.sections.context import make_context
+from repro.sections.encoded import examples
+from repro.sections.runner import open_context
+from repro.spec import Batching, RunSpec
 from repro.training.data import Examples
 from repro.training.loop import fit
 from repro.training.predict import predict_rows
@@ -58,9 +60,8 @@ class Case:
 
 def train(case: Case) -> dict[str, Any]:
     """Train the case and return what every process holds of it."""
-    context = make_context(
-        recipe=case.recipe, corpus=case.corpus, device="cpu", batching=case.batching, limit=case.limit
-    )
+    spec = RunSpec(recipe=case.recipe, corpus=case.corpus, batching=Batching(case.batching), limit=case.limit)
+    context = open_context(spec)
     recipe = replace(context.recipe, batch_size=case.batch_size, epochs=case.epochs)
     set_seed(3)
     model = load_classifier(context.checkpoint.folder)
@@ -69,11 +70,11 @@ def train(case: Case) -> dict[str, Any]:
             layer.p = 0.0
     accelerator = context.accelerator
     shared: dict[str, Any] = {"accelerator": accelerator, "batching": case.batching}
-    validation = context.examples["validation"]
+    validation = examples(context)["validation"]
     with watched(accelerator.num_processes):
         results = list(
             fit(
-                model, recipe=recipe, train=context.examples["train"], validation=validation, seed=3,
+                model, recipe=recipe, train=examples(context)["train"], validation=validation, seed=3,
                 micro_batches=case.micro_batches, **shared,
             )
         )  # fmt: skip
@@ -83,7 +84,7 @@ def train(case: Case) -> dict[str, Any]:
     return {
         "processes": accelerator.num_processes,
         "threads": torch.get_num_threads(),
-        "rows": len(context.examples["train"]),
+        "rows": len(examples(context)["train"]),
         "losses": [loss for result in results for loss in (result.epoch.train_loss, result.validation.mean_loss)],
         "row_losses": last.losses.tolist(),
         "predictions": last.predictions,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from repro import cli
+from repro import __version__, cli
 from repro.errors import MissingAssetError
 from repro.records.record import RunRecord, write_record
 
@@ -107,7 +107,7 @@ def test_a_missing_asset_is_told_the_rest_runs_and_the_exit_code_says_so(
 
     monkeypatch.setattr("repro.sections.corpus_facts.run", refuse)
     code, out, err = repro("run", "corpus-facts", "token-facts", *TINY, "--results", tmp_path)
-    assert code == 2
+    assert code == 5
     assert "token-facts, seed 0" in out
     assert err == "corpus-facts did not run: no model of that name\nFetch it.\n"
     assert [path.parent.name for path in tmp_path.rglob("*.json")] == ["token-facts"]
@@ -192,6 +192,31 @@ def test_help_and_claims_load_neither_torch_nor_matplotlib() -> None:
         done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert done.stdout
+
+
+def test_a_crash_is_exit_code_70_with_its_trace_in_a_file(repro: Repro, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*_: object) -> None:
+        raise ZeroDivisionError("a bug\x1b[2J of ours")
+
+    monkeypatch.setattr("repro.claims.catalogue.load_catalogue", crash)
+    code, _, err = repro("claims")
+    first, second = err.strip().splitlines()
+    assert code == 70
+    assert first == "internal error: ZeroDivisionError: a bug\\x1b[2J of ours"
+    trace = Path(second.rpartition(" ")[2].rstrip("."))
+    assert "Traceback" in trace.read_text()
+    trace.unlink()
+
+
+def test_a_reader_that_leaves_early_is_no_crash() -> None:
+    command = f"{sys.executable} -m repro claims --json | head -c 10"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr and "internal error" not in done.stderr
+
+
+def test_the_version_and_short_help_are_answered(repro: Repro) -> None:
+    assert repro("--version")[:2] == (0, f"repro {__version__}\n")
+    assert repro("verify", "-h")[0] == 0
 
 
 def test_python_dash_m_repro_is_the_same_door_and_shows_no_traceback(tmp_path: Path) -> None:

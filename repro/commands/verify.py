@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ from repro.errors import ResultsError
 
 if TYPE_CHECKING:
     from repro.claims.judge import Verdict
-    from repro.records.record import RunRecord
+    from repro.records.schema import RunRecord
 
 STYLES = {"reproduced": "green", "deviates": "red", "inconclusive": "yellow"}
 
@@ -57,11 +56,10 @@ def judged(results: Path) -> tuple[list[Verdict], list[RunRecord]]:
     """Return a verdict a claim, and the records; ResultsError where there are none."""
     from repro.claims.catalogue import load_catalogue
     from repro.claims.judge import judge_all
-    from repro.records.record import read_records
-    from repro.sections.registry import EXPERIMENTS
+    from repro.records.store import read_records
+    from repro.sections import SECTIONS
 
     records = read_records(results)
-    gc.freeze()  # they stay to the end: looking through 10,000 of them for garbage, again and again, costs seconds
     if not records:
         raise ResultsError(f"{results / 'runs'} is empty", "Run something first: python -m repro run")
-    return judge_all(load_catalogue(), records, list(EXPERIMENTS)), records
+    return judge_all(load_catalogue(), records, list(SECTIONS)), records

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from repro.errors import RecordError, ResultsError
 from repro.records.durable import write_new
 from repro.records.provenance import Provenance
-from repro.records.record import inside
 from repro.records.seal import sealed, unsealed
+from repro.records.store import inside
 
 Count = Annotated[int, Field(ge=0)]
 

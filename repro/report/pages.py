@@ -9,14 +9,15 @@ from pathlib import Path
 from repro.claims.judge import Verdict
 from repro.display.table import Table
 from repro.errors import ResultsError
-from repro.records.record import RunRecord, inside
+from repro.records.schema import RunRecord
+from repro.records.store import inside
 from repro.report import tables
 from repro.report.faults import fault_tables
-from repro.report.gallery import Picture, pictures
-from repro.report.sections import seminar_tables
+from repro.report.gallery import Picture, draw_figures
 from repro.report.speed import speed_tables
 from repro.report.timings import read_timings
 from repro.report.webpage import render, report_html
+from repro.sections import SECTIONS, section_named
 
 MOST_ROWS = 500  # of a table on a page; its file has them all
 BEGIN, END = "<!-- verdicts: begin -->", "<!-- verdicts: end -->"
@@ -29,14 +30,22 @@ def table_files(verdicts: Sequence[Verdict], records: Sequence[RunRecord]) -> di
         "scores": tables.score_table(records),
         "timings": tables.timing_table(records),
         "environment": tables.environment_table(records),
-        **seminar_tables(records),
+        **section_tables(records),
     }
+
+
+def section_tables(records: Sequence[RunRecord]) -> dict[str, Table]:
+    """Return by file name what the sections show besides verdicts and figures; a table without rows is left out."""
+    made: dict[str, Table] = {}
+    for section in map(section_named, SECTIONS):
+        for name, table in section.tables(records).items():
+            before = made[name].rows if name in made else ()
+            made[name] = Table(table.columns, (*before, *table.rows), table.note)
+    return {name: table for name, table in made.items() if table.rows}
 
 
 def write_report(verdicts: Sequence[Verdict], records: Sequence[RunRecord], results: Path) -> list[Path]:
     """Write tables, figures, REPORT.md and report.html into the results folder; return what was written."""
-    from repro.report.figures import draw_figures
-
     timings = read_timings(results)
     made = {**table_files(verdicts, records), **speed_tables(timings), **fault_tables(results)}
     try:
@@ -45,9 +54,8 @@ def write_report(verdicts: Sequence[Verdict], records: Sequence[RunRecord], resu
         noted = {name: f"{table.note}\n\n{table.to_markdown()}" for name, table in made.items() if table.note}
         written += [_write(folder / f"{name}.md", text) for name, text in noted.items()]
         made = {name: table.newest(MOST_ROWS, f"tables/{name}.csv") for name, table in made.items()}
-        figures = draw_figures(records, inside(results, results / "figures"))
-        written += figures
-        shown = pictures(figures)
+        shown = draw_figures(records, inside(results, results / "figures"))
+        written += [picture.path for picture in shown]
         written.append(_write(results / "REPORT.md", report_markdown(verdicts, records, shown, made)))
         page = report_html(verdicts, records, made, shown, timings)
         written.append(_write(results / "report.html", page))

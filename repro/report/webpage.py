@@ -18,7 +18,7 @@ from repro.records.record import RunRecord
 from repro.report import tables
 from repro.report.again import commands
 from repro.report.charts import Strip, legend
-from repro.report.gallery import OTHER, Picture
+from repro.report.gallery import Picture
 from repro.report.strips import strips
 from repro.report.timings import Timing, grouped_bars, seconds
 
@@ -103,7 +103,7 @@ def _row(verdict: Verdict) -> Row:
 
 def _galleries(verdicts: Sequence[Verdict], pictures: Sequence[Picture]) -> list[tuple[str, list[Picture]]]:
     """Return the pictures by section, in the claims' order; in a section the broad ones first, so that rows fill."""
-    order = list(dict.fromkeys([*(v.claim.section for v in verdicts), *(p.section for p in pictures), OTHER]))
+    order = list(dict.fromkeys([*(v.claim.section for v in verdicts), *(p.section for p in pictures)]))
     found = [
         (section, sorted((p for p in pictures if p.section == section), key=lambda p: not p.broad)) for section in order
     ]

@@ -3,40 +3,51 @@
 from __future__ import annotations
 
 import secrets
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
 
-from repro.records.record import LABELS, Measurements, RowResults, Scores
+from repro.claims.catalogue import load_catalogue
+from repro.display.figure import Drawing
+from repro.display.table import Table
+from repro.records.schema import LABELS, Measurements, RowResults, RunRecord, Scores
+from repro.records.store import newest_runs
+from repro.sections.confusions import cell_table, confusion_figures
 from repro.sections.context import Context, timed
+from repro.sections.encoded import examples
+from repro.sections.section import Section
 from repro.sections.sharing import save_model
 from repro.sections.tracking import tracked
-from repro.training.metrics import confusion_rates, most_often_taken_for, score
+from repro.spec import Protocol
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from repro.assets.corpus import Corpus
     from repro.training.epochs import EpochResult
     from repro.training.predict import RowOutputs
     from repro.training.resume.checkpointer import Checkpointer
 
-HARDEST = 10
+HARDEST = 10  # the book prints as many, and as many of the easiest
 
 
-def run(context: Context, seed: int, keeper: Checkpointer | None = None) -> Measurements:
-    """Fine-tune and score; the final epoch counts, not the best one. A keeper saves states and goes on from them."""
+def run(context: Context, seed: int, checkpointer: Checkpointer | None = None) -> Measurements:
+    """Fine-tune and score; the final epoch counts, not the best one. A checkpointer saves states and resumes."""
     from repro.training.loop import fit
     from repro.training.memory import report_out_of_memory
     from repro.training.predict import predict_rows
 
     seconds: dict[str, float] = {}
     with timed(seconds, "tokenize"):
-        examples = context.examples
+        tokenized = examples(context)
     with timed(seconds, "load"):
-        model, head_seed = _draw_model(context, seed, keeper)
+        model, head_seed = _draw_model(context, seed, checkpointer)
     shared: dict[str, Any] = {
         "accelerator": context.accelerator,
-        "batching": context.batching,
+        "batching": context.spec.batching,
         "progress": context.progress,
     }
     labels = {split: context.corpus.labels(split) for split in ("validation", "test")}
@@ -46,11 +57,11 @@ def run(context: Context, seed: int, keeper: Checkpointer | None = None) -> Meas
         for result in fit(
             model,
             recipe=context.recipe,
-            train=examples["train"],
-            validation=examples["validation"],
+            train=tokenized["train"],
+            validation=tokenized["validation"],
             seed=seed,
-            micro_batches=context.micro_batches,
-            checkpointer=keeper,
+            micro_batches=context.spec.micro_batches,
+            checkpointer=checkpointer,
             **shared,
         ):
             results.append(result)
@@ -59,10 +70,10 @@ def run(context: Context, seed: int, keeper: Checkpointer | None = None) -> Meas
             log(result, {"loss": result.validation.mean_loss, "accuracy": scored.accuracy, "f1": scored.weighted_f1})
     seconds["train"] = sum(result.epoch.train_seconds for result in results)
     seconds["evaluate"] = sum(result.evaluate_seconds for result in results)
-    if keeper is not None and keeper.seconds:
-        seconds["states"] = keeper.seconds
+    if checkpointer is not None and checkpointer.seconds:
+        seconds["states"] = checkpointer.seconds
     with timed(seconds, "test"), report_out_of_memory("the test split"):
-        tested = predict_rows(model, examples["test"], batch_size=context.recipe.batch_size, **shared)
+        tested = predict_rows(model, tokenized["test"], batch_size=context.recipe.batch_size, **shared)
     context.accelerator.free_memory()  # else it keeps this seed's model and optimizer beside the next one's
     final = results[-1].validation
     scores["test"] = _score(labels["test"], tested)
@@ -75,8 +86,8 @@ def run(context: Context, seed: int, keeper: Checkpointer | None = None) -> Meas
             "head_seed": head_seed,
             "processes": context.accelerator.num_processes,
             **saved,
-            **(keeper.facts() if keeper else {}),
-            "truncated": sum(found.tokens.truncated for found in examples.values()),
+            **(checkpointer.facts() if checkpointer else {}),
+            "truncated": sum(split.tokens.truncated for split in tokenized.values()),
         },
         scores=scores,
         epochs=[result.epoch for result in results],
@@ -85,7 +96,7 @@ def run(context: Context, seed: int, keeper: Checkpointer | None = None) -> Meas
     )
 
 
-def _draw_model(context: Context, seed: int, keeper: Checkpointer | None) -> tuple[PreTrainedModel, int]:
+def _draw_model(context: Context, seed: int, checkpointer: Checkpointer | None) -> tuple[PreTrainedModel, int]:
     """Load the checkpoint and draw its head; return the model and the head's seed.
 
     Protocol `seeded` draws the head after `seed` is set; `as-published` draws it before, as the notebook does,
@@ -95,9 +106,9 @@ def _draw_model(context: Context, seed: int, keeper: Checkpointer | None) -> tup
 
     from repro.assets.checkpoints import load_classifier
 
-    head_seed = seed if context.protocol == "seeded" else secrets.randbelow(2**31)
-    if keeper is not None:
-        head_seed = keeper.notes.setdefault("head_seed", head_seed)
+    head_seed = seed if context.spec.protocol is Protocol.SEEDED else secrets.randbelow(2**31)
+    if checkpointer is not None:
+        head_seed = checkpointer.notes.setdefault("head_seed", head_seed)
     set_seed(head_seed)
     return load_classifier(context.checkpoint.folder), head_seed
 
@@ -114,7 +125,7 @@ def _counts(results: list[EpochResult], parameters: int) -> dict[str, JsonValue]
 
 
 def _save(model: PreTrainedModel, context: Context, seed: int, scores: dict[str, Scores]) -> dict[str, JsonValue]:
-    """Keep the model for those who read it later; a disk that refuses it does not cost the training's record."""
+    """Save the model for those who read it later; a disk that refuses it does not cost the training's record."""
     if not context.accelerator.is_main_process:
         return {}
     try:
@@ -125,6 +136,8 @@ def _save(model: PreTrainedModel, context: Context, seed: int, scores: dict[str,
 
 def _facts(final: Scores, outputs: RowOutputs) -> dict[str, JsonValue]:
     """Return what the claims ask of the final epoch: confusions, and the rows of highest loss, highest first."""
+    from repro.training.metrics import confusion_rates, most_often_taken_for
+
     return {
         "hardest_rows": outputs.losses.argsort(descending=True)[:HARDEST].tolist(),
         "confusion_rates": confusion_rates(final.confusion),
@@ -133,6 +146,8 @@ def _facts(final: Scores, outputs: RowOutputs) -> dict[str, JsonValue]:
 
 
 def _score(labels: list[int], outputs: RowOutputs) -> Scores:
+    from repro.training.metrics import score
+
     return score(labels, outputs.predictions, classes=len(LABELS), loss=outputs.mean_loss)
 
 
@@ -142,3 +157,93 @@ def _rows(labels: list[int], outputs: RowOutputs) -> RowResults:
         predictions=outputs.predictions,
         losses=[round(loss, 6) for loss in outputs.losses.tolist()],
     )
+
+
+def printed(record: RunRecord, corpus: Corpus) -> Iterator[Table]:
+    """Show the hardest and the easiest validation tweets with their texts: to a person, never into a log."""
+    if sys.stdout.isatty():
+        texts = corpus.texts("validation")
+        yield Table(
+            ("", "row", "label", "predicted", "loss", "text"),
+            tuple(
+                (r.which, str(r.row), r.label, r.predicted, f"{r.loss:.4f}", texts[r.row]) for r in ranked_rows(record)
+            ),
+        )
+
+
+def figures(record: RunRecord) -> Iterator[Drawing]:
+    """Draw the confusion matrices of the last epoch, on validation and test."""
+    last = f"epoch-{record.epochs[-1].epoch}/validation" if record.epochs else "epoch-2/validation"
+    return confusion_figures(record, [name for name in (last, "test") if name in record.scores])
+
+
+def tables(records: Sequence[RunRecord]) -> dict[str, Table]:
+    """Return the cells of the confusion matrices beside the published ones, and the hardest and easiest tweets."""
+    runs = newest_runs(records, SECTION.name)
+    return {"confusions": cell_table(runs), "hardest": hardest_table(runs)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankedRow:
+    """One validation row by its loss (nats); rank 1 is the highest of the hardest, the lowest of the easiest."""
+
+    which: str
+    rank: int
+    row: int
+    label: str
+    predicted: str
+    loss: float
+
+
+def ranked_rows(record: RunRecord) -> list[RankedRow]:
+    """Return the ten validation rows of highest loss, then the ten of lowest; none where no losses were recorded."""
+    results = record.rows.get("validation")
+    if results is None or results.losses is None:
+        return []
+    losses = results.losses
+    rising = sorted(range(len(losses)), key=lambda row: losses[row])
+    return [
+        RankedRow(
+            which=which,
+            rank=rank,
+            row=row,
+            label=LABELS[results.labels[row]],
+            predicted=LABELS[results.predictions[row]],
+            loss=losses[row],
+        )
+        for which, rows in (("hardest", rising[::-1][:HARDEST]), ("easiest", rising[:HARDEST]))
+        for rank, row in enumerate(rows, 1)
+    ]
+
+
+def published_hardest() -> list[int]:
+    """Return the ten validation rows that the book prints."""
+    return list(load_catalogue().claim_named("finetune.hardest").reported)
+
+
+def hardest_table(runs: Sequence[RunRecord]) -> Table:
+    """One row a fine-tuning and tweet: rank, row number, labels, loss, and whether the book prints it; never a text."""
+    published = published_hardest()
+    return Table(
+        ("run", "seed", "which", "rank", "validation row", "label", "predicted", "loss", "in the book's ten"),
+        tuple(
+            (run.spec.slug, str(run.settings.seed), r.which, str(r.rank), str(r.row), r.label, r.predicted,
+             f"{r.loss:.4f}", "yes" if r.row in published else "no")
+            for run in runs
+            for r in ranked_rows(run)
+        ),
+    )  # fmt: skip
+
+
+SECTION = Section(
+    name="finetune",
+    heading="Fine-tuning",
+    what="two epochs of fine-tuning, scored after each",
+    run=run,
+    seeded=True,
+    together=True,
+    resumable=True,
+    printed=printed,
+    figures=figures,
+    tables=tables,
+)

@@ -11,9 +11,10 @@ from repro.assets.checkpoints import load_classifier, locate_checkpoint
 from repro.assets.recipes import TINY
 from repro.assets.tour import PUBLISHED
 from repro.errors import CheckpointError, MissingAssetError
-from repro.records.record import LABELS, Measurements, RowResults
+from repro.records.schema import LABELS, Measurements, RowResults
 from repro.sections.context import Context, timed
-from repro.training.metrics import confusion_rates, most_often_taken_for, score
+from repro.sections.encoded import examples
+from repro.sections.section import Section
 
 SPLITS = ("validation", "test")
 
@@ -26,11 +27,11 @@ def prepare(context: Context) -> Context:
     if context.recipe.name == TINY.name:
         return context  # rehearsed on the tiny encoder with a head of random weights
     try:
-        found = locate_checkpoint(PUBLISHED, context.checkpoints)
+        published = locate_checkpoint(PUBLISHED, context.sources.checkpoints)
     except CheckpointError as error:
         raise MissingAssetError(error.what, error.remedy) from None
-    revision = found.folder.name if found.source.startswith("the Hub") else "a folder's"
-    return replace(context, recipe=replace(PUBLISHED, revision=revision), checkpoint=found)
+    revision = published.folder.name if published.source.startswith("the Hub") else "a folder's"
+    return replace(context, recipe=replace(PUBLISHED, revision=revision), checkpoint=published)
 
 
 def run(context: Context, seed: int) -> Measurements:
@@ -39,34 +40,34 @@ def run(context: Context, seed: int) -> Measurements:
     from transformers import AutoModelForSequenceClassification
 
     from repro.assets.loading import load_complete
+    from repro.training.metrics import confusion_rates, most_often_taken_for, score
     from repro.training.predict import predict_rows
 
     seconds: dict[str, float] = {}
-    with timed(seconds, "load"), TemporaryDirectory() as spot:
+    with timed(seconds, "load"), TemporaryDirectory() as temporary:
         folder = context.checkpoint.folder
         if context.recipe.name == TINY.name:
-            folder = _with_random_head(folder, Path(spot))
+            folder = _with_random_head(folder, Path(temporary))
         refuse_other_labels(folder)
-        model = context.accelerator.prepare_model(
-            load_complete(AutoModelForSequenceClassification, folder), evaluation_mode=True
-        )
+        model = load_complete(AutoModelForSequenceClassification, folder, context.accelerator.device)
     with timed(seconds, "tokenize"):
-        examples = {split: context.examples[split] for split in SPLITS}
+        tokenized = examples(context)
     scores, rows = {}, {}
     for split in SPLITS:
         with timed(seconds, split):
             outputs = predict_rows(
                 model,
-                examples[split],
+                tokenized[split],
                 batch_size=context.recipe.batch_size,
                 accelerator=context.accelerator,
-                batching=context.batching,
+                batching=context.spec.batching,
                 progress=context.progress,
+                fp32=True,  # whatever training uses: its claims allow ± 0.0015
             )
-        labels, found = context.corpus.labels(split), outputs.predictions
-        scores[f"published/{split}"] = score(labels, found, classes=len(LABELS), loss=outputs.mean_loss)
+        labels, predicted = context.corpus.labels(split), outputs.predictions
+        scores[f"published/{split}"] = score(labels, predicted, classes=len(LABELS), loss=outputs.mean_loss)
         losses = [round(loss, 6) for loss in outputs.losses.tolist()]
-        rows[f"published/{split}"] = RowResults(labels=labels, predictions=found, losses=losses)
+        rows[f"published/{split}"] = RowResults(labels=labels, predictions=predicted, losses=losses)
     confusion = scores["published/validation"].confusion
     return Measurements(
         facts={
@@ -109,3 +110,13 @@ def _with_random_head(encoder: Path, folder: Path) -> Path:
         model.config.label2id = {f"LABEL_{i}": i for i in range(len(LABELS))}
         model.save_pretrained(folder)
     return folder
+
+
+SECTION = Section(
+    name="published",
+    heading="Inference and sharing",
+    what="the book's own fine-tuned model, scored",
+    run=run,
+    together=True,
+    prepare=prepare,
+)

@@ -21,7 +21,7 @@ from repro.assets.hub import why_unreachable
 from repro.errors import CheckpointError, HubError, MissingAssetError, ResultsError, UsageError
 from repro.records.durable import sync_file, sync_folder
 from repro.records.model import ModelStamp
-from repro.records.run_key import run_key
+from repro.spec import run_key
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCard

@@ -33,17 +33,17 @@ def check_tracker(name: str) -> str:
 @contextmanager
 def tracked(context: Context, seed: int) -> Iterator[LogEpoch]:
     """Give a function that logs one epoch and its scores at its optimizer step; it does nothing for `none`."""
-    if context.track == "none":
+    if context.outputs.track == "none":
         yield lambda result, scores: None
         return
     from accelerate.tracking import filter_trackers
 
     accelerator, steps = context.accelerator, 0
-    context.tracking_folder.mkdir(parents=True, exist_ok=True)
-    accelerator.project_configuration.set_directories(str(context.tracking_folder))
-    accelerator.log_with = filter_trackers(context.track, accelerator.logging_dir)
+    context.outputs.tracking_folder.mkdir(parents=True, exist_ok=True)
+    accelerator.project_configuration.set_directories(str(context.outputs.tracking_folder))
+    accelerator.log_with = filter_trackers(context.outputs.track, accelerator.logging_dir)
     if not accelerator.log_with:  # what accelerate cannot use it leaves out without a word
-        raise UsageError(f"--track {context.track}: accelerate cannot use it here", "Leave --track out.")
+        raise UsageError(f"--track {context.outputs.track}: accelerate cannot use it here", "Leave --track out.")
     stamp = {**context.recipe_stamp().model_dump(), **context.settings(seed).model_dump()}
     config = {name: value for name, value in stamp.items() if value is not None}
     accelerator.init_trackers(PROJECT, config={**config, "corpus": context.corpus.stamp.name})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,12 +51,16 @@ def predict_rows(
     accelerator: Accelerator,
     batching: str = "packed",
     progress: Progress | None = None,
+    fp32: bool = False,
 ) -> RowOutputs:
-    """Return logits and losses of every row, in order, without dropout."""
+    """Return logits and losses of every row, in order, without dropout; `fp32` whatever the accelerator's precision.
+
+    Then the model must not have been prepared by the accelerator.
+    """
     share = share_of(torch.arange(len(examples)), accelerator)
     own = _over_rows(
         model, examples.tokens, share, lambda outputs: outputs.logits, "evaluate",
-        accelerator=accelerator, batching=batching, batch_size=batch_size, progress=progress,
+        accelerator=accelerator, batching=batching, batch_size=batch_size, progress=progress, fp32=fp32,
     )  # fmt: skip
     # the shares in the order of processes are the rows in order; where rows are few some are empty
     gathered = torch.cat([part for part in gather_object([own]) if len(part)])
@@ -72,11 +77,14 @@ def cls_states(
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> Tensor:
-    """Return the last layer's [CLS] state of every text, (n, H) in fp32 on the CPU, in order."""
+    """Return the last layer's [CLS] state of every text, (n, H) on the CPU, in order.
+
+    It is computed in fp32 whatever the accelerator's precision; the encoder is not one that it has prepared.
+    """
+    encoder.to(accelerator.device)
     return _over_rows(
-        accelerator.prepare_model(encoder, evaluation_mode=True), tokens, torch.arange(len(tokens)),
-        lambda outputs: outputs.last_hidden_state[:, 0], "hidden states",
-        accelerator=accelerator, batching=batching, batch_size=batch_size, progress=progress,
+        encoder, tokens, torch.arange(len(tokens)), lambda outputs: outputs.last_hidden_state[:, 0], "hidden states",
+        accelerator=accelerator, batching=batching, batch_size=batch_size, progress=progress, fp32=True,
     )  # fmt: skip
 
 
@@ -92,6 +100,7 @@ def _over_rows(
     batching: str,
     batch_size: int,
     progress: Progress | None,
+    fp32: bool,
 ) -> Tensor:
     """Return what `read` takes from the model's outputs, (B, …) a batch, for `rows` (n,) of the texts: (n, …) in fp32.
 
@@ -107,7 +116,8 @@ def _over_rows(
     in_order: Any = rows[order]  # a DataLoader takes its draw of randomness, as it does in the Trainer's evaluation
     states, done = torch.empty(0), 0
     # one autocast around all batches casts the weights once, not once a batch
-    with accelerator.autocast(), (progress or Progress()).bar(what, len(rows)) as advance:
+    autocast = nullcontext() if fp32 else accelerator.autocast()
+    with autocast, (progress or Progress()).bar(what, len(rows)) as advance:
         for batch in DataLoader(in_order, batch_size=batch_size):
             outputs = bare(**to_device(make_batch(batch), accelerator.device))
             part = read(outputs).float().cpu()

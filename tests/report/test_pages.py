@@ -18,7 +18,7 @@ from repro.records.faults import FaultRow, FaultTally, write_tally
 from repro.records.provenance import collect_provenance
 from repro.records.record import RunRecord, read_records
 from repro.report.pages import BEGIN, END, with_verdicts, write_report
-from repro.sections.registry import EXPERIMENTS
+from repro.sections import SECTIONS
 from repro.training.metrics import score
 
 MakeRecord = Callable[..., RunRecord]
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def judged(records: list[RunRecord]) -> list[Verdict]:
-    return judge_all(load_catalogue(), records, list(EXPERIMENTS))
+    return judge_all(load_catalogue(), records, list(SECTIONS))
 
 
 @pytest.fixture

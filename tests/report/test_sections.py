@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from repro.report.confusions import cell_table, published_matrix
+from repro.report.corpus import overlap_table
+from repro.report.figures import draw_figures
+from repro.report.hardest import hardest_table, published_hardest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from repro.claims.catalogue import Outcome, load_catalogue
 from repro.claims.judge import judge_all
 from repro.records.record import LABELS, Epoch, RowResults, RunRecord
-from repro.report.confusions import cell_table, published_matrix
-from repro.report.corpus import overlap_table
-from repro.report.figures import draw_figures
-from repro.report.hardest import hardest_table, published_hardest
 from repro.sections.projection import hexagons
 from repro.training.metrics import confusion_rates, most_often_taken_for, score
 

@@ -15,8 +15,10 @@ import torch
 
 from benchmarks.processes import ROOT
 from repro.errors import ProcessLostError, UsageError
-from repro.records.record import RunRecord, read_records
-from repro.sections.context import make_context
+from repro.records.schema import RunRecord
+from repro.records.store import read_records
+from repro.sections.runner import open_context
+from repro.spec import RunSpec
 from repro.training.processes import LAUNCHED, check_processes, process_seed, wait_time, watched
 
 
@@ -120,7 +122,7 @@ def test_a_launch_that_cannot_share_the_batch_is_refused_before_it_starts(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(UsageError, match=message):
-        make_context(recipe="tiny", corpus="rehearsal", device="cpu")
+        open_context(RunSpec(recipe="tiny", corpus="rehearsal"))
 
 
 def test_errors_that_no_lost_process_explains_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:

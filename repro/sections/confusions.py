@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from typing import TYPE_CHECKING, Any
 
 from repro.claims.catalogue import load_catalogue
-from repro.display.figure import new_figure, way_of
+from repro.display.figure import Drawing, caption_of, new_figure
 from repro.display.table import Table
-from repro.records.record import LABELS, RunRecord, Scores
+from repro.records.schema import LABELS, RunRecord, Scores
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Rates = Sequence[Sequence[float]]
 MIDDLE = 0.5  # of the ramp: on its light half the writing is black
@@ -29,12 +29,48 @@ class PublishedMatrix:
     source: str
 
 
-def published_matrix(experiment: str) -> PublishedMatrix | None:
-    """Return the validation matrix that the claims report for an experiment, or None."""
+def published_matrix(section: str) -> PublishedMatrix | None:
+    """Return the validation matrix that the claims report for a section, or None."""
     for claim in load_catalogue().claim:
-        if claim.measure == f"{experiment}:facts.confusion_rates" and isinstance(claim.tolerance, float):
+        if claim.measure == f"{section}:facts.confusion_rates" and isinstance(claim.tolerance, float):
             return PublishedMatrix(rates=claim.reported, tolerance=claim.tolerance, source=claim.source)
     return None
+
+
+def confusion_figures(record: RunRecord, names: Sequence[str]) -> Iterator[Drawing]:
+    """Draw the confusion matrix of each of the named scores; one on validation beside the published one."""
+    spec, seeded = record.spec, bool(record.epochs)
+    for name in names:
+        scores = record.scores[name]
+        rates = rates_of(scores.confusion)
+        labels = list(LABELS) if len(rates) == len(LABELS) else list(map(str, range(len(rates))))
+        published = published_matrix(record.experiment) if name.endswith("validation") else None
+        caption = f"{record.experiment} ({name}): {caption_of(spec, seeded=seeded)}"
+        recalls = ", ".join(f"{label} {rates[i][i]:.2f}" for i, label in enumerate(labels))
+        yield Drawing(
+            name=f"confusion-{spec.slug}-{name.replace('/', '-')}" + (f"-seed{spec.seed}" if seeded else ""),
+            figure=_draw(scores, labels, caption, published if len(labels) == len(LABELS) else None),
+            title=f"{caption}, n = {scores.n:,}, accuracy {scores.accuracy:.4f}",
+            description=f"Row-normalised confusion matrix. Recall of each class: {recalls}.",
+        )
+
+
+def cell_table(records: Sequence[RunRecord]) -> Table:
+    """One row a run and cell: reported and measured rate, their difference, and whether it is tolerated."""
+    rows = []
+    for record in records:
+        published, measured = published_matrix(record.experiment), record.facts.get("confusion_rates")
+        if published is None or not isinstance(measured, list):
+            continue
+        for i, j, rate in _cells(measured):
+            difference = rate - published.rates[i][j]
+            rows.append(
+                (record.spec.slug, record.experiment, str(record.settings.seed), LABELS[i], LABELS[j],
+                 f"{published.rates[i][j]:.2f}", f"{rate:.4f}", f"{difference:+.4f}",
+                 "yes" if abs(difference) <= published.tolerance else "no")
+            )  # fmt: skip
+    head = ("run", "experiment", "seed", "true", "predicted", "reported", "measured", "difference", "within tolerance")
+    return Table(head, tuple(rows))
 
 
 def rates_of(confusion: Sequence[Sequence[int]]) -> list[list[float]]:
@@ -42,10 +78,10 @@ def rates_of(confusion: Sequence[Sequence[int]]) -> list[list[float]]:
     return [[count / max(sum(row), 1) for count in row] for row in confusion]
 
 
-def draw_confusion(
-    scores: Scores, labels: Sequence[str], caption: str, published: PublishedMatrix | None = None
-) -> Figure:
+def _draw(scores: Scores, labels: Sequence[str], caption: str, published: PublishedMatrix | None) -> Figure:
     """Draw a row-normalised confusion matrix, true class a row, with its counts; the published one to its left."""
+    from matplotlib.patches import Rectangle
+
     rates = rates_of(scores.confusion)
     figure = new_figure(11.0 if published else 6.4, 6.2 if published else 6.4)
     panels: list[Axes] = list(figure.subplots(1, 2 if published else 1, squeeze=False)[0])
@@ -57,32 +93,14 @@ def draw_confusion(
         far = [(i, j) for i, j, rate in _cells(rates) if abs(rate - published.rates[i][j]) > published.tolerance]
         for i, j in far:
             panels[-1].add_patch(Rectangle((j - 0.47, i - 0.47), 0.94, 0.94, fill=False, edgecolor=OUTLINE, lw=2))
-        told = f"outlined: further than ±{published.tolerance:g} from the reported rate ({len(far)} of 36 cells)"
-        figure.supxlabel(told, fontsize=9)
+        note = f"outlined: further than ±{published.tolerance:g} from the reported rate ({len(far)} of 36 cells)"
+        figure.supxlabel(note, fontsize=9)
         figure.suptitle(caption, fontsize=11)
     else:
         panels[-1].set_title(f"{caption}\n{measured}", fontsize=10)
     written = [[f"{rate:.2f}\n{scores.confusion[i][j]}" for j, rate in enumerate(row)] for i, row in enumerate(rates)]
     _draw_matrix(panels[-1], rates, labels, written)
     return figure
-
-
-def cell_table(records: Sequence[RunRecord]) -> Table:
-    """One row a run, classifier and cell: reported and measured rate, their difference, and whether it is tolerated."""
-    rows = []
-    for record in records:
-        published, measured = published_matrix(record.experiment), record.facts.get("confusion_rates")
-        if published is None or not isinstance(measured, list):
-            continue
-        for i, j, rate in _cells(measured):
-            difference = rate - published.rates[i][j]
-            rows.append(
-                (way_of(record), record.experiment, str(record.settings.seed), LABELS[i], LABELS[j],
-                 f"{published.rates[i][j]:.2f}", f"{rate:.4f}", f"{difference:+.4f}",
-                 "yes" if abs(difference) <= published.tolerance else "no")
-            )  # fmt: skip
-    head = ("run", "experiment", "seed", "true", "predicted", "reported", "measured", "difference", "within tolerance")
-    return Table(head, tuple(rows))
 
 
 def _cells(rates: Any) -> list[tuple[int, int, float]]:
