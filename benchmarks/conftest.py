@@ -13,8 +13,7 @@ from repro.records.provenance import driver_version, library_versions
 from repro.records.record import prepare_results
 from repro.sections.context import Context, Sources
 from repro.sections.runner import open_context
-from repro.spec import Device, RunSpec, parse_seeds
-from repro.training.device import resolve_device
+from repro.spec import RunSpec, parse_seeds
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -26,7 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         ("--checkpoints", None, "a folder of checkpoints (REPRO_CHECKPOINTS)"),
         ("--seeds", "0", "0, 0,2,5 or 0-4: one round a seed"),
         ("--protocol", "seeded", "seeded or as-published"),
-        ("--precision", "fp32", "auto, fp32, bf16 or fp16"),
+        ("--precision", "fp32", "fp32 or bf16"),
         ("--batching", "packed", "packed, dynamic or padded"),
         ("--device", "auto", "auto, cpu or cuda"),
         ("--seminar", None, "the notebook to verify: the tour reads its letter there"),
@@ -67,7 +66,7 @@ def rounds(request: pytest.FixtureRequest) -> int:
 @pytest.fixture(scope="session")
 def device(request: pytest.FixtureRequest) -> str:
     """`cpu` or `cuda`."""
-    return str(_or_exit(lambda: resolve_device(Device(request.config.getoption("--device"))).device))
+    return str(_or_exit(lambda: choose_device(request.config.getoption("--device"), "fp32")))
 
 
 @pytest.fixture(scope="session")

@@ -144,7 +144,7 @@ def encode_and_run(turn: Turn, *, tweets: int, device: str = "cpu") -> None:
     from repro.training.data import tokenize
     from repro.training.predict import cls_states
 
-    context = _context("tiny", "rehearsal", None, "auto", device)
+    context = _context("tiny", "rehearsal", None, "bf16", device)
     texts = context.corpus.texts("train")[:]
     repeated = [texts[i % len(texts)] for i in range(tweets)]
     encoder = load_encoder(context.checkpoint.folder)

@@ -25,8 +25,10 @@ from repro.errors import InterruptedRunError, MissingAssetError, ReproError, Usa
 
 BUG = 70  # EX_SOFTWARE of sysexits.h
 MOST_SHOWN = 300
-TRAIN = """accelerate datasets filelock huggingface_hub psutil pyarrow safetensors scipy sklearn tokenizers torch
-transformers""".split()
+TRAIN = (
+    "accelerate", "datasets", "filelock", "huggingface_hub", "psutil", "pyarrow", "safetensors", "scipy", "sklearn",
+    "tokenizers", "torch", "transformers",
+)  # fmt: skip
 EXTRAS = {  # by the module that is missing
     **dict.fromkeys(TRAIN, "train"),
     **dict.fromkeys(("ipykernel", "libcst", "nbclient", "nbformat"), "notebook"),

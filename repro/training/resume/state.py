@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -103,6 +105,8 @@ def write_state(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     try:
+        for file in final.iterdir():
+            _forget_cached(file)
         _verify_files(final, read_manifest(final))
     except StateError:
         remove(final)
@@ -203,6 +207,13 @@ def _write_text(path: Path, text: str) -> str:
     content = text.encode()
     write_synced(path, content)
     return hashlib.sha256(content).hexdigest()  # of what was meant, whatever the disk gives back
+
+
+def _forget_cached(file: Path) -> None:
+    """Let the next read come from the disk, where the system can (not on macOS and Windows)."""
+    if sys.platform == "linux":
+        with file.open("rb") as opened:
+            os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _set_aside(path: Path) -> Path:
