@@ -5,8 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import JsonValue
 
@@ -183,8 +182,7 @@ def tables(records: Sequence[RunRecord]) -> dict[str, Table]:
     return {"confusions": cell_table(runs), "hardest": hardest_table(runs)}
 
 
-@dataclass(frozen=True, kw_only=True)
-class RankedRow:
+class RankedRow(NamedTuple):
     """One validation row by its loss (nats); rank 1 is the highest of the hardest, the lowest of the easiest."""
 
     which: str
@@ -203,14 +201,7 @@ def ranked_rows(record: RunRecord) -> list[RankedRow]:
     losses = results.losses
     rising = sorted(range(len(losses)), key=lambda row: losses[row])
     return [
-        RankedRow(
-            which=which,
-            rank=rank,
-            row=row,
-            label=LABELS[results.labels[row]],
-            predicted=LABELS[results.predictions[row]],
-            loss=losses[row],
-        )
+        RankedRow(which, rank, row, LABELS[results.labels[row]], LABELS[results.predictions[row]], losses[row])
         for which, rows in (("hardest", rising[::-1][:HARDEST]), ("easiest", rising[:HARDEST]))
         for rank, row in enumerate(rows, 1)
     ]

@@ -100,14 +100,7 @@ def generation(folder: Path, texts: TourTexts, device: torch.device) -> JsonValu
 
 
 TASKS: Mapping[str, Task] = MappingProxyType(
-    {
-        "sentiment": sentiment,
-        "entities": entities,
-        "answer": answer,
-        "summary": summary,
-        "translation": translation,
-        "generation": generation,
-    }
+    {task.__name__: task for task in (sentiment, entities, answer, summary, translation, generation)}
 )
 
 
