@@ -24,7 +24,7 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 from transformers import set_seed
 
-from repro.assets.checkpoints import load_classifier
+from repro.assets.loading import load_classifier
 from repro.sections.context import make_context
 from repro.training.batches import Examples
 from repro.training.loop import fit

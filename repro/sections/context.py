@@ -73,7 +73,7 @@ class Context:
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The checkpoint's own tokenizer."""
-        from repro.assets.checkpoints import load_tokenizer
+        from repro.assets.loading import load_tokenizer
 
         return load_tokenizer(self.checkpoint.folder, self.recipe)
 
@@ -96,7 +96,7 @@ class Context:
     @cached_property
     def cls_states(self) -> dict[str, Tensor]:
         """[CLS] states of the frozen encoder for train and validation, each (n, H)."""
-        from repro.assets.checkpoints import load_encoder
+        from repro.assets.loading import load_encoder
         from repro.training.predict import cls_states
 
         encoder = load_encoder(self.checkpoint.folder)

@@ -94,7 +94,7 @@ def _draw_model(context: Context, seed: int, keeper: Keeper | None) -> tuple[Pre
     """
     from transformers import set_seed
 
-    from repro.assets.checkpoints import load_classifier
+    from repro.assets.loading import load_classifier
 
     head_seed = seed if context.protocol == "seeded" else secrets.randbelow(2**31)
     if keeper is not None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repro.assets.checkpoints import WEIGHTS, quiet
+from repro.assets.checkpoints import WEIGHTS
+from repro.assets.loading import quiet
 from repro.errors import CheckpointError, UsageError
 from repro.records.record import LABELS, Measurements
 from repro.sections.context import Context, timed

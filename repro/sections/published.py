@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from repro.assets.checkpoints import load_classifier, locate_checkpoint
-from repro.assets.recipes import TINY
-from repro.assets.tour import PUBLISHED
+from repro.assets.checkpoints import locate_checkpoint
+from repro.assets.loading import load_classifier, load_model, quiet
+from repro.assets.recipes import PUBLISHED, TINY
 from repro.errors import CheckpointError, MissingAssetError
 from repro.records.record import LABELS, Measurements, RowResults
 from repro.sections.context import Context, timed
@@ -36,9 +36,6 @@ def prepare(context: Context) -> Context:
 def run(context: Context, seed: int) -> Measurements:
     """Score the prepared checkpoint on validation and test; `seed` changes nothing."""
     del seed
-    from transformers import AutoModelForSequenceClassification
-
-    from repro.assets.loading import load_complete
     from repro.training.predict import predict_rows
 
     seconds: dict[str, float] = {}
@@ -48,7 +45,7 @@ def run(context: Context, seed: int) -> Measurements:
             folder = _with_random_head(folder, Path(spot))
         refuse_other_labels(folder)
         model = context.accelerator.prepare_model(
-            load_complete(AutoModelForSequenceClassification, folder), evaluation_mode=True
+            load_model("AutoModelForSequenceClassification", folder), evaluation_mode=True
         )
     with timed(seconds, "tokenize"):
         examples = {split: context.examples[split] for split in SPLITS}
@@ -99,8 +96,6 @@ def refuse_other_labels(folder: Path) -> None:
 def _with_random_head(encoder: Path, folder: Path) -> Path:
     """Save the encoder with a classification head of random weights and unnamed classes, as the book's model has."""
     import torch
-
-    from repro.assets.checkpoints import quiet
 
     with torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(0)

@@ -7,8 +7,8 @@ and a claim is comparable only where they are the seminar's.
 
 from __future__ import annotations
 
-from repro.assets.checkpoints import vocabulary_sha256
 from repro.assets.corpus import SPLITS
+from repro.assets.loading import vocabulary_sha256
 from repro.records.record import Measurements
 from repro.sections.context import Context, timed
 
