@@ -103,7 +103,7 @@ def _draw_model(context: Context, seed: int, checkpointer: Checkpointer | None) 
     """
     from transformers import set_seed
 
-    from repro.assets.checkpoints import load_classifier
+    from repro.assets.loading import load_classifier
 
     head_seed = seed if context.spec.protocol is Protocol.SEEDED else secrets.randbelow(2**31)
     if checkpointer is not None:

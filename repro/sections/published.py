@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from repro.assets.checkpoints import load_classifier, locate_checkpoint
-from repro.assets.recipes import TINY
-from repro.assets.tour import PUBLISHED
+from repro.assets.checkpoints import locate_checkpoint
+from repro.assets.loading import load_classifier, load_model, quiet
+from repro.assets.recipes import PUBLISHED, TINY
 from repro.errors import CheckpointError, MissingAssetError
 from repro.records.schema import LABELS, Measurements, RowResults
 from repro.sections.context import Context, timed
@@ -37,9 +37,6 @@ def prepare(context: Context) -> Context:
 def run(context: Context, seed: int) -> Measurements:
     """Score the prepared checkpoint on validation and test; `seed` changes nothing."""
     del seed
-    from transformers import AutoModelForSequenceClassification
-
-    from repro.assets.loading import load_complete
     from repro.training.metrics import confusion_rates, most_often_taken_for, score
     from repro.training.predict import predict_rows
 
@@ -49,7 +46,7 @@ def run(context: Context, seed: int) -> Measurements:
         if context.recipe.name == TINY.name:
             folder = _with_random_head(folder, Path(temporary))
         refuse_other_labels(folder)
-        model = load_complete(AutoModelForSequenceClassification, folder, context.accelerator.device)
+        model = load_model("AutoModelForSequenceClassification", folder, context.accelerator.device)
     with timed(seconds, "tokenize"):
         tokenized = examples(context)
     scores, rows = {}, {}
@@ -100,8 +97,6 @@ def refuse_other_labels(folder: Path) -> None:
 def _with_random_head(encoder: Path, folder: Path) -> Path:
     """Save the encoder with a classification head of random weights and unnamed classes, as the book's model has."""
     import torch
-
-    from repro.assets.checkpoints import quiet
 
     with torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(0)
