@@ -11,7 +11,8 @@ from repro.assets.checkpoints import locate_checkpoint
 from repro.assets.loading import load_classifier, load_model, quiet
 from repro.assets.recipes import PUBLISHED, TINY
 from repro.errors import CheckpointError, MissingAssetError
-from repro.records.schema import LABELS, Measurements, RowResults
+from repro.records.schema import LABELS, Measurements
+from repro.sections.classified import confusion_facts, score_outputs
 from repro.sections.context import Context, timed
 from repro.sections.encoded import examples
 from repro.sections.section import Section
@@ -37,7 +38,6 @@ def prepare(context: Context) -> Context:
 def run(context: Context, seed: int) -> Measurements:
     """Score the prepared checkpoint on validation and test; `seed` changes nothing."""
     del seed
-    from repro.training.metrics import confusion_rates, most_often_taken_for, score
     from repro.training.predict import predict_rows
 
     seconds: dict[str, float] = {}
@@ -61,17 +61,10 @@ def run(context: Context, seed: int) -> Measurements:
                 progress=context.progress,
                 fp32=True,  # whatever training uses: its claims allow ± 0.0015
             )
-        labels, predicted = context.corpus.labels(split), outputs.predictions
-        scores[f"published/{split}"] = score(labels, predicted, classes=len(LABELS), loss=outputs.mean_loss)
-        losses = [round(loss, 6) for loss in outputs.losses.tolist()]
-        rows[f"published/{split}"] = RowResults(labels=labels, predictions=predicted, losses=losses)
-    confusion = scores["published/validation"].confusion
+        name = f"published/{split}"
+        scores[name], rows[name] = score_outputs(context.corpus.labels(split), outputs)
     return Measurements(
-        facts={
-            "source": context.checkpoint.source,
-            "confusion_rates": confusion_rates(confusion),
-            "most_often_taken_for": dict(most_often_taken_for(confusion, LABELS)),
-        },
+        facts={"source": context.checkpoint.source, **confusion_facts(scores["published/validation"])},
         scores=scores,
         rows=rows,
         seconds=seconds,
