@@ -85,7 +85,9 @@ class Session:
 
 
 def _undisturbed(folder: Path, pool: Any) -> Undisturbed:
-    runs = dict(zip(SEEDS, pool.starmap(_undisturbed_run, [(folder, seed) for seed in SEEDS], chunksize=1), strict=True))
+    runs = dict(
+        zip(SEEDS, pool.starmap(_undisturbed_run, [(folder, seed) for seed in SEEDS], chunksize=1), strict=True)
+    )
     return Undisturbed(
         folder=folder / f"undisturbed-{SEEDS[0]}",
         results={seed: result for seed, (result, _, _) in runs.items()},
