@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from repro.records.record import prepare_results
 from repro.sections.context import Context, Sources
 from repro.sections.runner import open_context
 from repro.spec import RunSpec, parse_seeds
-from repro.training.loop import choose_device, why_slow
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -114,8 +112,6 @@ def context(request: pytest.FixtureRequest, results: Path, seeds: list[int]) -> 
             seeds=seeds,
         )
     )
-    if warning := why_slow(opened.spec.device, opened.spec.precision):
-        warnings.warn(warning, stacklevel=1)
     return opened
 
 

@@ -105,7 +105,7 @@ def fit_linear(turn: Turn, *, solver: str, recipe: str, corpus: str, checkpoints
     from repro.sections.encoded import cls_states
     from repro.sections.linear import SOLVERS, fit_logistic, objective
 
-    context = _context(recipe, corpus, checkpoints, "bf16")
+    context = _context(recipe, corpus, checkpoints, "auto")
     states, labels = cls_states(context)["train"].numpy(), context.corpus.labels("train")
     turn.prepared()
     while True:

@@ -36,7 +36,7 @@ class Outcome(StrEnum):
     NOT_RUN = "not run"
 
 
-Side = Literal["low", "high", "different"]
+Direction = Literal["low", "high", "different"]
 
 
 class Need(BaseModel):
@@ -93,6 +93,16 @@ class Claim(BaseModel):
             ):
                 raise ValueError(f"{self.id}: its tables name different parts")
         return self
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where what it measures stands in a record."""
+        return [self.measure] if isinstance(self.measure, str) else list(self.measure.values())
+
+    @property
+    def reads_seconds(self) -> bool:
+        """Whether it is about time, which machine and threads decide."""
+        return any(address.partition(":")[2].startswith("seconds.") for address in self.addresses)
 
     @property
     def margin(self) -> float:

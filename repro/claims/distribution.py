@@ -12,24 +12,24 @@ such sets of runs has one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import fmean, stdev
 from typing import Any
 
-from repro.claims.catalogue import Claim, Outcome, Side
+from repro.claims.catalogue import Claim, Direction, Outcome
 from repro.claims.reruns import Figure, reference
-from repro.claims.seeds import ALPHA, MOST_SEEDS, Finding
-from repro.claims.wording import brief, is_number, number
+from repro.claims.seeds import ALPHA, MOST_SEEDS, Judgement
+from repro.claims.wording import number
 from repro.stats import t_quantile
 
 STRAY = 0.01  # chance that any of a claim's seeds and figures strays, were all drawn from the reruns
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
-    """One figure's seeds held against the reruns: the difference of the means and the intervals around it."""
+class Comparison:
+    """One figure's seeds beside the reruns: the difference of the means and the half-widths of its two intervals."""
 
     figure: Figure
     margin: float
@@ -59,49 +59,52 @@ class Held:
         )
 
 
-def hold(values: Sequence[float], figure: Figure, margin: float, *, tests: int = 1) -> Held:
-    """Hold one figure's seeds against the reruns; `tests` figures share the 5 % of false alarms."""
+def compare_figure(values: Sequence[float], figure: Figure, margin: float, *, tests: int = 1) -> Comparison:
+    """Compare one figure's seeds with the reruns; `tests` figures share the 5 % of false alarms."""
     n, mean = len(values), fmean(values)
     squares = (figure.n - 1) * figure.sd**2 + (n - 1) * (stdev(values) ** 2 if n > 1 else 0)
-    return _held(mean - figure.mean, n, sqrt(squares / (n + figure.n - 2)), figure, margin, tests)
+    return _comparison(mean - figure.mean, n, sqrt(squares / (n + figure.n - 2)), figure, margin, tests)
 
 
-def compare_distribution(claim: Claim, measured: Sequence[Any]) -> Finding:
+def judge_distribution(claim: Claim, measured: Sequence[Any]) -> Judgement:
     """Judge each figure of the claim, then all of them together."""
     names, margins = claim.reference, claim.tolerance
     if not isinstance(names, dict) or not isinstance(margins, dict):
         names, margins, measured = {"": str(names)}, {"": claim.margin}, [{"": value} for value in measured]
-    for values in measured:
-        if wrong := [value for value in values.values() if not is_number(value)]:
-            raise ValueError(f"expected a number, found {brief(wrong[0])}")
     by_part = {part: [values[part] for values in measured] for part in names}
-    held = {part: hold(by_part[part], reference(name), margins[part], tests=len(names)) for part, name in names.items()}
-    different = {part: h for part, h in held.items() if h.different}
+    all_parts = {
+        part: compare_figure(by_part[part], reference(name), margins[part], tests=len(names))
+        for part, name in names.items()
+    }
+    different = {part: c for part, c in all_parts.items() if c.different}
     if different:
-        sides: set[Side] = {"low" if h.difference < 0 else "high" for h in different.values()}
-        return Outcome.DEVIATES, sides.pop() if len(sides) == 1 else "different", _told(different)
-    open_parts = {part: h for part, h in held.items() if not h.equivalent}
+        directions: set[Direction] = {"low" if c.difference < 0 else "high" for c in different.values()}
+        direction = directions.pop() if len(directions) == 1 else "different"
+        return Judgement(outcome=Outcome.DEVIATES, direction=direction, why=_in_words(different))
+    open_parts = {part: c for part, c in all_parts.items() if not c.equivalent}
     if open_parts:
-        more = max(more_seeds(h, tests=len(names)) for h in open_parts.values())
+        more = max(more_seeds(c, tests=len(names)) for c in open_parts.values())
         decide = f"if the mean{'s stay' if len(open_parts) > 1 else ' stays'}, {_count(more)} would decide"
-        return Outcome.INCONCLUSIVE, None, f"{decide}: {_told(open_parts)}"
-    if stray := _strays(by_part, held):
-        return Outcome.INCONCLUSIVE, None, stray
-    return Outcome.REPRODUCED, None, _told(held) if len(held) == 1 else _all_within(held)
+        return Judgement(outcome=Outcome.INCONCLUSIVE, why=f"{decide}: {_in_words(open_parts)}")
+    if stray := _stray(by_part, all_parts):
+        return Judgement(outcome=Outcome.INCONCLUSIVE, why=stray)
+    why = _in_words(all_parts) if len(all_parts) == 1 else _all_within(all_parts)
+    return Judgement(outcome=Outcome.REPRODUCED, why=why)
 
 
-def more_seeds(held: Held, *, tests: int = 1) -> int:
+def more_seeds(comparison: Comparison, *, tests: int = 1) -> int:
     """Return how many more seeds would decide, were the mean and the reruns' spread to stay as they are."""
+    c = comparison
     for more in range(1, MOST_SEEDS):
-        then = _held(held.difference, held.seeds + more, held.figure.sd, held.figure, held.margin, tests)
+        then = _comparison(c.difference, c.seeds + more, c.figure.sd, c.figure, c.margin, tests)
         if then.equivalent or then.different:
             return more
     return MOST_SEEDS
 
 
-def _held(difference: float, n: int, sd: float, figure: Figure, margin: float, tests: int) -> Held:
+def _comparison(difference: float, n: int, sd: float, figure: Figure, margin: float, tests: int) -> Comparison:
     error, degrees = sd * sqrt(1 / n + 1 / figure.n), n + figure.n - 2
-    return Held(
+    return Comparison(
         figure=figure,
         margin=margin,
         seeds=n,
@@ -111,11 +114,11 @@ def _held(difference: float, n: int, sd: float, figure: Figure, margin: float, t
     )
 
 
-def _strays(by_part: dict[str, list[float]], held: dict[str, Held]) -> str | None:
+def _stray(by_part: Mapping[str, Sequence[float]], comparisons: Mapping[str, Comparison]) -> str | None:
     """Name a seed that lies alone outside, although the mean is equivalent."""
     looks = sum(map(len, by_part.values()))
     for part, values in by_part.items():
-        low, high = held[part].figure.prediction_interval(confidence=1 - STRAY / looks)
+        low, high = comparisons[part].figure.prediction_interval(confidence=1 - STRAY / looks)
         for value in values:
             if not low <= value <= high:
                 return (
@@ -125,13 +128,14 @@ def _strays(by_part: dict[str, list[float]], held: dict[str, Held]) -> str | Non
     return None
 
 
-def _told(held: dict[str, Held]) -> str:
-    return "; ".join(f"{part}: {h}" if part else str(h) for part, h in held.items())
+def _in_words(comparisons: Mapping[str, Comparison]) -> str:
+    return "; ".join(f"{part}: {c}" if part else str(c) for part, c in comparisons.items())
 
 
-def _all_within(held: dict[str, Held]) -> str:
-    within = ", ".join(f"{part} {h.difference:+.4f} of ±{number(h.margin)}" for part, h in held.items())
-    return f"each mean within its margin of the {next(iter(held.values())).figure.n} reruns': {within}"
+def _all_within(comparisons: Mapping[str, Comparison]) -> str:
+    within = ", ".join(f"{part} {c.difference:+.4f} of ±{number(c.margin)}" for part, c in comparisons.items())
+    reruns = next(iter(comparisons.values())).figure.n
+    return f"each mean within its margin of the {reruns} reruns': {within}"
 
 
 def _count(more: int) -> str:

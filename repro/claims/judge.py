@@ -8,16 +8,15 @@ answer are named.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from repro.claims.catalogue import Catalogue, Claim, Kind, Outcome, Side
+from repro.claims.catalogue import Catalogue, Claim, Direction, Kind, Outcome
 from repro.claims.cohorts import Cohort, cohorts_of, unmet_need
-from repro.claims.compare import compare
 from repro.claims.estimates import Estimate, estimates_of, over_seeds
 from repro.claims.gates import failed_gate
+from repro.claims.kinds import check_shape, judge_kind
 from repro.claims.wording import brief, is_number, number
-from repro.errors import RecordError
 from repro.records.record import RunRecord
 
 SEMINARS_RECIPE = "distilbert"
@@ -33,7 +32,7 @@ class Verdict:
     claim: Claim
     outcome: Outcome
     why: str
-    side: Side | None = None
+    side: Direction | None = None
     shown: str = ""
     seeds: tuple[int, ...] = ()
     basis: str = ""
@@ -82,75 +81,64 @@ class Verdict:
             "mean": self.mean,
             "interval": None if self.interval is None else list(self.interval),
             "reference": self.reference,
-            "parts": {part: found.as_row() for part, found in self.estimates.items() if part},
+            "parts": {part: estimate.as_row() for part, estimate in self.estimates.items() if part},
         }
 
 
 def judge_all(catalogue: Catalogue, records: Sequence[RunRecord], runnable: Sequence[str]) -> list[Verdict]:
     """Judge every claim on records (oldest first); `runnable` names the experiments that this version has.
 
-    RecordError where a record holds something of another shape than its experiment writes.
+    RecordError where a record holds something of another shape than its experiment writes. A claim about seconds is
+    judged on runs of one machine and number of threads.
     """
-    cohorts = cohorts_of(records)
-    verdicts = []
-    for claim in catalogue.claim:
-        try:
-            verdicts.append(judge(claim, catalogue, cohorts, runnable))
-        except (ArithmeticError, AttributeError, TypeError, ValueError, IndexError) as error:
-            raise RecordError(
-                f"a record of {claim.experiment} does not hold what {claim.id} reads from it: {error}",
-                "Move that record out of the results folder, or run the experiment again.",
-            ) from None
-    return verdicts
+    by_result, by_seconds = cohorts_of(records), cohorts_of(records, by_machine=True)
+    return [judge(c, catalogue, by_seconds if c.reads_seconds else by_result, runnable) for c in catalogue.claim]
 
 
 def judge(claim: Claim, catalogue: Catalogue, cohorts: Sequence[Cohort], runnable: Sequence[str]) -> Verdict:
     """Judge one claim on the cohort that suits it best."""
-    ran = [cohort for cohort in cohorts if cohort.of(claim.experiment)]
-    if not ran:
-        return Verdict(claim=claim, outcome=Outcome.NOT_RUN, why=_how_to_run(claim, runnable))
+    ran = [cohort for cohort in cohorts if cohort.experiment == claim.experiment]
     having = [cohort for cohort in ran if cohort.measured(claim) is not None]
-    if not having and any(_lacked_its_asset(claim, record) for c in ran for record in c.of(claim.experiment)):
+    lacking_asset = not having and any(_lacked_its_asset(claim, r) for cohort in ran for r in cohort.records)
+    if not ran or lacking_asset:
         return Verdict(claim=claim, outcome=Outcome.NOT_RUN, why=_how_to_run(claim, runnable))
     if not having:
-        basis = ran[-1].basis(claim.experiment)
         why = f"what was run holds no value for it; {_how_to_run(claim, runnable)}"
-        return Verdict(claim=claim, outcome=Outcome.NOT_COMPARABLE, why=why, basis=basis)
+        return Verdict(claim=claim, outcome=Outcome.NOT_COMPARABLE, why=why, basis=ran[-1].setup.label)
     having.sort(key=lambda cohort: _rank(claim, catalogue, cohort))
     verdict = _judge_on(claim, catalogue, having[-1], cohorts)
     if verdict.outcome is Outcome.NOT_COMPARABLE:
         return verdict
     others = [_judge_on(claim, catalogue, cohort, cohorts) for cohort in having[:-1]]
     differing = [o for o in others if o.outcome not in (verdict.outcome, Outcome.NOT_COMPARABLE)]
-    told = "".join(f"; but {o.label} with {o.shown} ({o.basis})" for o in differing)
-    return Verdict(**{**vars(verdict), "why": verdict.why + told})
+    but = "".join(f"; but {o.label} with {o.shown} ({o.basis})" for o in differing)
+    return replace(verdict, why=verdict.why + but)
 
 
 def _rank(claim: Claim, catalogue: Catalogue, cohort: Cohort) -> tuple[bool, bool, str]:
     comparable = unmet_need(claim, catalogue, cohort) is None
-    own = cohort.of(claim.experiment)[0].recipe.name == SEMINARS_RECIPE
-    return comparable, own, cohort.newest(claim.experiment)
+    return comparable, cohort.setup.recipe == SEMINARS_RECIPE, cohort.newest
 
 
 def _judge_on(claim: Claim, catalogue: Catalogue, cohort: Cohort, cohorts: Sequence[Cohort]) -> Verdict:
     measured = cohort.measured(claim) or []
+    check_shape(claim, measured)
     estimates = estimates_of(claim, measured)
-    found: dict[str, Any] = {
-        "claim": claim,
-        "shown": _show(claim, cohort, measured, estimates),
-        "estimates": estimates,
-        "seeds": tuple(record.settings.seed for record in cohort.of(claim.experiment)),
-        "basis": cohort.basis(claim.experiment),
-    }
+    draft = Verdict(
+        claim=claim,
+        outcome=Outcome.NOT_COMPARABLE,
+        why="for information: " + (claim.note or "not judged"),
+        shown=_show(claim, cohort, measured, estimates),
+        estimates=estimates,
+        seeds=cohort.seeds,
+        basis=cohort.setup.label,
+    )
     if claim.kind is Kind.INFORMATION:
-        return Verdict(outcome=Outcome.NOT_COMPARABLE, why="for information: " + (claim.note or "not judged"), **found)
-    unmet = unmet_need(claim, catalogue, cohort)
-    if unmet:
-        return Verdict(outcome=Outcome.NOT_COMPARABLE, why=unmet, **found)
-    if failed := failed_gate(claim, cohort.of(claim.experiment)):
-        return Verdict(outcome=failed[0], why=failed[1], **found)
-    outcome, side, why = compare(claim, cohort, cohorts, measured)
-    return Verdict(outcome=outcome, side=side, why=why, **found)
+        return draft
+    if unmet := unmet_need(claim, catalogue, cohort):
+        return replace(draft, why=unmet)
+    judgement = failed_gate(claim, cohort.records) or judge_kind(claim, cohort, cohorts, measured)
+    return replace(draft, outcome=judgement.outcome, side=judgement.direction, why=judgement.why)
 
 
 def _show(claim: Claim, cohort: Cohort, measured: list[Any], estimates: dict[str, Estimate]) -> str:
@@ -163,7 +151,7 @@ def _show(claim: Claim, cohort: Cohort, measured: list[Any], estimates: dict[str
     if is_number(measured[0]) and isinstance(claim.measure, str):
         parent = claim.measure.rpartition(".")[0]
         interval, rows = cohort.values(claim.measure + "_interval"), cohort.values(parent + ".n")
-        if interval and rows:
+        if interval and rows and isinstance(interval[0], tuple):
             low, high = interval[0]
             return f"{number(measured[0])} [{number(low)}, {number(high)}], n = {rows[0]:,} rows"
     return brief(measured[0])
@@ -171,9 +159,8 @@ def _show(claim: Claim, cohort: Cohort, measured: list[Any], estimates: dict[str
 
 def _lacked_its_asset(claim: Claim, record: RunRecord) -> bool:
     """Whether the record says that the part of the experiment that the claim reads did not run: `facts.PART…`."""
-    addresses = [claim.measure] if isinstance(claim.measure, str) else list(claim.measure.values())
     not_run = record.facts.get("not_run")
-    return isinstance(not_run, dict) and any(address.split(".")[1] in not_run for address in addresses)
+    return isinstance(not_run, dict) and any(address.split(".")[1] in not_run for address in claim.addresses)
 
 
 def _how_to_run(claim: Claim, runnable: Sequence[str]) -> str:

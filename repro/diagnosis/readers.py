@@ -110,7 +110,7 @@ def _from_card(name: str, text: str) -> StudentRun:
 
 
 def _from_record(path: Path, data: Mapping[str, Any]) -> StudentRun:
-    if data["schema_version"] != SCHEMA_VERSION:
+    if data["schema_version"] not in range(1, SCHEMA_VERSION + 1):
         raise RecordError(
             f"{path} is a record of schema {data['schema_version']}, this version reads schema {SCHEMA_VERSION}",
             "Use the version of the suite that wrote it, or run the experiment again.",

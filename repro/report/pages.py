@@ -47,17 +47,18 @@ def section_tables(records: Sequence[RunRecord]) -> dict[str, Table]:
 def write_report(verdicts: Sequence[Verdict], records: Sequence[RunRecord], results: Path) -> list[Path]:
     """Write tables, figures, REPORT.md and report.html into the results folder; return what was written."""
     timings = read_timings(results)
-    made = {**table_files(verdicts, records), **speed_tables(timings), **fault_tables(results)}
+    report_tables = {**table_files(verdicts, records), **speed_tables(timings), **fault_tables(results)}
     try:
         folder = inside(results, results / "tables")
-        written = [_write(folder / f"{name}.csv", table.to_csv()) for name, table in made.items()]
-        noted = {name: f"{table.note}\n\n{table.to_markdown()}" for name, table in made.items() if table.note}
+        written = [_write(folder / f"{name}.csv", table.to_csv()) for name, table in report_tables.items()]
+        noted = {name: f"{table.note}\n\n{table.to_markdown()}" for name, table in report_tables.items() if table.note}
         written += [_write(folder / f"{name}.md", text) for name, text in noted.items()]
-        made = {name: table.newest(MOST_ROWS, f"tables/{name}.csv") for name, table in made.items()}
-        shown = draw_figures(records, inside(results, results / "figures"))
-        written += [picture.path for picture in shown]
-        written.append(_write(results / "REPORT.md", report_markdown(verdicts, records, shown, made)))
-        page = report_html(verdicts, records, made, shown, timings)
+        short = {name: table.newest(MOST_ROWS, f"tables/{name}.csv") for name, table in report_tables.items()}
+        figures = inside(results, results / "figures")
+        shown = draw_figures(records, figures)
+        written += [figures / f"{picture.name}.svg" for picture in shown]
+        written.append(_write(results / "REPORT.md", report_markdown(verdicts, records, shown, short)))
+        page = report_html(verdicts, records, short, shown, timings)
         written.append(_write(results / "report.html", page))
     except OSError as error:
         raise ResultsError(
@@ -68,17 +69,20 @@ def write_report(verdicts: Sequence[Verdict], records: Sequence[RunRecord], resu
 
 
 def report_markdown(
-    verdicts: Sequence[Verdict], records: Sequence[RunRecord], shown: Sequence[Picture], made: Mapping[str, Table]
+    verdicts: Sequence[Verdict],
+    records: Sequence[RunRecord],
+    shown: Sequence[Picture],
+    report_tables: Mapping[str, Table],
 ) -> str:
     """Return REPORT.md: the seminar's sections with verdicts and figures, then environment, timings and scores."""
-    sections = [(name, list(found)) for name, found in groupby(verdicts, key=lambda v: v.claim.section)]
+    sections = [(name, list(members)) for name, members in groupby(verdicts, key=lambda v: v.claim.section)]
     return render(
         "REPORT.md",
-        sections=[(name, found, [p for p in shown if p.section == name]) for name, found in sections],
+        sections=[(name, members, [p for p in shown if p.section == name]) for name, members in sections],
         more=[p for p in shown if p.section not in dict(sections)],
         counts=tables.outcome_counts(verdicts),
         verdict_table=tables.verdict_table,
-        tables=made,
+        tables=report_tables,
         records=len(records),
     )
 

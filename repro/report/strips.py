@@ -22,7 +22,7 @@ def strips(verdict: Verdict) -> tuple[Strip, ...]:
     if verdict.claim.kind not in DRAWN or len(verdict.estimates) > MOST:
         return ()
     return tuple(
-        found for part, measured in verdict.estimates.items() for found in _strip(verdict.claim, part, measured)
+        strip for part, measured in verdict.estimates.items() for strip in _strip(verdict.claim, part, measured)
     )
 
 

@@ -80,7 +80,7 @@ def environment_table(records: Sequence[RunRecord]) -> Table:
     facts: dict[str, dict[str, None]] = {}
     for r in records:
         p = r.provenance
-        found = {
+        values = {
             "suite": p.suite,
             "commit": _commit(r),
             "Python": p.python,
@@ -90,7 +90,7 @@ def environment_table(records: Sequence[RunRecord]) -> Table:
             "accelerator": f"{p.accelerator} ({p.driver})" if p.accelerator else "none",
             "started": p.started[:10],
         }
-        for name, value in found.items():
+        for name, value in values.items():
             facts.setdefault(name, {})[value] = None
     return Table(("what", "value"), tuple((name, "; ".join(values)) for name, values in facts.items()))
 

@@ -11,18 +11,19 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from repro.benchfiles import Benchmark
 from repro.claims.catalogue import load_catalogue
 from repro.claims.judge import Verdict
 from repro.display.table import Table, as_text
 from repro.records.record import RunRecord
 from repro.report import tables
-from repro.report.again import commands
 from repro.report.charts import Strip, legend
 from repro.report.gallery import Picture
 from repro.report.strips import strips
-from repro.report.timings import Timing, grouped_bars, seconds
+from repro.report.timings import basis, commit_of, grouped_bars, seconds
+from repro.spec import RunSpec
 
-HELD = {  # how each kind is judged, as the head of claims.toml says
+RULES = {  # how each kind is judged, as the head of claims.toml says
     "exact": "holds when the measured value equals the reported one",
     "value": "holds when every number is within the tolerance, in both directions, and everything else is equal",
     "distribution": "holds when the seeds' mean is equivalent to the 98 reruns' mean, within the margin",
@@ -40,7 +41,7 @@ class Row:
 
     verdict: Verdict
     style: str
-    held: str
+    rule: str
     needs: tuple[str, ...]
     strips: tuple[Strip, ...]
     legend: str
@@ -63,9 +64,9 @@ def render(template: str, **values: object) -> str:
 def report_html(
     verdicts: Sequence[Verdict],
     records: Sequence[RunRecord],
-    made: Mapping[str, Table],
+    report_tables: Mapping[str, Table],
     pictures: Sequence[Picture],
-    timings: Sequence[Timing],
+    timings: Sequence[Benchmark],
 ) -> str:
     """Return the page; it forbids itself every request and every script but its own."""
     style, script = _own("style.css"), _own("page.js")
@@ -82,11 +83,23 @@ def report_html(
         galleries=_galleries(verdicts, pictures),
         timings=grouped_bars(timings),
         seconds=seconds,
-        tables=made,
+        basis=basis,
+        commit_of=commit_of,
+        tables=report_tables,
         commands=commands(records),
         commits=list(dict.fromkeys(r.provenance.commit for r in records if r.provenance.commit)),
         records=len(records),
     )
+
+
+def commands(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
+    """Return (what it ran, command) of every setup, in the records' order."""
+    sections: dict[RunSpec, dict[str, None]] = {}
+    seeds: dict[RunSpec, set[int]] = {}
+    for spec in (r.spec for r in records if r.experiment != "published"):  # it runs with any recipe: the book's model
+        sections.setdefault(spec.setup, {})[spec.section] = None
+        seeds.setdefault(spec.setup, set()).add(spec.seed)
+    return [(setup.label, setup.command(list(names), seeds[setup])) for setup, names in sections.items()]
 
 
 def _row(verdict: Verdict) -> Row:
@@ -94,7 +107,7 @@ def _row(verdict: Verdict) -> Row:
     return Row(
         verdict=verdict,
         style=str(verdict.outcome).replace(" ", "-"),
-        held=HELD[verdict.claim.kind],
+        rule=RULES[verdict.claim.kind],
         needs=tuple(needs[name].text for name in verdict.claim.needs),
         strips=drawn,
         legend=legend(drawn),
@@ -104,10 +117,10 @@ def _row(verdict: Verdict) -> Row:
 def _galleries(verdicts: Sequence[Verdict], pictures: Sequence[Picture]) -> list[tuple[str, list[Picture]]]:
     """Return the pictures by section, in the claims' order; in a section the broad ones first, so that rows fill."""
     order = list(dict.fromkeys([*(v.claim.section for v in verdicts), *(p.section for p in pictures)]))
-    found = [
+    galleries = [
         (section, sorted((p for p in pictures if p.section == section), key=lambda p: not p.broad)) for section in order
     ]
-    return [(section, members) for section, members in found if members]
+    return [(section, members) for section, members in galleries if members]
 
 
 def _own(name: str) -> str:

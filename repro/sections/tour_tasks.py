@@ -37,8 +37,8 @@ def sentiment(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue
     from transformers import AutoModelForSequenceClassification
 
     classifier = _pipeline("text-classification", AutoModelForSequenceClassification, folder, device)
-    found = classifier(texts.letter)[0]
-    return {"label": found["label"], "score": float(found["score"])}
+    polarity = classifier(texts.letter)[0]
+    return {"label": polarity["label"], "score": float(polarity["score"])}
 
 
 def entities(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue:
@@ -48,13 +48,13 @@ def entities(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue:
     tagger = _pipeline("ner", AutoModelForTokenClassification, folder, device, aggregation_strategy="simple")
     return [
         {
-            "entity_group": found["entity_group"],
-            "score": float(found["score"]),
-            "word": found["word"],
-            "start": int(found["start"]),
-            "end": int(found["end"]),
+            "entity_group": entity["entity_group"],
+            "score": float(entity["score"]),
+            "word": entity["word"],
+            "start": int(entity["start"]),
+            "end": int(entity["end"]),
         }
-        for found in tagger(texts.letter)
+        for entity in tagger(texts.letter)
     ]
 
 
@@ -113,8 +113,8 @@ TASKS: Mapping[str, Task] = MappingProxyType(
 
 def first_sentence(text: str) -> str:
     """Return the text up to its first full stop, question or exclamation mark before a space or the end."""
-    found = re.match(r"\s*(.+?[.!?])(?=\s|$)", text, re.DOTALL)
-    return found[1] if found else text.strip()
+    match = re.match(r"\s*(.+?[.!?])(?=\s|$)", text, re.DOTALL)
+    return match[1] if match else text.strip()
 
 
 def _pipeline(task: str, kind: Any, folder: Path, device: torch.device, **options: Any) -> Any:

@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import ttest_ind_from_stats
 
 from repro.claims.catalogue import Claim, Outcome, load_catalogue
-from repro.claims.distribution import compare_distribution, hold, more_seeds
+from repro.claims.distribution import compare_figure, judge_distribution, more_seeds
 from repro.claims.reruns import reference, reruns
 
 F1 = reference("f1_2")
@@ -21,21 +21,22 @@ DISTINCT = 95
 
 
 def outcome(*values: float) -> tuple[Outcome, str | None, str]:
-    return compare_distribution(CATALOGUE.claim_named("finetune.f1"), list(values))
+    judged = judge_distribution(CATALOGUE.claim_named("finetune.f1"), list(values))
+    return judged.outcome, judged.direction, judged.why
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.001, 0.0025, 0.0035, -0.004, 0.006, -0.01])
 def test_equivalence_and_difference_are_the_t_tests_of_scipy(shift: float) -> None:
     values = [F1.mean + shift + d for d in (-0.004, -0.001, 0.0, 0.002, 0.003)]
-    held = hold(values, F1, 0.005)
+    comparison = compare_figure(values, F1, 0.005)
 
     def p_value(margin: float, alternative: str) -> float:
         summary = (fmean(values) + margin, stdev(values), len(values), F1.mean, F1.sd, F1.n)
         return float(ttest_ind_from_stats(*summary, alternative=alternative).pvalue)
 
     tost = max(p_value(0.005, "greater"), p_value(-0.005, "less"))
-    assert held.equivalent == (tost <= 0.05)
-    assert held.different == (p_value(0, "two-sided") < 0.05 < tost)
+    assert comparison.equivalent == (tost <= 0.05)
+    assert comparison.different == (p_value(0, "two-sided") < 0.05 < tost)
 
 
 def test_one_seed_is_held_by_the_prediction_interval_of_one_run_and_never_proves_the_mean() -> None:
@@ -65,7 +66,7 @@ def test_the_number_of_seeds_that_it_asks_for_does_decide() -> None:
         values = [F1.mean + shift - spread, F1.mean + shift + spread]
         found, _, why = outcome(*values)
         assert found is Outcome.INCONCLUSIVE
-        more = more_seeds(hold(values, F1, 0.005))
+        more = more_seeds(compare_figure(values, F1, 0.005))
         assert f"about {more} more seed" in why
         then = [*values, *([F1.mean + shift] * more)]
         assert outcome(*then)[0] is not Outcome.INCONCLUSIVE, shift
@@ -75,11 +76,6 @@ def test_one_seed_that_went_wrong_among_many_is_named_and_the_claim_is_not_repro
     found, _, why = outcome(*[0.9254] * 9, *[0.9244] * 5, 0.9100)
     assert found is Outcome.INCONCLUSIVE
     assert "0.9100 of one seed is not one of these runs'" in why
-
-
-def test_words_where_a_number_belongs_are_no_value() -> None:
-    with pytest.raises(ValueError, match="expected a number, found x"):
-        compare_distribution(CATALOGUE.claim_named("finetune.f1"), ["x"])
 
 
 def measured(claim: Claim, runs: list[dict[str, float]]) -> list[Any]:
@@ -109,8 +105,8 @@ def shares(claim: Claim, seeds: int, *, shift: float = 0.0, normal: bool = False
         runs = [
             {name: float(v) + (shift if name == "f1_2" else 0) for name, v in zip(names, r, strict=True)} for r in draw
         ]
-        found = compare_distribution(claim, measured(claim, runs))[0]
-        counts[found] = counts.get(found, 0) + 1 / DRAWS
+        word = judge_distribution(claim, measured(claim, runs)).outcome
+        counts[word] = counts.get(word, 0) + 1 / DRAWS
     return counts
 
 

@@ -149,8 +149,27 @@ def test_a_fact_of_another_shape_is_a_record_error_and_no_traceback(make_record:
 
 
 def test_words_in_place_of_numbers_are_a_record_error_and_no_deviation(make_record: MakeRecord) -> None:
-    with pytest.raises(RecordError, match=r"corpus\.rows reads from it: expected a number like 16,000, found x"):
+    with pytest.raises(RecordError, match=r"corpus\.rows reads from it: expected a number like 16,000, got x"):
         judged("corpus.rows", make_record("corpus-facts", facts={"rows": ["x", 1, 2]}))
+
+
+def test_words_where_the_mean_of_figures_is_judged_are_a_record_error(make_record: MakeRecord) -> None:
+    class Loose(RunRecord):
+        def at(self, path: str) -> Any:
+            return "x" if path.endswith("weighted_f1") else super().at(path)
+
+    record = Loose(**make_record(scores={"epoch-2/validation": scored(0.92)}).model_dump())
+    with pytest.raises(RecordError, match=r"finetune\.epoch-2 reads from it: expected a number, got x"):
+        judged("finetune.f1", record)
+
+
+def test_an_error_of_our_own_is_no_fault_of_a_record(make_record: MakeRecord, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise AttributeError("ours")
+
+    monkeypatch.setattr("repro.claims.judge.judge_kind", broken)
+    with pytest.raises(AttributeError, match="ours"):
+        judged("linear.accuracy", *accuracies(make_record, 0.633))
 
 
 def test_one_row_more_or_less_is_within_one_row(make_record: MakeRecord) -> None:

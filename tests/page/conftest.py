@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from repro.benchfiles import Benchmark, Machine
 from repro.claims.catalogue import Outcome, load_catalogue
 from repro.claims.estimates import Estimate
 from repro.claims.judge import Verdict
 from repro.display.table import Table
 from repro.report.gallery import Picture
-from repro.report.timings import Timing
 from repro.report.webpage import report_html
 
 FLAGS = (
@@ -45,19 +46,15 @@ def write_page(folder: Path, verdicts: list[Verdict], text: str = "text") -> Pat
     """Write a page whose every free text is `text`."""
     table = Table(("what", "value"), ((text, text),))
     timing: dict[str, Any] = {
-        "group": text,
-        "shortest": 1.0,
-        "longest": 3.0,
-        "rounds": 5,
-        "basis": text,
-        "commit": text,
-    }
+        "fullname": text, "group": text, "setup": {"recipe": text}, "facts": {}, "machine": Machine(libraries={}),
+        "commit": text, "dirty": False, "written": datetime(2026, 1, 1, tzinfo=UTC), "file": Path("x.json"),
+    }  # fmt: skip
     page = report_html(
         verdicts,
         [],
         dict.fromkeys(("verdicts", "scores", "timings", "environment"), table),
         [Picture(name=text, section=text, caption=text, alt=text, source=DRAWING)],
-        [Timing(name=f"{text} {i}", median=2.0 - i, measured="2026-01-01", **timing) for i in range(2)],
+        [Benchmark(name=f"{text} {i}", rounds=(1.0, 2.0 + i, 3.0), **timing) for i in range(2)],
     )
     path = folder / "report.html"
     path.write_text(page, encoding="utf-8")

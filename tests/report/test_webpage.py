@@ -9,22 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from matplotlib.figure import Figure
 
 from repro.claims.catalogue import Kind, Outcome, load_catalogue
 from repro.claims.estimates import Estimate
 from repro.claims.judge import Verdict
 from repro.claims.reruns import reference
 from repro.commands.run import run
-from repro.errors import ResultsError
+from repro.errors import RecordError
 from repro.records.record import RunRecord
-from repro.report.again import commands
 from repro.report.charts import Strip, bars
-from repro.report.gallery import OTHER, pictures, section_of
 from repro.report.pages import write_report
 from repro.report.strips import strips
 from repro.report.timings import grouped_bars, read_timings, seconds
-from repro.report.webpage import HELD
+from repro.report.webpage import RULES, commands
+from repro.sections import SECTIONS, section_named
 
 MakeRecord = Callable[..., RunRecord]
 
@@ -35,17 +33,16 @@ def benchmark_file(folder: Path, number: int, when: str, **rounds: list[float]) 
         {
             "name": name, "fullname": f"benchmarks/x.py::{name}", "group": None, "params": None,
             "extra_info": {"recipe": "tiny", "seeds": [0]},
-            "stats": {
-                "median": sorted(data)[len(data) // 2], "min": min(data), "max": max(data),
-                "mean": sum(data) / len(data), "rounds": len(data),
-            },
+            "stats": {"data": data},
         }
         for name, data in rounds.items()
     ]  # fmt: skip
     path = folder / "benchmarks" / "machine" / f"{number:04}_x.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
-        json.dumps({"datetime": when, "commit_info": {"id": "a" * 40, "dirty": False}, "benchmarks": found})
+        json.dumps(
+            {"datetime": when, "machine_info": {}, "commit_info": {"id": "a" * 40, "dirty": False}, "benchmarks": found}
+        )
     )
     return path
 
@@ -59,8 +56,8 @@ def verdict(claim: str, **estimates: Estimate) -> Verdict:
 def test_of_each_benchmark_the_newest_file_counts_and_one_that_was_not_run_again_stays(tmp_path: Path) -> None:
     benchmark_file(tmp_path, 2, "2026-01-02T00:00:00", linear=[5.0, 4.0, 9.0])
     benchmark_file(tmp_path, 1, "2026-01-01T00:00:00", linear=[100.0], features=[7.0])
-    found = {t.name: (t.median, t.shortest, t.longest, t.rounds) for t in read_timings(tmp_path)}
-    assert found == {"linear": (5.0, 4.0, 9.0, 3), "features": (7.0, 7.0, 7.0, 1)}
+    found = {t.name: (t.median, t.rounds) for t in read_timings(tmp_path)}
+    assert found == {"linear": (5.0, (5.0, 4.0, 9.0)), "features": (7.0, (7.0,))}
     ((_, members),) = grouped_bars(read_timings(tmp_path))
     assert [(t.name, bar.median, bar.high) for t, bar in members] == [
         ("features", 77.78, 77.78),
@@ -75,7 +72,7 @@ def test_a_damaged_benchmark_file_is_named_and_nothing_is_written(
 ) -> None:
     path = benchmark_file(tmp_path, 1, "2026-01-01T00:00:00", linear=[1.0])
     path.write_text(text)
-    with pytest.raises(ResultsError, match=re.escape(str(path))):
+    with pytest.raises(RecordError, match=re.escape(str(path))):
         write_report([], [make_record("linear")], tmp_path)
     assert [found for found in tmp_path.rglob("*") if found.is_file()] == [path]
 
@@ -90,36 +87,8 @@ def test_bars_of_no_time_at_all_are_empty() -> None:
     assert [bar.median for bar in bars([(0.0, 0.0, 0.0)])] == [0.0]
 
 
-def test_a_figure_tells_its_section_caption_and_what_it_shows(tmp_path: Path) -> None:
-    said = {"Title": "A & B, n = 9", "Description": "six <panels>"}
-    for name, metadata in (("projection-a", said), ("confusion-a-logistic-validation", {}), ("projection-heavy", said)):
-        Figure(figsize=(6.4 if metadata else 11, 4)).savefig(tmp_path / f"{name}.svg", metadata=metadata)
-        Figure().savefig(tmp_path / f"{name}.png")
-    with (tmp_path / "projection-heavy.svg").open("a") as file:
-        file.write(" " * 300_000)
-    (tmp_path / "stray-figure.png").write_bytes(b"png")
-    found = {p.name: p for p in pictures(sorted(tmp_path.glob("*.png")))}
-    told = found["projection-a"]
-    assert (told.section, told.caption, told.alt) == ("Projection", "A & B, n = 9", "six <panels>")
-    assert told.source.startswith("data:image/svg+xml;")
-    assert found["projection-heavy"].source.startswith("data:image/png;")  # as a drawing it would weigh more
-    silent = found["confusion-a-logistic-validation"]
-    assert (told.broad, silent.broad) == (False, True)
-    assert (silent.section, silent.caption) == ("Simple classifier", "confusion a logistic validation")
-    assert (found["stray-figure"].section, found["stray-figure"].alt) == (OTHER, "stray figure")
-
-
-def test_every_section_that_a_figure_can_name_is_a_section_of_the_claims() -> None:
-    names = (
-        "frequencies",
-        "words",
-        "projection",
-        "confusion-x-logistic",
-        "confusion-x-test",
-        "losses",
-        "probabilities",
-    )
-    assert {section_of(name) for name in names} <= {claim.section for claim in load_catalogue().claim}
+def test_a_figures_section_is_a_section_of_the_claims() -> None:
+    assert {section_named(name).heading for name in SECTIONS} <= {claim.section for claim in load_catalogue().claim}
 
 
 def test_a_strip_holds_the_reruns_the_margin_and_the_interval_to_scale() -> None:
@@ -135,7 +104,7 @@ def test_a_strip_holds_the_reruns_the_margin_and_the_interval_to_scale() -> None
     assert lefts == sorted(lefts) and lefts[0] == strip.x(min(strip.reference))
     assert 3 <= len(strip.ticks) <= 9
     assert all(x == strip.x(float(text)) for x, text in strip.ticks)
-    assert "98 reruns" in strip.told and "n = 5" in strip.told
+    assert "98 reruns" in strip.description and "n = 5" in strip.description
 
 
 def test_a_claim_of_several_numbers_has_a_strip_each_and_one_of_words_has_none() -> None:
@@ -153,7 +122,7 @@ def test_a_strip_of_one_lone_value_still_has_an_axis(value: float) -> None:
 
 
 def test_every_kind_of_claim_says_when_it_holds() -> None:
-    assert set(HELD) == {str(kind) for kind in Kind}
+    assert set(RULES) == {str(kind) for kind in Kind}
 
 
 def test_every_way_of_running_has_a_command_that_names_all_that_differs(make_record: MakeRecord) -> None:

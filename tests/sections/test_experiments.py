@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from repro.claims.catalogue import Outcome, load_catalogue
 from repro.claims.judge import judge_all
 from repro.errors import MissingAssetError, UsageError
-from repro.records.schema import RunRecord
+from repro.records.schema import Measurements, RunRecord
 from repro.records.store import read_records
 from repro.sections import SECTIONS, linear, sections_named, token_facts
 from repro.sections.context import Context
@@ -113,7 +113,7 @@ def test_the_first_rows_leave_as_hashes_and_no_sentence_is_in_any_record(tiny_co
 def test_an_experiment_without_its_asset_is_told_and_the_others_still_run(
     tiny_context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(context: Context, seed: int) -> None:
+    def refuse(context: Context, seed: int) -> Measurements:
         raise MissingAssetError("no such asset", "Fetch it.")
 
     monkeypatch.setattr(token_facts, "SECTION", replace(token_facts.SECTION, run=refuse))

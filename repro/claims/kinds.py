@@ -1,4 +1,4 @@
-"""What was measured against what was reported, kind by kind; every seed is held against the tolerance by itself."""
+"""Each kind of claim, judged: what every seed measured against what was reported, part by part."""
 
 from __future__ import annotations
 
@@ -6,38 +6,60 @@ from collections.abc import Callable, Iterator, Sequence
 from statistics import fmean
 from typing import Any
 
-from repro.claims.catalogue import Claim, Kind, Side
-from repro.claims.cohorts import Cohort
-from repro.claims.distribution import compare_distribution
-from repro.claims.ordering import compare_ordering
-from repro.claims.seeds import Finding, conclude
+from repro.claims.catalogue import Claim, Direction, Kind
+from repro.claims.cohorts import Cohort, malformed
+from repro.claims.distribution import judge_distribution
+from repro.claims.ordering import judge_ordering
+from repro.claims.seeds import Judgement, conclude
 from repro.claims.wording import brief, is_number, number
 
 SHOWN_PARTS = 4
 FLOAT_SLACK = 1e-9  # 0.3525 - 0.352 is 0.0005 plus rounding of the machine's, not of ours
+Path = tuple[Any, ...]
 
 
-def compare(claim: Claim, cohort: Cohort, cohorts: Sequence[Cohort], measured: list[Any]) -> Finding:
-    """Compare each seed's value with the claim and say why."""
+def judge_kind(claim: Claim, cohort: Cohort, cohorts: Sequence[Cohort], measured: list[Any]) -> Judgement:
+    """Judge what the cohort measured, whose shape `check_shape` has passed."""
     if claim.kind is Kind.ORDERING:
-        return compare_ordering(claim, cohort, cohorts)
+        return judge_ordering(claim, cohort, cohorts)
     if claim.kind is Kind.DISTRIBUTION:
-        return compare_distribution(claim, measured)
+        return judge_distribution(claim, measured)
     if claim.kind is Kind.OVERLAP:
-        least = claim.margin
-        shared = [len(set(claim.reported) & set(found)) for found in measured]
-        sides: list[Side | None] = [None if n >= least else "low" for n in shared]
-        return conclude({"shared": sides}, f"{number(fmean(shared))} shared, at least {number(least)} expected")
-    by_part: dict[str, list[Side | None]] = {}
+        return _judge_overlap(claim, measured)
+    return _judge_parts(claim, measured)
+
+
+def check_shape(claim: Claim, measured: Sequence[Any]) -> None:
+    """Raise RecordError where a value is of another shape than the claim reads: words for numbers, no list."""
+    for value in measured:
+        if claim.kind is Kind.OVERLAP:
+            if not isinstance(value, list) or not all(isinstance(member, int | str) for member in value):
+                raise malformed(claim.id, f"a list of numbers or words, got {brief(value)}")
+        elif claim.kind is Kind.DISTRIBUTION:
+            for part in value.values() if isinstance(value, dict) else [value]:
+                if not is_number(part):
+                    raise malformed(claim.id, f"a number, got {brief(part)}")
+        elif claim.kind in _DIRECTIONS:
+            for path, reported, _ in _parts(claim):
+                part = _descend(value, path)
+                numeric = is_number(reported[0] if claim.kind is Kind.RANGE else reported)
+                if numeric and part is not None and not is_number(part):  # None: that part was not measured
+                    raise malformed(claim.id, f"a number like {brief(reported)}, got {brief(part)}")
+
+
+def _judge_overlap(claim: Claim, measured: Sequence[Any]) -> Judgement:
+    shared = [len(set(claim.reported) & set(members)) for members in measured]
+    directions: list[Direction | None] = [None if n >= claim.margin else "low" for n in shared]
+    return conclude({"shared": directions}, f"{number(fmean(shared))} shared, at least {number(claim.margin)} expected")
+
+
+def _judge_parts(claim: Claim, measured: Sequence[Any]) -> Judgement:
+    by_part: dict[str, list[Direction | None]] = {}
     wrong: list[str] = []
     for path, reported, tolerance in _parts(claim):
-        values = [_descend(found, path) for found in measured]
-        if is_number(reported[0] if claim.kind is Kind.RANGE else reported):
-            for value in values:
-                if value is not None and not is_number(value):  # None: that part was not measured
-                    raise ValueError(f"expected a number like {brief(reported)}, found {brief(value)}")
+        values = [_descend(value, path) for value in measured]
         part = ", ".join("length" if step is len else str(step) for step in path)
-        by_part[part] = [_SIDES[claim.kind](value, reported, tolerance) for value in values]
+        by_part[part] = [_DIRECTIONS[claim.kind](value, reported, tolerance) for value in values]
         if any(by_part[part]):
             wrong.append(_explain(claim.kind, part, values, reported, tolerance))
     if not wrong:
@@ -47,7 +69,7 @@ def compare(claim: Claim, cohort: Cohort, cohorts: Sequence[Cohort], measured: l
     return conclude(by_part, "; ".join(wrong[:SHOWN_PARTS]) + more + partly)
 
 
-def _parts(claim: Claim) -> Iterator[tuple[tuple[Any, ...], Any, Any]]:
+def _parts(claim: Claim) -> Iterator[tuple[Path, Any, Any]]:
     """Split the claim into the smallest parts that are compared: (path into the value, reported, tolerance).
 
     The step `len` stands for the number of elements, so that nothing missing and nothing extra passes.
@@ -55,7 +77,7 @@ def _parts(claim: Claim) -> Iterator[tuple[tuple[Any, ...], Any, Any]]:
     # for a range and one-of the innermost list is what one part may be, not a list of parts
     leaf_is_list = claim.kind in {Kind.RANGE, Kind.ONE_OF}
 
-    def walk(reported: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Any, Any]]:
+    def walk(reported: Any, path: Path) -> Iterator[tuple[Path, Any, Any]]:
         if isinstance(reported, dict):
             yield (*path, len), len(reported), 0
             for key, value in reported.items():
@@ -73,20 +95,21 @@ def _parts(claim: Claim) -> Iterator[tuple[tuple[Any, ...], Any, Any]]:
             yield path, reported, tolerance
 
 
-def _descend(value: Any, path: tuple[Any, ...]) -> Any:
+def _descend(value: Any, path: Path) -> Any:
     """Return the value at the path, None where it has none."""
     for step in path:
         if step is len:
             value = len(value) if isinstance(value, list | dict) else None
+        elif isinstance(value, dict):
+            value = value.get(step)
+        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
+            value = value[step]
         else:
-            try:
-                value = value[step]
-            except (KeyError, IndexError, TypeError):
-                return None
+            return None
     return value
 
 
-def _side_of_value(value: Any, reported: Any, tolerance: Any) -> Side | None:
+def _direction_of_value(value: Any, reported: Any, tolerance: Any) -> Direction | None:
     if is_number(reported) and is_number(value):
         if abs(value - reported) <= tolerance + FLOAT_SLACK:
             return None
@@ -94,27 +117,27 @@ def _side_of_value(value: Any, reported: Any, tolerance: Any) -> Side | None:
     return None if value == reported else "different"
 
 
-def _side_of_exact(value: Any, reported: Any, _: Any) -> Side | None:
+def _direction_of_exact(value: Any, reported: Any, _: Any) -> Direction | None:
     if value == reported:
         return None
     return ("low" if value < reported else "high") if is_number(value) and is_number(reported) else "different"
 
 
-def _side_of_range(value: Any, reported: Any, _: Any) -> Side | None:
+def _direction_of_range(value: Any, reported: Any, _: Any) -> Direction | None:
     if not is_number(value):
         return "different"
     return "low" if value < reported[0] else "high" if value > reported[1] else None
 
 
-def _side_of_one_of(value: Any, reported: Any, _: Any) -> Side | None:
+def _direction_of_one_of(value: Any, reported: Any, _: Any) -> Direction | None:
     return None if value in reported else "different"
 
 
-_SIDES: dict[Kind, Callable[[Any, Any, Any], Side | None]] = {
-    Kind.VALUE: _side_of_value,
-    Kind.EXACT: _side_of_exact,
-    Kind.RANGE: _side_of_range,
-    Kind.ONE_OF: _side_of_one_of,
+_DIRECTIONS: dict[Kind, Callable[[Any, Any, Any], Direction | None]] = {
+    Kind.VALUE: _direction_of_value,
+    Kind.EXACT: _direction_of_exact,
+    Kind.RANGE: _direction_of_range,
+    Kind.ONE_OF: _direction_of_one_of,
 }
 
 
@@ -126,8 +149,8 @@ def _explain(kind: Kind, part: str, values: list[Any], reported: Any, tolerance:
         expected = " to ".join(map(brief, reported))
     elif kind is Kind.ONE_OF:
         expected = " or ".join(map(brief, reported))
-    found = " / ".join("missing" if value is None else brief(value) for value in values)
-    return f"{part}: {found}, expected {expected}" if part else f"{found}, expected {expected}"
+    measured = " / ".join("missing" if value is None else brief(value) for value in values)
+    return f"{part}: {measured}, expected {expected}" if part else f"{measured}, expected {expected}"
 
 
 def _within(claim: Claim) -> str:
