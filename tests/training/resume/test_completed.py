@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from repro.sections.context import Context, Outputs
 from repro.sections.runner import run_sections
 from repro.sections.sharing import model_folder
 from repro.training.resume.checkpointer import CheckpointPolicy
+from repro.training.resume.state import read_manifest
 from tests.training.trial import Killed, cut_off
 
 AGAIN = CheckpointPolicy(again=True, save_every=4)
@@ -156,8 +156,8 @@ def test_a_head_drawn_before_the_seed_is_the_same_when_the_run_is_resumed(contex
     context = context.changed(protocol="as-published")
     with pytest.raises(Killed):
         finetune(replace(context, progress=cut_off(5)), tmp_path / "results")
-    (numbers,) = (tmp_path / "results").glob("unfinished/*/step-*/numbers.json")
-    drawn = json.loads(numbers.read_text())["notes"]["head_seed"]
+    (state,) = (tmp_path / "results").glob("unfinished/*/step-*")
+    drawn = read_manifest(state).numbers["notes"]["head_seed"]
     record = finetune(context, tmp_path / "results")
     assert record is not None
     assert record.facts["head_seed"] == drawn
