@@ -105,7 +105,7 @@ def fit_linear(turn: Turn, *, solver: str, recipe: str, corpus: str, checkpoints
     from repro.sections.encoded import cls_states
     from repro.sections.linear import SOLVERS, fit_logistic, objective
 
-    context = _context(recipe, corpus, checkpoints, "bf16")
+    context = _context(recipe, corpus, checkpoints, "auto")
     states, labels = cls_states(context)["train"].numpy(), context.corpus.labels("train")
     turn.prepared()
     while True:
@@ -140,11 +140,11 @@ def _padded(examples: Examples) -> Any:
 
 def encode_and_run(turn: Turn, *, tweets: int, device: str = "cpu") -> None:
     """Tokenize that many texts of the rehearsal corpus, repeated, and run the tiny encoder over all of them."""
-    from repro.assets.checkpoints import load_encoder
+    from repro.assets.loading import load_encoder
     from repro.training.data import tokenize
     from repro.training.predict import cls_states
 
-    context = _context("tiny", "rehearsal", None, "auto", device)
+    context = _context("tiny", "rehearsal", None, "bf16", device)
     texts = context.corpus.texts("train")[:]
     repeated = [texts[i % len(texts)] for i in range(tweets)]
     encoder = load_encoder(context.checkpoint.folder)

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from repro.commands.assets import check, fetch
+from repro.commands.assets import check, convert, fetch
 from repro.commands.claims import claims
 from repro.commands.diagnose import diagnose
 from repro.commands.predict import predict
@@ -21,10 +21,21 @@ from repro.commands.report import report
 from repro.commands.run import run
 from repro.commands.share import share
 from repro.commands.verify import verify
-from repro.errors import InterruptedRunError, ReproError, UsageError, printable
+from repro.errors import InterruptedRunError, MissingAssetError, ReproError, UsageError, printable
 
 BUG = 70  # EX_SOFTWARE of sysexits.h
 MOST_SHOWN = 300
+TRAIN = (
+    "accelerate", "datasets", "filelock", "huggingface_hub", "psutil", "pyarrow", "safetensors", "scipy", "sklearn",
+    "tokenizers", "torch", "transformers",
+)  # fmt: skip
+EXTRAS = {  # by the module that is missing
+    **dict.fromkeys(TRAIN, "train"),
+    **dict.fromkeys(("ipykernel", "libcst", "nbclient", "nbformat"), "notebook"),
+    **dict.fromkeys(("pytest", "pytest_benchmark"), "bench"),
+    "umap": "projection",
+    "sentencepiece": "tour",
+}
 HELP = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(
     no_args_is_help=True,
@@ -44,6 +55,7 @@ app.command()(predict)
 app.command()(share)
 assets.command()(check)
 assets.command()(fetch)
+assets.command()(convert)
 app.add_typer(assets, name="assets")
 
 
@@ -92,6 +104,15 @@ def main() -> None:
         )
     except KeyboardInterrupt:
         _leave("interrupted", InterruptedRunError.exit_code)
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            _leave(f"internal error: {_first_line(error)}\n{_keep_trace(error)}", BUG)
+        _leave(
+            f"error: this needs {error.name}, which is not installed\n"
+            f"Install the extra {extra}: python -m pip install 'seminar-repro[{extra}]' (in a clone: '.[{extra}]').",
+            MissingAssetError.exit_code,
+        )
     except Exception as error:  # noqa: BLE001 (a crash must not look like a verdict)
         _leave(f"internal error: {_first_line(error)}\n{_keep_trace(error)}", BUG)
 

@@ -30,12 +30,8 @@ def corroborate(claim: Claim, catalogue: Catalogue) -> str:
         parts.append(f"{part + ' ' if part else ''}{number(figure.mean)} ± {number(figure.sd)} (n = {figure.n})")
         if not low <= reported <= high:
             outside.append(part or number(reported))
-    place = (
-        f"reported outside their 95 % intervals: {', '.join(outside)}"
-        if outside
-        else "reported within their 95 % intervals"
-    )
-    return f"{len(runs.runs)} {runs.about}: {', '.join(parts)}; {place}"
+    place = f"outside their 95 % intervals: {', '.join(outside)}" if outside else "within their 95 % intervals"
+    return f"{len(runs.runs)} {runs.about}: {', '.join(parts)}; reported {place}"
 
 
 def public_runs(catalogue: Catalogue) -> Population:

@@ -86,7 +86,7 @@ def run(
     if save and "finetune" in [section.name for section in chosen]:
         prepare_models(context, parsed)
     if context.accelerator.is_main_process:
-        _to_stderr(_what_runs(context))
+        typer.echo(_what_runs(context))
     missing: list[str] = []
 
     def report_missing(section: Section, error: ReproError) -> None:

@@ -73,8 +73,8 @@ def write_tally(tally: FaultTally, folder: Path) -> Path:
 
 def newest_tally(results: Path) -> FaultTally | None:
     """Return the newest tally below `results/faults`, None where there is none; RecordError names a damaged one."""
-    found = [_read(path) for path in sorted((results / "faults").glob("*.json"))]
-    return max(found, key=lambda tally: tally.provenance.started, default=None)
+    tallies = [_read(path) for path in sorted((results / "faults").glob("*.json"))]
+    return max(tallies, key=lambda tally: tally.provenance.started, default=None)
 
 
 def _read(path: Path) -> FaultTally:

@@ -6,6 +6,7 @@ import ast
 import hashlib
 from collections.abc import Iterator
 from functools import cache
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -40,23 +41,22 @@ def _imported(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.startswith(ROOMS))
-        elif isinstance(node, ast.ImportFrom) and node.module and f"{node.module}.".startswith(ROOMS):
-            for full_name in (f"{node.module}.{alias.name}" for alias in node.names):
-                yield full_name if _is_module(full_name) else node.module
-
-
-def _is_module(name: str) -> bool:
-    try:
-        return find_spec(name) is not None
-    except ModuleNotFoundError:  # its parent is a module and no package
-        return False
+        elif isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(ROOMS):
+            folders = _spec_of(str(node.module)).submodule_search_locations or ()
+            for name in (alias.name for alias in node.names):
+                is_module = any(Path(folder, f"{name}.py").is_file() for folder in folders)
+                yield f"{node.module}.{name}" if is_module else str(node.module)
 
 
 def _file_of(module: str) -> Path:
-    spec = find_spec(module)
-    if spec is None or spec.origin is None:
+    return Path(str(_spec_of(module).origin))
+
+
+def _spec_of(module: str) -> ModuleSpec:
+    spec = find_spec(module)  # imports the packages above it, not the module
+    if spec is None:
         raise ModuleNotFoundError(f"{module} is imported and has no file")
-    return Path(spec.origin)
+    return spec
 
 
 class _Bare(ast.NodeTransformer):

@@ -15,7 +15,6 @@ from repro.errors import RecordError, ResultsError
 from repro.records.durable import write_new
 from repro.records.schema import SCHEMA_VERSION, RunRecord
 from repro.records.seal import sealed, unsealed
-from repro.spec import RunSpec
 
 
 def inside(results: Path, path: Path) -> Path:
@@ -121,12 +120,8 @@ def find_finished(results: Path, folder: Path, key: str) -> Path | None:
 
 
 def newest_runs(records: Sequence[RunRecord], section: str) -> list[RunRecord]:
-    """Return the newest record of each setup and seed of a section, in the order of the first of each setup."""
-    newest: dict[RunSpec, dict[int, RunRecord]] = {}
-    for record in records:
-        if record.experiment == section:
-            newest.setdefault(record.spec.setup, {})[record.settings.seed] = record
-    return [record for seeds in newest.values() for record in seeds.values()]
+    """Return the newest record of each setup and seed of a section, in the order of the first of each."""
+    return list({record.spec: record for record in records if record.experiment == section}.values())
 
 
 def _refuse_unreadable(error: OSError) -> None:

@@ -20,7 +20,7 @@ MOST_SEEDS, OF_MORE = 10, 1  # drawn of each setup: all of up to ten seeds, the 
 class Picture:
     """A figure in a page that stands alone: `source` is a data URI; a `broad` one needs the page's whole width.
 
-    `section` is the part of the claims' list that it belongs to, `path` its file.
+    `section` is the part of the claims' list that it belongs to.
     """
 
     name: str
@@ -28,7 +28,6 @@ class Picture:
     caption: str
     alt: str
     source: str
-    path: Path
     broad: bool = False
 
 
@@ -54,7 +53,6 @@ def save_picture(drawing: Drawing, heading: str, folder: Path) -> Picture:
         caption=drawing.title,
         alt=drawing.description,
         source=f"data:image/svg+xml;base64,{base64.b64encode(path.read_bytes()).decode()}",
-        path=path,
         broad=float(drawing.figure.get_figwidth()) > BROAD_INCHES,
     )
 

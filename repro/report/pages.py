@@ -60,11 +60,12 @@ def write_report(
         noted = {name: f"{table.note}\n\n{table.to_markdown()}" for name, table in report_tables.items() if table.note}
         written += [_write(folder / f"{name}.md", text) for name, text in noted.items()]
         short = {name: table.newest(MOST_ROWS, f"tables/{name}.csv") for name, table in report_tables.items()}
-        shown = draw_figures(records, inside(results, results / "figures"))
+        figures = inside(results, results / "figures")
+        shown = draw_figures(records, figures)
         if catalogue.headline:
             heading = catalogue.claim_named(catalogue.headline.claim).section
-            shown.append(save_picture(rerun_drawing(catalogue), heading, results / "figures"))
-        written += [picture.path for picture in shown]
+            shown.append(save_picture(rerun_drawing(catalogue), heading, figures))
+        written += [figures / f"{picture.name}.svg" for picture in shown]
         written.append(_write(results / "REPORT.md", report_markdown(catalogue, verdicts, records, shown, short)))
         page = report_html(catalogue, verdicts, records, short, shown, timings)
         written.append(_write(results / "report.html", page))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Section:
     """A part of the seminar. `heading` is the part of the claims' list under which its figures stand.
 
-    `run` measures it for one seed; that of a `resumable` section also takes the Keeper of its training states. Another
+    `run` measures it for one seed; that of a `resumable` section also takes the Checkpointer of its training. Another
     seed gives another result where it is `seeded`. Of several processes that share a batch all work on a section that
     is `together`, the main one alone on the others. `prepare` may give the context another checkpoint; `reads` names a
     file that decides the result besides corpus and checkpoint.

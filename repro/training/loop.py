@@ -27,10 +27,10 @@ from repro.training.encoder import enable_packing
 from repro.training.epochs import EpochResult, EpochTotals, Training, refuse_divergence
 from repro.training.memory import keep_freed_memory, report_out_of_memory
 from repro.training.optimizer import make_optimizer
-from repro.training.packing import GROUPS, Batch, batcher, to_device
+from repro.training.packing import Batch, batcher, to_device
 from repro.training.predict import predict_rows, share_of
 from repro.training.processes import check_processes, process_seed
-from repro.training.progress import Progress
+from repro.training.progress import Advance, Progress
 from repro.training.resume.checkpointer import Checkpointer
 
 
@@ -58,51 +58,40 @@ def fit(
     names the epoch and step of the first loss that is not finite.
     """
     progress = progress or Progress()
-    on_gpu = accelerator.device.type == "cuda"
     check_processes(recipe.batch_size, accelerator.num_processes)
     _seed(seed, accelerator)
-    if batching == "packed":
-        enable_packing(model)
-    if not on_gpu:
-        keep_freed_memory()
-    make_batch = batcher(train.tokens, batching, groups=1 if on_gpu else GROUPS)  # a launch costs more than padding
+    make_batch = _prepare_batches(model, train, batching, accelerator)
     numbers: Any = range(len(train))  # a map-style dataset of row numbers
     sampler = SeedableRandomSampler(numbers, data_seed=seed)
     loader = DataLoader(numbers, batch_size=recipe.batch_size, sampler=sampler, collate_fn=torch.tensor)
     training = _prepare(model, recipe, accelerator, steps_per_epoch=len(loader))
-    prepared, optimizer, schedule = training.model, training.optimizer, training.schedule
     if checkpointer is not None:
         checkpointer.restore(training)
     yield from list(training.results)
 
     for epoch in range(training.totals.epoch, recipe.epochs + 1):
-        totals = training.totals
+        totals, schedule = training.totals, training.schedule
         sampler.set_epoch(epoch - 1)
         with (
             progress.bar(f"epoch {epoch}/{recipe.epochs}", len(train)) as advance,
             checkpointer.finish_step() if checkpointer else nullcontext(),
         ):
-            prepared.train()
-            batches = iter(loader)
-            for rows in islice(batches, totals.steps):  # taken before the restored state was saved
-                advance(len(rows), None)
-            if training.set_random_states is not None:  # all that an epoch draws before its steps has been drawn
-                training.set_random_states()
-                training.set_random_states = None
+            training.model.train()
+            batches = _batches_left(training, loader, advance)
             start = time.perf_counter() - totals.seconds
             for rows in batches:
                 rate = float(schedule.get_last_lr()[0])
                 with report_out_of_memory(f"training step {training.step + 1}"):
-                    loss, pieces = _backward(prepared, rows, train, make_batch, accelerator, micro_batches)
-                    accelerator.clip_grad_norm_(prepared.parameters(), recipe.max_grad_norm)
-                    optimizer.step()
-                if not optimizer.step_was_skipped:  # as fp16 does where a gradient overflows
+                    loss, pieces = _backward(training.model, rows, train, make_batch, accelerator, micro_batches)
+                    accelerator.clip_grad_norm_(training.model.parameters(), recipe.max_grad_norm)
+                    training.optimizer.step()
+                if not training.optimizer.step_was_skipped:  # as fp16 does where a gradient overflows
                     schedule.step()
-                optimizer.zero_grad()
+                training.optimizer.zero_grad()
                 totals.add(loss, pieces=pieces, tweets=len(rows), rate=rate, scaler=accelerator.scaler)
                 due = checkpointer is not None and checkpointer.is_due(training)
                 if due or training.epoch_ends:
-                    totals.refuse_divergence()  # this waits for the device; no step does
+                    totals.refuse_divergence()  # this waits for the device; no other step does
                 totals.seconds = time.perf_counter() - start
                 if due and checkpointer is not None:
                     checkpointer.save(training)
@@ -119,6 +108,29 @@ def _seed(seed: int, accelerator: Accelerator) -> None:
     set_seed(seed)
     if accelerator.process_index:  # else two rows at the same place of two shares would get one mask
         torch.manual_seed(process_seed(seed, accelerator.process_index))
+
+
+def _prepare_batches(
+    model: PreTrainedModel, train: Examples, batching: str, accelerator: Accelerator
+) -> Callable[[Tensor], Batch]:
+    """Return the function from row numbers to a batch that the model takes."""
+    if batching == "packed":
+        enable_packing(model)
+    if accelerator.device.type == "cuda":
+        return batcher(train.tokens, batching, groups=1)  # a launch costs more than padding
+    keep_freed_memory()
+    return batcher(train.tokens, batching)
+
+
+def _batches_left(training: Training, loader: DataLoader[int], advance: Advance) -> Iterator[Tensor]:
+    """Return the batches of row numbers that the epoch has not taken yet, and set a restored state's random states."""
+    batches = iter(loader)
+    for rows in islice(batches, training.totals.steps):
+        advance(len(rows), None)
+    if training.set_random_states is not None:  # all that an epoch draws before its steps has been drawn
+        training.set_random_states()
+        training.set_random_states = None
+    return batches
 
 
 def _prepare(model: PreTrainedModel, recipe: Recipe, accelerator: Accelerator, *, steps_per_epoch: int) -> Training:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from matplotlib.figure import Figure
 
 from repro.claims.catalogue import Kind, Outcome, load_catalogue
 from repro.claims.estimates import Estimate
@@ -19,11 +18,11 @@ from repro.commands.run import run
 from repro.errors import RecordError
 from repro.records.record import RunRecord
 from repro.report.charts import Strip, bars
-from repro.report.gallery import OTHER, pictures, section_of
 from repro.report.pages import write_report
 from repro.report.strips import strips
 from repro.report.timings import grouped_bars, read_timings, seconds
 from repro.report.webpage import RULES, commands
+from repro.sections import SECTIONS, section_named
 
 MakeRecord = Callable[..., RunRecord]
 CATALOGUE = load_catalogue()
@@ -89,36 +88,8 @@ def test_bars_of_no_time_at_all_are_empty() -> None:
     assert [bar.median for bar in bars([(0.0, 0.0, 0.0)])] == [0.0]
 
 
-def test_a_figure_tells_its_section_caption_and_what_it_shows(tmp_path: Path) -> None:
-    said = {"Title": "A & B, n = 9", "Description": "six <panels>"}
-    for name, metadata in (("projection-a", said), ("confusion-a-logistic-validation", {}), ("projection-heavy", said)):
-        Figure(figsize=(6.4 if metadata else 11, 4)).savefig(tmp_path / f"{name}.svg", metadata=metadata)
-        Figure().savefig(tmp_path / f"{name}.png")
-    with (tmp_path / "projection-heavy.svg").open("a") as file:
-        file.write(" " * 300_000)
-    (tmp_path / "stray-figure.png").write_bytes(b"png")
-    found = {p.name: p for p in pictures(sorted(tmp_path.glob("*.png")))}
-    told = found["projection-a"]
-    assert (told.section, told.caption, told.alt) == ("Projection", "A & B, n = 9", "six <panels>")
-    assert told.source.startswith("data:image/svg+xml;")
-    assert found["projection-heavy"].source.startswith("data:image/png;")  # as a drawing it would weigh more
-    silent = found["confusion-a-logistic-validation"]
-    assert (told.broad, silent.broad) == (False, True)
-    assert (silent.section, silent.caption) == ("Simple classifier", "confusion a logistic validation")
-    assert (found["stray-figure"].section, found["stray-figure"].alt) == (OTHER, "stray figure")
-
-
-def test_every_section_that_a_figure_can_name_is_a_section_of_the_claims() -> None:
-    names = (
-        "frequencies",
-        "words",
-        "projection",
-        "confusion-x-logistic",
-        "confusion-x-test",
-        "losses",
-        "probabilities",
-    )
-    assert {section_of(name) for name in names} <= {claim.section for claim in load_catalogue().claim}
+def test_a_figures_section_is_a_section_of_the_claims() -> None:
+    assert {section_named(name).heading for name in SECTIONS} <= {claim.section for claim in load_catalogue().claim}
 
 
 def test_a_strip_holds_the_reruns_the_margin_and_the_interval_to_scale() -> None:

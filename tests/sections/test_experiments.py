@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from accelerate.state import AcceleratorState
 from sklearn.linear_model import LogisticRegression
 
 from repro.claims.catalogue import Outcome, load_catalogue
 from repro.claims.judge import judge_all
 from repro.errors import MissingAssetError, UsageError
-from repro.records.schema import RunRecord
+from repro.records.schema import Measurements, RunRecord
 from repro.records.store import read_records
 from repro.sections import SECTIONS, linear, sections_named, token_facts
 from repro.sections.context import Context
@@ -42,6 +44,15 @@ def test_as_published_draws_another_head_for_the_same_seed_and_records_it(tiny_c
     heads = [run.facts["head_seed"] for run in runs]
     assert heads[0] != heads[1]
     assert runs[0].epochs[0].train_loss != runs[1].epochs[0].train_loss
+
+
+def test_extraction_and_the_published_model_are_fp32_whatever_training_uses(tiny_context: Context) -> None:
+    states, published = cls_states(tiny_context)["train"], measure("published", tiny_context)
+    AcceleratorState._reset_state(reset_partial_state=True)
+    bf16 = tiny_context.changed(precision="bf16")
+    assert bf16.accelerator.mixed_precision == "bf16"
+    assert torch.equal(cls_states(bf16)["train"], states)
+    assert measure("published", bf16).rows == published.rows
 
 
 def test_fine_tuning_scores_every_epoch_on_validation_and_test_once(tiny_context: Context) -> None:
@@ -113,7 +124,7 @@ def test_the_first_rows_leave_as_hashes_and_no_sentence_is_in_any_record(tiny_co
 def test_an_experiment_without_its_asset_is_told_and_the_others_still_run(
     tiny_context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(context: Context, seed: int) -> None:
+    def refuse(context: Context, seed: int) -> Measurements:
         raise MissingAssetError("no such asset", "Fetch it.")
 
     monkeypatch.setattr(token_facts, "SECTION", replace(token_facts.SECTION, run=refuse))

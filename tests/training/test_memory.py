@@ -10,10 +10,9 @@ import torch
 from transformers import DistilBertForSequenceClassification as Classifier
 
 from repro.errors import OutOfMemoryError
-from repro.sections import section_named
 from repro.sections.context import Context
-from repro.sections.runner import Run
 from repro.training.memory import report_out_of_memory
+from tests.running import measure
 
 SHORT_OF_MEMORY = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
@@ -36,7 +35,7 @@ def test_a_step_without_memory_names_the_step_and_micro_batches(
     monkeypatch.setattr(Classifier, "forward", starved)
     context = replace(tiny_context, recipe=replace(tiny_context.recipe, batch_size=16))
     with pytest.raises(OutOfMemoryError, match=r"training step 1: out of memory\n.*--micro-batches 2") as caught:
-        Run(section=section_named("finetune"), context=context, seed=0).measure()
+        measure("finetune", context)
     assert caught.value.exit_code == 2
 
 

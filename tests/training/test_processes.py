@@ -15,7 +15,8 @@ import torch
 
 from benchmarks.processes import ROOT
 from repro.errors import ProcessLostError, UsageError
-from repro.records.record import RunRecord, read_records
+from repro.records.schema import RunRecord
+from repro.records.store import read_records
 from repro.sections.runner import open_context
 from repro.spec import RunSpec
 from repro.training.processes import LAUNCHED, check_processes, process_seed, wait_time, watched

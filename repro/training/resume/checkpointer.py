@@ -204,10 +204,9 @@ class Checkpointer:
             )
         state = self._state or states.read_state(path, key=self.key, decided_by=self.decided_by)
         self._state, self._saved_step = state, step[0]
-        self.notes, self.not_saved = state.numbers["notes"], state.numbers["not_saved"]
-        self.seconds = state.numbers["seconds"]
-        self.resumed_after = [*state.numbers["resumed_after"], step[0]]
-        manifest = state.manifest
+        manifest, numbers = state.manifest, state.manifest.numbers
+        self.notes, self.not_saved, self.seconds = numbers["notes"], numbers["not_saved"], numbers["seconds"]
+        self.resumed_after = [*numbers["resumed_after"], manifest.step]
         if self.accelerator.is_main_process:
             where = f"after step {manifest.step} of {manifest.steps} (saved {manifest.saved})"
             self.policy.tell(f"resuming {self.name} {where}")

@@ -13,13 +13,13 @@ from torch import Tensor
 from repro.records.record import Epoch
 from repro.training.epochs import EpochResult, EpochTotals, Training
 from repro.training.predict import RowOutputs
-from repro.training.resume.state import State, Tensors
+from repro.training.resume.state import State
 
 SHARED = ("epoch", "steps", "tweets", "seconds", "rates")  # of an epoch's totals, the same for every process
 
 
-def capture(training: Training) -> tuple[dict[str, Any], Tensors]:
-    """Return numbers and tensors of all processes; each of them must call it.
+def capture(training: Training) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return numbers, and tensors named `part/name`, of all processes; each of them must call it.
 
     The tensors of model and optimizer are the training's own: to be written before the next step changes them.
     """
@@ -42,26 +42,25 @@ def capture(training: Training) -> tuple[dict[str, Any], Tensors]:
         ],
         "processes": [by_process for _, by_process in processes],
     }
-    tensors = {
-        "model": dict(accelerator.unwrap_model(training.model).state_dict()),
+    parts = {
+        "model": accelerator.unwrap_model(training.model).state_dict(),
         "optimizer": _optimizer_tensors(training),
         **{f"process-{i}": by_process for i, (by_process, _) in enumerate(processes)},
+        **{f"validation-{result.epoch.epoch}": vars(result.validation) for result in training.results},
     }
-    for result in training.results:
-        outputs = result.validation
-        tensors[f"validation-{result.epoch.epoch}"] = {"logits": outputs.logits, "losses": outputs.losses}
-    return numbers, tensors
+    return numbers, {f"{part}/{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
 
 
 def restore(training: Training, state: State) -> None:
     """Bring a training that was just prepared to where the state's was; its random states wait for the next step."""
-    numbers, tensors, accelerator = state.numbers, state.tensors, training.accelerator
-    accelerator.unwrap_model(training.model).load_state_dict(tensors["model"])
-    _restore_optimizer(training, tensors["optimizer"], numbers["learning_rates"])
+    numbers, accelerator = state.manifest.numbers, training.accelerator
+    accelerator.unwrap_model(training.model).load_state_dict(state.part("model"))
+    _restore_optimizer(training, state.part("optimizer"), numbers["learning_rates"])
     training.schedule.load_state_dict(numbers["schedule"])
     if accelerator.scaler is not None:
         accelerator.scaler.load_state_dict(numbers["scaler"])
-    own, by_process = tensors[f"process-{accelerator.process_index}"], numbers["processes"][accelerator.process_index]
+    process = accelerator.process_index
+    own, by_process = state.part(f"process-{process}"), numbers["processes"][process]
     training.totals = EpochTotals(
         **numbers["totals"] | {"rates": tuple(numbers["totals"]["rates"])},
         loss=own["loss"].to(accelerator.device),
@@ -69,7 +68,7 @@ def restore(training: Training, state: State) -> None:
         pieces=by_process["pieces"],
     )
     training.results = [
-        EpochResult(**result | {"epoch": epoch, "validation": RowOutputs(**tensors[f"validation-{epoch.epoch}"])})
+        EpochResult(**result | {"epoch": epoch, "validation": RowOutputs(**state.part(f"validation-{epoch.epoch}"))})
         for result in numbers["results"]
         for epoch in [Epoch.model_validate(result["epoch"])]
     ]

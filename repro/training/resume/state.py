@@ -1,23 +1,24 @@
-"""Training states on the disk: whole or not there, sealed, without a pickle, and never fewer than two.
+"""Training states on the disk: whole or not there, sealed, without a pickle, and two of them.
 
-A state is a folder `step-000012`: tensors as safetensors, numbers as JSON, and a manifest with the SHA-256 of each
-file, the run's key and a seal of its own. Accelerate's `save_state` would write the random states as a pickle, which
-runs code when it is read, and its files in place; so they are written here, from what Accelerate prepared.
+A state is a folder `step-000012`: its tensors in one safetensors file, and a manifest with everything else, the SHA-256
+of that file and a seal of its own. Accelerate's `save_state` would write the random states as a pickle, which runs code
+when it is read, and its files in place; so they are written here, from what Accelerate prepared.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -31,14 +32,12 @@ from repro.spec import differing
 
 SCHEMA_VERSION = 2
 STATES = 2  # that stay: the newest, and the one before it should the newest be damaged later
-MANIFEST, NUMBERS, TENSORS = "manifest.json", "numbers.json", ".safetensors"
+MANIFEST, TENSORS = "manifest.json", "tensors.safetensors"
 STEP = re.compile(r"step-(\d{6,})", re.ASCII)
-FileName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
-Tensors = dict[str, dict[str, Tensor]]  # by file, then by name
 
 
 class Manifest(BaseModel):
-    """What a state is of: its run's key and what decides that run, its step of `steps`, and SHA-256 by file."""
+    """What a state is of: its run's key and what decides that run, its step of `steps`; and its numbers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,16 +47,20 @@ class Manifest(BaseModel):
     step: int
     steps: int
     saved: str
-    files: dict[FileName, str]
+    numbers: dict[str, Any]
+    tensors_sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """A state as read: whole, and of the run that was asked for."""
+    """A state as read: whole, and of the run that was asked for. Tensors are named `part/name`."""
 
     manifest: Manifest
-    numbers: dict[str, Any]
-    tensors: Tensors
+    tensors: dict[str, Tensor]
+
+    def part(self, name: str) -> dict[str, Tensor]:
+        """Return the tensors of a part, by their names within it."""
+        return {key.removeprefix(f"{name}/"): t for key, t in self.tensors.items() if key.startswith(f"{name}/")}
 
 
 class DamagedStateError(StateError):
@@ -72,8 +75,8 @@ def states_in(folder: Path) -> list[Path]:
 
 def write_state(
     folder: Path,
-    numbers: Mapping[str, JsonValue],
-    tensors: Tensors,
+    numbers: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
     *,
     key: str,
     decided_by: Mapping[str, JsonValue],
@@ -90,20 +93,23 @@ def write_state(
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir()
-        files = {f"{name}{TENSORS}": _write_tensors(partial / f"{name}{TENSORS}", t) for name, t in tensors.items()}
-        files[NUMBERS] = _write_text(partial / NUMBERS, json.dumps(numbers, allow_nan=False) + "\n")
+        with disk_errors():
+            save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, partial / TENSORS)
+        sync_file(partial / TENSORS)
         manifest = Manifest(
             schema_version=SCHEMA_VERSION, run_key=key, decided_by=dict(decided_by), step=step, steps=steps,
-            saved=utc_now(), files=files,
+            saved=utc_now(), numbers=dict(numbers), tensors_sha256=digest_of(partial / TENSORS),
         )  # fmt: skip
-        _write_text(partial / MANIFEST, sealed(manifest.model_dump_json(indent=1)))
+        write_synced(partial / MANIFEST, sealed(manifest.model_dump_json(indent=1)).encode())
         sync_folder(partial)
         partial.rename(final)
         sync_folder(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     try:
-        _verify_files(final, read_manifest(final))
+        for file in final.iterdir():
+            _forget_cached(file)
+        _check_tensors(final, read_manifest(final))
     except StateError:
         remove(final)
         raise
@@ -125,7 +131,9 @@ def read_newest(
         try:
             return read_state(path, key=key, decided_by=decided_by)
         except DamagedStateError as error:
-            tell(f"{error.what}; it was moved to {_set_aside(path)}")
+            others = len(list(folder.glob(f"{path.name}.damaged*")))
+            aside = path.rename(folder / f"{path.name}.damaged{f'-{others + 1}' if others else ''}")
+            tell(f"{error.what}; it was moved to {aside}")
     return None
 
 
@@ -141,15 +149,13 @@ def read_state(path: Path, *, key: str, decided_by: Mapping[str, JsonValue]) -> 
             f"{path} is a state of another run: it differs in {names}",
             "Move it back to where it was, or start at step 0 with --fresh.",
         )
-    _verify_files(path, manifest)
+    _check_tensors(path, manifest)
     try:
-        numbers = json.loads((path / NUMBERS).read_bytes())
-        tensors = {name.removesuffix(TENSORS): load_file(path / name) for name in manifest.files if name != NUMBERS}
+        return State(manifest=manifest, tensors=load_file(path / TENSORS))
     except OSError as error:
-        raise _unread(path, "its tensors", error) from None
-    except (ValueError, SafetensorError) as error:
+        raise _unreadable(path, TENSORS, error) from None
+    except SafetensorError as error:
         raise _damaged(path, str(error)) from None
-    return State(manifest=manifest, numbers=numbers, tensors=tensors)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -167,7 +173,7 @@ def read_manifest(path: Path) -> Manifest:
             )
         return Manifest.model_validate(fields)
     except OSError as error:
-        raise _unread(path, MANIFEST, error) from None
+        raise _unreadable(path, MANIFEST, error) from None
     except RecordError as error:
         raise _damaged(path, f"{MANIFEST}: {error.what}") from None
     except (ValidationError, ValueError, AttributeError):
@@ -182,34 +188,20 @@ def remove(path: Path) -> None:
     shutil.rmtree(nameless, ignore_errors=True)
 
 
-def _verify_files(path: Path, manifest: Manifest) -> None:
-    for name, sha256 in manifest.files.items():
-        try:
-            read_back = digest_of(path / name)
-        except OSError as error:
-            raise _unread(path, name, error) from None
-        if read_back != sha256:
-            raise _damaged(path, f"{name} is not the file that was saved (SHA-256)")
+def _check_tensors(path: Path, manifest: Manifest) -> None:
+    try:
+        sha256 = digest_of(path / TENSORS)
+    except OSError as error:
+        raise _unreadable(path, TENSORS, error) from None
+    if sha256 != manifest.tensors_sha256:
+        raise _damaged(path, f"{TENSORS} is not the file that was saved (SHA-256)")
 
 
-def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
-    with disk_errors():
-        save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, path)
-    sync_file(path)
-    return digest_of(path)
-
-
-def _write_text(path: Path, text: str) -> str:
-    content = text.encode()
-    write_synced(path, content)
-    return hashlib.sha256(content).hexdigest()  # of what was meant, whatever the disk gives back
-
-
-def _set_aside(path: Path) -> Path:
-    others = len(list(path.parent.glob(f"{path.name}.damaged*")))
-    aside = path.with_name(f"{path.name}.damaged" + (f"-{others + 1}" if others else ""))
-    path.rename(aside)
-    return aside
+def _forget_cached(file: Path) -> None:
+    """Let the next read come from the disk, where the system can (not on macOS and Windows)."""
+    if sys.platform == "linux":
+        with file.open("rb") as opened:
+            os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _damaged(path: Path, why: str) -> DamagedStateError:
@@ -218,7 +210,7 @@ def _damaged(path: Path, why: str) -> DamagedStateError:
     )
 
 
-def _unread(path: Path, name: str, error: OSError) -> StateError:
+def _unreadable(path: Path, name: str, error: OSError) -> StateError:
     """Return the error for a file that is gone, which is damage, or that the disk does not give just now."""
     why = f"{name}: {error.strerror or error}"
     if isinstance(error, FileNotFoundError):
