@@ -13,7 +13,8 @@ from repro.records.provenance import driver_version, library_versions
 from repro.records.record import prepare_results
 from repro.sections.context import Context, Sources
 from repro.sections.runner import open_context
-from repro.spec import RunSpec, parse_seeds
+from repro.spec import Device, RunSpec, parse_seeds
+from repro.training.device import resolve_device
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -66,7 +67,7 @@ def rounds(request: pytest.FixtureRequest) -> int:
 @pytest.fixture(scope="session")
 def device(request: pytest.FixtureRequest) -> str:
     """`cpu` or `cuda`."""
-    return str(_or_exit(lambda: choose_device(request.config.getoption("--device"), "fp32")))
+    return str(_or_exit(lambda: resolve_device(Device(request.config.getoption("--device"))).device))
 
 
 @pytest.fixture(scope="session")
