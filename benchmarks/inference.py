@@ -140,7 +140,7 @@ def _padded(examples: Examples) -> Any:
 
 def encode_and_run(turn: Turn, *, tweets: int, device: str = "cpu") -> None:
     """Tokenize that many texts of the rehearsal corpus, repeated, and run the tiny encoder over all of them."""
-    from repro.assets.checkpoints import load_encoder
+    from repro.assets.loading import load_encoder
     from repro.training.data import tokenize
     from repro.training.predict import cls_states
 

@@ -36,7 +36,7 @@ def run_through(folder: Path, stamp: CorpusStamp, *, score: bool = True) -> dict
     """Load, check, tokenize, pack and score the training split; return seconds and peak MiB so far of each stage."""
     import torch
 
-    from repro.assets.checkpoints import load_classifier
+    from repro.assets.loading import load_classifier
     from repro.records.provenance import peak_mib
     from repro.sections.runner import open_context
     from repro.spec import RunSpec

@@ -23,7 +23,7 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 from transformers import set_seed
 
-from repro.assets.checkpoints import load_classifier
+from repro.assets.loading import load_classifier
 from repro.sections.encoded import examples
 from repro.sections.runner import open_context
 from repro.spec import Batching, RunSpec

@@ -111,7 +111,8 @@ def train_peer(
     from datasets import Dataset
     from transformers import DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
 
-    from repro.assets.checkpoints import load_tokenizer, locate_checkpoint
+    from repro.assets.checkpoints import locate_checkpoint
+    from repro.assets.loading import load_tokenizer
     from repro.assets.recipes import TINY
     from repro.training.device import leave_out_cudnn
     from repro.training.packing import pad_rows

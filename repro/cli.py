@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from repro.commands.assets import check, fetch
+from repro.commands.assets import check, convert, fetch
 from repro.commands.claims import claims
 from repro.commands.diagnose import diagnose
 from repro.commands.predict import predict
@@ -55,6 +55,7 @@ app.command()(predict)
 app.command()(share)
 assets.command()(check)
 assets.command()(fetch)
+assets.command()(convert)
 app.add_typer(assets, name="assets")
 
 

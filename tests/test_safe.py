@@ -13,10 +13,9 @@ import pytest
 import torch
 from markdown_it import MarkdownIt
 from pydantic import ValidationError
-from transformers import AutoModelForSequenceClassification
 
-from repro.assets.checkpoints import load_classifier, load_encoder, load_tokenizer, locate_checkpoint
-from repro.assets.loading import load_complete, load_its_tokenizer
+from repro.assets.checkpoints import locate_checkpoint
+from repro.assets.loading import load_classifier, load_encoder, load_model, load_tokenizer
 from repro.assets.recipes import TINY
 from repro.claims.catalogue import load_catalogue
 from repro.claims.judge import judge_all
@@ -123,7 +122,7 @@ def hostile(tmp_path: Path) -> tuple[Path, Path]:
         load_encoder,
         load_classifier,
         load_finetuned,
-        lambda folder: load_complete(AutoModelForSequenceClassification, folder),
+        lambda folder: load_model("AutoModelForSequenceClassification", folder),
     ],
     ids=["encoder", "classifier", "fine-tuned", "tour"],
 )
@@ -146,7 +145,7 @@ def test_code_that_lies_beside_a_checkpoint_does_not_run(tmp_path: Path) -> None
     found = load_encoder(folder)  # the library's own class of that name
     assert torch.equal(next(found.parameters()), next(expected.parameters()))
     assert load_tokenizer(folder, TINY).get_vocab()
-    assert load_its_tokenizer(folder).get_vocab()
+    assert load_tokenizer(folder).get_vocab()
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "model_type": "theirs"}))
     with pytest.raises((ReproError, ValueError)):  # and there is no such class

@@ -29,6 +29,8 @@ def predict(
         raise UsageError(
             "no model is named", "Train one with `repro run finetune --save DIR`, then give --model DIR/NAME."
         )
+    if figure and figure.suffix not in ("", ".svg"):
+        raise UsageError(f"--figure {figure}: figures are saved as SVG", "Name it NAME.svg.")
     from repro.sections.inference import load_finetuned, predict
 
     loaded = load_finetuned(model)
@@ -62,6 +64,5 @@ def _draw(prediction: Prediction, figure: Path, model: str) -> None:
     from repro.display.figure import save_figure
     from repro.sections.inference import probability_drawing
 
-    name = figure.stem if figure.suffix == ".svg" else figure.name
-    drawing = probability_drawing(prediction.probabilities, prediction.text, f"n = 1 text, {model}", name)
+    drawing = probability_drawing(prediction.probabilities, prediction.text, f"n = 1 text, {model}", figure.stem)
     sys.stdout.write(f"{save_figure(drawing, figure.parent)}\n")

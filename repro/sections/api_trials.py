@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import Any
 
 from repro.assets.builtin.letter import LETTER, QUESTION
-from repro.assets.builtin.tiny_tour import tiny_tour_folder
+from repro.assets.builtin.tiny import tiny_tour_folder
 from repro.records.private import without_private_parts
 
 PIPELINES = {

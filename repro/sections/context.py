@@ -81,7 +81,7 @@ class Context:
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The checkpoint's own tokenizer."""
-        from repro.assets.checkpoints import load_tokenizer
+        from repro.assets.loading import load_tokenizer
 
         return load_tokenizer(self.checkpoint.folder, self.recipe)
 
@@ -92,11 +92,18 @@ class Context:
 
         return make_accelerator(device=self.spec.device, precision=self.spec.precision)
 
+    @cached_property
+    def behaviour(self) -> dict[str, str]:
+        """What the checkpoint does once it is loaded: hashes of its tokenizer, probe texts and configuration."""
+        from repro.assets.loading import behaviour_of
+
+        return behaviour_of(self.checkpoint.folder, self.tokenizer)
+
     def recipe_stamp(self) -> RecipeStamp:
-        """Return the recipe as a record holds it, with the hash of the weights that are used."""
-        names = RecipeStamp.model_fields.keys() - {"weights_sha256", "behaviour"}
-        values = {name: getattr(self.recipe, name) for name in names}
-        return RecipeStamp(weights_sha256=self.checkpoint.weights_sha256, **values)
+        """Return the recipe as a record holds it, with the hash of the weights that are used and what they do."""
+        used: dict[str, Any] = {"weights_sha256": self.checkpoint.weights_sha256, "behaviour": self.behaviour}
+        names = RecipeStamp.model_fields.keys() - used.keys()
+        return RecipeStamp(**used, **{name: getattr(self.recipe, name) for name in names})
 
     def settings(self, seed: int) -> Settings:
         """Return the settings of one seed as a record holds them."""

@@ -33,7 +33,7 @@ def examples(context: Context) -> dict[str, Examples]:
 
 def cls_states(context: Context) -> dict[str, Tensor]:
     """Return the [CLS] states of the frozen encoder for train and validation, each (n, H), in fp32."""
-    from repro.assets.checkpoints import load_encoder
+    from repro.assets.loading import load_encoder
     from repro.training import predict
 
     if "cls_states" not in context.shared:

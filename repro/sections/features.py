@@ -15,7 +15,7 @@ def run(context: Context, seed: int) -> Measurements:
     del seed
     import torch
 
-    from repro.assets.checkpoints import load_encoder
+    from repro.assets.loading import load_encoder
 
     seconds: dict[str, float] = {}
     with timed(seconds, "test sentence"):

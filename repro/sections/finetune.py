@@ -5,8 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import JsonValue
 
@@ -15,7 +14,7 @@ from repro.display.figure import Drawing
 from repro.display.table import Table
 from repro.records.schema import LABELS, Measurements, RowResults, RunRecord, Scores
 from repro.records.store import newest_runs
-from repro.sections.confusions import cell_table, confusion_figures
+from repro.sections.classified import cell_table, confusion_facts, confusion_figures, score_outputs
 from repro.sections.context import Context, timed
 from repro.sections.encoded import examples
 from repro.sections.section import Section
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
     from repro.assets.corpus import Corpus
     from repro.training.epochs import EpochResult
-    from repro.training.predict import RowOutputs
     from repro.training.resume.checkpointer import Checkpointer
 
 HARDEST = 10  # the book prints as many, and as many of the easiest
@@ -50,9 +48,9 @@ def run(context: Context, seed: int, checkpointer: Checkpointer | None = None) -
         "batching": context.spec.batching,
         "progress": context.progress,
     }
-    labels = {split: context.corpus.labels(split) for split in ("validation", "test")}
     results: list[EpochResult] = []
     scores: dict[str, Scores] = {}
+    rows: dict[str, RowResults] = {}
     with tracked(context, seed) as log, report_out_of_memory("fine-tuning"):
         for result in fit(
             model,
@@ -65,9 +63,9 @@ def run(context: Context, seed: int, checkpointer: Checkpointer | None = None) -
             **shared,
         ):
             results.append(result)
-            scored = _score(labels["validation"], result.validation)
-            scores[f"epoch-{result.epoch.epoch}/validation"] = scored
-            log(result, {"loss": result.validation.mean_loss, "accuracy": scored.accuracy, "f1": scored.weighted_f1})
+            last = f"epoch-{result.epoch.epoch}/validation"
+            scores[last], rows["validation"] = score_outputs(context.corpus.labels("validation"), result.validation)
+            log(result, scores[last])
     seconds["train"] = sum(result.epoch.train_seconds for result in results)
     seconds["evaluate"] = sum(result.evaluate_seconds for result in results)
     if checkpointer is not None and checkpointer.seconds:
@@ -75,13 +73,13 @@ def run(context: Context, seed: int, checkpointer: Checkpointer | None = None) -
     with timed(seconds, "test"), report_out_of_memory("the test split"):
         tested = predict_rows(model, tokenized["test"], batch_size=context.recipe.batch_size, **shared)
     context.accelerator.free_memory()  # else it keeps this seed's model and optimizer beside the next one's
-    final = results[-1].validation
-    scores["test"] = _score(labels["test"], tested)
+    scores["test"], rows["test"] = score_outputs(context.corpus.labels("test"), tested)
     with timed(seconds, "save"):
         saved = _save(model, context, seed, scores)
     return Measurements(
         facts={
-            **_facts(scores[f"epoch-{len(results)}/validation"], final),
+            "hardest_rows": results[-1].validation.losses.argsort(descending=True)[:HARDEST].tolist(),
+            **confusion_facts(scores[last]),
             **_counts(results, model.num_parameters(exclude_embeddings=True)),
             "head_seed": head_seed,
             "processes": context.accelerator.num_processes,
@@ -91,7 +89,7 @@ def run(context: Context, seed: int, checkpointer: Checkpointer | None = None) -
         },
         scores=scores,
         epochs=[result.epoch for result in results],
-        rows={"validation": _rows(labels["validation"], final), "test": _rows(labels["test"], tested)},
+        rows=rows,
         seconds=seconds,
     )
 
@@ -104,7 +102,7 @@ def _draw_model(context: Context, seed: int, checkpointer: Checkpointer | None) 
     """
     from transformers import set_seed
 
-    from repro.assets.checkpoints import load_classifier
+    from repro.assets.loading import load_classifier
 
     head_seed = seed if context.spec.protocol is Protocol.SEEDED else secrets.randbelow(2**31)
     if checkpointer is not None:
@@ -134,31 +132,6 @@ def _save(model: PreTrainedModel, context: Context, seed: int, scores: dict[str,
         return {"saved_model": None, "not_saved": error.strerror or "the disk refused it"}
 
 
-def _facts(final: Scores, outputs: RowOutputs) -> dict[str, JsonValue]:
-    """Return what the claims ask of the final epoch: confusions, and the rows of highest loss, highest first."""
-    from repro.training.metrics import confusion_rates, most_often_taken_for
-
-    return {
-        "hardest_rows": outputs.losses.argsort(descending=True)[:HARDEST].tolist(),
-        "confusion_rates": confusion_rates(final.confusion),
-        "most_often_taken_for": dict(most_often_taken_for(final.confusion, LABELS)),
-    }
-
-
-def _score(labels: list[int], outputs: RowOutputs) -> Scores:
-    from repro.training.metrics import score
-
-    return score(labels, outputs.predictions, classes=len(LABELS), loss=outputs.mean_loss)
-
-
-def _rows(labels: list[int], outputs: RowOutputs) -> RowResults:
-    return RowResults(
-        labels=labels,
-        predictions=outputs.predictions,
-        losses=[round(loss, 6) for loss in outputs.losses.tolist()],
-    )
-
-
 def printed(record: RunRecord, corpus: Corpus) -> Iterator[Table]:
     """Show the hardest and the easiest validation tweets with their texts: to a person, never into a log."""
     if sys.stdout.isatty():
@@ -183,8 +156,7 @@ def tables(records: Sequence[RunRecord]) -> dict[str, Table]:
     return {"confusions": cell_table(runs), "hardest": hardest_table(runs)}
 
 
-@dataclass(frozen=True, kw_only=True)
-class RankedRow:
+class RankedRow(NamedTuple):
     """One validation row by its loss (nats); rank 1 is the highest of the hardest, the lowest of the easiest."""
 
     which: str
@@ -203,14 +175,7 @@ def ranked_rows(record: RunRecord) -> list[RankedRow]:
     losses = results.losses
     rising = sorted(range(len(losses)), key=lambda row: losses[row])
     return [
-        RankedRow(
-            which=which,
-            rank=rank,
-            row=row,
-            label=LABELS[results.labels[row]],
-            predicted=LABELS[results.predictions[row]],
-            loss=losses[row],
-        )
+        RankedRow(which, rank, row, LABELS[results.labels[row]], LABELS[results.predictions[row]], losses[row])
         for which, rows in (("hardest", rising[::-1][:HARDEST]), ("easiest", rising[:HARDEST]))
         for rank, row in enumerate(rows, 1)
     ]

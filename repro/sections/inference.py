@@ -9,7 +9,8 @@ from pathlib import Path
 from textwrap import shorten, wrap
 from typing import TYPE_CHECKING, Any
 
-from repro.assets.checkpoints import WEIGHTS, quiet
+from repro.assets.checkpoints import WEIGHTS
+from repro.assets.loading import quiet
 from repro.display.figure import BARS, Drawing, caption_of, new_figure
 from repro.display.table import Table
 from repro.errors import CheckpointError, UsageError

@@ -22,7 +22,7 @@ from repro.display.table import Table
 from repro.errors import UsageError
 from repro.records.schema import LABELS, Measurements, RowResults, RunRecord
 from repro.records.store import newest_runs
-from repro.sections.confusions import cell_table, confusion_figures
+from repro.sections.classified import cell_table, confusion_facts, confusion_figures
 from repro.sections.context import Context, timed
 from repro.sections.encoded import cls_states
 from repro.sections.section import Section
@@ -55,7 +55,7 @@ def run(context: Context, seed: int) -> Measurements:
     del seed
     from sklearn.dummy import DummyClassifier
 
-    from repro.training.metrics import confusion_rates, most_often_taken_for, score
+    from repro.training.metrics import score
 
     seconds: dict[str, float] = {}
     with timed(seconds, "extract"):
@@ -83,14 +83,12 @@ def run(context: Context, seed: int) -> Measurements:
         f"{name}/validation": score(labels["validation"], predicted, classes=len(LABELS))
         for name, predicted in predictions.items()
     }
-    confusion = scores["logistic/validation"].confusion
     return Measurements(
         facts={
             **{name: fits["logistic"][name] for name in ("solver", "max_iter", "n_iter", "converged")},
             "fits": dict(fits),
             "majority_class": LABELS[predictions["dummy"][0]],
-            "confusion_rates": confusion_rates(confusion),
-            "most_often_taken_for": dict(most_often_taken_for(confusion, LABELS)),
+            **confusion_facts(scores["logistic/validation"]),
         },
         scores=scores,
         rows={

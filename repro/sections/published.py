@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from repro.assets.checkpoints import load_classifier, locate_checkpoint
-from repro.assets.recipes import TINY
-from repro.assets.tour import PUBLISHED
+from repro.assets.checkpoints import locate_checkpoint
+from repro.assets.loading import load_classifier, load_model, quiet
+from repro.assets.recipes import PUBLISHED, TINY
 from repro.errors import CheckpointError, MissingAssetError
-from repro.records.schema import LABELS, Measurements, RowResults
+from repro.records.schema import LABELS, Measurements
+from repro.sections.classified import confusion_facts, score_outputs
 from repro.sections.context import Context, timed
 from repro.sections.encoded import examples
 from repro.sections.section import Section
@@ -37,10 +38,6 @@ def prepare(context: Context) -> Context:
 def run(context: Context, seed: int) -> Measurements:
     """Score the prepared checkpoint on validation and test; `seed` changes nothing."""
     del seed
-    from transformers import AutoModelForSequenceClassification
-
-    from repro.assets.loading import load_complete
-    from repro.training.metrics import confusion_rates, most_often_taken_for, score
     from repro.training.predict import predict_rows
 
     seconds: dict[str, float] = {}
@@ -49,7 +46,7 @@ def run(context: Context, seed: int) -> Measurements:
         if context.recipe.name == TINY.name:
             folder = _with_random_head(folder, Path(temporary))
         refuse_other_labels(folder)
-        model = load_complete(AutoModelForSequenceClassification, folder, context.accelerator.device)
+        model = load_model("AutoModelForSequenceClassification", folder, context.accelerator.device)
     with timed(seconds, "tokenize"):
         tokenized = examples(context)
     scores, rows = {}, {}
@@ -64,17 +61,10 @@ def run(context: Context, seed: int) -> Measurements:
                 progress=context.progress,
                 fp32=True,  # whatever training uses: its claims allow ± 0.0015
             )
-        labels, predicted = context.corpus.labels(split), outputs.predictions
-        scores[f"published/{split}"] = score(labels, predicted, classes=len(LABELS), loss=outputs.mean_loss)
-        losses = [round(loss, 6) for loss in outputs.losses.tolist()]
-        rows[f"published/{split}"] = RowResults(labels=labels, predictions=predicted, losses=losses)
-    confusion = scores["published/validation"].confusion
+        name = f"published/{split}"
+        scores[name], rows[name] = score_outputs(context.corpus.labels(split), outputs)
     return Measurements(
-        facts={
-            "source": context.checkpoint.source,
-            "confusion_rates": confusion_rates(confusion),
-            "most_often_taken_for": dict(most_often_taken_for(confusion, LABELS)),
-        },
+        facts={"source": context.checkpoint.source, **confusion_facts(scores["published/validation"])},
         scores=scores,
         rows=rows,
         seconds=seconds,
@@ -100,8 +90,6 @@ def refuse_other_labels(folder: Path) -> None:
 def _with_random_head(encoder: Path, folder: Path) -> Path:
     """Save the encoder with a classification head of random weights and unnamed classes, as the book's model has."""
     import torch
-
-    from repro.assets.checkpoints import quiet
 
     with torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(0)

@@ -135,7 +135,7 @@ class Run:
             settings=context.settings(self.seed),
             run_key=self.key,
             source_sha256=source,
-            declared_seeds=None if context.declared_seeds is None else list(context.declared_seeds),
+            declared_seeds=None if context.declared_seeds is None else self.section.seeds(context.declared_seeds),
             precision_reason=context.precision_reason,
             peak_mib=peak_mib(),
             provenance=collect_provenance(

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from repro.assets.checkpoints import WEIGHTS, disk_errors, file_sha256, quiet
+from repro.assets.checkpoints import WEIGHTS, disk_errors, file_sha256
 from repro.assets.corpus import HUB_CORPUS, HUB_REVISION
 from repro.assets.hub import why_unreachable
+from repro.assets.loading import quiet
 from repro.errors import CheckpointError, HubError, MissingAssetError, ResultsError, UsageError
 from repro.records.durable import sync_file, sync_folder
 from repro.records.model import ModelStamp

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from repro.assets.checkpoints import vocabulary_sha256
 from repro.assets.corpus import SPLITS, Corpus
+from repro.assets.loading import vocabulary_sha256
 from repro.display.table import Table
 from repro.records.schema import Measurements, RunRecord
 from repro.sections.context import Context, timed

@@ -9,8 +9,7 @@ from pydantic import JsonValue
 
 from repro.assets.checkpoints import Checkpoint, file_sha256, locate_checkpoint
 from repro.assets.notebook import tour_texts
-from repro.assets.recipes import TINY
-from repro.assets.tour import TOUR
+from repro.assets.recipes import TINY, TOUR
 from repro.display.table import Table
 from repro.errors import CheckpointError, MissingAssetError
 from repro.records.private import without_private_parts
@@ -66,7 +65,7 @@ def run(context: Context, seed: int) -> Measurements:
 def _locate(context: Context, task: str) -> Checkpoint:
     if context.recipe.name != TINY.name:
         return locate_checkpoint(TOUR[task], context.sources.checkpoints)
-    from repro.assets.builtin.tiny_tour import tiny_tour_folder
+    from repro.assets.builtin.tiny import tiny_tour_folder
 
     folder = tiny_tour_folder(task)
     return Checkpoint(

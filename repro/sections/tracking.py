@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from repro.errors import UsageError, unknown
 
 if TYPE_CHECKING:
+    from repro.records.schema import Scores
     from repro.sections.context import Context
     from repro.training.epochs import EpochResult
 
 TRACKERS = ("none", "wandb", "tensorboard")
 PROJECT = "seminar-repro"
-LogEpoch = Callable[["EpochResult", dict[str, float]], None]
+LogEpoch = Callable[["EpochResult", "Scores"], None]
 
 
 def check_tracker(name: str) -> str:
@@ -48,11 +49,12 @@ def tracked(context: Context, seed: int) -> Iterator[LogEpoch]:
     config = {name: value for name, value in stamp.items() if value is not None}
     accelerator.init_trackers(PROJECT, config={**config, "corpus": context.corpus.stamp.name})
 
-    def log(result: EpochResult, scores: dict[str, float]) -> None:
+    def log(result: EpochResult, scores: Scores) -> None:
         nonlocal steps
         steps += result.epoch.steps
         epoch = result.epoch.model_dump(include={"epoch", "train_loss", "train_seconds", "tweets_per_second"})
-        accelerator.log({**epoch, **{f"validation_{name}": value for name, value in scores.items()}}, step=steps)
+        values = {"loss": scores.loss, "accuracy": scores.accuracy, "f1": scores.weighted_f1}
+        accelerator.log({**epoch, **{f"validation_{name}": value for name, value in values.items()}}, step=steps)
 
     try:
         yield log

@@ -69,13 +69,14 @@ def _warm_up(folder: Path) -> None:
     """Import what a run imports, and make what every run would make alike, before the first fork."""
     import torch
 
-    from repro.assets.checkpoints import _tiny_folder, load_classifier
+    from repro.assets.checkpoints import tiny_folder
+    from repro.assets.loading import load_classifier
 
     torch.set_num_threads(1)
-    _tiny_folder().chmod(0o755)
-    for file in _tiny_folder().iterdir():
+    tiny_folder().chmod(0o755)
+    for file in tiny_folder().iterdir():
         file.chmod(0o644)
-    load_classifier(_tiny_folder())
+    load_classifier(tiny_folder())
     code_state()
     place = Place(folder=folder / "warm-up")
     place.folder.mkdir()

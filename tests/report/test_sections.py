@@ -14,7 +14,7 @@ from repro.claims.catalogue import Outcome, load_catalogue
 from repro.claims.judge import judge_all
 from repro.records.schema import LABELS, Epoch, RowResults, RunRecord
 from repro.report.gallery import draw_figures
-from repro.sections.confusions import cell_table, published_matrix
+from repro.sections.classified import cell_table, published_matrix
 from repro.sections.corpus_facts import overlap_table
 from repro.sections.finetune import hardest_table, published_hardest
 from repro.sections.projection import hexagons

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from accelerate.state import AcceleratorState
 from sklearn.linear_model import LogisticRegression
 
 from repro.claims.catalogue import Outcome, load_catalogue
@@ -42,6 +44,15 @@ def test_as_published_draws_another_head_for_the_same_seed_and_records_it(tiny_c
     heads = [run.facts["head_seed"] for run in runs]
     assert heads[0] != heads[1]
     assert runs[0].epochs[0].train_loss != runs[1].epochs[0].train_loss
+
+
+def test_extraction_and_the_published_model_are_fp32_whatever_training_uses(tiny_context: Context) -> None:
+    states, published = cls_states(tiny_context)["train"], measure("published", tiny_context)
+    AcceleratorState._reset_state(reset_partial_state=True)
+    bf16 = tiny_context.changed(precision="bf16")
+    assert bf16.accelerator.mixed_precision == "bf16"
+    assert torch.equal(cls_states(bf16)["train"], states)
+    assert measure("published", bf16).rows == published.rows
 
 
 def test_fine_tuning_scores_every_epoch_on_validation_and_test_once(tiny_context: Context) -> None:

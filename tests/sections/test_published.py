@@ -11,8 +11,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from repro.assets.checkpoints import locate_checkpoint
-from repro.assets.recipes import MINILM, TINY
-from repro.assets.tour import PUBLISHED
+from repro.assets.recipes import MINILM, PUBLISHED, TINY
 from repro.claims.catalogue import Outcome, load_catalogue
 from repro.claims.judge import judge_all
 from repro.errors import CheckpointError, MissingAssetError
@@ -68,12 +67,14 @@ def test_a_pickle_alone_is_told_with_the_way_out_and_nothing_else_stops(
     folder = checkpoints / PUBLISHED.checkpoint.split("/")[1]
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     context = replace(tiny_context, recipe=MINILM, sources=Sources(checkpoints=checkpoints))
-    with pytest.raises(MissingAssetError, match=r"(?s)only a pickle \(pytorch_model\.bin\).*weights_only=True"):
+    with pytest.raises(
+        MissingAssetError, match=r"(?s)only a pickle \(pytorch_model\.bin\).*repro assets convert published"
+    ):
         measure("published", context)
 
 
 def test_without_hub_and_folder_every_way_is_named(tiny_context: Context) -> None:
-    with pytest.raises(MissingAssetError, match=r"(?s)transformersbook/.* cannot be had here.*--checkpoints DIR"):
+    with pytest.raises(MissingAssetError, match=r"(?s)transformersbook/.* is not available.*--checkpoints DIR"):
         measure("published", replace(tiny_context, recipe=MINILM), 0)
 
 

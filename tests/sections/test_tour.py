@@ -14,11 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repro.assets.builtin.letter import LETTER, QUESTION, REPLY
-from repro.assets.builtin.tiny_tour import build_tiny_tour, tiny_tour_folder
-from repro.assets.checkpoints import load_tokenizer, locate_checkpoint
-from repro.assets.loading import load_complete, load_its_tokenizer
-from repro.assets.recipes import MINILM
-from repro.assets.tour import TOUR
+from repro.assets.builtin.tiny import build_tiny_tour, tiny_tour_folder
+from repro.assets.checkpoints import locate_checkpoint
+from repro.assets.loading import load_model, load_tokenizer
+from repro.assets.recipes import MINILM, TOUR
 from repro.claims.catalogue import Outcome, load_catalogue
 from repro.claims.judge import judge_all
 from repro.errors import CheckpointError, MissingAssetError, UsageError
@@ -79,9 +78,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "context", [LETTER, "one", "Naïve “résumé” für £5!\n東京 🙂 Łódź", LETTER * 6, "  spaced   out  ", "x" * 10_000]
 )
 def test_an_answer_is_a_piece_of_the_context_in_whole_words(reader: Path, context: str) -> None:
-    from transformers import AutoModelForQuestionAnswering
-
-    tokenizer, model = load_its_tokenizer(reader), load_complete(AutoModelForQuestionAnswering, reader)
+    tokenizer, model = load_tokenizer(reader), load_model("AutoModelForQuestionAnswering", reader)
     found = find_answer(model, tokenizer, QUESTION, context)
     start, end, score = found["start"], found["end"], found["score"]
     assert isinstance(start, int) and isinstance(end, int) and isinstance(score, float)
@@ -92,9 +89,7 @@ def test_an_answer_is_a_piece_of_the_context_in_whole_words(reader: Path, contex
 
 
 def test_a_context_of_nothing_has_no_answer(reader: Path) -> None:
-    from transformers import AutoModelForQuestionAnswering
-
-    tokenizer, model = load_its_tokenizer(reader), load_complete(AutoModelForQuestionAnswering, reader)
+    tokenizer, model = load_tokenizer(reader), load_model("AutoModelForQuestionAnswering", reader)
     with pytest.raises(UsageError, match="nothing that an answer could be"):
         find_answer(model, tokenizer, QUESTION, "\u200b \n")
 
@@ -180,23 +175,21 @@ def test_a_run_without_some_checkpoints_holds_what_ran_and_why_the_rest_did_not(
 
 
 def test_a_head_that_the_checkpoint_lacks_is_never_drawn_at_random(tmp_path: Path) -> None:
-    from transformers import AutoModelForSeq2SeqLM, AutoModelForSequenceClassification
 
     headless = locate_checkpoint(MINILM, use_hub=False).folder
     with pytest.raises(CheckpointError, match=r"it has no weights for classifier\.bias and others"):
-        load_complete(AutoModelForSequenceClassification, headless)
+        load_model("AutoModelForSequenceClassification", headless)
     with pytest.raises(CheckpointError, match="cannot be used"):
-        load_complete(AutoModelForSeq2SeqLM, headless)
+        load_model("AutoModelForSeq2SeqLM", headless)
     (tmp_path / "source.spm").write_bytes(b"")
     with pytest.raises(CheckpointError, match=r"cannot be used|needs the package sentencepiece"):
-        load_its_tokenizer(tmp_path)
+        load_tokenizer(tmp_path)
 
 
 def test_a_checkpoints_own_settings_go_before_the_pipelines_and_the_calls_before_both() -> None:
-    from transformers import AutoModelForSeq2SeqLM
 
     folder = tiny_tour_folder("summary")
-    model, tokenizer = load_complete(AutoModelForSeq2SeqLM, folder), load_its_tokenizer(folder)
+    model, tokenizer = load_model("AutoModelForSeq2SeqLM", folder), load_tokenizer(folder)
     prefix, config = generation_settings(model, tokenizer, "summarization", min_length=20, max_length=45)
     assert (prefix, config.num_beams, config.max_length, config.max_new_tokens) == ("", 4, 45, None)
     _, config = generation_settings(model, tokenizer, "translation_en_to_nl", min_length=100)

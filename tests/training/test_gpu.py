@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import set_seed
 
-from repro.assets.checkpoints import load_classifier
+from repro.assets.loading import load_classifier
 from repro.assets.recipes import TINY
 from repro.sections.context import Context
 from repro.sections.encoded import examples

@@ -25,7 +25,7 @@ from transformers import (
 
 from benchmarks.lengths import random_examples
 from benchmarks.sameness import compare_with_trainer
-from repro.assets.checkpoints import load_classifier
+from repro.assets.loading import load_classifier
 from repro.assets.recipes import TINY, Recipe
 from repro.errors import TrainingDivergedError, UsageError
 from repro.sections.context import Context
@@ -214,7 +214,7 @@ def test_packed_training_without_dropout_ends_where_padded_training_does(tiny_co
 def test_cls_states_come_back_in_the_corpus_order_and_equal_the_plain_forward(
     tiny_context: Context, batching: str
 ) -> None:
-    from repro.assets.checkpoints import load_encoder
+    from repro.assets.loading import load_encoder
 
     encoder = load_encoder(tiny_context.checkpoint.folder)
     tokens = tokenized(tiny_context)["train"].tokens

@@ -17,7 +17,7 @@ from accelerate.state import AcceleratorState
 from torch import Tensor
 from transformers import PreTrainedModel, set_seed
 
-from repro.assets.checkpoints import load_classifier
+from repro.assets.loading import load_classifier
 from repro.sections.context import Context
 from repro.sections.encoded import examples
 from repro.training.device import make_accelerator

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from repro.errors import UsageError
 
 EPOCHS = 2
 ONE_EPOCH = (63, 250, 251, 472)  # counts of one epoch that are known; no run of two epochs has so few
-SHARES = ("accuracy", "f1")
-KINDS = ("train_loss", "valid_loss", *SHARES)
+SCORES = ("accuracy", "f1", "macro_f1")
 PERCENT = 100
 CONTRADICTION = 0.02  # weighted F1 is at most a little above the accuracy: 0.0004 in the reruns
 NOTEBOOK_FLOS = 6 * 43_123_974 * 32_000 * 87
@@ -22,7 +21,8 @@ BATCH = 64
 class StudentRun:
     """What a run reports: figures by `kind` and epoch, steps in all, epochs run, and its stated recipe.
 
-    `recipe` holds what is stated of checkpoint, learning_rate, batch_size, weight_decay and corpus.
+    `recipe` holds what is stated under the keys of `mistakes.toml`; `stopped` says where a training ended that did
+    not reach its end, `remarks` what a reader of the file has to know of its figures.
     """
 
     source: str
@@ -32,7 +32,9 @@ class StudentRun:
     flos: float | None = None
     split: str | None = None
     one_class: bool = False
+    stopped: str = ""
     recipe: Mapping[str, str | float] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     @property
     def epochs_run(self) -> int:
@@ -62,29 +64,27 @@ class StudentRun:
             found |= {"flos": self.flos, "flos_share": self.flos / NOTEBOOK_FLOS}
             if self.steps:
                 found["pieces"] = 87 * 500 * self.flos / NOTEBOOK_FLOS / self.steps
-        if self.split:
-            found["split"] = self.split
+        found |= {"split": self.split} if self.split else {}
+        found |= {"average": self.recipe["average"]} if "average" in self.recipe else {}
         return found | ({"one_class": "yes"} if self.one_class else {})
 
 
 def checked(run: StudentRun) -> StudentRun:
     """Return the run if its figures are ones that a run can have; UsageError names the first that is not."""
-    if not any(run.figures.values()) and run.steps is None:
+    if not any(run.figures.values()) and run.steps is None and not run.stopped:
         raise UsageError(f"{run.source}: no figure of a run is in it", "Give a FILE or figures, such as --f1 0.9226.")
     for kind, values in run.figures.items():
         for value in values.values():
             _possible(kind, value)
-    for what, number in (("total_flos", run.flos), *run.recipe.items()):
-        if isinstance(number, int | float) and not 0 < number < math.inf:
+    for what, stated in {"total_flos": run.flos, **run.recipe}.items():
+        least = 0 if what in ("weight_decay", "label_smoothing") else math.ulp(0)
+        if isinstance(stated, int | float) and not least <= stated < math.inf:
             meant = what.replace("_", " ")
-            raise UsageError(f"{meant} {number}, expected a number above 0", "Leave out what is not known.")
+            raise UsageError(f"{meant} {stated}, expected a number above 0", "Leave out what is not known.")
     if run.epochs is not None and run.epochs < 1:
         raise UsageError(f"{run.epochs} epochs, expected at least 1", "Give the number of epochs that were run.")
-    if run.steps is not None and (run.steps < 1 or run.steps % run.epochs_run):
-        raise UsageError(
-            f"contradictory: {run.steps} steps are no whole number an epoch in {run.epochs_run} epochs",
-            "Give --steps in all, and --epochs if they were not two.",
-        )
+    if run.steps is not None and run.steps < 1:
+        raise UsageError(f"{run.steps} steps, expected at least 1", "Give the number of optimizer steps in all.")
     for epoch, f1 in run.figures.get("f1", {}).items():
         accuracy = run.figures.get("accuracy", {}).get(epoch, f1)
         if f1 - accuracy > CONTRADICTION:
@@ -93,6 +93,18 @@ def checked(run: StudentRun) -> StudentRun:
                 "Check which figure belongs to which split, run and epoch.",
             )
     return run
+
+
+def as_shares(run: StudentRun) -> StudentRun:
+    """Return a file's run with scores above 1 read as percentages, and a remark that says so."""
+    scores = [value for kind in SCORES for value in run.figures.get(kind, {}).values()]
+    if not scores or not 1.5 < min(scores) <= max(scores) <= PERCENT:  # noqa: PLR2004
+        return run
+    figures = {
+        kind: {epoch: value / PERCENT if kind in SCORES else value for epoch, value in values.items()}
+        for kind, values in run.figures.items()
+    }
+    return replace(run, figures=figures, remarks=(*run.remarks, "its scores are percentages, read as shares of 1"))
 
 
 def run_from_figures(given: Mapping[str, str | None], **stated: object) -> StudentRun:
@@ -115,7 +127,13 @@ def run_from_figures(given: Mapping[str, str | None], **stated: object) -> Stude
         kind: {last: values[0]} if len(values) == 1 else dict(enumerate(values, start=1))
         for kind, values in lists.items()
     }
-    return checked(StudentRun(source="the figures given", figures=figures, **stated))  # type: ignore[arg-type]
+    run = checked(StudentRun(source="the figures given", figures=figures, **stated))  # type: ignore[arg-type]
+    if run.steps is not None and run.steps % run.epochs_run:
+        raise UsageError(
+            f"contradictory: {run.steps} steps are no whole number an epoch in {run.epochs_run} epochs",
+            "Give --steps in all, and --epochs if they were not two.",
+        )
+    return run
 
 
 def _numbers(kind: str, text: str) -> Sequence[float]:
@@ -135,13 +153,13 @@ def _possible(kind: str, value: float) -> None:
             f"{name} is {value}: a run whose figures are not finite has failed, there is nothing to place",
             "Look for where the loss stopped being a number; too high a learning rate is the usual cause.",
         )
-    if kind in SHARES and 1 < value <= PERCENT:
+    if kind in SCORES and 1 < value <= PERCENT:
         raise UsageError(
             f"{name} is {value:g}, expected a share between 0 and 1",
             f"Did you mean {value / PERCENT:g}? Then give {option} {value / PERCENT:g}.",
         )
-    if value < 0 or (kind in SHARES and value > 1):
-        expected = "a share between 0 and 1" if kind in SHARES else "a mean cross-entropy of 0 or more"
+    if value < 0 or (kind in SCORES and value > 1):
+        expected = "a share between 0 and 1" if kind in SCORES else "a mean cross-entropy of 0 or more"
         raise UsageError(f"{name} is {value:g}, expected {expected}", f"Check the number given as {option}.")
 
 

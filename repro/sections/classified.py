@@ -1,4 +1,4 @@
-"""Confusion matrices beside the published ones: drawn as a pair, and compared cell by cell in a table."""
+"""What sections that classify share: scores, and confusion matrices beside the published ones, drawn and tabled."""
 
 from __future__ import annotations
 
@@ -9,15 +9,37 @@ from typing import TYPE_CHECKING, Any
 from repro.claims.catalogue import load_catalogue
 from repro.display.figure import Drawing, caption_of, new_figure
 from repro.display.table import Table
-from repro.records.schema import LABELS, RunRecord, Scores
+from repro.records.schema import LABELS, RowResults, RunRecord, Scores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from pydantic import JsonValue
+
+    from repro.training.predict import RowOutputs
 
 Rates = Sequence[Sequence[float]]
 MIDDLE = 0.5  # of the ramp: on its light half the writing is black
 OUTLINE = "#ff5a36"  # on cividis, light and dark alike
+
+
+def score_outputs(labels: list[int], outputs: RowOutputs) -> tuple[Scores, RowResults]:
+    """Return the scores of a model's outputs on a split, and its rows."""
+    from repro.training.metrics import score
+
+    losses = [round(loss, 6) for loss in outputs.losses.tolist()]
+    rows = RowResults(labels=labels, predictions=outputs.predictions, losses=losses)
+    return score(labels, rows.predictions, classes=len(LABELS), loss=outputs.mean_loss), rows
+
+
+def confusion_facts(scores: Scores) -> dict[str, JsonValue]:
+    """Return what the claims ask of a confusion matrix."""
+    from repro.training.metrics import confusion_rates, most_often_taken_for
+
+    return {
+        "confusion_rates": confusion_rates(scores.confusion),
+        "most_often_taken_for": dict(most_often_taken_for(scores.confusion, LABELS)),
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
-"""Six tiny models of random weights, one a task of the tour, each of its checkpoint's architecture and tokenizer kind.
+"""Tiny models of random weights: the `tiny` recipe's encoder, and one for each task of the tour.
 
-They say nothing true; they let every task run where its checkpoint cannot be had, so that shapes, spans and formats
-are the real ones.
+Each has its checkpoint's architecture and kind of tokenizer. They say nothing true; they let everything run where a
+checkpoint is not available, so that shapes, spans and formats are the real ones.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from repro.assets.builtin.letter import LETTER, QUESTION, REPLY, REPLY_HEAD
-from repro.assets.checkpoints import load_tokenizer, locate_checkpoint, quiet
-from repro.assets.recipes import TINY
+from repro.assets.builtin.rehearsal import rehearsal_rows
+from repro.assets.loading import quiet
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -23,6 +23,21 @@ BPE_SIZE = 1200
 ENTITY_LABELS = ("O", "I-MISC", "I-PER", "I-ORG", "I-LOC")
 POSITIONS = 512
 START, PAD, END, UNKNOWN = "<s>", "<pad>", "</s>", "<unk>"
+
+
+def build_tiny(folder: Path, *, seed: int = 0) -> None:
+    """Save a two-layer DistilBERT of random weights, 64 wide, with a vocabulary of the rehearsal corpus's words."""
+    import torch
+    from transformers import DistilBertConfig, DistilBertModel
+
+    tokenizer = _word_pieces()
+    config = DistilBertConfig(
+        vocab_size=len(tokenizer), dim=64, n_layers=2, n_heads=4, hidden_dim=128, max_position_embeddings=POSITIONS
+    )
+    with torch.random.fork_rng(devices=[]), quiet():
+        torch.manual_seed(seed)
+        DistilBertModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 @cache
@@ -55,7 +70,13 @@ def _home() -> TemporaryDirectory[str]:
 
 
 def _word_pieces() -> PreTrainedTokenizerBase:
-    return load_tokenizer(locate_checkpoint(TINY).folder, TINY)
+    from transformers import DistilBertTokenizer
+
+    words = {word for rows in rehearsal_rows().values() for text, _ in rows for word in text.split()}
+    letters = sorted({letter for word in words for letter in word} | set("abcdefghijklmnopqrstuvwxyz0123456789"))
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
+    pieces += sorted(words - set(pieces))
+    return DistilBertTokenizer(vocab={piece: i for i, piece in enumerate(pieces)}, model_max_length=POSITIONS)
 
 
 def _byte_pairs(*, framed: bool) -> PreTrainedTokenizerBase:
@@ -103,8 +124,6 @@ def _sentence_pieces() -> PreTrainedTokenizerBase:
 
 
 def _sentences() -> list[str]:
-    from repro.assets.builtin.rehearsal import rehearsal_rows
-
     return [*[LETTER, QUESTION, REPLY_HEAD + REPLY] * 50, *(text for text, _ in rehearsal_rows()["train"])]
 
 
