@@ -8,13 +8,16 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from repro.errors import RecordError, ResultsError
 from repro.records.durable import write_new
 from repro.records.schema import SCHEMA_VERSION, RunRecord
 from repro.records.seal import sealed, unsealed
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def inside(results: Path, path: Path) -> Path:
@@ -73,19 +76,23 @@ def keep_record(record: RunRecord, results: Path) -> Path:
 
 def read_record(path: Path) -> RunRecord:
     """Read and validate one record; RecordError names the file and the first thing that is wrong with it."""
+    return read_sealed(path, RunRecord, f"record (schema {SCHEMA_VERSION})")
+
+
+def read_sealed(path: Path, kind: type[Model], what: str) -> Model:
+    """Read and validate a sealed file; RecordError names the file and the first thing that is wrong with it."""
     try:
-        return RunRecord.model_validate_json(unsealed(path.read_bytes()))
+        return kind.model_validate_json(unsealed(path.read_bytes()))
     except OSError as error:
-        what = error.strerror or str(error)
+        problem = error.strerror or str(error)
     except RecordError as error:
-        what = error.what
+        problem = error.what
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        what = f"{where}: {first['msg']}" if where else first["msg"]
+        problem = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
     raise RecordError(
-        f"{path} is no valid record (schema {SCHEMA_VERSION}): {what}",
-        "Move the file out of the folder, or restore it; no other record was touched.",
+        f"{path} is no valid {what}: {problem}",
+        "Move the file out of the folder, or restore it; no other file was touched.",
     )
 
 

@@ -148,7 +148,8 @@ def test_one_checkpoint_alone_runs_and_the_others_are_named(tiny_context: Contex
     folder = tmp_path / "distilbert-base-uncased-finetuned-sst-2-english"
     build_tiny_tour("sentiment", folder)
     config = json.loads((folder / "config.json").read_text())
-    context = replace(tiny_context, recipe=MINILM, sources=Sources(checkpoints=tmp_path))
+    recipe = replace(tiny_context.recipe, name="other")  # the tiny one has no checkpoints to look for
+    context = replace(tiny_context, recipe=recipe, sources=Sources(checkpoints=tmp_path))
     with pytest.raises(MissingAssetError, match=r"none of the 6 .* dim is 32, distilbert/.* has 768"):
         measure("tour", context)  # it says itself that it is another
     (folder / "config.json").write_text(json.dumps({**config, **TOUR["sentiment"].config}))
