@@ -7,12 +7,12 @@ architecture in bf16. Each point is a process of its own, so that its peak memor
 from __future__ import annotations
 
 import pytest
+from benchmarks.replay import CLOCK, replay
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.inference import encode_and_run
 from benchmarks.lengths import tweet_lengths
 from benchmarks.peak import multiply
-from benchmarks.replay import CLOCK, replay
 from benchmarks.steps import BATCH, SETTLE, train_ours
 from benchmarks.turns import Variant, take_turns
 

@@ -6,12 +6,12 @@ Hidden states of 1,000 tweets (one batch of the notebook's `map`), predictions o
 from __future__ import annotations
 
 import pytest
+from benchmarks.replay import CLOCK, replay
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks import inference
 from benchmarks.lengths import tweet_lengths
 from benchmarks.peak import multiply
-from benchmarks.replay import CLOCK, replay
 from benchmarks.turns import Round, Variant, Work, take_turns
 
 STATES, PREDICTED = 1_000, 512

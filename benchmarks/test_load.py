@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks.folders import fill_with_runs
+from benchmarks.replay import CLOCK, replay
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.folders import fill_with_runs
 from benchmarks.load import write_corpus
 from benchmarks.processes import ROOT
-from benchmarks.replay import CLOCK, replay
 from benchmarks.turns import Round
 
 ROWS, RECORDS = 2_000_000, 10_000

@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 import pytest
+from benchmarks.replay import CLOCK, replay
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.replay import CLOCK, replay
 from benchmarks.turns import Round
 from repro.errors import InterruptedRunError, MissingAssetError
 from repro.records.record import RunRecord

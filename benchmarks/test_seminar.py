@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from benchmarks.replay import CLOCK, replay
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.replay import CLOCK, replay
 from benchmarks.turns import Round, Turn, Variant, take_turns
 from repro.sections.context import Context
 

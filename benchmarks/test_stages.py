@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from benchmarks.replay import CLOCK, replay
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.inference import encode, fit_linear
 from benchmarks.peak import multiply
-from benchmarks.replay import CLOCK, replay
 from benchmarks.turns import Round, Variant, take_turns
 from repro.sections.context import Context
 from repro.sections.linear import SOLVERS

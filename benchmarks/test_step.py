@@ -12,11 +12,11 @@ from functools import cache
 from typing import Any
 
 import pytest
+from benchmarks.replay import CLOCK, replay
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.lengths import tweet_lengths
 from benchmarks.peak import multiply
-from benchmarks.replay import CLOCK, replay
 from benchmarks.steps import SETTLE, train_ours, train_peer
 from benchmarks.turns import Round, Variant, take_turns
 

@@ -42,6 +42,12 @@ class MissingAssetError(ReproError):
     """What one experiment alone needs and is not here; a run of several goes on with the others."""
 
 
+class NotComparableError(ReproError):
+    """Two things that were to be compared and differ in what must be equal."""
+
+    exit_code: ClassVar[int] = 6
+
+
 class DeviceError(ReproError):
     """A device or precision that was asked for and cannot be used here."""
 

@@ -1,0 +1,112 @@
+"""Processes that take turns: each times one round when it is asked to, so that a drift of the machine hits all alike.
+
+A worker is `python -m benchmarks.worker` in a checkout: JSON lines over its standard input and output, answered one by
+one. It says first which benchmarks it has; `{"start": NAME}` chooses one, `{"round": true}` times a round of it, and
+`{"stop": true}` ends it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from repro.errors import ReproError
+
+PROTOCOL = 1
+WARM_UP = 1  # rounds of each benchmark and launch that are dropped: what is prepared belongs to the first
+
+
+class WorkerError(ReproError):
+    """A worker that ended early, or that speaks another protocol."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """Seconds of one round, what the benchmark says of it, and the most memory of its process so far, in MiB."""
+
+    seconds: float
+    facts: Mapping[str, float]
+    peak_mib: float
+
+
+class Worker:
+    """One process, named for error messages, in the folder of a checkout with the interpreter of its environment."""
+
+    def __init__(self, name: str, folder: Path, python: str) -> None:
+        self.name = name
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the process)
+        environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
+        self._process = subprocess.Popen(
+            [python, "-m", "benchmarks.worker"], cwd=folder, env=environment, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=self._errors, text=True,
+        )  # fmt: skip
+
+    def benchmarks(self) -> list[str]:
+        """Wait until the process has started and return the names of its benchmarks."""
+        hello = self._answer()
+        if hello.get("protocol") != PROTOCOL:
+            raise WorkerError(
+                f"{self.name}: its worker speaks protocol {hello.get('protocol')}, expected {PROTOCOL}",
+                "Choose a revision whose benchmarks/worker.py speaks this protocol.",
+            )
+        return [str(name) for name in hello["benchmarks"]]
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """Send a request and return the answer; WorkerError where the process is gone."""
+        try:
+            self._input.write(json.dumps(request) + "\n")
+            self._input.flush()
+        except BrokenPipeError:
+            pass  # the answer says why
+        return self._answer()
+
+    def round(self) -> Round:
+        """Time one round of the benchmark that was started."""
+        return Round(**self.ask(round=True))
+
+    def close(self) -> None:
+        """End the process."""
+        self._input.close()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._errors.close()
+
+    @property
+    def _input(self) -> Any:
+        return self._process.stdin
+
+    def _answer(self) -> dict[str, Any]:
+        output: Any = self._process.stdout
+        line = output.readline()
+        if line:
+            answer: dict[str, Any] = json.loads(line)
+            return answer
+        code = self._process.wait()
+        self._errors.seek(0)
+        said = self._errors.read().decode(errors="replace").strip().splitlines() or ["nothing on standard error"]
+        why = "killed, as a system short of memory does" if code == -9 else said[-1]  # noqa: PLR2004 (SIGKILL)
+        raise WorkerError(
+            f"{self.name} ended early with exit code {code}: {why}", "Run its benchmark alone to see more."
+        )
+
+
+def interleave(
+    workers: Mapping[str, Worker], rounds: int, *, order: random.Random, warm_up: int = WARM_UP
+) -> dict[str, list[Round]]:
+    """Time `rounds` rounds of what each worker has started, round by round, in a new random order each time."""
+    timed: dict[str, list[Round]] = {name: [] for name in workers}
+    names: Sequence[str] = list(workers)
+    for _ in range(warm_up + rounds):
+        for name in order.sample(names, len(names)):
+            timed[name].append(workers[name].round())
+    return {name: all_rounds[warm_up:] for name, all_rounds in timed.items()}
