@@ -104,7 +104,7 @@ def fit_linear(turn: Turn, *, solver: str, recipe: str, corpus: str, checkpoints
     """Fit the logistic regression on the frozen states of the training split; says the objective that it reached."""
     from repro.sections.linear import SOLVERS, fit_logistic, objective
 
-    context = _context(recipe, corpus, checkpoints, "bf16")
+    context = _context(recipe, corpus, checkpoints, "fp32")
     states, labels = context.cls_states["train"].numpy(), context.corpus.labels("train")
     turn.prepared()
     while True:
@@ -139,13 +139,13 @@ def _padded(examples: Examples) -> Any:
     return Dataset.from_dict({**{k: v.tolist() for k, v in rows.items()}, "label": examples.labels.tolist()})
 
 
-def encode_and_run(turn: Turn, *, tweets: int, device: str = "cpu") -> None:
+def encode_and_run(turn: Turn, *, tweets: int, precision: str, device: str = "cpu") -> None:
     """Tokenize that many texts of the rehearsal corpus, repeated, and run the tiny encoder over all of them."""
     from repro.assets.checkpoints import load_encoder
     from repro.training.predict import cls_states
     from repro.training.tokens import tokenize
 
-    context = _context("tiny", "rehearsal", None, "bf16", device)
+    context = _context("tiny", "rehearsal", None, precision, device)
     texts = context.corpus.texts("train")[:]
     repeated = [texts[i % len(texts)] for i in range(tweets)]
     encoder = load_encoder(context.checkpoint.folder)

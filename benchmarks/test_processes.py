@@ -82,13 +82,12 @@ def _run(world: World, output: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("world", [name for name, world in WORLDS.items() if world.kill_at is None])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(", ", "-").replace(" ", "-"))
-@pytest.mark.benchmark(timer=CLOCK)
 def test_training(case: Case, world: str, measured: dict[str, dict[str, Any]], benchmark: BenchmarkFixture) -> None:
     benchmark.group = f"processes: {case.name}"
     one, found = measured["1"]["held"][case.name], measured[world]["held"][case.name]
     losses = max(abs(a - b) for a, b in zip(one["losses"], found["losses"], strict=True))
     differing = sum(a != b for a, b in zip(one["predictions"], found["predictions"], strict=True))
-    replay(
+    record(
         benchmark,
         [Round(seconds=s, facts={}, peak_mib=0.0) for s in found["epoch_seconds"]],
         case=case.name, processes=found["processes"], machines=WORLDS[world].machines, threads=found["threads"],
@@ -103,11 +102,10 @@ def test_training(case: Case, world: str, measured: dict[str, dict[str, Any]], b
 
 
 @pytest.mark.parametrize("world", [name for name, world in WORLDS.items() if world.kill_at is not None])
-@pytest.mark.benchmark(timer=CLOCK)
 def test_one_killed(world: str, measured: dict[str, dict[str, Any]], benchmark: BenchmarkFixture) -> None:
     benchmark.group = "processes: one killed"
     found = measured[world]
-    replay(
+    record(
         benchmark,
         [Round(seconds=found["ended_seconds"], facts={}, peak_mib=0.0)],
         killed=True, processes=WORLDS[world].processes, machines=WORLDS[world].machines, between=found["between"],

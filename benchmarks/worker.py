@@ -19,14 +19,13 @@ from benchmarks.turns import Ended, Turn
 
 PROTOCOL = 1
 SHAPES = ("tiny", "minilm")
-STEP, PREDICT = "benchmarks.steps:train_ours", "benchmarks.inference:evaluate_ours"
 BATCHES: Mapping[str, dict[str, Any]] = MappingProxyType(
     {"tiny": {"batch": 64, "settle": 2, "repeat": 5}, "minilm": {"batch": 8, "settle": 1, "repeat": 1}}
 )
 BENCHMARKS: Mapping[str, dict[str, Any]] = MappingProxyType(
     {
         f"step[{shape}-{batching}]": {
-            "work": STEP,
+            "work": "benchmarks.steps:train_ours",
             "options": {"shape": shape, "batching": batching, "precision": "fp32", "batch": BATCHES[shape]["batch"]},
             "settle": BATCHES[shape]["settle"],
             "repeat": BATCHES[shape]["repeat"],
@@ -52,6 +51,8 @@ def main() -> None:
 def _serve(benchmark: Mapping[str, Any], answers: TextIO) -> None:
     """Work as `benchmark` says until the driver stops it."""
     module, _, function = benchmark["work"].partition(":")
+    import_module("repro.training.loop")  # what takes seconds is loaded before it answers: others load it meanwhile
+    work = getattr(import_module(module), function)
     turn = Turn(
         lambda: json.loads(sys.stdin.readline() or '{"stop": true}'), lambda answer: _send(answers, answer),
         settle=benchmark.get("settle", 0), repeat=benchmark.get("repeat", 1),
@@ -59,7 +60,7 @@ def _serve(benchmark: Mapping[str, Any], answers: TextIO) -> None:
     _send(answers, {"started": True})
     try:
         turn.begin()
-        getattr(import_module(module), function)(turn, **benchmark.get("options", {}))
+        work(turn, **benchmark.get("options", {}))
     except Ended:
         _send(answers, {"stopped": True})
 

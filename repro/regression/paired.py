@@ -13,8 +13,8 @@ next is in both.
 - Seeds are the clusters: each gives one mean over the rows. Their variance is that within the two sides, moderated by
   the independent reruns of the seminar's recipe, which count as PRIOR_SEEDS further degrees of freedom (a moderated t,
   Smyth 2004, doi:10.2202/1544-6115.1027): variance (PRIOR x reruns' + (n + m - 2) x own) / (PRIOR + n + m - 2), and
-  t has PRIOR + n + m - 2 degrees of freedom. Two seeds tell little of a spread, and one tells nothing. The prior is weak
-  because a recipe may spread more than the reruns do: they all drew one order of rows.
+  t has PRIOR + n + m - 2 degrees of freedom. Two seeds tell little of a spread, and one tells nothing. The prior is
+  weak because a recipe may spread more than the reruns do: they all drew one order of rows.
 - Rows: the spread of the difference when rows are drawn again with replacement, the same rows for every seed of both
   sides, which is what pairs them. Rows of the same answers are drawn together, from a multinomial: the same bootstrap.
 
@@ -110,7 +110,7 @@ class Difference:
 def differences(
     baseline: Sequence[RowResults], candidate: Sequence[RowResults], *, seeded: bool, where: str
 ) -> list[Difference]:
-    """Compare the seeds of both sides on their common rows; RecordError, naming `where`, where rows are not the same."""
+    """Compare the seeds of both sides on their common rows; RecordError, naming `where`, where they differ."""
     import numpy as np
 
     labels = baseline[0].labels

@@ -23,7 +23,7 @@ CONCLUSIONS = {0: "no regression", 1: "regression", 6: "nothing could be judged"
 
 
 def grouped(comparisons: Sequence[Comparison]) -> list[tuple[str, Table]]:
-    """Return a title, which says the limit, and a table for each section and setup; claims that hold are only counted."""
+    """Return a title with the limit, and a table, for each section and setup; claims that hold are only counted."""
     tables = []
     for (section, setup), group in groupby(_worth_a_row(comparisons), key=lambda c: (c.section, c.setup)):
         members = list(group)
@@ -55,9 +55,9 @@ def to_markdown(comparisons: Sequence[Comparison], code: int, notes: Sequence[st
     parts = [f"### repro regress: {conclusion(comparisons, code)}\n"]
     rows = [(c, (c.section, printable(c.setup), *_row(c), printable(c.why))) for c in _worth_a_row(comparisons)]
     head = ("section", "setup", *COLUMNS, "why")
-    for answers in (FAILURES, set(Answer) - FAILURES - {Answer.HOLDS}):
-        if chosen := tuple(row for c, row in rows if c.answer in answers):
-            parts.append(Table(head, chosen).to_markdown())
+    failing = tuple(row for c, row in rows if c.answer in FAILURES)
+    others = tuple(row for c, row in rows if c.answer not in {*FAILURES, Answer.HOLDS})
+    parts += [Table(head, chosen).to_markdown() for chosen in (failing, others) if chosen]
     if holding := tuple(row for c, row in rows if c.answer is Answer.HOLDS):
         folded = Table(head, holding).to_markdown()
         parts.append(f"<details><summary>{len(holding)} hold</summary>\n\n{folded}\n</details>\n")

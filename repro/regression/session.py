@@ -100,11 +100,7 @@ def _measure(
             for worker in workers.values():
                 worker.benchmarks()
             for name in order.sample(names, len(names)):
-                for worker in workers.values():
-                    worker.ask(start=name)
-                rounds = interleave(workers, plan.rounds, order=order)
-                for worker in workers.values():
-                    worker.ask(stop=True)
+                rounds = interleave(workers, dict.fromkeys(SIDES, name), plan.rounds, order=order)
                 seconds[name].append(_pairs(name, rounds))
     return seconds
 

@@ -29,7 +29,7 @@ FAILURES = frozenset({Answer.REGRESSION, Answer.MISSING, Answer.NOT_IN_BASELINE}
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """One thing compared: its name, how it was run, both sides in words, the difference, and the answer with its reason.
+    """One thing compared: its name and setup, both sides in words, the difference, and the answer with its reason.
 
     The difference of quality is candidate minus baseline; that of speed is candidate over baseline. `limit` is of the
     same kind, `interval` belongs to it.

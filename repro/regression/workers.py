@@ -1,8 +1,8 @@
 """Processes that take turns: each times one round when it is asked to, so that a drift of the machine hits all alike.
 
 A worker is `python -m benchmarks.worker` in a checkout: JSON lines over its standard input and output, answered one by
-one. It says first which benchmarks it has; `{"start": NAME}` chooses one, `{"round": true}` times a round of it, and
-`{"stop": true}` ends it.
+one. It says first which benchmarks it has; `{"start": NAME}` chooses one, or a function of a module with options;
+`{"round": true}` times a round of it, and `{"stop": true}` ends it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import random
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ class Worker:
 
     def benchmarks(self) -> list[str]:
         """Wait until the process has started and return the names of its benchmarks."""
-        hello = self._answer()
+        hello = self.answer()
         if hello.get("protocol") != PROTOCOL:
             raise WorkerError(
                 f"{self.name}: its worker speaks protocol {hello.get('protocol')}, expected {PROTOCOL}",
@@ -58,24 +59,22 @@ class Worker:
             )
         return [str(name) for name in hello["benchmarks"]]
 
-    def ask(self, **request: Any) -> dict[str, Any]:
-        """Send a request and return the answer; WorkerError where the process is gone."""
-        try:
-            self._input.write(json.dumps(request) + "\n")
-            self._input.flush()
-        except BrokenPipeError:
-            pass  # the answer says why
-        return self._answer()
-
     def round(self) -> Round:
         """Time one round of the benchmark that was started."""
-        return Round(**self.ask(round=True))
+        self.send(round=True)
+        return Round(**self.answer())
+
+    def send(self, **request: Any) -> None:
+        """Send a request; `answer` says if the process is gone."""
+        with suppress(BrokenPipeError):
+            self._input.write(json.dumps(request) + "\n")
+            self._input.flush()
 
     def close(self) -> None:
         """End the process."""
         self._input.close()
         try:
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=3)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -85,7 +84,8 @@ class Worker:
     def _input(self) -> Any:
         return self._process.stdin
 
-    def _answer(self) -> dict[str, Any]:
+    def answer(self) -> dict[str, Any]:
+        """Wait for the answer; WorkerError where the process is gone."""
         output: Any = self._process.stdout
         line = output.readline()
         if line:
@@ -101,12 +101,24 @@ class Worker:
 
 
 def interleave(
-    workers: Mapping[str, Worker], rounds: int, *, order: random.Random, warm_up: int = WARM_UP
+    workers: Mapping[str, Worker],
+    work: Mapping[str, Any],
+    rounds: int,
+    *,
+    order: random.Random,
+    warm_up: int = WARM_UP,
 ) -> dict[str, list[Round]]:
-    """Time `rounds` rounds of what each worker has started, round by round, in a new random order each time."""
+    """Let each worker start its `work`, time it round by round, in a new random order each time, and end it."""
     timed: dict[str, list[Round]] = {name: [] for name in workers}
     names: Sequence[str] = list(workers)
+    for name, worker in workers.items():
+        worker.send(start=work[name])  # they load their libraries side by side
+    for worker in workers.values():
+        worker.answer()
     for _ in range(warm_up + rounds):
         for name in order.sample(names, len(names)):
             timed[name].append(workers[name].round())
+    for worker in workers.values():
+        worker.send(stop=True)
+        worker.answer()
     return {name: all_rounds[warm_up:] for name, all_rounds in timed.items()}
