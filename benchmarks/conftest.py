@@ -50,11 +50,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--limit", type=int, default=None, help="first N rows of each split")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Let what pytest-benchmark warns of stay a warning: nothing saved to compare with is no error."""
-    config.addinivalue_line("filterwarnings", "default::pytest_benchmark.logger.PytestBenchmarkWarning")
-
-
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     """Add accelerator and library versions; a host name is nobody's business."""
     import torch

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks.replay import CLOCK, replay
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from benchmarks.conftest import record
 from benchmarks.processes import Case, arguments_of, finish, launches, start, two_machines
-from benchmarks.turns import Round
+from repro.regression.workers import Round
 
 # minilm on the first rows only: what is compared is every step, and 12 of them tell
 CASES = (

@@ -18,14 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repro.errors import ReproError
+from repro.errors import NotComparableError
 
 PROTOCOL = 1
 WARM_UP = 1  # rounds of each benchmark and launch that are dropped: what is prepared belongs to the first
-
-
-class WorkerError(ReproError):
-    """A worker that ended early, or that speaks another protocol."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +49,7 @@ class Worker:
         """Wait until the process has started and return the names of its benchmarks."""
         hello = self.answer()
         if hello.get("protocol") != PROTOCOL:
-            raise WorkerError(
+            raise NotComparableError(
                 f"{self.name}: its worker speaks protocol {hello.get('protocol')}, expected {PROTOCOL}",
                 "Choose a revision whose benchmarks/worker.py speaks this protocol.",
             )
@@ -72,22 +68,27 @@ class Worker:
 
     def close(self) -> None:
         """End the process."""
-        self._input.close()
+        with suppress(BrokenPipeError):
+            self._input.close()
         try:
             self._process.wait(timeout=3)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._output.close()
         self._errors.close()
 
     @property
     def _input(self) -> Any:
         return self._process.stdin
 
+    @property
+    def _output(self) -> Any:
+        return self._process.stdout
+
     def answer(self) -> dict[str, Any]:
-        """Wait for the answer; WorkerError where the process is gone."""
-        output: Any = self._process.stdout
-        line = output.readline()
+        """Wait for the answer; NotComparableError where the process is gone."""
+        line = self._output.readline()
         if line:
             answer: dict[str, Any] = json.loads(line)
             return answer
@@ -95,8 +96,8 @@ class Worker:
         self._errors.seek(0)
         said = self._errors.read().decode(errors="replace").strip().splitlines() or ["nothing on standard error"]
         why = "killed, as a system short of memory does" if code == -9 else said[-1]  # noqa: PLR2004 (SIGKILL)
-        raise WorkerError(
-            f"{self.name} ended early with exit code {code}: {why}", "Run its benchmark alone to see more."
+        raise NotComparableError(
+            f"{self.name} ended early, exit code {code}: {why}", "Run its benchmark alone to see more."
         )
 
 
