@@ -62,6 +62,10 @@ class RecordError(ReproError):
     """A file among the results that is no valid record."""
 
 
+class CatalogueError(ReproError):
+    """A catalogue of claims that says something it may not say, or whose tables cannot be read."""
+
+
 class StateError(ReproError):
     """A saved training state that cannot be gone on from, or is in use; it stays as it is."""
 

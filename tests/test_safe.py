@@ -199,7 +199,8 @@ def test_results_that_are_a_link_themselves_are_what_the_user_asked_for(
 
 
 def report(record: RunRecord, results: Path) -> None:
-    write_report(judge_all(load_catalogue(), [record], list(SECTIONS)), [record], results)
+    catalogue = load_catalogue()
+    write_report(catalogue, judge_all(catalogue, [record], list(SECTIONS)), [record], results)
 
 
 def test_a_report_does_not_write_through_a_link(make_record: MakeRecord, tmp_path: Path) -> None:
@@ -238,7 +239,7 @@ def test_hostile_text_in_the_markdown_makes_no_link_no_picture_no_html_and_no_ce
     six = dict.fromkeys(("anger", "fear", "love", "surprise"), HOSTILE)
     record = make_record("linear", facts={"most_often_taken_for": six}, provenance=told)
     verdicts = judge_all(load_catalogue(), [record], list(SECTIONS))
-    readme = with_verdicts("<!-- verdicts: begin -->\n<!-- verdicts: end -->\n", verdicts, [record])
+    readme = with_verdicts("<!-- verdicts: begin -->\n<!-- verdicts: end -->\n", load_catalogue(), verdicts, [record])
     report(record, tmp_path)
     for text in ((tmp_path / "REPORT.md").read_text(), readme):
         reader = MarkdownIt("commonmark", {"html": True}).enable("table")

@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from repro.claims.catalogue import Catalogue, Claim
-from repro.claims.wording import brief, is_number
+from repro.claims.catalogue import Claim
+from repro.claims.wording import is_number
 from repro.errors import RecordError
-from repro.records.record import LARGEST, RunRecord
-from repro.spec import RunSpec
-
-SHARED = ("corpus.", "recipe.")  # what one record of a cohort says of them all say
+from repro.records.schema import LARGEST, RunRecord
+from repro.spec import RunSpec, seed_ranges
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cohort:
     """One experiment's records by seed; `superseded` counts older records of the same seeds.
 
-    `material` is corpus and weights alone: what two classifiers must share to be compared on the same rows.
+    The seeds are those that were declared last (`--seeds`), as far as they have run; `missing` have not, and `earlier`
+    are the sets that were declared before. `material` is corpus and weights alone: what two classifiers must share to
+    be compared on the same rows.
     """
 
     experiment: str
@@ -28,11 +28,24 @@ class Cohort:
     material: tuple[str, str]
     records: tuple[RunRecord, ...]
     superseded: int = 0
+    missing: tuple[int, ...] = ()
+    earlier: tuple[tuple[int, ...], ...] = ()
 
     @property
     def seeds(self) -> tuple[int, ...]:
         """The seeds, rising."""
         return tuple(record.settings.seed for record in self.records)
+
+    @property
+    def remarks(self) -> str:
+        """What a verdict on these runs must say of how they came to be these."""
+        remarks = ""
+        if self.superseded:
+            remarks = f"; {self.superseded} earlier record{'s' * (self.superseded > 1)} of these seeds superseded"
+        if self.earlier:
+            sets = " and ".join(map(seed_ranges, self.earlier))
+            remarks += f"; a new verdict: seeds {sets} had been declared before"
+        return remarks
 
     @property
     def newest(self) -> str:
@@ -81,7 +94,7 @@ def cohorts_of(records: Sequence[RunRecord], *, by_machine: bool = False) -> lis
     groups: dict[tuple[Any, ...], list[RunRecord]] = defaultdict(list)
     for record in records:
         origin = record.provenance
-        source = getattr(record, "source_sha256", None) or (origin.commit, origin.dirty)
+        source = record.source_sha256 or (origin.commit, origin.dirty)
         key = (
             record.experiment, record.spec.setup, record.corpus.model_dump_json(), record.recipe.model_dump_json(),
             source, origin.python, *origin.versions.items(),
@@ -91,30 +104,16 @@ def cohorts_of(records: Sequence[RunRecord], *, by_machine: bool = False) -> lis
     return [_cohort(group) for group in groups.values()]
 
 
-def _cohort(records: Sequence[RunRecord]) -> Cohort:
-    first, by_seed = records[0], {record.settings.seed: record for record in records}
+def _cohort(group: Sequence[RunRecord]) -> Cohort:
+    sets = list(dict.fromkeys(tuple(record.declared_seeds) for record in group if record.declared_seeds))
+    chosen = [record for record in group if not sets or record.settings.seed in sets[-1]]
+    by_seed = {record.settings.seed: record for record in chosen}
     return Cohort(
-        experiment=first.experiment,
-        setup=first.spec.setup,
-        material=(first.corpus.model_dump_json(), first.recipe.weights_sha256),
+        experiment=group[0].experiment,
+        setup=group[0].spec.setup,
+        material=(group[0].corpus.model_dump_json(), group[0].recipe.weights_sha256),
         records=tuple(by_seed[seed] for seed in sorted(by_seed)),
-        superseded=len(records) - len(by_seed),
+        superseded=len(chosen) - len(by_seed),
+        missing=tuple(sorted(set(sets[-1]) - by_seed.keys())) if sets else (),
+        earlier=tuple(sets[:-1]),
     )
-
-
-def unmet_need(claim: Claim, catalogue: Catalogue, cohort: Cohort) -> str | None:
-    """Return what the cohort lacks for the claim to be comparable, in words, or None."""
-    for name in claim.needs:
-        need = catalogue.needs[name]
-        for i, record in enumerate(cohort.records):
-            for path, wanted in need.holds.items():
-                if i and path.startswith(SHARED):
-                    continue
-                try:
-                    value = record.at(path)
-                except KeyError:
-                    value = None
-                if value not in (wanted if isinstance(wanted, list) else [wanted]):
-                    expected = " or ".join(map(brief, wanted)) if isinstance(wanted, list) else brief(wanted)
-                    return f"needs {need.text}; {path} is {brief(value)}, not {expected}"
-    return None

@@ -11,25 +11,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import ceil
 
-from repro.claims.catalogue import Claim, Outcome
-from repro.claims.reruns import reference
+from repro.claims.catalogue import Catalogue, Claim, Outcome
+from repro.claims.references import Figure
 from repro.claims.seeds import Judgement
 from repro.claims.wording import brief, number
-from repro.records.record import RunRecord
+from repro.records.schema import RunRecord
 
 FRESH = 0.999  # confidence of the interval for a fresh start: one honest run of a thousand fails it
 
 
-def failed_gate(claim: Claim, records: Sequence[RunRecord]) -> Judgement | None:
+def failed_gate(claim: Claim, catalogue: Catalogue, records: Sequence[RunRecord]) -> Judgement | None:
     """Return the first gate that the claim's records fail and what follows from it, or None."""
     if not claim.gated:
         return None
-    return next(_failures(records, fresh="distilbert" in claim.needs), None)
+    fresh = [catalogue.needs[need].fresh_start for need in claim.needs]
+    return next(_failures(records, [catalogue.figure(name) for name in fresh if name]), None)
 
 
-def _failures(records: Sequence[RunRecord], *, fresh: bool) -> Iterator[Judgement]:
+def _failures(records: Sequence[RunRecord], fresh: Sequence[Figure]) -> Iterator[Judgement]:
     for record in records:
-        for failure in (*_steps(record), *(_start(record) if fresh else ()), *_device(record), *_rows(record)):
+        starts = [failure for figure in fresh for failure in _start(record, figure)]
+        for failure in (*_steps(record), *starts, *_device(record), *_rows(record)):
             yield replace(failure, why=f"no valid run: seed {record.settings.seed}: {failure.why}")
     heads = [str(record.facts["head_seed"]) for record in records if record.facts.get("head_seed") is not None]
     if len(set(heads)) < len(heads):
@@ -57,8 +59,8 @@ def _steps(record: RunRecord) -> Iterator[Judgement]:
             yield _deviates(f"{name} is {brief(steps)}, the corpus and the recipe it names make {expected}")
 
 
-def _start(record: RunRecord) -> Iterator[Judgement]:
-    low, high = reference("train_loss_1").prediction_interval(confidence=FRESH)
+def _start(record: RunRecord, fresh: Figure) -> Iterator[Judgement]:
+    low, high = fresh.prediction_interval(confidence=FRESH)
     if not record.epochs:
         yield _not_comparable("no training loss is recorded")
     elif not low <= record.epochs[0].train_loss <= high:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from statistics import fmean
 from typing import Any
 
-from repro.claims.catalogue import Claim, Direction, Kind
+from repro.claims.catalogue import POPULATION, Catalogue, Claim, Direction, Kind
 from repro.claims.cohorts import Cohort, malformed
 from repro.claims.distribution import judge_distribution
 from repro.claims.ordering import judge_ordering
+from repro.claims.placing import judge_placed
 from repro.claims.seeds import Judgement, conclude
 from repro.claims.wording import brief, is_number, number
 
@@ -18,12 +19,16 @@ FLOAT_SLACK = 1e-9  # 0.3525 - 0.352 is 0.0005 plus rounding of the machine's, n
 Path = tuple[Any, ...]
 
 
-def judge_kind(claim: Claim, cohort: Cohort, cohorts: Sequence[Cohort], measured: list[Any]) -> Judgement:
+def judge_kind(
+    claim: Claim, catalogue: Catalogue, cohort: Cohort, cohorts: Sequence[Cohort], measured: Sequence[Any]
+) -> Judgement:
     """Judge what the cohort measured, whose shape `check_shape` has passed."""
     if claim.kind is Kind.ORDERING:
         return judge_ordering(claim, cohort, cohorts)
     if claim.kind is Kind.DISTRIBUTION:
-        return judge_distribution(claim, measured)
+        return judge_distribution(claim, catalogue, measured)
+    if claim.kind is Kind.REFERENCE:
+        return judge_placed(claim, catalogue, measured)
     if claim.kind is Kind.OVERLAP:
         return _judge_overlap(claim, measured)
     return _judge_parts(claim, measured)
@@ -35,7 +40,7 @@ def check_shape(claim: Claim, measured: Sequence[Any]) -> None:
         if claim.kind is Kind.OVERLAP:
             if not isinstance(value, list) or not all(isinstance(member, int | str) for member in value):
                 raise malformed(claim.id, f"a list of numbers or words, got {brief(value)}")
-        elif claim.kind is Kind.DISTRIBUTION:
+        elif claim.kind in POPULATION:
             for part in value.values() if isinstance(value, dict) else [value]:
                 if not is_number(part):
                     raise malformed(claim.id, f"a number, got {brief(part)}")
@@ -49,8 +54,9 @@ def check_shape(claim: Claim, measured: Sequence[Any]) -> None:
 
 def _judge_overlap(claim: Claim, measured: Sequence[Any]) -> Judgement:
     shared = [len(set(claim.reported) & set(members)) for members in measured]
-    directions: list[Direction | None] = [None if n >= claim.margin else "low" for n in shared]
-    return conclude({"shared": directions}, f"{number(fmean(shared))} shared, at least {number(claim.margin)} expected")
+    least = claim.tolerance_of("")
+    directions: list[Direction | None] = [None if n >= least else "low" for n in shared]
+    return conclude({"shared": directions}, f"{number(fmean(shared))} shared, at least {number(least)} expected")
 
 
 def _judge_parts(claim: Claim, measured: Sequence[Any]) -> Judgement:
@@ -87,8 +93,7 @@ def _parts(claim: Claim) -> Iterator[tuple[Path, Any, Any]]:
             for i, value in enumerate(reported):
                 yield from walk(value, (*path, i))
         else:
-            tolerance = claim.tolerance
-            yield path, reported, tolerance[path[0]] if isinstance(tolerance, dict) else tolerance
+            yield path, reported, claim.tolerance_of(str(path[0]) if path else "") if claim.kind is Kind.VALUE else None
 
     for path, reported, tolerance in walk(claim.reported, ()):
         if path[-1:] != (len,) or claim.kind in {Kind.EXACT, Kind.VALUE}:
@@ -157,5 +162,5 @@ def _within(claim: Claim) -> str:
     if claim.kind is Kind.VALUE:
         if isinstance(claim.tolerance, dict):
             return "within " + ", ".join(f"±{number(value)} ({part})" for part, value in claim.tolerance.items())
-        return f"within ±{number(claim.margin)}"
+        return f"within ±{number(claim.tolerance_of(''))}"
     return {Kind.RANGE: "within the range", Kind.ONE_OF: "among those reported"}.get(claim.kind, "equal")

@@ -10,7 +10,7 @@ from repro.claims.catalogue import Claim, Direction, Outcome
 from repro.claims.cohorts import Cohort, malformed
 from repro.claims.seeds import ALPHA, Judgement, conclude, majority, more_seeds_for_majority, two_sided_binomial
 from repro.claims.wording import number
-from repro.records.record import RowResults
+from repro.records.schema import RowResults
 
 FEW = 25  # fewer rows than this on which the two disagree: the exact test, as is usual
 Z = 1.959964  # of a two-sided test at ALPHA
@@ -71,7 +71,7 @@ def judge_ordering(claim: Claim, cohort: Cohort, cohorts: Sequence[Cohort]) -> J
     paired = [p for p in pairs if p is not None]
     if len(paired) < len(pairs):
         return Judgement(outcome=Outcome.NOT_COMPARABLE, why="the two were not scored on the same rows")
-    return _weigh(paired, claim.margin)
+    return _weigh(paired, claim.tolerance_of(""))
 
 
 def _rows(cohort: Cohort, address: str | None) -> list[RowResults]:

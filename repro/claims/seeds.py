@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import comb
 
 from repro.claims.catalogue import Direction, Outcome
@@ -14,11 +15,16 @@ MOST_SEEDS = 500  # nobody runs more; beyond it the number is only bounded
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """An outcome, why, and where it deviates the direction."""
+    """An outcome and why; where it deviates the direction and the parts that do.
+
+    `placed` says of each figure of reference on which side of its interval it lies, None for inside.
+    """
 
     outcome: Outcome
     why: str
     direction: Direction | None = None
+    parts: frozenset[str] = frozenset()
+    placed: Mapping[str, Direction | None] = field(default_factory=dict)
 
 
 def two_sided_binomial(successes: int, n: int) -> float:
@@ -49,26 +55,28 @@ def conclude(by_part: dict[str, list[Direction | None]], why: str) -> Judgement:
 
     A part whose seeds agree is decided; where they disagree, the sign test decides between holding and missing.
     """
-    deviating: set[Direction | None] = set()
+    deviating: dict[str, Direction | None] = {}
     undecided: list[str] = []
     share = ""
-    for directions in by_part.values():
+    for part, directions in by_part.items():
         holding, n = directions.count(None), len(directions)
         if holding == n:
             continue
         missing, misses = Counter(d for d in directions if d is not None).most_common(1)[0]
         if misses == n:
-            deviating.add(missing)
+            deviating[part] = missing
             continue
         decided = majority(holding, n)
         share = f"{holding} of {n} seeds hold: "
         if decided is False:
-            deviating.add(missing if misses == n - holding else "different")
+            deviating[part] = missing if misses == n - holding else "different"
         elif decided is None:
             undecided.append(f"the seeds disagree, {holding} of {n} hold: {more_seeds_for_majority(holding, n)}; ")
     if deviating:
-        direction = deviating.pop() if len(deviating) == 1 else "different"
-        return Judgement(outcome=Outcome.DEVIATES, direction=direction, why=share + why)
+        directions_met = set(deviating.values())
+        direction = directions_met.pop() if len(directions_met) == 1 else "different"
+        why, parts = share + why, frozenset(deviating)
+        return Judgement(outcome=Outcome.DEVIATES, direction=direction, why=why, parts=parts)
     if undecided:
         return Judgement(outcome=Outcome.INCONCLUSIVE, why=undecided[0] + why)
     return Judgement(outcome=Outcome.REPRODUCED, why=share + why)

@@ -14,6 +14,9 @@ from repro.spec import choice
 Results = Annotated[
     Path, typer.Option("--results", envvar="REPRO_RESULTS", help="Folder of records, tables and figures.")
 ]
+CatalogueName = Annotated[
+    str, typer.Option("--catalogue", help="seminar, minilm or rehearsal, or a folder of your own claims.")
+]
 RecipeName = Annotated[str, typer.Option("--recipe", help="distilbert, minilm or tiny.")]
 CorpusSource = Annotated[
     str, typer.Option("--corpus", envvar="REPRO_CORPUS", help="A folder, `hub`, or `rehearsal` (built in).")

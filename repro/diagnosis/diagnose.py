@@ -1,4 +1,4 @@
-"""Is a stranger's run normal? Its place among the 98 reruns, and the known mistake that it resembles."""
+"""Is a stranger's run normal? Its place among the 94 distinct reruns, and the known mistake that it resembles."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from repro.diagnosis.student_run import StudentRun
 from repro.stats import t_tail
 
 # 1 % for the most extreme figure, shared among those given, and 1 % for all of them together: judged against
-# the other 97, 2 of the 98 reruns are flagged (a test runs all of them through, whole and figure by figure)
+# the other 93, 1 of the 94 reruns is flagged (a test runs all of them through, whole and figure by figure)
 ALPHA = 0.01
 NAMES = {"train_loss": "training loss", "valid_loss": "validation loss", "accuracy": "accuracy", "f1": "F1"}
 Outcome = Literal["normal", "low", "suspiciously high", "odd together", "not comparable", "stopped", "the book's own"]

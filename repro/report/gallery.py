@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro.display.figure import save_figure
+from repro.display.figure import Drawing, save_figure
 from repro.records.schema import RunRecord
 from repro.records.store import newest_runs
 from repro.sections import SECTIONS, section_named
@@ -40,16 +40,21 @@ def draw_figures(records: Sequence[RunRecord], folder: Path) -> list[Picture]:
     for section in map(section_named, SECTIONS):
         for record in _worth_drawing(newest_runs(records, section.name)):
             for drawing in section.figures(record):
-                path = save_figure(drawing, folder)
-                pictures[drawing.name] = Picture(
-                    name=drawing.name,
-                    section=section.heading,
-                    caption=drawing.title,
-                    alt=drawing.description,
-                    source=f"data:image/svg+xml;base64,{base64.b64encode(path.read_bytes()).decode()}",
-                    broad=float(drawing.figure.get_figwidth()) > BROAD_INCHES,
-                )
+                pictures[drawing.name] = save_picture(drawing, section.heading, folder)
     return list(pictures.values())
+
+
+def save_picture(drawing: Drawing, heading: str, folder: Path) -> Picture:
+    """Save a figure that belongs to a part of the claims' list, and return it for a page."""
+    path = save_figure(drawing, folder)
+    return Picture(
+        name=drawing.name,
+        section=heading,
+        caption=drawing.title,
+        alt=drawing.description,
+        source=f"data:image/svg+xml;base64,{base64.b64encode(path.read_bytes()).decode()}",
+        broad=float(drawing.figure.get_figwidth()) > BROAD_INCHES,
+    )
 
 
 def _worth_drawing(runs: Sequence[RunRecord]) -> list[RunRecord]:

@@ -12,10 +12,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from repro.benchfiles import Benchmark
-from repro.claims.catalogue import load_catalogue
+from repro.claims.catalogue import Catalogue
+from repro.claims.headline import headline, reference_line
 from repro.claims.judge import Verdict
 from repro.display.table import Table, as_text
-from repro.records.record import RunRecord
+from repro.records.schema import RunRecord
 from repro.report import tables
 from repro.report.charts import Strip, legend
 from repro.report.gallery import Picture
@@ -26,7 +27,8 @@ from repro.spec import RunSpec
 RULES = {  # how each kind is judged, as the head of claims.toml says
     "exact": "holds when the measured value equals the reported one",
     "value": "holds when every number is within the tolerance, in both directions, and everything else is equal",
-    "distribution": "holds when the seeds' mean is equivalent to the 98 reruns' mean, within the margin",
+    "distribution": "holds when the seeds' mean is equivalent to the public reruns' mean, within the margin",
+    "reference": "holds when every figure lies in the prediction interval of this suite's own runs",
     "range": "holds when every measured number lies in the reported range, ends included",
     "one-of": "holds when the measured word of every part is among those reported",
     "overlap": "holds when enough of the reported list is in the measured one",
@@ -42,6 +44,7 @@ class Row:
     verdict: Verdict
     style: str
     rule: str
+    explained: bool
     needs: tuple[str, ...]
     strips: tuple[Strip, ...]
     legend: str
@@ -62,6 +65,7 @@ def render(template: str, **values: object) -> str:
 
 
 def report_html(
+    catalogue: Catalogue,
     verdicts: Sequence[Verdict],
     records: Sequence[RunRecord],
     report_tables: Mapping[str, Table],
@@ -76,7 +80,9 @@ def report_html(
         script=Markup(script),  # noqa: S704 (the same)
         policy=f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
         "base-uri 'none'; form-action 'none'",
-        rows=[_row(verdict) for verdict in verdicts],
+        texts=catalogue.texts,
+        headline=headline(catalogue, verdicts) or reference_line(catalogue, verdicts),
+        rows=[_row(catalogue, verdict) for verdict in verdicts],
         sections=list(dict.fromkeys(v.claim.section for v in verdicts)),
         counts=tables.outcome_counts(verdicts),
         signs={str(outcome): sign for outcome, sign in tables.SIGNS.items()},
@@ -102,12 +108,13 @@ def commands(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
     return [(setup.label, setup.command(list(names), seeds[setup])) for setup, names in sections.items()]
 
 
-def _row(verdict: Verdict) -> Row:
-    needs, drawn = load_catalogue().needs, strips(verdict)
+def _row(catalogue: Catalogue, verdict: Verdict) -> Row:
+    needs, drawn = catalogue.needs, strips(catalogue, verdict)
     return Row(
         verdict=verdict,
         style=str(verdict.outcome).replace(" ", "-"),
         rule=RULES[verdict.claim.kind],
+        explained=verdict.outcome in tables.EXPLAINED,
         needs=tuple(needs[name].text for name in verdict.claim.needs),
         strips=drawn,
         legend=legend(drawn),

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from repro.errors import TrainingDivergedError
-from repro.records.record import Epoch
+from repro.records.schema import Epoch
 from repro.training.predict import RowOutputs
 
 LOSS_NOT_FINITE = "the loss is not finite"

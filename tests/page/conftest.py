@@ -24,7 +24,7 @@ FLAGS = (
     "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-MEASURED = {"finetune.f1": Estimate(n=3, mean=0.9251, sd=0.001, interval=(0.9226, 0.9276), reference="f1_2")}
+MEASURED = {"finetune.f1": Estimate(n=3, mean=0.9251, sd=0.001, interval=(0.9226, 0.9276), reference="reruns:f1_2")}
 DRAWING = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>"
 TAKEN = "document.title='taken'"
 OpenPage = Callable[..., Page]
@@ -36,9 +36,13 @@ def verdicts() -> list[Verdict]:
     outcomes = list(Outcome)
     made = []
     for i, claim in enumerate(load_catalogue().claim):
-        found: dict[str, Any] = {} if outcomes[i % 5] is Outcome.NOT_RUN else {"shown": f"value {i}", "seeds": (0, 1)}
+        found: dict[str, Any] = (
+            {} if outcomes[i % len(outcomes)] is Outcome.NOT_RUN else {"shown": f"value {i}", "seeds": (0, 1)}
+        )
         estimates = {"": MEASURED[claim.id]} if claim.id in MEASURED else {}
-        made.append(Verdict(claim=claim, outcome=outcomes[i % 5], why=f"reason {i}", estimates=estimates, **found))
+        made.append(
+            Verdict(claim=claim, outcome=outcomes[i % len(outcomes)], why=f"reason {i}", estimates=estimates, **found)
+        )
     return made
 
 
@@ -50,6 +54,7 @@ def write_page(folder: Path, verdicts: list[Verdict], text: str = "text") -> Pat
         "commit": text, "dirty": False, "written": datetime(2026, 1, 1, tzinfo=UTC), "file": Path("x.json"),
     }  # fmt: skip
     page = report_html(
+        load_catalogue(),
         verdicts,
         [],
         dict.fromkeys(("verdicts", "scores", "timings", "environment"), table),

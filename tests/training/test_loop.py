@@ -53,13 +53,15 @@ def ours(
 ) -> tuple[PreTrainedModel, list[EpochResult]]:
     set_seed(seed)
     model = load(context.checkpoint.folder)
+    accelerator = options.pop("accelerator", None) or make_accelerator(device="cpu", precision=precision)
     results = fit(
         model,
         recipe=recipe,
+        accelerator=accelerator,
         train=tokenized(context)["train"],
         validation=tokenized(context)["validation"],
         seed=seed,
-        **{"batching": "padded", "accelerator": make_accelerator(device="cpu", precision=precision), **options},
+        **{"batching": "padded", **options},
     )
     return model, list(results)
 

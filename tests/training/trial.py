@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import Tensor
 from transformers import PreTrainedModel, set_seed
 
@@ -83,6 +84,7 @@ class Trial:
     ) -> tuple[dict[str, Any], Checkpointer]:
         """Train, or resume, and return all that a training gives but its seconds."""
         context, batching = self.context, str(self.context.spec.batching)
+        AcceleratorState._reset_state(reset_partial_state=True)  # a new process would begin with none
         accelerator = make_accelerator(device="cpu", precision="fp32")
         self.plant(accelerator)
         chosen = CheckpointPolicy(tell=self.lines.append, **policy)
