@@ -56,7 +56,7 @@ def plant(monkeypatch: pytest.MonkeyPatch) -> Plant:
         monkeypatch.setattr(torch.cuda, "device_count", lambda: len(machine.gpus))
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda number=0: machine.gpus[number])
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", supports_bf16)
-        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (machine.free_mib << 20, 16 << 30))
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda number=0: (machine.free_mib << 20, 16 << 30))
 
     return planted
 
