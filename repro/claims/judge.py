@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from repro.claims.catalogue import HOLDING, POPULATION, Catalogue, Claim, Direction, Evidence, Kind, Outcome
+from repro.claims.catalogue import POPULATION, Catalogue, Claim, Direction, Evidence, Kind, Outcome
 from repro.claims.cohorts import Cohort, cohorts_of
 from repro.claims.corroboration import corroborate
 from repro.claims.estimates import Estimate, estimates_of, over_seeds
@@ -203,8 +203,3 @@ def _how_to_run(claim: Claim, catalogue: Catalogue, runnable: Sequence[str]) -> 
         return f"this version of the suite has no experiment {claim.experiment!r} yet"
     padded = " --batching padded" if "padded" in claim.needs else ""
     return catalogue.command.replace("{experiment}", claim.experiment) + padded
-
-
-def holding(verdict: Verdict) -> bool:
-    """Whether the claim holds, in whichever word."""
-    return verdict.outcome in HOLDING
