@@ -28,7 +28,7 @@ def judge_kind(
     if claim.kind is Kind.DISTRIBUTION:
         return judge_distribution(claim, catalogue, measured)
     if claim.kind is Kind.REFERENCE:
-        return judge_placed(claim, catalogue, measured)
+        return judge_placed(claim, catalogue, cohort.setup, measured)
     if claim.kind is Kind.OVERLAP:
         return _judge_overlap(claim, measured)
     return _judge_parts(claim, measured)
