@@ -61,7 +61,6 @@ class Outcome(StrEnum):
     NOT_RUN = "not run"
 
 
-HOLDING = frozenset({Outcome.REPRODUCED, Outcome.BY_CONSTRUCTION, Outcome.STAND_IN, Outcome.MATCHES})
 Direction = Literal["low", "high", "different"]
 TOLERANCED = {Kind.VALUE, Kind.DISTRIBUTION, Kind.REFERENCE, Kind.OVERLAP, Kind.ORDERING}
 POPULATION = {Kind.DISTRIBUTION, Kind.REFERENCE}

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from repro.claims.reruns import FIGURES, Figure, Joint, joint_distance, reference
+from repro.claims.references import Figure, Joint
+from repro.claims.reruns import FIGURES, joint_distance, reference
 from repro.claims.wording import brief
 from repro.diagnosis.student_run import StudentRun
 from repro.stats import t_tail
