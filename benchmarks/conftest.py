@@ -17,7 +17,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from benchmarks.peak import FLOP, Variant, peak_of
 from repro.errors import ReproError
 from repro.records.provenance import driver_version, library_versions
-from repro.records.record import prepare_results
+from repro.records.store import prepare_results
 from repro.regression.workers import Round, Worker, interleave
 from repro.sections.context import Context, Sources
 from repro.sections.runner import open_context

@@ -16,7 +16,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from repro.errors import InterruptedRunError, MissingAssetError
 from repro.records.provenance import peak_mib
-from repro.records.record import RunRecord
+from repro.records.schema import RunRecord
 from repro.sections import SECTIONS, section_named
 from repro.sections.context import Context
 from repro.sections.runner import run_once
