@@ -136,10 +136,10 @@ def _judge_on(claim: Claim, catalogue: Catalogue, cohort: Cohort, cohorts: Seque
         return draft  # shapes, seconds and operations of another checkpoint say nothing of it
     estimates = estimates_of(claim, measured)
     draft = replace(draft, estimates=estimates, shown=_show(claim, cohort, measured, estimates))
-    if claim.kind is Kind.INFORMATION:
-        return replace(draft, outcome=Outcome.INFORMATION, why=claim.note or "not judged")
     if unmet:
         return draft
+    if claim.kind is Kind.INFORMATION:
+        return replace(draft, outcome=Outcome.INFORMATION, why=claim.note or "not judged")
     judgement = (
         failed_gate(claim, catalogue, cohort.records)
         or _undeclared(claim, cohort)
