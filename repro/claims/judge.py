@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from repro.claims.catalogue import POPULATION, Catalogue, Claim, Direction, Evidence, Kind, Outcome
+from repro.claims.catalogue import Catalogue
+from repro.claims.claim import POPULATION, Claim, Direction, Evidence, Kind, Outcome
 from repro.claims.cohorts import Cohort, cohorts_of
 from repro.claims.corroboration import corroborate
 from repro.claims.estimates import Estimate, estimates_of, over_seeds

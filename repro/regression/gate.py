@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from repro.claims.catalogue import Catalogue, Outcome
+from repro.claims.catalogue import Catalogue
+from repro.claims.claim import Outcome
 from repro.claims.judge import Verdict, judge_all
 from repro.errors import ResultsError, unknown
 from repro.regression.findings import Finding, Rules, Ruling, matches, why_absent

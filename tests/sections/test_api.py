@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import transformers
 
-from repro.claims.catalogue import Outcome, load_catalogue
+from repro.claims.catalogue import load_catalogue
+from repro.claims.claim import Outcome
 from repro.claims.judge import judge_all
 from repro.records.record import RunRecord
 from repro.sections import SECTIONS

@@ -10,7 +10,8 @@ import torch
 from accelerate.state import AcceleratorState
 from sklearn.linear_model import LogisticRegression
 
-from repro.claims.catalogue import Outcome, load_catalogue
+from repro.claims.catalogue import load_catalogue
+from repro.claims.claim import Outcome
 from repro.claims.judge import judge_all
 from repro.errors import MissingAssetError, UsageError
 from repro.records.schema import Measurements, RunRecord
