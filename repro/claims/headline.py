@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from repro.claims.catalogue import Catalogue, Kind, Outcome
+from repro.claims.catalogue import Catalogue
+from repro.claims.claim import Kind, Outcome
 from repro.claims.corroboration import public_runs, version_span
 from repro.claims.judge import Verdict
 from repro.claims.wording import number
