@@ -50,6 +50,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--limit", type=int, default=None, help="first N rows of each split")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let warnings be warnings here: a library that deprecates something must not end hours of measuring."""
+    for item in items:
+        if item.path.is_relative_to(ROOT / "benchmarks"):
+            item.add_marker(pytest.mark.filterwarnings("default"))
+
+
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     """Add accelerator and library versions; a host name is nobody's business."""
     import torch
@@ -108,7 +115,7 @@ def source(request: pytest.FixtureRequest) -> dict[str, str | None]:
 
 
 @pytest.fixture(scope="session")
-def context(request: pytest.FixtureRequest, results: Path, seeds: list[int]) -> Context:
+def context(request: pytest.FixtureRequest, results: Path, seeds: list[int], precision: str) -> Context:
     """Recipe, corpus and settings, checked; an error of the user's ends the session with its two lines."""
     del results, seeds  # they are cheap to check, so they go first
     checkpoints = _option(request, "checkpoints", "REPRO_CHECKPOINTS", "")

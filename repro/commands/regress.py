@@ -70,6 +70,7 @@ def regress(
         )
     code = exit_code(comparisons, strict=strict)
     if junit:
+        junit.parent.mkdir(parents=True, exist_ok=True)
         junit.write_bytes(to_junit(comparisons))
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(summary).open("a", encoding="utf-8") as file:
