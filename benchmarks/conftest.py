@@ -149,15 +149,16 @@ def in_turns(request: pytest.FixtureRequest, device: str) -> Measured:
     Of the group of a test all variants are interleaved whose tests are selected, each in a process of its own; with
     `peak` the machine's own matrix multiplication in their precisions too, whose rounds come second.
     """
+    node: Any = request.node
 
     def measure(group: Mapping[str, Variant], key: str, rounds: int, warm_up: int = 1, *, peak: bool = False) -> Any:
         cache: dict[Any, Any] = request.config.stash.setdefault(CACHE, {})
         ids = {getattr(item, "callspec", None) and item.callspec.id for item in request.session.items}
         chosen = {name: v for name, v in group.items() if f"{key}-{name}" in ids and not v.lacking(device)}
-        variant = request.node.callspec.params["variant"]
+        variant = node.callspec.params["variant"]
         if why := group[variant].lacking(device):
             pytest.skip(why)
-        where = request.node.originalname, key, tuple(chosen)
+        where = node.originalname, key, tuple(chosen)
         if where not in cache:
             precisions = {v.precision for v in chosen.values()} if peak else set()
             peaks = {f"peak {precision}": peak_of(precision, device) for precision in sorted(filter(None, precisions))}

@@ -63,6 +63,6 @@ def test_seminar(
         options = {"command": [*command, *given, f"--limit={LIMIT}"], "precision": name.partition("-")[2]}
         variants[name] = Variant(work="benchmarks.test_seminar:run_command", options=options)
     timed, _ = in_turns(variants, task, max(LEAST_ROUNDS, rounds // 5), 0)  # nothing warms up, as in the notebook
-    on = {"recipe": context.recipe.name, "corpus": context.corpus.stamp.name}
+    on: dict[str, Any] = {"recipe": context.recipe.name, "corpus": context.corpus.stamp.name}
     record(benchmark, timed, unit="pass", variant=variant, **on)
     benchmark.extra_info["peak_mib"] = []  # it would be that of the process which waits

@@ -61,7 +61,7 @@ def test_one_selected_id_measures_one_variant_and_compares_with_the_saved(tmp_pa
     assert [entry.name for entry in newest(saved)] == ["test_growth[tweets-1000]"]
     assert [len(entry.rounds) for entry in saved] == [6, 6]
     assert saved[0].setup["precision"] in {"fp32", "bf16"}
-    command = [Path(sys.executable).with_name("pytest-benchmark"), storage.replace("benchmark-", ""), "compare"]
+    command = [str(Path(sys.executable).with_name("pytest-benchmark")), storage.replace("benchmark-", ""), "compare"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("test_growth[tweets-1000]") == 2

@@ -76,8 +76,8 @@ def to_junit(comparisons: Sequence[Comparison]) -> bytes:
         of = {"classname": printable(f"{c.section}: {c.setup}"), "name": printable(f"{c.name}, {c.measure}")}
         case = ET.SubElement(suite, "testcase", of)
         text = printable("; ".join((f"{c.answer}: {c.why}", *filter(None, _row(c)[1:-1]))))
-        if kind := kinds.get(c.answer):
-            ET.SubElement(case, kind, message=text)
+        if (outcome := kinds.get(c.answer)) is not None:
+            ET.SubElement(case, outcome, message=text)
         else:
             ET.SubElement(case, "system-out").text = text
     suites = ET.Element("testsuites")

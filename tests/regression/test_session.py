@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -191,7 +192,7 @@ def test_an_unknown_revision_and_a_commit_without_parent_exit_2(regress: Regress
     ],
 )
 def test_a_baseline_that_cannot_be_compared_exits_6_and_leaves_nothing(
-    before: dict[str, object], message: str, regress: Regress, repository: Repository
+    before: dict[str, Any], message: str, regress: Regress, repository: Repository
 ) -> None:
     repository.commit(**before)
     repository.commit(step=1.0)
