@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -18,11 +17,12 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from benchmarks.peak import FLOP, Variant, peak_of
 from repro.errors import ReproError
 from repro.records.provenance import driver_version, library_versions
-from repro.records.record import prepare_results
+from repro.records.store import prepare_results
 from repro.regression.workers import Round, Worker, interleave
-from repro.sections.context import Context, make_context
-from repro.spec import parse_seeds
-from repro.training.loop import choose_device, why_slow
+from repro.sections.context import Context, Sources
+from repro.sections.runner import open_context
+from repro.spec import Device, RunSpec, choice, parse_seeds
+from repro.training.device import resolve_device
 
 ROOT = Path(__file__).parents[1]
 CACHE = pytest.StashKey[dict[Any, Any]]()
@@ -86,7 +86,7 @@ def rounds(request: pytest.FixtureRequest) -> int:
 @pytest.fixture(scope="session")
 def device(request: pytest.FixtureRequest) -> str:
     """`cpu` or `cuda`."""
-    return str(_or_exit(lambda: choose_device(request.config.getoption("--device"), "fp32")))
+    return str(_or_exit(lambda: resolve_device(choice(Device, request.config.getoption("--device"))).device))
 
 
 @pytest.fixture(scope="session")
@@ -117,29 +117,22 @@ def source(request: pytest.FixtureRequest) -> dict[str, str | None]:
 @pytest.fixture(scope="session")
 def context(request: pytest.FixtureRequest, results: Path, seeds: list[int], precision: str) -> Context:
     """Recipe, corpus and settings, checked; an error of the user's ends the session with its two lines."""
-    del results, seeds  # they are cheap to check, so they go first
+    del results  # cheap to check, so it goes first, as the seeds do
     checkpoints = _option(request, "checkpoints", "REPRO_CHECKPOINTS", "")
     seminar = request.config.getoption("--seminar")
-    names = ("recipe", "protocol", "batching", "device", "epochs", "limit")
+    names = ("recipe", "protocol", "precision", "batching", "device", "epochs", "limit")
     context: Context = _or_exit(
-        lambda: make_context(
-            corpus=_option(request, "corpus", "REPRO_CORPUS", "hub"),
-            checkpoints=Path(checkpoints) if checkpoints else None,
-            seminar=Path(seminar) if seminar else None,
-            precision=precision,
-            **{name: request.config.getoption(f"--{name}") for name in names},
+        lambda: open_context(
+            RunSpec(**{name: request.config.getoption(f"--{name}") for name in names}),
+            sources=Sources(
+                corpus=_option(request, "corpus", "REPRO_CORPUS", "hub"),
+                checkpoints=Path(checkpoints) if checkpoints else None,
+                seminar=Path(seminar) if seminar else None,
+            ),
+            seeds=seeds,
         )
     )
     return context
-
-
-@pytest.fixture(scope="session")
-def precision(request: pytest.FixtureRequest, device: str) -> str:
-    """The precision asked for, `auto` resolved: bf16 where the machine computes in it."""
-    asked = str(request.config.getoption("--precision"))
-    if why := why_slow(device, asked):
-        warnings.warn(why, stacklevel=1)
-    return asked if asked != "auto" else "fp32" if why_slow(device, "bf16") else "bf16"
 
 
 @pytest.fixture

@@ -31,10 +31,17 @@ class Variant:
 
     def lacking(self, device: str) -> str | None:
         """Return why the machine can't measure it, or None."""
-        from repro.training.loop import why_slow
+        if not self.precision:
+            return None
+        from repro.errors import DeviceError
+        from repro.spec import Device, Precision
+        from repro.training.device import resolve_device
 
-        imitated = self.precision == "bf16" and why_slow(device, "bf16")
-        return "this processor imitates bf16: its seconds would say nothing" if imitated else None
+        try:
+            resolve_device(Device(device), Precision(self.precision))
+        except DeviceError as error:
+            return f"not measured: {error.what}"
+        return None
 
 
 def peak_of(precision: str, device: str) -> Variant:

@@ -15,11 +15,12 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from repro.errors import InterruptedRunError, MissingAssetError
-from repro.records.record import RunRecord
+from repro.records.provenance import peak_mib
+from repro.records.schema import RunRecord
+from repro.sections import SECTIONS, section_named
 from repro.sections.context import Context
-from repro.sections.once import run_once
-from repro.sections.registry import EXPERIMENTS, Experiment, peak_mib
-from repro.training.resume.keeper import Keeping
+from repro.sections.runner import run_once
+from repro.training.resume.checkpointer import CheckpointPolicy
 
 WIDE_MARGIN = 0.15  # of accuracy over the dummy: four standard errors of a difference on the 150 rehearsal rows
 
@@ -33,9 +34,9 @@ def dummy_accuracy(context: Context) -> float:
     return validation.count(majority) / len(validation)
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=list(EXPERIMENTS))
-def test_experiment(
-    experiment: Experiment,
+@pytest.mark.parametrize("name", SECTIONS)
+def test_section(
+    name: str,
     context: Context,
     seeds: list[int],
     results: Path,
@@ -44,10 +45,11 @@ def test_experiment(
 ) -> None:
     records: list[RunRecord] = []
     peaks: list[float] = []
-    wanted = experiment.seeds(seeds)
+    section = section_named(name)
+    wanted = section.seeds(seeds)
 
     def measure_next_seed() -> None:
-        finished = run_once(experiment, context, wanted[len(records)], results, Keeping(again=True))
+        finished = run_once(section, context, wanted[len(records)], results, CheckpointPolicy(again=True))
         assert finished is not None
         records.append(finished[0])
         peaks.append(peak_mib())
@@ -55,7 +57,7 @@ def test_experiment(
     try:
         benchmark.pedantic(measure_next_seed, rounds=len(wanted))
     except MissingAssetError as error:
-        pytest.skip(f"{experiment.name} did not run: {error}")  # the others do, as under `repro run`
+        pytest.skip(f"{name} did not run: {error}")  # the others do, as under `repro run`
     except InterruptedRunError as stopped:
         pytest.exit(str(stopped), returncode=stopped.exit_code)
     benchmark.extra_info.update(
@@ -87,6 +89,6 @@ def assert_plausible(record: RunRecord, context: Context, dummy_accuracy: float)
     if record.epochs:
         assert len(record.epochs) == context.recipe.epochs
         assert record.epochs[-1].train_loss < record.epochs[0].train_loss or len(record.epochs) == 1
-        if context.recipe.name != "tiny" and context.limit is None:  # those learn nothing worth asserting
+        if context.recipe.name != "tiny" and context.spec.limit is None:  # those learn nothing worth asserting
             final = record.scores[f"epoch-{len(record.epochs)}/validation"]
             assert final.accuracy > dummy_accuracy + WIDE_MARGIN

@@ -13,7 +13,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from benchmarks.lengths import random_examples, tweet_lengths
 from benchmarks.sameness import compare_packed_with_padded, compare_with_trainer
 from benchmarks.steps import architecture
-from repro.assets.checkpoints import load_classifier, load_tokenizer, locate_checkpoint
+from repro.assets.checkpoints import locate_checkpoint
+from repro.assets.loading import load_classifier, load_tokenizer
 from repro.assets.recipes import DISTILBERT, TINY
 
 ROUNDS = 3

@@ -63,7 +63,7 @@ class Turn:
 
 def peak_mib() -> float:
     """Return the most memory of this process so far, in MiB."""
-    from repro.sections.registry import peak_mib as of_process
+    from repro.records.provenance import peak_mib as of_process
 
     return of_process()
 

@@ -129,7 +129,7 @@ class Benchmark:
 
 
 def read_benchmarks(path: Path) -> list[Benchmark]:
-    """Read a file, or all below a folder, oldest first; RecordError names a bad file and the first thing wrong."""
+    """Read a file, or all below a folder, oldest first; RecordError names the file and the first thing wrong in it."""
     paths = [path] if path.is_file() else sorted(_json_files(path))
     return sorted((b for file in paths for b in _read(file)), key=lambda b: b.written)
 

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repro.assets.arrow import CHUNK, Row, rows_of, to_datasets, to_table
 from repro.assets.hub import discard, fetch_snapshot
-from repro.errors import CorpusError, HubError, UsageError
-from repro.records.record import LABELS, CorpusStamp, SplitStamp
+from repro.errors import CorpusError, HubError
+from repro.records.schema import LABELS, CorpusStamp, SplitStamp
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
+MOST_SHOWN = 1_000_000  # of a wrong label; a longer one may be anything
+CHUNK = 10_000  # rows that are Python objects at once
+Row = tuple[str, int]
 SPLITS = ("train", "validation", "test")
 HUB_CORPUS, HUB_REVISION = "SetFit/emotion", "bdc6920e3ff793779d956d3b56b158e84216dc1d"
 LOCAL_WAYS = (
@@ -81,33 +84,56 @@ def load_corpus(source: str, *, limit: int | None = None, expected: CorpusStamp 
     row, and with split, expected and found for another corpus. The rows of a folder go into Arrow one by one.
     """
     name, rows = _open_rows(source, expected)
-    tables = {split: to_table(found) for split, found in rows.items()}
-    stamp = stamp_of(name, {split: rows_of(table) for split, table in tables.items()})
+    tables = {split: _to_table(each) for split, each in rows.items()}
+    stamp = stamp_of(name, {split: _rows_of(table) for split, table in tables.items()})
     if source != "rehearsal":
         _refuse_other_rows(stamp, expected, source)
     if limit is not None:
         tables = {split: table.slice(0, limit) for split, table in tables.items()}
-        stamp = stamp_of(name, {split: rows_of(table) for split, table in tables.items()})
-    return Corpus(splits=to_datasets(tables, stamp), stamp=stamp)
+        stamp = stamp_of(name, {split: _rows_of(table) for split, table in tables.items()})
+    from datasets import Dataset, DatasetDict
+    from datasets.table import InMemoryTable
 
-
-def _open_rows(source: str, expected: CorpusStamp) -> tuple[str, Mapping[str, Iterable[Row]]]:
-    if source in ("rehearsal", "hub"):
-        return read_rows(source, expected=expected)
-    return expected.name, open_folder(Path(source))
+    splits = {  # known to the library by the fingerprint of their rows
+        split: Dataset(InMemoryTable(table), fingerprint=stamp.splits[split].ordered[:16])
+        for split, table in tables.items()
+    }
+    return Corpus(splits=DatasetDict(splits), stamp=stamp)
 
 
 def read_rows(source: str, *, expected: CorpusStamp = EMOTION) -> tuple[str, dict[str, list[Row]]]:
     """Return name and rows of a corpus by split, checked like `load_corpus`; a folder needs no datasets library."""
+    name, opened = _open_rows(source, expected)
+    splits = {split: list(rows) for split, rows in opened.items()}
+    if source not in ("rehearsal", "hub"):  # the Hub's were compared when they came
+        _refuse_other_rows(stamp_of(name, splits), expected, source)
+    return name, splits
+
+
+def _open_rows(source: str, expected: CorpusStamp) -> tuple[str, Mapping[str, Iterable[Row]]]:
     if source == "rehearsal":
         from repro.assets.builtin.rehearsal import rehearsal_rows
 
         return "rehearsal", rehearsal_rows()
-    if source == "hub":
-        return expected.name, _read_hub(expected)
-    splits = read_folder(Path(source))
-    _refuse_other_rows(stamp_of(expected.name, splits), expected, source)
-    return expected.name, splits
+    return expected.name, _read_hub(expected) if source == "hub" else open_folder(Path(source))
+
+
+def _to_table(rows: Iterable[Row]) -> Any:
+    """Return the rows as a pyarrow Table with the columns text, label and label_text, a chunk of them at a time."""
+    import pyarrow as pa
+
+    schema = pa.schema([("text", pa.string()), ("label", pa.int64()), ("label_text", pa.string())])
+    chunks, waiting = [], iter(rows)
+    while chunk := list(islice(waiting, CHUNK)):
+        texts, labels = zip(*chunk, strict=True)
+        columns = [list(texts), list(labels), [LABELS[label] for label in labels]]
+        chunks.append(pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema))
+    return pa.Table.from_batches(chunks, schema)
+
+
+def _rows_of(table: Any) -> Iterator[Row]:
+    for chunk in table.select(["text", "label"]).to_batches(max_chunksize=CHUNK):
+        yield from zip(chunk["text"].to_pylist(), chunk["label"].to_pylist(), strict=True)
 
 
 def stamp_of(name: str, splits: Mapping[str, Iterable[Row]]) -> CorpusStamp:
@@ -170,7 +196,7 @@ def _read_jsonl(file: Path) -> Iterable[Row]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise _bad(file, number, f"not valid JSON ({getattr(error, 'msg', error)})") from None
+            raise _bad(file, number, f"not valid JSON ({getattr(error, 'msg', type(error).__name__)})") from None
         if not isinstance(row, dict) or not {"text", "label"} <= row.keys():
             raise _bad(file, number, "expected an object with the fields text and label")
         yield _checked(file, number, row["text"], row["label"], row.get("label_text"))
@@ -226,12 +252,15 @@ def _lines(file: Path) -> Iterable[tuple[int, str]]:
 
 
 def _checked(file: Path, number: int, text: Any, label: Any, label_text: Any = None) -> Row:
+    """Return the row; CorpusError says what is wrong with it, and never what stands in it."""
     if not isinstance(text, str) or not text.strip():
-        raise _bad(file, number, "the text is empty" if text in ("", None) else f"the text is {text!r}")
+        what = "is empty" if text is None or isinstance(text, str) else f"is of the type {type(text).__name__}"
+        raise _bad(file, number, f"the text {what}")
     if type(label) is not int or not 0 <= label < len(LABELS):
-        raise _bad(file, number, f"label {label!r} is not a whole number from 0 to {len(LABELS) - 1}")
+        what = str(label) if type(label) is int and abs(label) < MOST_SHOWN else f"of the type {type(label).__name__}"
+        raise _bad(file, number, f"the label is {what}, expected a whole number from 0 to {len(LABELS) - 1}")
     if label_text is not None and label_text != LABELS[label]:
-        raise _bad(file, number, f"label_text is {label_text!r}, label {label} is {LABELS[label]!r}")
+        raise _bad(file, number, f"label_text is not {LABELS[label]!r}, which label {label} stands for")
     if any("\ud800" <= letter <= "\udfff" for letter in text):
         raise _bad(file, number, "the text holds half a surrogate pair, which is no character")
     return text, label
@@ -239,21 +268,23 @@ def _checked(file: Path, number: int, text: Any, label: Any, label_text: Any = N
 
 def _not_empty(file: Path, rows: Iterable[Row]) -> Iterable[Row]:
     number = 0
-    for number, row in enumerate(rows, 1):  # noqa: B007 (told after the loop)
+    for number, row in enumerate(rows, 1):  # noqa: B007 (counted for after the loop)
         yield row
     if not number:
         raise CorpusError(f"{file} is empty", "Download the file again.")
 
 
 def _bad(file: Path, number: int, problem: str) -> CorpusError:
-    return CorpusError(f"{file}, line {number}: {problem}", "Mend or download the file again; nothing was run.")
+    return CorpusError(
+        f"{file}, line {number}: {problem}", "Fix that line or download the file again; nothing was run."
+    )
 
 
 def _read_hub(expected: CorpusStamp) -> dict[str, list[Row]]:
     try:
         folder, _ = fetch_snapshot(HUB_CORPUS, revision=HUB_REVISION, files=["*.jsonl"], kind="dataset")
     except HubError as error:
-        raise CorpusError(f"cannot load {HUB_CORPUS} from the Hub: {error.what}", WITHOUT_HUB) from None
+        raise CorpusError(f"{HUB_CORPUS} is not available ({error.what})", WITHOUT_HUB) from None
     try:
         splits = read_folder(folder)
         _refuse_other_rows(stamp_of(expected.name, splits), expected, HUB_CORPUS)
@@ -280,10 +311,3 @@ def _refuse_other_rows(found: CorpusStamp, expected: CorpusStamp, source: str) -
     if problems:
         what = "is not the emotion corpus as published"
         raise CorpusError(f"{source} {what}. {'; '.join(problems)}", "Download the files again. " + WAYS)
-
-
-def check_limit(limit: int | None) -> int | None:
-    """Return the limit; UsageError where it is not a positive number of rows."""
-    if limit is not None and limit < 1:
-        raise UsageError(f"--limit {limit}: expected at least 1 row a split", "Leave --limit out for the whole corpus.")
-    return limit

@@ -90,7 +90,7 @@ def _compare_folders(
     from repro.errors import unknown
     from repro.records.private import without_private_parts
     from repro.regression.folders import compare_claims, compare_scores, names_of, read_folder, show_speed
-    from repro.sections.registry import EXPERIMENTS
+    from repro.sections import SECTIONS, section_named
     from repro.spec import RunSpec
 
     settings = [name for name in RunSpec().as_json() if name not in {"section", "recipe", "corpus"}]
@@ -100,10 +100,10 @@ def _compare_folders(
     before, after = read_folder(baseline), read_folder(candidate)
     catalogue = load_catalogue()
     selection.check([*(claim.id for claim in catalogue.claim), *names_of(before), *names_of(after)])
-    seeded = {name: experiment.seeded for name, experiment in EXPERIMENTS.items()}
+    seeded = {name: section_named(name).seeded for name in SECTIONS}
     comparisons = list(compare_scores(before, after, selection, seeded=seeded, across=frozenset(across)))
     if before.records and after.records:
-        verdicts = [judge_all(catalogue, side.records, list(EXPERIMENTS)) for side in (before, after)]
+        verdicts = [judge_all(catalogue, side.records, list(SECTIONS)) for side in (before, after)]
         comparisons += compare_claims(verdicts[0], verdicts[1], selection)
     comparisons += show_speed(before, after, selection)
     sides = (("baseline", before), ("candidate", after))

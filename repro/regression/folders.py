@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from repro.benchfiles import Benchmark, newest, read_benchmarks
 from repro.errors import NotComparableError, ResultsError
-from repro.records.record import RunRecord, read_records
+from repro.records.schema import RunRecord
+from repro.records.store import read_records
 from repro.regression.paired import MARGIN, Difference, differences
 from repro.regression.verdict import Answer, Comparison, Selection
 from repro.spec import RunSpec, differing

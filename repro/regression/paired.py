@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 
 from repro.claims.reruns import reference
 from repro.errors import RecordError
-from repro.records.record import RowResults
+from repro.records.schema import RowResults
 from repro.stats import t_quantile
 
 if TYPE_CHECKING:

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten, wrap
 from typing import TYPE_CHECKING, Any
 
-from repro.assets.checkpoints import WEIGHTS, quiet
+from repro.assets.checkpoints import WEIGHTS
+from repro.assets.loading import quiet
+from repro.display.figure import BARS, Drawing, caption_of, new_figure
+from repro.display.table import Table
 from repro.errors import CheckpointError, UsageError
-from repro.records.record import LABELS, Measurements
+from repro.records.schema import LABELS, Measurements, RunRecord
 from repro.sections.context import Context, timed
-from repro.sections.sharing import STAMP, read_stamp, trained_model
+from repro.sections.section import Section
+from repro.sections.sharing import STAMP, model_folder, read_stamp, trained_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from repro.assets.corpus import Corpus
+
 TWEET = "I saw a movie today and it was really good."  # the seminar's own
+LONGEST_TITLE = 160  # characters of a text
 SAVE_FIRST = "Name a folder that `repro run finetune --save DIR` wrote, or a text classifier of your own."
 MAPPED = (
     "the model names its classes LABEL_0 to LABEL_5, as transformers does where no names are given; "
@@ -57,20 +65,18 @@ class Prediction:
 
 def run(context: Context, seed: int) -> Measurements:
     """Classify the seminar's tweet with the model fine-tuned from `seed`; MissingAssetError where there is none."""
-    if not context.accelerator.is_main_process:
-        return Measurements()  # one process has the model, and one record is written
     seconds: dict[str, float] = {}
     folder = trained_model(context, seed)
     with timed(seconds, "load"):
         loaded = load_finetuned(folder)
     with timed(seconds, "predict"):
-        found = predict(loaded, [TWEET])[0]
+        prediction = predict(loaded, [TWEET])[0]
     return Measurements(
         facts={
             "text": TWEET,
-            "predicted_label": found.label,
-            "joy_probability": found.probabilities["joy"],
-            "probabilities": dict(found.probabilities),
+            "predicted_label": prediction.label,
+            "joy_probability": prediction.probabilities["joy"],
+            "probabilities": dict(prediction.probabilities),
         },
         seconds=seconds,
     )
@@ -111,7 +117,7 @@ def name_outputs(id2label: Any, outputs: int) -> tuple[tuple[str, ...], str]:
         if sorted(id2label) != sorted(map(str, range(outputs))) or len(set(id2label.values())) != outputs:
             raise CheckpointError(
                 f"config.json: id2label names {len(set(id2label.values()))} classes, the model has {outputs} outputs",
-                "Mend id2label: one name of its own for each output, from 0 on.",
+                "Correct id2label: one name of its own for each output, from 0 on.",
             )
         names = tuple(str(id2label[str(i)]) for i in range(outputs))
     if names == standard and outputs == len(LABELS):
@@ -125,7 +131,7 @@ def predict(loaded: FinetunedModel, texts: Sequence[str]) -> list[Prediction]:
 
     tokenizer = loaded.tokenizer
     limit = min(tokenizer.model_max_length, loaded.model.config.max_position_embeddings)
-    found = []
+    predictions = []
     for number, text in enumerate(texts, 1):
         if not text.strip():
             raise UsageError(f"text {number} is empty", "Give the text between quotation marks.")
@@ -133,7 +139,7 @@ def predict(loaded: FinetunedModel, texts: Sequence[str]) -> list[Prediction]:
         inputs = tokenizer(text, truncation=True, max_length=limit, return_tensors="pt")
         with torch.inference_mode():
             shares = loaded.model(**inputs).logits[0].double().softmax(dim=-1).tolist()
-        found.append(
+        predictions.append(
             Prediction(
                 text=text,
                 probabilities=dict(zip(loaded.labels, shares, strict=True)),
@@ -144,7 +150,7 @@ def predict(loaded: FinetunedModel, texts: Sequence[str]) -> list[Prediction]:
                 cut=len(whole) > limit,
             )
         )
-    return found
+    return predictions
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -152,8 +158,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"no model folder {folder}", SAVE_FIRST)
     if not (folder / "config.json").is_file():
         inside = sorted(path.parent.name for path in folder.glob("*/config.json"))
-        found = f"; did you mean its folder {inside[0]}?" if inside else ""
-        raise CheckpointError(f"{folder} holds no model: config.json is missing{found}", SAVE_FIRST)
+        hint = f"; did you mean its folder {inside[0]}?" if inside else ""
+        raise CheckpointError(f"{folder} holds no model: config.json is missing{hint}", SAVE_FIRST)
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -176,3 +182,55 @@ def _outputs(folder: Path) -> int:
         first = str(error).splitlines()[0]
         raise CheckpointError(f"{folder}: expected the weights as {WEIGHTS}: {first}", SAVE_FIRST) from None
     raise CheckpointError(f"{folder}: {WEIGHTS} has no classification head, it was never fine-tuned", SAVE_FIRST)
+
+
+def printed(record: RunRecord, corpus: Corpus) -> Iterator[Table]:
+    """Show the probability of each class."""
+    del corpus
+    probabilities: Any = record.facts["probabilities"]
+    yield Table(("class", "probability"), tuple((label, f"{p:.4f}") for label, p in probabilities.items()))
+
+
+def figures(record: RunRecord) -> Iterator[Drawing]:
+    """Draw the seminar's bar plot, each bar under the label that it belongs to."""
+    probabilities: Any = record.facts.get("probabilities")
+    if probabilities:
+        caption = f"n = 1 text, {caption_of(record.spec)}"
+        name = f"probabilities-{record.spec.slug}-seed{record.settings.seed}"
+        yield probability_drawing(probabilities, str(record.facts.get("text", "")), caption, name)
+
+
+def probability_drawing(probabilities: Mapping[str, float], text: str, caption: str, name: str) -> Drawing:
+    """Draw one bar a label, in the order of the model's outputs, the text as title; any text shows as it is."""
+    figure = new_figure(max(6.4, 0.9 * len(probabilities)), 4.2)
+    axes = figure.add_subplot()
+    places = range(len(probabilities))
+    bars = axes.bar(places, [100 * p for p in probabilities.values()], color=BARS)
+    axes.bar_label(bars, [f"{100 * p:.1f}" for p in probabilities.values()], padding=2, fontsize=9)
+    axes.set_xticks(places, list(probabilities), parse_math=False)
+    if len(probabilities) > len(LABELS):
+        axes.tick_params(axis="x", labelrotation=30)
+    axes.set_ylim(0, 108)
+    axes.set_ylabel("class probability (%)")
+    axes.spines[["top", "right"]].set_visible(False)
+    title = shorten(text, LONGEST_TITLE, placeholder="…")
+    quoted = "\n".join(wrap(f"“{title}”", 70))
+    axes.set_title(f"{quoted}\n{caption}", fontsize=10, parse_math=False)
+    listed = ", ".join(f"{label} {100 * p:.1f} %" for label, p in probabilities.items())
+    return Drawing(name=name, figure=figure, title=f"{title}: {caption}", description=listed)
+
+
+def _saved_weights(context: Context, seed: int) -> Path | None:
+    return context.outputs.save and model_folder(context, seed) / WEIGHTS
+
+
+SECTION = Section(
+    name="inference",
+    heading="Inference and sharing",
+    what="the fine-tuned model on the seminar's tweet",
+    run=run,
+    seeded=True,
+    reads=_saved_weights,
+    printed=printed,
+    figures=figures,
+)

@@ -15,19 +15,20 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from repro.assets.checkpoints import WEIGHTS, disk_errors, file_sha256, quiet
+from repro.assets.checkpoints import WEIGHTS, disk_errors, file_sha256
 from repro.assets.corpus import HUB_CORPUS, HUB_REVISION
 from repro.assets.hub import why_unreachable
+from repro.assets.loading import quiet
 from repro.errors import CheckpointError, HubError, MissingAssetError, ResultsError, UsageError
 from repro.records.durable import sync_file, sync_folder
 from repro.records.model import ModelStamp
-from repro.records.run_key import run_key
+from repro.spec import run_key
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCard
     from transformers import PreTrainedModel
 
-    from repro.records.record import Scores
+    from repro.records.schema import Scores
     from repro.sections.context import Context
 
 STAMP = "repro-run.json"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,9 +15,9 @@ from huggingface_hub.utils._http import default_client_factory
 from safetensors.numpy import save
 
 from repro.assets import hub as asking
-from repro.assets import patience
-from repro.assets.patience import Patience
+from repro.assets import watch
 from repro.assets.recipes import PinnedCheckpoint
+from repro.assets.watch import Bounds
 from tests.assets.hub_server import HubServer, Repository
 
 COMMIT, NAME = "5" * 40, "someone/small"
@@ -34,7 +36,7 @@ SMALL = PinnedCheckpoint(
     revision=COMMIT,
     sha256={name: hashlib.sha256(FILES[name]).hexdigest() for name in ("model.safetensors", "config.json")},
 )
-QUICK = Patience(first_wait_seconds=0.01, longest_wait_seconds=2, answer_seconds=0.2, slow_seconds=0.3)
+QUICK = Bounds(answer_seconds=0.2, asset_seconds=1.5, command_seconds=3.5)
 
 
 @pytest.fixture
@@ -58,5 +60,11 @@ def use_hub(server: HubServer, monkeypatch: pytest.MonkeyPatch, folder: Path) ->
     }.items():
         monkeypatch.setattr(constants, name, value)
     monkeypatch.delenv("HF_TOKEN", raising=False)
-    monkeypatch.setattr(patience, "PATIENCE", QUICK)
-    monkeypatch.setattr(asking, "_SILENT", {})
+    monkeypatch.setattr(watch, "BOUNDS", QUICK)
+    monkeypatch.setattr(asking, "_seconds_spent", 0.0)
+    real_sleep = time.sleep
+    for module in ("huggingface_hub.utils._http", "huggingface_hub.file_download"):  # between tries of the client
+        monkeypatch.setattr(
+            f"{module}.time",
+            SimpleNamespace(sleep=lambda seconds: real_sleep(seconds / 50), time=time.time, monotonic=time.monotonic),
+        )

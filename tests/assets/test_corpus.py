@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from repro.assets.arrow import Row
 from repro.assets.builtin.rehearsal import rehearsal_rows
-from repro.assets.corpus import SPLITS, load_corpus, read_folder, stamp_of
+from repro.assets.corpus import SPLITS, Row, load_corpus, read_folder, stamp_of
 from repro.errors import CorpusError
-from repro.records.record import LABELS
+from repro.records.schema import LABELS
 
 
 def rows(folder: Path) -> dict[str, list[Row]]:
@@ -83,12 +82,12 @@ def test_another_corpus_names_the_split_what_was_expected_and_what_found(
     [
         ('{"text":"cut', "not valid JSON"),
         ('{"text":"","label":0}', "the text is empty"),
-        ('{"text":"   ","label":0}', "the text is '   '"),
-        ('{"text":"a","label":6}', "label 6 is not a whole number from 0 to 5"),
-        ('{"text":"a","label":-1}', "label -1"),
-        ('{"text":"a","label":"0"}', "label '0'"),
-        ('{"text":"a","label":true}', "label True"),
-        ('{"text":"a","label":1,"label_text":"anger"}', "label_text is 'anger'"),
+        ('{"text":"   ","label":0}', "the text is empty"),
+        ('{"text":"a","label":6}', "the label is 6, expected a whole number from 0 to 5"),
+        ('{"text":"a","label":-1}', "the label is -1"),
+        ('{"text":"a","label":"0"}', "the label is of the type str"),
+        ('{"text":"a","label":true}', "the label is of the type bool"),
+        ('{"text":"a","label":1,"label_text":"anger"}', "label_text is not 'joy', which label 1"),
         ('{"label":1}', "expected an object with the fields text and label"),
         ("[1]", "expected an object"),
         ("", "not valid JSON"),
@@ -141,7 +140,7 @@ def test_a_file_and_a_misspelt_name_say_what_to_name(corpus_folder: Path) -> Non
 
 
 def test_an_unreachable_hub_is_one_clear_error_that_names_the_ways() -> None:
-    with pytest.raises(CorpusError, match=r"(?s)cannot load SetFit/emotion.*--corpus DIR"):
+    with pytest.raises(CorpusError, match=r"(?s)SetFit/emotion is not available.*--corpus DIR"):
         load_corpus("hub")
 
 
@@ -171,3 +170,25 @@ def test_a_limit_changes_the_stamp_so_that_no_claim_takes_it_for_the_whole() -> 
     whole, part = load_corpus("rehearsal"), load_corpus("rehearsal", limit=10)
     assert part.texts("train") == whole.texts("train")[:10]
     assert part.stamp.splits["train"].content != whole.stamp.splits["train"].content
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"text": ["i feel SECRET"], "label": 0}',
+        '{"text": "i feel fine", "label": "i feel SECRET"}',
+        '{"text": "i feel fine", "label": 0, "label_text": "i feel SECRET"}',
+        '{"text": "i feel SECRET, "label": 0}',
+        '{"text": "i feel SECRET"}',
+        '{"text": "i feel SECRET \\ud800", "label": 0}',
+        '"i feel SECRET"',
+        "i feel SECRET;joyful",
+    ],
+)
+@pytest.mark.parametrize("suffix", [".jsonl", ".txt"])
+def test_no_row_of_a_corpus_stands_in_an_error(line: str, suffix: str, tmp_path: Path) -> None:
+    for name in ("train", "validation" if suffix == ".jsonl" else "val", "test"):
+        (tmp_path / f"{name}{suffix}").write_text(line + "\n")
+    with pytest.raises(CorpusError) as refused:
+        read_folder(tmp_path)
+    assert "SECRET" not in str(refused.value)

@@ -49,5 +49,5 @@ def test_other_tweets_on_the_hub_are_refused_and_do_not_stay(hub: HubServer, cor
 
 
 def test_a_corpus_that_the_hub_does_not_give_is_told_with_every_way(hub: HubServer, corpus_folder: Path) -> None:
-    with pytest.raises(CorpusError, match=r"(?s)cannot load SetFit/emotion from the Hub: .*answers 401.*--corpus DIR"):
+    with pytest.raises(CorpusError, match=r"(?s)SetFit/emotion is not available .*answers 401.*--corpus DIR"):
         from_hub(corpus_folder)

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from repro.assets.corpus import EMOTION
-from repro.records.record import RowResults, RunRecord, read_records, write_record
+from repro.records.schema import RowResults, RunRecord
+from repro.records.store import read_records, write_record
 
 MakeRecord = Callable[..., RunRecord]
 Regress = Callable[..., tuple[int, str, str]]

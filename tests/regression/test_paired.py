@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from repro.claims.reruns import reference
 from repro.errors import RecordError
-from repro.records.record import RowResults
+from repro.records.schema import RowResults
 from repro.regression import paired
 from repro.regression.paired import MARGIN, PRIOR_SEEDS, Difference, differences
 from repro.stats import t_quantile

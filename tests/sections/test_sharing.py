@@ -13,11 +13,11 @@ from huggingface_hub import ModelCard
 from safetensors import SafetensorError
 
 from repro.errors import CheckpointError, HubError, UsageError
-from repro.records.record import RunRecord
-from repro.sections.context import Context
-from repro.sections.registry import EXPERIMENTS
+from repro.records.schema import RunRecord
+from repro.sections.context import Context, Outputs
 from repro.sections.sharing import files_to_share, prepare_models, push_model, read_stamp
 from repro.sections.tracking import check_tracker
+from tests.running import measure
 
 
 def test_the_card_is_hub_metadata_with_the_scores_of_the_record(trained: tuple[Path, RunRecord]) -> None:
@@ -37,14 +37,15 @@ def test_a_folder_that_holds_another_runs_model_is_refused_before_training_and_t
     trained: tuple[Path, RunRecord], tiny_context: Context
 ) -> None:
     folder, _ = trained
-    prepare_models(replace(tiny_context, save=folder.parent), [1, 0])
+    saving = replace(tiny_context, outputs=Outputs(save=folder.parent))
+    prepare_models(saving, [1, 0])
     with pytest.raises(UsageError, match="exists already"):
-        prepare_models(replace(tiny_context, save=folder.parent, batching="padded"), [1, 0])
+        prepare_models(saving.changed(batching="padded"), [1, 0])
 
 
 def test_a_run_made_again_replaces_the_model_that_it_left(tiny_context: Context, tmp_path: Path) -> None:
-    context = replace(tiny_context, save=tmp_path / "models", protocol="as-published")  # each time another head
-    first, second = (EXPERIMENTS["finetune"].measure(context, 0) for _ in range(2))
+    context = replace(tiny_context.changed(protocol="as-published"), outputs=Outputs(save=tmp_path / "models"))
+    first, second = (measure("finetune", context) for _ in range(2))
     assert first.facts["head_seed"] != second.facts["head_seed"]
     assert second.facts["saved_model"] == first.facts["saved_model"]
     assert read_stamp(tmp_path / "models" / str(second.facts["saved_model"])).scores == second.scores
@@ -57,7 +58,7 @@ def test_a_disk_that_refuses_the_model_does_not_cost_the_record(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("huggingface_hub.ModelCard.save", refuse)
-    record = EXPERIMENTS["finetune"].measure(replace(tiny_context, save=tmp_path / "models"), 0)
+    record = measure("finetune", replace(tiny_context, outputs=Outputs(save=tmp_path / "models")), 0)
     assert record.facts["saved_model"] is None
     assert record.facts["not_saved"] == "No space left on device"
     assert list(tmp_path.rglob("*.safetensors")) == []  # no half of a model stays
@@ -70,7 +71,7 @@ def test_a_disk_too_small_for_the_weights_does_not_cost_the_record(
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
     monkeypatch.setattr("transformers.PreTrainedModel.save_pretrained", refuse)
-    record = EXPERIMENTS["finetune"].measure(replace(tiny_context, save=tmp_path / "models"), 0)
+    record = measure("finetune", replace(tiny_context, outputs=Outputs(save=tmp_path / "models")), 0)
     assert record.facts["saved_model"] is None
     assert record.facts["not_saved"] == "No space left on device"
 
@@ -150,8 +151,8 @@ def test_a_tracker_gets_every_epoch_at_its_step_through_accelerate_and_is_closed
 
     monkeypatch.setitem(LOGGER_TYPE_TO_CLASS, "tensorboard", Listening)
     monkeypatch.setattr("accelerate.tracking.get_available_trackers", lambda: [LoggerType.TENSORBOARD])
-    context = replace(tiny_context, track="tensorboard", tracking_folder=tmp_path)
-    record = EXPERIMENTS["finetune"].measure(context, 5)
+    context = replace(tiny_context, outputs=Outputs(track="tensorboard", tracking_folder=tmp_path))
+    record = measure("finetune", context, 5)
     epochs = [
         (2 * e.epoch, e.train_loss, record.scores[f"epoch-{e.epoch}/validation"].weighted_f1) for e in record.epochs
     ]
