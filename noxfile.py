@@ -257,7 +257,8 @@ def smoke_gate(session: nox.Session) -> None:
     """Compare the smoke run's scores and rows with the committed baseline of the rehearsal corpus."""
     if not SMOKE_BASELINE.is_dir():
         session.skip(f"{SMOKE_BASELINE.relative_to(ROOT)} is not committed yet: nothing to compare with")
-    run_suite(session, "repro", "regress", str(SMOKE_BASELINE), str(SMOKE), "--junit", f"{SMOKE}/junit.xml")
+    folders = str(SMOKE_BASELINE), str(SMOKE)
+    run_suite(session, "repro", "regress", *folders, "--catalogue=rehearsal", "--junit", f"{SMOKE}/junit.xml")
 
 
 @shared

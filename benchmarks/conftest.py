@@ -21,7 +21,7 @@ from repro.records.store import prepare_results
 from repro.regression.workers import Round, Worker, interleave
 from repro.sections.context import Context, Sources
 from repro.sections.runner import open_context
-from repro.spec import Device, RunSpec, choice, parse_seeds
+from repro.spec import Device, Precision, RunSpec, choice, parse_seeds
 from repro.training.device import resolve_device
 
 ROOT = Path(__file__).parents[1]
@@ -115,7 +115,7 @@ def source(request: pytest.FixtureRequest) -> dict[str, str | None]:
 
 
 @pytest.fixture(scope="session")
-def context(request: pytest.FixtureRequest, results: Path, seeds: list[int], precision: str) -> Context:
+def context(request: pytest.FixtureRequest, results: Path, seeds: list[int]) -> Context:
     """Recipe, corpus and settings, checked; an error of the user's ends the session with its two lines."""
     del results  # cheap to check, so it goes first, as the seeds do
     checkpoints = _option(request, "checkpoints", "REPRO_CHECKPOINTS", "")
@@ -133,6 +133,13 @@ def context(request: pytest.FixtureRequest, results: Path, seeds: list[int], pre
         )
     )
     return context
+
+
+@pytest.fixture(scope="session")
+def precision(request: pytest.FixtureRequest, device: str) -> str:
+    """The precision asked for, `auto` resolved."""
+    asked = request.config.getoption("--precision")
+    return str(_or_exit(lambda: resolve_device(Device(device), choice(Precision, asked)).precision))
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from repro.display.table import Table
-from repro.records.record import RunRecord, read_records
+from repro.records.schema import RunRecord
+from repro.records.store import read_records
 from repro.regression.session import Session, judge_session
 from repro.regression.verdict import Selection
 

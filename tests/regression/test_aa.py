@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.aa import SESSIONS, failing, failing_by_the_old_rule, read_sessions, share, slowed, table
 from benchmarks.stacks import stack_table
-from repro.records.record import RowResults
+from repro.records.schema import RowResults
 from repro.regression.session import Session, judge_session
 from repro.regression.verdict import Answer, Selection
 
