@@ -153,8 +153,9 @@ def in_turns(request: pytest.FixtureRequest, device: str) -> Measured:
 
     def measure(group: Mapping[str, Variant], key: str, rounds: int, warm_up: int = 1, *, peak: bool = False) -> Any:
         cache: dict[Any, Any] = request.config.stash.setdefault(CACHE, {})
-        ids = {getattr(item, "callspec", None) and item.callspec.id for item in request.session.items}
-        chosen = {name: v for name, v in group.items() if f"{key}-{name}" in ids and not v.lacking(device)}
+        items: list[Any] = request.session.items
+        ids = {item.callspec.id for item in items if hasattr(item, "callspec")}
+        chosen = {name: v for name, v in group.items() if f"{key}-{name}".lstrip("-") in ids and not v.lacking(device)}
         variant = node.callspec.params["variant"]
         if why := group[variant].lacking(device):
             pytest.skip(why)

@@ -252,10 +252,11 @@ def test_a_terminated_session_leaves_no_worktree(repository: Repository) -> None
     assert repository.leftovers == []
 
 
-def test_a_full_disk_is_one_line_and_leaves_nothing(regress: Regress, repository: Repository) -> None:
+def test_a_disk_that_takes_nothing_is_one_line_and_leaves_nothing(regress: Regress, repository: Repository) -> None:
     repository.commit(step=1.0)
     (repository.folder / "build").write_text("a file where the folder should be")
     code, out, err = regress("--against", "HEAD")
     assert (code, out) == (2, "")
     assert "cannot write to" in err
+    assert "there is no interpreter nowhere" in regress("--against", "HEAD", "--python", "nowhere")[2]
     assert repository.git("worktree", "list").count("\n") == 0
