@@ -17,6 +17,7 @@ from repro.commands.run import run
 from repro.commands.share import share
 from repro.commands.verify import verify
 from repro.errors import InterruptedRunError, ReproError, UsageError
+from repro.records.private import without_secrets
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -52,7 +53,7 @@ def main() -> None:
         sys.stderr.write(f"{stopped}\n")
         sys.exit(stopped.exit_code)
     except ReproError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(without_secrets(f"error: {error}\n"))
         sys.exit(error.exit_code)
     except OSError as error:
         sys.stderr.write(f"error: {error.strerror or error}: {error.filename or 'the output'}\n")

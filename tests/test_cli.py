@@ -76,7 +76,7 @@ def test_verify_leaves_with_1_where_a_claim_deviates(repro: Repro, make_record: 
         (("run", "--recipe", "tiny", "--corpus", "nowhere"), "no corpus folder nowhere"),
         (("run", "tour", "--seminar", "nowhere.ipynb", *TINY), "the notebook nowhere.ipynb cannot be read"),
         (("run", "--recipe", "tiny", "--corpus", "hub"), "cannot load SetFit/emotion from the Hub"),
-        (("run", "--corpus", "rehearsal"), "distilbert-base-uncased cannot be had here"),
+        (("run", "--corpus", "rehearsal"), "distilbert-base-uncased is not available"),
         (("verify", "--results", "a" * 300), "File name too long"),
         (("run", "--corpus", "", *TINY[:2]), "is empty"),
         (("claims", "finetune.f2"), "Did you mean 'finetune.f1'"),
@@ -173,9 +173,12 @@ def test_assets_check_tells_what_is_missing(repro: Repro) -> None:
     code, out, _ = repro("assets", "check")
     assert code == 2  # DistilBERT is not here
     assert "recipe minilm: sentence-transformers/all-MiniLM-L6-v2 from the package" in out
-    assert "recipe distilbert: distilbert-base-uncased cannot be had here" in out
+    assert (
+        "distilbert: distilbert-base-uncased, the seminar's own: missing: distilbert-base-uncased is not available"
+        in out
+    )
     assert "corpus rehearsal: 900 rows, verified" in out
-    assert "tour-answer: distilbert/distilbert-base-cased-distilled-squad cannot be had here" in out
+    assert "tour-answer: distilbert/distilbert-base-cased-distilled-squad is not available" in out
     assert "published: transformersbook/" in out
 
 

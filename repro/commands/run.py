@@ -65,9 +65,9 @@ def run(
     """
     from repro.records.record import inside, prepare_results
     from repro.sections.context import choose, make_context, parse_seeds
+    from repro.sections.models import prepare_models
     from repro.sections.once import check_resumable
     from repro.sections.registry import EXPERIMENTS, experiments_named, run_and_record
-    from repro.sections.sharing import prepare_models
     from repro.training.processes import SPREADS, leave_group
     from repro.training.progress import Progress
 

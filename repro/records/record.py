@@ -59,6 +59,7 @@ class RecipeStamp(_Strict):
     checkpoint: str
     revision: str
     weights_sha256: str
+    behaviour: dict[str, str] | None = None  # of what was loaded; records from before it was compared have none
     learning_rate: float
     batch_size: int
     epochs: int

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from repro.assets.checkpoints import WEIGHTS, Checkpoint, file_sha256, locate_checkpoint
 from repro.assets.corpus import SPLITS, Corpus, check_limit, load_corpus
+from repro.assets.loading import behaviour_of
 from repro.assets.notebook import read_notebook
 from repro.assets.recipes import Recipe, recipe_named
 from repro.errors import UsageError, unknown
@@ -78,6 +79,11 @@ class Context:
         return load_tokenizer(self.checkpoint.folder, self.recipe)
 
     @cached_property
+    def behaviour(self) -> dict[str, str]:
+        """What the checkpoint does once it is loaded: hashes of its tokenizer, probe texts and configuration."""
+        return behaviour_of(self.checkpoint.folder, self.tokenizer)
+
+    @cached_property
     def examples(self) -> dict[str, Examples]:
         """The three splits, tokenized."""
         import torch
@@ -120,11 +126,12 @@ class Context:
         return make_accelerator(device=self.device, precision=self.precision)
 
     def recipe_stamp(self) -> RecipeStamp:
-        """Return the recipe as a record holds it, with the hash of the weights that are used."""
+        """Return the recipe as a record holds it, with the hash of the weights that are used and what they do."""
+        of_the_checkpoint = {"weights_sha256": self.checkpoint.weights_sha256, "behaviour": self.behaviour}
         fields: dict[str, Any] = {
-            name: getattr(self.recipe, name) for name in RecipeStamp.model_fields if name != "weights_sha256"
+            name: getattr(self.recipe, name) for name in RecipeStamp.model_fields if name not in of_the_checkpoint
         }
-        return RecipeStamp(weights_sha256=self.checkpoint.weights_sha256, **fields)
+        return RecipeStamp(**of_the_checkpoint, **fields)
 
     def decided_by(self, experiment: str, seed: int) -> dict[str, JsonValue]:
         """Return everything that decides the result of a run: what its key is made of."""
@@ -140,10 +147,11 @@ class Context:
 
     def _read_by(self, experiment: str, seed: int) -> dict[str, JsonValue]:
         """Return the hash of the file that an experiment reads besides corpus and checkpoint, if it is there."""
-        from repro.sections.sharing import model_folder
+        from repro.sections.models import model_folder
 
-        files = {"tour": self.seminar, "inference": self.save and model_folder(self, seed) / WEIGHTS}
-        file = files.get(experiment)
+        file = self.seminar if experiment == "tour" else None
+        if experiment == "inference" and self.save:
+            file = model_folder(self, seed) / WEIGHTS
         return {"file_sha256": file_sha256(file) if file and file.is_file() else None}
 
     def settings(self, seed: int) -> Settings:

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from repro.records.record import LABELS, Measurements, RowResults, Scores
 from repro.sections.context import Context, timed
-from repro.sections.sharing import save_model
+from repro.sections.models import own_model, save_model
 from repro.sections.tracking import tracked
 from repro.training.metrics import confusion_rates, most_often_taken_for, score
 
@@ -26,6 +26,11 @@ HARDEST = 10
 
 def run(context: Context, seed: int, keeper: Keeper | None = None) -> Measurements:
     """Fine-tune and score; the final epoch counts, not the best one. A keeper saves states and goes on from them."""
+    with own_model(context, seed):
+        return _train_and_score(context, seed, keeper)
+
+
+def _train_and_score(context: Context, seed: int, keeper: Keeper | None) -> Measurements:
     from repro.training.loop import fit
     from repro.training.predict import predict_rows
     from repro.training.short_memory import short_memory_told

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from repro.errors import CheckpointError, MissingAssetError, ResultsError, StateError
 from repro.records.record import RunRecord, inside, write_record
 from repro.records.run_key import differing, find_finished, run_key
-from repro.sections.sharing import model_folder
+from repro.sections.models import model_folder
 from repro.training.resume.state import read_manifest, states_in
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import Any
 from repro.assets.checkpoints import WEIGHTS, file_sha256
 from repro.errors import CheckpointError, RecordError
 from repro.records.record import RunRecord, read_record
-from repro.sections.sharing import read_stamp
+from repro.sections.models import read_stamp
 from tests.faults.launch import Ended, Place, Run, start
 
 TIMED = {"train_seconds", "tweets_per_second"}  # of an epoch: they differ from run to run

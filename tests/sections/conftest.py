@@ -12,8 +12,8 @@ from repro.assets.corpus import load_corpus
 from repro.assets.recipes import TINY
 from repro.records.record import RunRecord
 from repro.sections.context import Context
+from repro.sections.models import model_folder
 from repro.sections.registry import EXPERIMENTS
-from repro.sections.sharing import model_folder
 
 
 @pytest.fixture(scope="session")

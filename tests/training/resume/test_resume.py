@@ -22,8 +22,8 @@ from repro.errors import InterruptedRunError, ResultsError
 from repro.records.record import RunRecord, read_record, write_record
 from repro.sections import once
 from repro.sections.context import Context
+from repro.sections.models import model_folder
 from repro.sections.registry import EXPERIMENTS, run_and_record
-from repro.sections.sharing import model_folder
 from repro.training.progress import Advance, Progress
 from repro.training.resume import keeper as keeping
 from repro.training.resume import state as checkpointing
@@ -263,7 +263,7 @@ def test_a_model_that_the_disk_refused_is_kept_from_the_last_state_without_train
 
     expected, told = undisturbed(context, tmp_path), list[str]()
     with monkeypatch.context() as patched:
-        patched.setattr("repro.sections.sharing.sync_file", full)
+        patched.setattr("repro.sections.models.sync_file", full)
         record = finetune(context, tmp_path / "results")
     assert record is not None
     assert record.facts["not_saved"] == "No space left on device"
