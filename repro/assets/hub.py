@@ -160,7 +160,7 @@ def why_failed(error: BaseException) -> str:
 
     from repro.assets.watch import BOUNDS, httpx
 
-    if isinstance(error, errors.LocalEntryNotFoundError) and error.__cause__ is not None:
+    if isinstance(error, errors.LocalEntryNotFoundError | RuntimeError) and error.__cause__ is not None:
         return why_failed(error.__cause__)
     if isinstance(error, errors.HfHubHTTPError):
         return _why_refused(error)

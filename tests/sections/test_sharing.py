@@ -21,6 +21,7 @@ from tests.assets.hub_faults import stall, status
 from tests.assets.hub_server import HubServer, Repository
 
 NAME = "someone/model"
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # huggingface_hub's own uploads
 
 
 @pytest.fixture

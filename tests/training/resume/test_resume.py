@@ -70,13 +70,14 @@ def finetune(context: Context, results: Path, how: Keeping = EVERY_4, *, seed: i
 
 
 def result_of(record: RunRecord | None, context: Context) -> dict[str, Any]:
-    """All that a run found, and the weights it ended with; not its seconds and how many parts it was made in."""
+    """What a run measured, and its model file for file; not its seconds and how many parts it was made in."""
     assert record is not None
     whole = record.model_dump(include={"facts", "scores", "rows", "epochs", "run_key"})
     whole["facts"].pop("resumed_after_steps", None)
     for epoch in whole["epochs"]:
         del epoch["train_seconds"], epoch["tweets_per_second"]
-    return {**whole, "weights": file_sha256(model_folder(context, record.settings.seed) / WEIGHTS)}
+    model = model_folder(context, record.settings.seed)
+    return {**whole, "files": {file.name: file_sha256(file) for file in sorted(model.iterdir())}}
 
 
 def undisturbed(context: Context, folder: Path) -> dict[str, Any]:
