@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,10 @@ import pytest
 from repro.errors import ReproError
 from repro.records.provenance import driver_version, library_versions
 from repro.records.record import prepare_results
-from repro.sections.context import Context, make_context, parse_seeds
-from repro.training.loop import choose_device, why_slow
+from repro.sections.context import Context, Sources
+from repro.sections.runner import open_context
+from repro.spec import Device, RunSpec, parse_seeds
+from repro.training.device import resolve_device
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -66,7 +67,7 @@ def rounds(request: pytest.FixtureRequest) -> int:
 @pytest.fixture(scope="session")
 def device(request: pytest.FixtureRequest) -> str:
     """`cpu` or `cuda`."""
-    return str(_or_exit(lambda: choose_device(request.config.getoption("--device"), "fp32")))
+    return str(_or_exit(lambda: resolve_device(Device(request.config.getoption("--device"))).device))
 
 
 @pytest.fixture(scope="session")
@@ -97,21 +98,22 @@ def source(request: pytest.FixtureRequest) -> dict[str, str | None]:
 @pytest.fixture(scope="session")
 def context(request: pytest.FixtureRequest, results: Path, seeds: list[int]) -> Context:
     """Recipe, corpus and settings, checked; an error of the user's ends the session with its two lines."""
-    del results, seeds  # they are cheap to check, so they go first
+    del results  # cheap to check, so it goes first, as the seeds do
     checkpoints = _option(request, "checkpoints", "REPRO_CHECKPOINTS", "")
     seminar = request.config.getoption("--seminar")
     names = ("recipe", "protocol", "precision", "batching", "device", "epochs", "limit")
-    found: Context = _or_exit(
-        lambda: make_context(
-            corpus=_option(request, "corpus", "REPRO_CORPUS", "hub"),
-            checkpoints=Path(checkpoints) if checkpoints else None,
-            seminar=Path(seminar) if seminar else None,
-            **{name: request.config.getoption(f"--{name}") for name in names},
+    opened: Context = _or_exit(
+        lambda: open_context(
+            RunSpec(**{name: request.config.getoption(f"--{name}") for name in names}),
+            sources=Sources(
+                corpus=_option(request, "corpus", "REPRO_CORPUS", "hub"),
+                checkpoints=Path(checkpoints) if checkpoints else None,
+                seminar=Path(seminar) if seminar else None,
+            ),
+            seeds=seeds,
         )
     )
-    if told := why_slow(found.device, found.precision):
-        warnings.warn(told, stacklevel=1)
-    return found
+    return opened
 
 
 def _option(request: pytest.FixtureRequest, name: str, variable: str, default: str) -> str:

@@ -10,7 +10,7 @@ from benchmarks.steps import BATCH, LONGEST, architecture
 from benchmarks.turns import Turn
 
 if TYPE_CHECKING:
-    from repro.training.batches import Examples
+    from repro.training.data import Examples
 
 
 def extract_notebook(turn: Turn, *, lengths: list[int], device: str = "cpu") -> None:
@@ -37,7 +37,7 @@ def extract_notebook(turn: Turn, *, lengths: list[int], device: str = "cpu") -> 
 
 def extract_ours(turn: Turn, *, lengths: list[int], precision: str, device: str = "cpu") -> None:
     """Our packed encoder over the same texts."""
-    from repro.training.loop import make_accelerator
+    from repro.training.device import make_accelerator
     from repro.training.predict import cls_states
 
     examples = random_examples(lengths)
@@ -68,7 +68,7 @@ def evaluate_trainer(turn: Turn, *, lengths: list[int], precision: str, device: 
 
 def evaluate_ours(turn: Turn, *, lengths: list[int], precision: str, device: str = "cpu") -> None:
     """Our prediction of the same rows."""
-    from repro.training.loop import make_accelerator
+    from repro.training.device import make_accelerator
     from repro.training.predict import predict_rows
 
     examples, model = random_examples(lengths), architecture()
@@ -83,7 +83,7 @@ def encode(turn: Turn, *, way: str, recipe: str, corpus: str, checkpoints: str |
     """Tokenize the three splits: the notebook's padded `map`, or ours into one flat array."""
     from datasets import disable_progress_bars
 
-    from repro.training.tokens import tokenize
+    from repro.training.data import tokenize
 
     disable_progress_bars()
     context = _context(recipe, corpus, checkpoints, "fp32")
@@ -102,10 +102,11 @@ def encode(turn: Turn, *, way: str, recipe: str, corpus: str, checkpoints: str |
 
 def fit_linear(turn: Turn, *, solver: str, recipe: str, corpus: str, checkpoints: str | None) -> None:
     """Fit the logistic regression on the frozen states of the training split; says the objective that it reached."""
+    from repro.sections.encoded import cls_states
     from repro.sections.linear import SOLVERS, fit_logistic, objective
 
-    context = _context(recipe, corpus, checkpoints, "bf16")
-    states, labels = context.cls_states["train"].numpy(), context.corpus.labels("train")
+    context = _context(recipe, corpus, checkpoints, "auto")
+    states, labels = cls_states(context)["train"].numpy(), context.corpus.labels("train")
     turn.prepared()
     while True:
         model, _ = fit_logistic(SOLVERS[solver], states, labels)
@@ -115,12 +116,15 @@ def fit_linear(turn: Turn, *, solver: str, recipe: str, corpus: str, checkpoints
 def _context(recipe: str, corpus: str, checkpoints: str | None, precision: str, device: str = "cpu") -> Any:
     from pathlib import Path
 
-    from repro.sections.context import make_context
+    from repro.sections.context import Sources
+    from repro.sections.runner import open_context
+    from repro.spec import Device, Precision, RunSpec
     from repro.training.progress import Progress
 
-    folder = Path(checkpoints) if checkpoints else None
-    return make_context(
-        recipe=recipe, corpus=corpus, checkpoints=folder, precision=precision, device=device, progress=Progress()
+    return open_context(
+        RunSpec(recipe=recipe, precision=Precision(precision), device=Device(device)),
+        sources=Sources(corpus=corpus, checkpoints=Path(checkpoints) if checkpoints else None),
+        progress=Progress(),
     )
 
 
@@ -128,7 +132,7 @@ def _padded(examples: Examples) -> Any:
     import torch
     from datasets import Dataset
 
-    from repro.training.batches import pad_rows
+    from repro.training.packing import pad_rows
 
     rows = pad_rows(examples.tokens, torch.arange(len(examples)), width=LONGEST)
     return Dataset.from_dict({**{k: v.tolist() for k, v in rows.items()}, "label": examples.labels.tolist()})
@@ -137,8 +141,8 @@ def _padded(examples: Examples) -> Any:
 def encode_and_run(turn: Turn, *, tweets: int, device: str = "cpu") -> None:
     """Tokenize that many texts of the rehearsal corpus, repeated, and run the tiny encoder over all of them."""
     from repro.assets.loading import load_encoder
+    from repro.training.data import tokenize
     from repro.training.predict import cls_states
-    from repro.training.tokens import tokenize
 
     context = _context("tiny", "rehearsal", None, "bf16", device)
     texts = context.corpus.texts("train")[:]

@@ -37,14 +37,15 @@ def run_through(folder: Path, stamp: CorpusStamp, *, score: bool = True) -> dict
     import torch
 
     from repro.assets.loading import load_classifier
-    from repro.sections.context import make_context
-    from repro.sections.registry import peak_mib
-    from repro.training.batches import Examples, pack_rows
+    from repro.records.provenance import peak_mib
+    from repro.sections.runner import open_context
+    from repro.spec import RunSpec
+    from repro.training.data import Examples, tokenize
     from repro.training.metrics import score as score_rows
+    from repro.training.packing import pack_rows
     from repro.training.predict import predict_rows
-    from repro.training.tokens import tokenize
 
-    context = make_context(recipe="tiny", corpus="rehearsal", device="cpu")
+    context = open_context(RunSpec(recipe="tiny", corpus="rehearsal"))
     model = load_classifier(context.checkpoint.folder)
     stages: dict[str, dict[str, float]] = {}
     forget_peak()

@@ -58,7 +58,8 @@ def train_ours(
     import torch
 
     from repro.assets.recipes import DISTILBERT
-    from repro.training.loop import fit, make_accelerator
+    from repro.training.device import make_accelerator
+    from repro.training.loop import fit
     from repro.training.progress import Progress
 
     examples, model = random_examples(lengths), architecture()
@@ -113,8 +114,8 @@ def train_peer(
     from repro.assets.checkpoints import locate_checkpoint
     from repro.assets.loading import load_tokenizer
     from repro.assets.recipes import TINY
-    from repro.training.batches import pad_rows
-    from repro.training.loop import leave_out_cudnn
+    from repro.training.device import leave_out_cudnn
+    from repro.training.packing import pad_rows
 
     leave_out_cudnn(device)  # as ours does
     examples, model = random_examples(lengths), architecture()

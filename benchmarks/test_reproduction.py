@@ -19,10 +19,11 @@ from benchmarks.replay import CLOCK, replay
 from benchmarks.turns import Round
 from repro.errors import InterruptedRunError, MissingAssetError
 from repro.records.record import RunRecord
+from repro.sections import SECTIONS, section_named
 from repro.sections.context import Context
-from repro.sections.once import run_once
-from repro.sections.registry import EXPERIMENTS, Experiment
-from repro.training.resume.keeper import Keeping
+from repro.sections.runner import run_once
+from repro.sections.section import Section
+from repro.training.resume.checkpointer import CheckpointPolicy
 
 WIDE_MARGIN = 0.15  # of accuracy over the dummy: four standard errors of a difference on the 150 rehearsal rows
 
@@ -36,10 +37,10 @@ def dummy_accuracy(context: Context) -> float:
     return validation.count(majority) / len(validation)
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=list(EXPERIMENTS))
+@pytest.mark.parametrize("experiment", map(section_named, SECTIONS), ids=SECTIONS)
 @pytest.mark.benchmark(timer=CLOCK)
 def test_experiment(
-    experiment: Experiment,
+    experiment: Section,
     context: Context,
     seeds: list[int],
     results: Path,
@@ -51,7 +52,7 @@ def test_experiment(
     for seed in experiment.seeds(seeds):
         begun = time.perf_counter()
         try:
-            found = run_once(experiment, context, seed, results, Keeping(again=True))
+            found = run_once(experiment, context, seed, results, CheckpointPolicy(again=True))
         except MissingAssetError as error:
             pytest.skip(f"{experiment.name} did not run: {error}")  # the others do, as under `repro run`
         except InterruptedRunError as stopped:
@@ -66,8 +67,8 @@ def test_experiment(
     benchmark.extra_info.update(
         recipe=context.recipe.name,
         corpus=context.corpus.stamp.name,
-        precision=context.precision,
-        batching=context.batching,
+        precision=context.spec.precision,
+        batching=context.spec.batching,
         seeds=[record.settings.seed for record in records],
         scores=[
             {
@@ -93,6 +94,6 @@ def assert_plausible(record: RunRecord, context: Context, dummy_accuracy: float)
     if record.epochs:
         assert len(record.epochs) == context.recipe.epochs
         assert record.epochs[-1].train_loss < record.epochs[0].train_loss or len(record.epochs) == 1
-        if context.recipe.name != "tiny" and context.limit is None:  # those learn nothing worth asserting
+        if context.recipe.name != "tiny" and context.spec.limit is None:  # those learn nothing worth asserting
             final = record.scores[f"epoch-{len(record.epochs)}/validation"]
             assert final.accuracy > dummy_accuracy + WIDE_MARGIN

@@ -124,7 +124,7 @@ def _run(connection: Connection, variant: Variant) -> None:
 
 
 def _peak_mib() -> float:
-    from repro.sections.registry import peak_mib
+    from repro.records.provenance import peak_mib
 
     return peak_mib()
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.assets.hub import discard, fetch_snapshot
-from repro.errors import CorpusError, HubError, UsageError
+from repro.errors import CorpusError, HubError
 from repro.records.record import LABELS, CorpusStamp, SplitStamp
 
 if TYPE_CHECKING:
@@ -311,10 +311,3 @@ def _refuse_other_rows(found: CorpusStamp, expected: CorpusStamp, source: str) -
     if problems:
         what = "is not the emotion corpus as published"
         raise CorpusError(f"{source} {what}. {'; '.join(problems)}", "Download the files again. " + WAYS)
-
-
-def check_limit(limit: int | None) -> int | None:
-    """Return the limit; UsageError where it is not a positive number of rows."""
-    if limit is not None and limit < 1:
-        raise UsageError(f"--limit {limit}: expected at least 1 row a split", "Leave --limit out for the whole corpus.")
-    return limit

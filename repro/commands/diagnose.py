@@ -14,7 +14,7 @@ from repro.errors import UsageError
 
 if TYPE_CHECKING:
     from repro.diagnosis.diagnose import Diagnosis
-    from repro.diagnosis.student_runs import StudentRun
+    from repro.diagnosis.student_run import StudentRun
 
 Figure = Annotated[str | None, typer.Option(metavar="X[,X]", help="One number, or one for each epoch.")]
 
@@ -38,7 +38,7 @@ def diagnose(
 ) -> None:
     """Say whether a run of the seminar's fine-tuning is normal, and which known mistake it resembles.
 
-    Exit code 0: normal; 1: low, suspiciously high, odd or not comparable; 2: bad input.
+    Exit code 0: normal; 1: low, suspiciously high, odd, not comparable, stopped or not a run of yours; 2: bad input.
     """
     from repro.diagnosis.diagnose import diagnose_run
 
@@ -64,10 +64,10 @@ def _run(
     if file is not None and given:
         raise UsageError("a file and figures beside it", "Give one of them: what both state could contradict itself.")
     if file is not None:
-        from repro.diagnosis.readers import run_from_file
+        from repro.diagnosis.files import run_from_file
 
         return run_from_file(file)
-    from repro.diagnosis.student_runs import run_from_figures
+    from repro.diagnosis.student_run import run_from_figures
     from repro.errors import unknown
 
     if stated["split"] not in (None, "validation", "test"):
@@ -84,6 +84,8 @@ def _write(found: Diagnosis) -> None:
         sys.stdout.write(f"Or {mistake.text}: {mistake.evidence}. {mistake.remedy}\n")
     for note in found.notes:
         sys.stdout.write(f"Note: {note.text}: {note.evidence}. {note.remedy}\n")
+    for remark in found.remarks:
+        sys.stdout.write(f"Note: {remark}.\n")
     if found.placed:
         sys.stdout.write("\n")
         rows = [

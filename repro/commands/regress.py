@@ -50,13 +50,14 @@ def regress(
     from repro.regression.gate import compare
     from repro.regression.render import side_table, to_data, to_junit, to_markdown
     from repro.regression.sources import parse_where, read_source, refuse_mixed
-    from repro.sections.registry import EXPERIMENTS
+    from repro.sections import sections_named
 
     if not (math.isfinite(threshold) and threshold >= 1):
         raise UsageError(f"--threshold is {threshold}, expected a ratio of at least 1", "1.10 is ten per cent slower.")
     picks = parse_where(baseline_where or []), parse_where(candidate_where or [])
     across = frozenset((*picks[0], *picks[1]))
-    unseeded = frozenset(name for name, experiment in EXPERIMENTS.items() if not experiment.seeded)
+    seeded = {section.name: section.seeded for section in sections_named([])}
+    unseeded = frozenset(name for name in seeded if not seeded[name])
     before = read_source(baseline, picks[0], unseeded=unseeded)
     after = read_source(candidate, picks[1], unseeded=unseeded)
     refuse_mixed(before, "baseline", across)
@@ -66,7 +67,7 @@ def regress(
         after,
         rules=Rules(only=tuple(only or ()), new=tuple(new or ()), threshold=threshold, across=across),
         catalogue=load_catalogue(),
-        experiments={name: experiment.seeded for name, experiment in EXPERIMENTS.items()},
+        experiments=seeded,
     )
     code, sides = exit_code(findings, strict=strict), side_table(before, after, across)
     if junit:

@@ -13,14 +13,22 @@ from pydantic import BaseModel, ConfigDict
 
 from repro.claims.reruns import FIGURES, Figure, Joint, joint_distance, reference
 from repro.claims.wording import brief
-from repro.diagnosis.student_runs import StudentRun
+from repro.diagnosis.student_run import StudentRun
 from repro.stats import t_tail
 
 # 1 % for the most extreme figure, shared among those given, and 1 % for all of them together: judged against
 # the other 97, 2 of the 98 reruns are flagged (a test runs all of them through, whole and figure by figure)
 ALPHA = 0.01
 NAMES = {"train_loss": "training loss", "valid_loss": "validation loss", "accuracy": "accuracy", "f1": "F1"}
-Outcome = Literal["normal", "low", "suspiciously high", "odd together", "not comparable"]
+Outcome = Literal["normal", "low", "suspiciously high", "odd together", "not comparable", "stopped", "the book's own"]
+DIFFERENCES = {  # how a part of the recipe that differs is said, where "its … is …" would be no English
+    "epochs": "it ran {stated} epochs, the reruns {expected}",
+    "metric": "it is scored by {stated}, the reruns by {expected}",
+    "average": "its F1 is the {stated} one, the reruns' {expected}",
+    "schedule": "its learning rate is {stated}, the reruns' decays linearly from the first step",
+}
+OTHER_EMOTIONS = ("go_emotion", "goemotion", "tweet_eval", "unsplit")  # names that hold the corpus's, and aren't it
+LEAST_OF_THE_BOOK = 3  # figures that must agree with the book's in every digit
 
 
 class _Data(BaseModel):
@@ -53,10 +61,11 @@ class Mistake(_Data):
 
 
 class Mistakes(_Data):
-    """All known mistakes, the first in the file before the others, and the reruns' recipe."""
+    """All known mistakes, the first in the file before the others, the reruns' recipe, the book's figures."""
 
     schema_version: int
     recipe: dict[str, str | float]
+    book: dict[str, float]
     mistake: tuple[Mistake, ...]
 
 
@@ -101,6 +110,7 @@ class Diagnosis:
     joint: Joint | None
     mistakes: tuple[Resembled, ...]
     notes: tuple[Resembled, ...]
+    remarks: tuple[str, ...]
 
     def as_row(self) -> dict[str, Any]:
         """Return the diagnosis as JSON."""
@@ -119,6 +129,7 @@ class Diagnosis:
             "joint": None if self.joint is None else {**vars(self.joint), "figures": list(self.joint.figures)},
             "mistakes": [vars(mistake) for mistake in self.mistakes],
             "notes": [vars(note) for note in self.notes],
+            "remarks": list(self.remarks),
         }  # fmt: skip
 
 
@@ -141,7 +152,11 @@ def diagnose_run(run: StudentRun, *, without: int | None = None) -> Diagnosis:
     # what was run explains how it came out
     mistakes = _resembled(facts, "run") or (_resembled(facts, "figures") if odd or together else ())
     outcome: Outcome = "normal"
-    if differs or _resembled(facts, "run"):
+    if run.stopped:
+        outcome = "stopped"
+    elif _is_the_book(given):
+        outcome = "the book's own"
+    elif differs or _resembled(facts, "run"):
         outcome = "not comparable"
     elif odd:
         outcome = "suspiciously high" if _telling(odd).better else "low"
@@ -150,11 +165,12 @@ def diagnose_run(run: StudentRun, *, without: int | None = None) -> Diagnosis:
     return Diagnosis(
         source=run.source,
         outcome=outcome,
-        sentence=_sentence(outcome, odd or placed, joint, differs, mistakes),
+        sentence=_stopped(run.stopped, differs) or _sentence(outcome, odd or placed, joint, differs, mistakes),
         placed=placed,
         joint=joint,
         mistakes=mistakes,
         notes=_resembled(facts, "note"),
+        remarks=run.remarks,
     )
 
 
@@ -169,12 +185,31 @@ def _other_recipe(run: StudentRun) -> str | None:
     """Return in words what the run states of its recipe that the reruns have otherwise."""
     stated = {**run.recipe, **({"epochs": run.epochs_run} if run.epochs_run > 1 else {})}
     for name, expected in load_mistakes().recipe.items():
-        found = stated.get(name, expected)
-        same = str(found).rpartition("/")[2] == expected if isinstance(expected, str) else found == expected
-        if not same:
-            told, meant = (str(v) if isinstance(v, str) else f"{v:g}" for v in (found, expected))
-            return f"its {name.replace('_', ' ')} is {told}, the reruns' {meant}"
+        value = stated.get(name, expected)
+        if not _is_same(name, value, expected):
+            words = [str(v) if isinstance(v, str) else f"{v:g}" for v in (value, expected)]
+            phrase = DIFFERENCES.get(name, f"its {name.replace('_', ' ')} is {{stated}}, the reruns' {{expected}}")
+            return phrase.format(stated=words[0], expected=words[1])
     return None
+
+
+def _is_same(name: str, value: str | float, expected: str | float) -> bool:
+    if not isinstance(expected, str) or not isinstance(value, str):
+        return value == expected
+    last = value.rstrip("/").rpartition("/")[2].lower()
+    if name == "corpus":
+        return "emotion" in last and not any(other in value.lower() for other in OTHER_EMOTIONS)
+    return last == expected.lower().rpartition("/")[2] or (
+        name == "tokenizer" and last == "bert-base-uncased"
+    )  # the same vocabulary
+
+
+def _is_the_book(given: dict[str, float]) -> bool:
+    """Tell whether all figures are the book's own, in all the digits that are given."""
+    book = load_mistakes().book
+    digits = {name: min(len(f"{value!r}".partition(".")[2]), 6) for name, value in given.items()}
+    same = [name for name, value in given.items() if round(value, digits[name]) == round(book[name], digits[name])]
+    return len(given) >= LEAST_OF_THE_BOOK and len(same) == len(given) and any("loss" in name for name in same)
 
 
 def _resembled(facts: dict[str, float | str], about: str) -> tuple[Resembled, ...]:
@@ -199,6 +234,13 @@ def _telling(placed: list[Placed] | tuple[Placed, ...]) -> Placed:
     return min(placed, key=lambda p: p.p_value)
 
 
+def _stopped(where: str, differs: str | None) -> str:
+    if not where:
+        return ""
+    besides = f" Besides, {differs}." if differs else ""
+    return f"Stopped {where}: what it shows is not the end of a run. Train to the end, and ask again.{besides}"
+
+
 def _sentence(
     outcome: Outcome,
     placed: list[Placed] | tuple[Placed, ...],
@@ -206,11 +248,11 @@ def _sentence(
     differs: str | None,
     mistakes: tuple[Resembled, ...],
 ) -> str:
+    if outcome == "the book's own":
+        return "The book's own output: every digit is what the book prints, so it tells nothing of a run of yours."
     like = f" It looks like {mistakes[0].text}: {mistakes[0].evidence}." if mistakes else ""
-    if differs:
-        return f"Not comparable with the reruns: {differs}.{like}"
     if outcome == "not comparable":
-        return f"Not comparable with the reruns.{like}"
+        return f"Not comparable with the reruns{f': {differs}' if differs else ''}.{like}"
     if outcome == "odd together" and joint is not None:
         return (
             f"Odd: each figure is one that the reruns have, but not together; about "
@@ -220,17 +262,19 @@ def _sentence(
         return "Normal as far as it goes: what is given is what the reruns have, but no score or loss is among it."
     p = _telling(placed)
     low, high = p.figure.prediction_interval()
-    where = f"{_where(p)}; 95 in 100 sound runs have {brief(round(low, 4))} to {brief(round(high, 4))}"
+    sound = f"95 in 100 sound runs have {brief(round(low, 4))} to {brief(round(high, 4))}"
+    extreme = p.percentile in (0, 100)
+    if outcome == "normal" and extreme:
+        return (
+            f"Normal, if only just: about {100 * p.p_value:.2g} in 100 sound runs lie as far out as {p}; {sound}.{like}"
+        )
     lead = {"low": "Low", "suspiciously high": "Suspiciously high"}.get(outcome, "Normal")
     if lead == "Suspiciously high" and "loss" in p.name:
         lead = "Suspiciously good"
-    return f"{lead}: {p} {where}.{like}"
-
-
-def _where(p: Placed) -> str:
-    if p.percentile in (0, 100):
-        return f"lies {'below' if p.percentile == 0 else 'above'} all {p.figure.n} reruns"
-    return f"is at percentile {p.percentile:.0f} of the {p.figure.n} reruns"
+    where = f"is at percentile {p.percentile:.0f} of the {p.figure.n} reruns"
+    if extreme:
+        where = f"lies {'below' if p.percentile == 0 else 'above'} all {p.figure.n} reruns"
+    return f"{lead}: {p} {where}; {sound}.{like}"
 
 
 def _within(value: float | str, bounds: tuple[float, float] | str) -> bool:

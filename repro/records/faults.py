@@ -7,13 +7,13 @@ import secrets
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from repro.errors import RecordError, ResultsError
+from repro.errors import ResultsError
 from repro.records.durable import write_new
 from repro.records.provenance import Provenance
-from repro.records.record import inside
-from repro.records.seal import sealed, unsealed
+from repro.records.seal import sealed
+from repro.records.store import inside, read_sealed
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -73,18 +73,5 @@ def write_tally(tally: FaultTally, folder: Path) -> Path:
 
 def newest_tally(results: Path) -> FaultTally | None:
     """Return the newest tally below `results/faults`, None where there is none; RecordError names a damaged one."""
-    found = [_read(path) for path in sorted((results / "faults").glob("*.json"))]
-    return max(found, key=lambda tally: tally.provenance.started, default=None)
-
-
-def _read(path: Path) -> FaultTally:
-    try:
-        return FaultTally.model_validate_json(unsealed(path.read_bytes()))
-    except RecordError as error:
-        what = error.what
-    except OSError as error:
-        what = error.strerror or str(error)
-    except ValidationError as error:
-        first = error.errors()[0]
-        what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    raise RecordError(f"{path} is no valid tally of faults: {what}", "Move the file out of the folder, or restore it.")
+    tallies = [read_sealed(path, FaultTally, "tally of faults") for path in sorted((results / "faults").glob("*.json"))]
+    return max(tallies, key=lambda tally: tally.provenance.started, default=None)

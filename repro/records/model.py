@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from repro.records.record import LABELS, CorpusStamp, RecipeStamp, Scores, Settings
+from repro.records.schema import LABELS, CorpusStamp, RecipeStamp, Scores, Settings
 
 
 class ModelStamp(BaseModel):

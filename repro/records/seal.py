@@ -24,11 +24,11 @@ def unsealed(content: bytes) -> bytes:
     Records from before there were seals come back as they are. Line ends that a checkout changed are no damage.
     """
     plain = content.replace(b"\r\n", b"\n") if b"\r\n" in content else content
-    found = SEAL.search(plain)
-    if found is None:
+    match = SEAL.search(plain)
+    if match is None:
         return content
-    body = plain[: found.start()]
-    if _sha256(body) != found[1].decode():
+    body = plain[: match.start()]
+    if _sha256(body) != match[1].decode():
         raise RecordError(
             "its content is not what its seal (sha256) was made of: it was changed or damaged after it was written",
             "Restore the file, or move it away.",

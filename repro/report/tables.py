@@ -7,24 +7,32 @@ from collections.abc import Sequence
 from repro.claims.catalogue import Outcome
 from repro.claims.judge import Verdict
 from repro.display.table import Table
-from repro.records.record import RunRecord
+from repro.records.schema import RunRecord
 
 SIGNS = {
     Outcome.REPRODUCED: "✓",
+    Outcome.BY_CONSTRUCTION: "≡",
+    Outcome.STAND_IN: "≈",
+    Outcome.MATCHES: "=",
     Outcome.DEVIATES: "✗",
+    Outcome.KNOWN: "!",
+    Outcome.NO_LONGER: "†",
     Outcome.INCONCLUSIVE: "?",
+    Outcome.INFORMATION: "i",
     Outcome.NOT_COMPARABLE: "≠",
     Outcome.NOT_RUN: "·",
 }
+
+EXPLAINED = (Outcome.DEVIATES, Outcome.KNOWN, Outcome.NO_LONGER, Outcome.INCONCLUSIVE)  # with the reason beside
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> Table:
     """One row a claim."""
     return Table(
-        ("claim", "what", "reported", "measured", "verdict", "why", "measured on", "source"),
+        ("claim", "version", "what", "reported", "measured", "verdict", "why", "public runs", "measured on", "source"),
         tuple(
-            (v.claim.id, v.claim.text, v.claim.shown, v.shown, f"{SIGNS[v.outcome]} {v.label}", v.why, v.basis,
-             v.claim.source)
+            (v.claim.id, str(v.claim.version), v.claim.text, v.claim.shown, v.shown, f"{SIGNS[v.outcome]} {v.label}",
+             v.why, v.corroboration, v.basis, v.claim.source)
             for v in verdicts
         ),
     )  # fmt: skip
@@ -34,9 +42,11 @@ def short_verdict_table(verdicts: Sequence[Verdict]) -> Table:
     """One row a claim, for the README: reported, measured and the verdict, with the reason where it fails."""
     rows = []
     for v in verdicts:
-        why = f": {v.why}" if v.outcome in (Outcome.DEVIATES, Outcome.INCONCLUSIVE) else ""
-        rows.append((v.claim.id, v.claim.shown, v.shown, f"{SIGNS[v.outcome]} {v.label}{why}", v.basis))
-    return Table(("claim", "reported", "measured", "verdict", "measured on"), tuple(rows))
+        why = f": {v.why}" if v.outcome in EXPLAINED else ""
+        rows.append(
+            (v.claim.id, v.claim.shown, v.shown, f"{SIGNS[v.outcome]} {v.label}{why}", v.corroboration, v.basis)
+        )
+    return Table(("claim", "reported", "measured", "verdict", "public runs", "measured on"), tuple(rows))
 
 
 def score_table(records: Sequence[RunRecord]) -> Table:
@@ -80,7 +90,7 @@ def environment_table(records: Sequence[RunRecord]) -> Table:
     facts: dict[str, dict[str, None]] = {}
     for r in records:
         p = r.provenance
-        found = {
+        values = {
             "suite": p.suite,
             "commit": _commit(r),
             "Python": p.python,
@@ -90,7 +100,7 @@ def environment_table(records: Sequence[RunRecord]) -> Table:
             "accelerator": f"{p.accelerator} ({p.driver})" if p.accelerator else "none",
             "started": p.started[:10],
         }
-        for name, value in found.items():
+        for name, value in values.items():
             facts.setdefault(name, {})[value] = None
     return Table(("what", "value"), tuple((name, "; ".join(values)) for name, values in facts.items()))
 

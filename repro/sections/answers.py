@@ -1,4 +1,4 @@
-"""The answer in a context from start and end logits, as transformers' question-answering pipeline found it.
+"""The answer in a context from start and end logits, as transformers' question-answering pipeline gave it.
 
 The pipeline is gone since transformers 5; this is its algorithm, after 4.57's question_answering.py with its
 defaults: windows of at most 384 tokens with 128 in common, answers of at most 15 tokens, whole words.
@@ -80,13 +80,13 @@ def find_answer(
         )
         for span in spans:
             start, end = _characters(encoded.encodings[window], span)
-            found = answers.setdefault(
+            answer = answers.setdefault(
                 context[start:end].lower(), {"answer": context[start:end], "start": start, "end": end, "score": 0.0}
             )
-            found["score"] += span.score
+            answer["score"] += span.score
     if not answers:
         raise UsageError("the text holds nothing that an answer could be", "Give a text with words of that tokenizer.")
-    return max(answers.values(), key=lambda found: found["score"])
+    return max(answers.values(), key=lambda answer: float(answer["score"]))
 
 
 def _softmax(logits: Logits, taking_part: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -6,11 +6,18 @@ import json
 import os
 import subprocess
 import sys
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
-from repro.records.record import Measurements
-from repro.sections.api_trials import LOGIN, PIPELINES, TRAINER
+from repro.display.table import Table
+from repro.records.schema import Measurements, RunRecord
+from repro.records.store import newest_runs
+from repro.sections.api_trials import LOGIN, PIPELINES, TRAINER, NoEffectError
 from repro.sections.context import Context, timed
+from repro.sections.section import Section
+
+if TYPE_CHECKING:
+    from repro.assets.corpus import Corpus
 
 TRIALS = "repro.sections.api_trials"
 SECONDS = 300
@@ -22,8 +29,8 @@ def run(context: Context, seed: int) -> Measurements:
     seconds: dict[str, float] = {}
     with timed(seconds, "try"):
         calls = _try_all()
-    runs = {found["call"]: bool(found["runs"]) for found in calls}
-    instead = {found["call"]: found["instead"] for found in calls if found["instead_runs"]}
+    runs = {trial["call"]: bool(trial["runs"]) for trial in calls}
+    instead = {trial["call"]: trial["instead"] for trial in calls if trial["instead_runs"]}
     return Measurements(
         facts={
             "calls": list(calls),
@@ -51,3 +58,36 @@ def _try_all() -> list[dict[str, Any]]:
         raise RuntimeError(f"the trials ended with {done.returncode}: {done.stderr.strip()[-500:]}")
     calls: list[dict[str, Any]] = json.loads(done.stdout)
     return calls
+
+
+def printed(record: RunRecord, corpus: Corpus) -> Iterator[Table]:
+    """Show the calls that no longer run."""
+    del corpus
+    yield api_table(record)
+
+
+def tables(records: Sequence[RunRecord]) -> dict[str, Table]:
+    """Return the table of the newest record."""
+    runs = newest_runs(records, SECTION.name)
+    return {"api": api_table(runs[-1])} if runs else {}
+
+
+def api_table(record: RunRecord) -> Table:
+    """One row a call of the notebook that fails or has no effect, with what it says and what to write instead."""
+    rows = []
+    for trial in record.at("facts.calls"):
+        if not trial["runs"]:
+            tried = {True: "", False: " (tried: fails as well)", None: " (not tried)"}[trial["instead_runs"]]
+            kind = "no effect" if trial["error"] == NoEffectError.__name__ else trial["error"]
+            rows.append((trial["call"], f"{kind}: {trial['message']}", trial["instead"] + tried))
+    return Table(("what no longer runs", "what it says", "what to write instead"), tuple(rows))
+
+
+SECTION = Section(
+    name="api",
+    heading="Libraries",
+    what="the notebook's calls, tried on the installed libraries",
+    run=run,
+    printed=printed,
+    tables=tables,
+)

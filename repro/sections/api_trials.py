@@ -52,11 +52,11 @@ class Trial:
     def result(self) -> dict[str, Any]:
         """Try the call, and only where it fails what to write instead."""
         error, message = attempt(self.does)
-        found = {"call": self.call, "runs": not error, "error": error, "message": message}
+        result = {"call": self.call, "runs": not error, "error": error, "message": message}
         if not error:
-            return {**found, "instead": "", "instead_runs": None}
-        tried = self.instead_does and not attempt(self.instead_does)[0]
-        return {**found, "instead": self.instead, "instead_runs": tried}
+            return {**result, "instead": "", "instead_runs": None}
+        works = self.instead_does and not attempt(self.instead_does)[0]
+        return {**result, "instead": self.instead, "instead_runs": works}
 
 
 def attempt(does: Callable[[], object]) -> tuple[str, str]:

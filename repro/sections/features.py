@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from repro.records.record import Measurements
+from repro.records.schema import Measurements
 from repro.sections.context import Context, timed
+from repro.sections.encoded import cls_states, examples
+from repro.sections.section import Section
 
 SENTENCE = "this is a test"  # the seminar's own
 
@@ -22,10 +24,9 @@ def run(context: Context, seed: int) -> Measurements:
         with torch.inference_mode():
             hidden = encoder(**inputs).last_hidden_state  # (1, T, H)
     with timed(seconds, "tokenize"):
-        examples = context.examples
+        tokenized = examples(context)
     with timed(seconds, "extract"):
-        states = context.cls_states
-    rows = sum(len(found) for found in states.values())
+        states = cls_states(context)
     return Measurements(
         facts={
             "this_is_a_test": {
@@ -37,9 +38,12 @@ def run(context: Context, seed: int) -> Measurements:
                 name: [*row[:3].tolist(), *row[-3:].tolist()]
                 for name, row in (("first row", hidden[0, 0]), ("last row", hidden[0, -1]))
             },
-            "shape": {split: list(found.shape) for split, found in states.items()},
-            "tweets_per_second": rows / seconds["extract"],
-            "truncated": sum(found.tokens.truncated for found in examples.values()),
+            "shape": {split: list(of_split.shape) for split, of_split in states.items()},
+            "tweets_per_second": sum(map(len, states.values())) / seconds["extract"],
+            "truncated": sum(split.tokens.truncated for split in tokenized.values()),
         },
         seconds=seconds,
     )
+
+
+SECTION = Section(name="features", heading="Features", what="[CLS] states of the frozen encoder", run=run)

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten, wrap
 from typing import TYPE_CHECKING, Any
 
 from repro.assets.checkpoints import REDIRECTING, WEIGHTS
 from repro.assets.loading import load_model, load_tokenizer, tokenizer_behaviour
+from repro.display.figure import BARS, Drawing, caption_of, new_figure
+from repro.display.table import Table
 from repro.errors import CheckpointError, UsageError
-from repro.records.record import LABELS, Measurements
+from repro.records.schema import LABELS, Measurements, RunRecord
 from repro.sections.context import Context, timed
-from repro.sections.models import STAMP, read_stamp, trained_model
+from repro.sections.models import STAMP, model_folder, read_stamp, trained_model
+from repro.sections.section import Section
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from repro.assets.corpus import Corpus
+
 TWEET = "I saw a movie today and it was really good."  # the seminar's own
+LONGEST_TITLE = 160  # characters of a text
 SAVE_FIRST = "Name a folder that `repro run finetune --save DIR` wrote, or a text classifier of your own."
 MAPPED = (
     "the model names its classes LABEL_0 to LABEL_5, as transformers does where no names are given; "
@@ -61,8 +68,6 @@ class Prediction:
 
 def run(context: Context, seed: int) -> Measurements:
     """Classify the seminar's tweet with the model fine-tuned from `seed`; MissingAssetError where there is none."""
-    if not context.accelerator.is_main_process:
-        return Measurements()  # one process has the model, and one record is written
     seconds: dict[str, float] = {}
     folder = trained_model(context, seed)
     with timed(seconds, "load"):
@@ -127,7 +132,7 @@ def predict(loaded: FinetunedModel, texts: Sequence[str]) -> list[Prediction]:
 
     tokenizer = loaded.tokenizer
     limit = min(tokenizer.model_max_length, loaded.model.config.max_position_embeddings)
-    found = []
+    predictions = []
     for number, text in enumerate(texts, 1):
         if not text.strip():
             raise UsageError(f"text {number} is empty", "Give the text between quotation marks.")
@@ -135,7 +140,7 @@ def predict(loaded: FinetunedModel, texts: Sequence[str]) -> list[Prediction]:
         inputs = tokenizer(text, truncation=True, max_length=limit, return_tensors="pt")
         with torch.inference_mode():
             shares = loaded.model(**inputs).logits[0].double().softmax(dim=-1).tolist()
-        found.append(
+        predictions.append(
             Prediction(
                 text=text,
                 probabilities=dict(zip(loaded.labels, shares, strict=True)),
@@ -146,7 +151,7 @@ def predict(loaded: FinetunedModel, texts: Sequence[str]) -> list[Prediction]:
                 cut=len(whole) > limit,
             )
         )
-    return found
+    return predictions
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -178,3 +183,55 @@ def _outputs(folder: Path) -> int:
         first = str(error).splitlines()[0]
         raise CheckpointError(f"{folder}: expected the weights as {WEIGHTS}: {first}", SAVE_FIRST) from None
     raise CheckpointError(f"{folder}: {WEIGHTS} has no classification head, it was never fine-tuned", SAVE_FIRST)
+
+
+def printed(record: RunRecord, corpus: Corpus) -> Iterator[Table]:
+    """Show the probability of each class."""
+    del corpus
+    probabilities: Any = record.facts["probabilities"]
+    yield Table(("class", "probability"), tuple((label, f"{p:.4f}") for label, p in probabilities.items()))
+
+
+def figures(record: RunRecord) -> Iterator[Drawing]:
+    """Draw the seminar's bar plot, each bar under the label that it belongs to."""
+    probabilities: Any = record.facts.get("probabilities")
+    if probabilities:
+        caption = f"n = 1 text, {caption_of(record.spec)}"
+        name = f"probabilities-{record.spec.slug}-seed{record.settings.seed}"
+        yield probability_drawing(probabilities, str(record.facts.get("text", "")), caption, name)
+
+
+def probability_drawing(probabilities: Mapping[str, float], text: str, caption: str, name: str) -> Drawing:
+    """Draw one bar a label, in the order of the model's outputs, the text as title; any text shows as it is."""
+    figure = new_figure(max(6.4, 0.9 * len(probabilities)), 4.2)
+    axes = figure.add_subplot()
+    places = range(len(probabilities))
+    bars = axes.bar(places, [100 * p for p in probabilities.values()], color=BARS)
+    axes.bar_label(bars, [f"{100 * p:.1f}" for p in probabilities.values()], padding=2, fontsize=9)
+    axes.set_xticks(places, list(probabilities), parse_math=False)
+    if len(probabilities) > len(LABELS):
+        axes.tick_params(axis="x", labelrotation=30)
+    axes.set_ylim(0, 108)
+    axes.set_ylabel("class probability (%)")
+    axes.spines[["top", "right"]].set_visible(False)
+    title = shorten(text, LONGEST_TITLE, placeholder="…")
+    quoted = "\n".join(wrap(f"“{title}”", 70))
+    axes.set_title(f"{quoted}\n{caption}", fontsize=10, parse_math=False)
+    listed = ", ".join(f"{label} {100 * p:.1f} %" for label, p in probabilities.items())
+    return Drawing(name=name, figure=figure, title=f"{title}: {caption}", description=listed)
+
+
+def _saved_weights(context: Context, seed: int) -> Path | None:
+    return context.outputs.save and model_folder(context, seed) / WEIGHTS
+
+
+SECTION = Section(
+    name="inference",
+    heading="Inference and sharing",
+    what="the fine-tuned model on the seminar's tweet",
+    run=run,
+    seeded=True,
+    reads=_saved_weights,
+    printed=printed,
+    figures=figures,
+)

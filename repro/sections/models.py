@@ -20,14 +20,14 @@ from repro.assets.loading import behaviour_of, load_tokenizer, quiet
 from repro.errors import CheckpointError, MissingAssetError, RecordError, ResultsError, UsageError
 from repro.records.durable import sync_file, sync_folder
 from repro.records.model import ModelStamp
-from repro.records.run_key import run_key
 from repro.records.seal import sealed, unsealed
 from repro.sections.cards import model_card
+from repro.spec import run_key
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from repro.records.record import Scores
+    from repro.records.schema import Scores
     from repro.sections.context import Context
 
 STAMP, CARD = "repro-run.json", "README.md"
@@ -66,7 +66,7 @@ def own_model(context: Context, seed: int) -> Iterator[None]:
     """Be the only process that makes this run's model while the block lasts; ResultsError where another one does."""
     from filelock import FileLock, Timeout
 
-    if context.save is None or not context.accelerator.is_main_process:
+    if context.outputs.save is None or not context.accelerator.is_main_process:
         yield
         return
     folder = model_folder(context, seed)

@@ -11,22 +11,28 @@ nobody's nearest class.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from repro.display.figure import Drawing, caption_of, new_figure
 from repro.errors import UsageError
-from repro.records.record import LABELS, Measurements
+from repro.records.schema import LABELS, Measurements, RunRecord
 from repro.sections.context import Context, timed
+from repro.sections.encoded import cls_states
+from repro.sections.section import Section
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from pydantic import JsonValue
 
 NEIGHBOURS = 15  # UMAP's own default, and as many are asked for their class
 FEWEST_ROWS = 5  # below it UMAP's spectral start has no solution
 SCATTERED = LABELS.index("surprise")
 GRID = 20  # hexagons a row, the seminar's
+RAMPS = ("Greys", "Blues", "Oranges", "Reds", "Purples", "Greens")  # the seminar's; the panels' names tell them apart
 Points = NDArray[np.float64]
 
 
@@ -40,7 +46,7 @@ def run(context: Context, seed: int) -> Measurements:
         )
     seconds: dict[str, float] = {}
     with timed(seconds, "extract"):
-        states = context.cls_states["train"].numpy()
+        states = cls_states(context)["train"].numpy()
     with timed(seconds, "import"), context.progress.wait("UMAP is compiled"):
         umap_class = load_umap()
     with timed(seconds, "project"), context.progress.wait("UMAP"):
@@ -156,3 +162,54 @@ def hexagons(points: Points, labels: NDArray[np.int64]) -> dict[str, JsonValue]:
         "y": centres[:, 1].tolist(),
         "counts": counts,
     }
+
+
+def figures(record: RunRecord) -> Iterator[Drawing]:
+    """Draw the seminar's six panels again from the hexagons that the record holds."""
+    density: Any = record.facts.get("density")
+    if not density:
+        return
+    nearest: Any = record.facts.get("nearest_class", {})
+    points = sum(map(sum, density["counts"].values()))
+    caption = f"UMAP of the training features, n = {points:,}\n{caption_of(record.spec)}"
+    listed = ", ".join(f"{name} to {other}" for name, other in nearest.items())
+    yield Drawing(
+        name=f"projection-{record.spec.slug}-seed{record.settings.seed}",
+        figure=_draw(density, nearest, caption),
+        title=caption.replace("\n", ": "),
+        description=f"Density of each class in the plane. Nearest class: {listed}",
+    )
+
+
+def _draw(density: Mapping[str, Any], nearest: Mapping[str, str], caption: str) -> Figure:
+    """Draw where each class lies, every panel from 0 to its own fullest hexagon, all on one pair of axes."""
+    from matplotlib import colormaps
+
+    figure = new_figure(7.2, 5.4)
+    panels: Sequence[Any] = figure.subplots(2, 3, sharex=True, sharey=True).flatten()
+    for axes, name_of_ramp, (name, counts) in zip(panels, RAMPS, density["counts"].items(), strict=True):
+        ramp = colormaps[name_of_ramp]
+        x, y, filled = np.array([density["x"], density["y"], counts])[:, np.array(counts) > 0]
+        axes.hexbin(
+            x, y, C=filled, reduce_C_function=np.sum, gridsize=density["gridsize"], extent=density["extent"],
+            cmap=ramp, vmin=0, vmax=max(*counts, 1), linewidths=(0,),
+        )  # fmt: skip
+        axes.set_facecolor(ramp(0.0))  # the empty hexagons, none of which is drawn
+        near = f", nearest {nearest[name]}" if name in nearest else ""
+        axes.set_title(f"{name}, n = {sum(counts):,}{near}", fontsize=9)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_xlim(*density["extent"][:2])
+        axes.set_ylim(*density["extent"][2:])
+    figure.suptitle(caption, fontsize=10)
+    return figure
+
+
+SECTION = Section(
+    name="projection",
+    heading="Projection",
+    what="the features in the plane, and who lies next to whom",
+    run=run,
+    seeded=True,
+    figures=figures,
+)

@@ -11,9 +11,11 @@ from repro.assets.checkpoints import locate_checkpoint
 from repro.assets.loading import load_classifier, load_model, quiet
 from repro.assets.recipes import PUBLISHED, TINY
 from repro.errors import CheckpointError, MissingAssetError
-from repro.records.record import LABELS, Measurements, RowResults
+from repro.records.schema import LABELS, Measurements
+from repro.sections.classified import confusion_facts, score_outputs
 from repro.sections.context import Context, timed
-from repro.training.metrics import confusion_rates, most_often_taken_for, score
+from repro.sections.encoded import examples
+from repro.sections.section import Section
 
 SPLITS = ("validation", "test")
 
@@ -26,11 +28,11 @@ def prepare(context: Context) -> Context:
     if context.recipe.name == TINY.name:
         return context  # rehearsed on the tiny encoder with a head of random weights
     try:
-        found = locate_checkpoint(PUBLISHED, context.checkpoints)
+        published = locate_checkpoint(PUBLISHED, context.sources.checkpoints)
     except CheckpointError as error:
         raise MissingAssetError(error.what, error.remedy) from None
-    revision = found.folder.name if found.source.startswith("the Hub") else "a folder's"
-    return replace(context, recipe=replace(PUBLISHED, revision=revision), checkpoint=found)
+    revision = published.folder.name if published.source.startswith("the Hub") else "a folder's"
+    return replace(context, recipe=replace(PUBLISHED, revision=revision), checkpoint=published)
 
 
 def run(context: Context, seed: int) -> Measurements:
@@ -39,38 +41,30 @@ def run(context: Context, seed: int) -> Measurements:
     from repro.training.predict import predict_rows
 
     seconds: dict[str, float] = {}
-    with timed(seconds, "load"), TemporaryDirectory() as spot:
+    with timed(seconds, "load"), TemporaryDirectory() as temporary:
         folder = context.checkpoint.folder
         if context.recipe.name == TINY.name:
-            folder = _with_random_head(folder, Path(spot))
+            folder = _with_random_head(folder, Path(temporary))
         refuse_other_labels(folder)
-        model = context.accelerator.prepare_model(
-            load_model("AutoModelForSequenceClassification", folder), evaluation_mode=True
-        )
+        model = load_model("AutoModelForSequenceClassification", folder, context.accelerator.device)
     with timed(seconds, "tokenize"):
-        examples = {split: context.examples[split] for split in SPLITS}
+        tokenized = examples(context)
     scores, rows = {}, {}
     for split in SPLITS:
         with timed(seconds, split):
             outputs = predict_rows(
                 model,
-                examples[split],
+                tokenized[split],
                 batch_size=context.recipe.batch_size,
                 accelerator=context.accelerator,
-                batching=context.batching,
+                batching=context.spec.batching,
                 progress=context.progress,
+                fp32=True,  # whatever training uses: its claims allow ± 0.0015
             )
-        labels, found = context.corpus.labels(split), outputs.predictions
-        scores[f"published/{split}"] = score(labels, found, classes=len(LABELS), loss=outputs.mean_loss)
-        losses = [round(loss, 6) for loss in outputs.losses.tolist()]
-        rows[f"published/{split}"] = RowResults(labels=labels, predictions=found, losses=losses)
-    confusion = scores["published/validation"].confusion
+        name = f"published/{split}"
+        scores[name], rows[name] = score_outputs(context.corpus.labels(split), outputs)
     return Measurements(
-        facts={
-            "source": context.checkpoint.source,
-            "confusion_rates": confusion_rates(confusion),
-            "most_often_taken_for": dict(most_often_taken_for(confusion, LABELS)),
-        },
+        facts={"source": context.checkpoint.source, **confusion_facts(scores["published/validation"])},
         scores=scores,
         rows=rows,
         seconds=seconds,
@@ -104,3 +98,13 @@ def _with_random_head(encoder: Path, folder: Path) -> Path:
         model.config.label2id = {f"LABEL_{i}": i for i in range(len(LABELS))}
         model.save_pretrained(folder)
     return folder
+
+
+SECTION = Section(
+    name="published",
+    heading="Inference and sharing",
+    what="the book's own fine-tuned model, scored",
+    run=run,
+    together=True,
+    prepare=prepare,
+)

@@ -7,10 +7,16 @@ and a claim is comparable only where they are the seminar's.
 
 from __future__ import annotations
 
-from repro.assets.corpus import SPLITS
+from collections.abc import Iterator
+from typing import Any
+
+from repro.assets.corpus import SPLITS, Corpus
 from repro.assets.loading import vocabulary_sha256
-from repro.records.record import Measurements
+from repro.display.table import Table
+from repro.records.schema import Measurements, RunRecord
 from repro.sections.context import Context, timed
+from repro.sections.encoded import examples
+from repro.sections.section import Section
 
 SENTENCE = "Tokenizing text is a core task of NLP."  # the seminar's own
 
@@ -32,7 +38,8 @@ def run(context: Context, seed: int) -> Measurements:
         encoded = few.map(lambda batch: tokenizer(batch["text"], padding=True, truncation=True), batched=True)
         enable_progress_bars()
     with timed(seconds, "tokenize"):
-        lengths = {split: context.examples[split].tokens.lengths for split in SPLITS}
+        tokens = {split: examples(context)[split].tokens for split in SPLITS}
+        lengths = {split: tokens[split].lengths for split in SPLITS}
     special = sorted(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True))
     return Measurements(
         facts={
@@ -52,11 +59,46 @@ def run(context: Context, seed: int) -> Measurements:
                 "zeros": sum(mask.count(0) for mask in pair["attention_mask"]),
             },
             "columns": sorted(encoded.column_names),
-            "longest_tweet": max(int(found.max()) for found in lengths.values()),
-            "longest_tweet_by_split": {split: int(found.max()) for split, found in lengths.items()},
+            "longest_tweet": max(int(n.max()) for n in lengths.values()),
+            "longest_tweet_by_split": {split: int(n.max()) for split, n in lengths.items()},
             "mean_pieces": float(lengths["train"].double().mean()),
-            "tweets_by_pieces": {split: found.bincount().tolist() for split, found in lengths.items()},
-            "truncated": sum(context.examples[split].tokens.truncated for split in SPLITS),
+            "tweets_by_pieces": {split: n.bincount().tolist() for split, n in lengths.items()},
+            "truncated": sum(tokens[split].truncated for split in SPLITS),
         },
         seconds=seconds,
     )
+
+
+def printed(record: RunRecord, corpus: Corpus) -> Iterator[str | Table]:
+    """Show the seminar's walk over the tokenizer, from the record alone."""
+    del corpus
+    facts: Any = record.facts
+    walk = enumerate(zip(facts["ids"], facts["pieces"], strict=True))
+    yield Table(("place", "id", "piece"), tuple((str(i), str(n), piece) for i, (n, piece) in walk))
+    yield f"back to a string: {facts['string']}\n"
+    yield Table(
+        ("tokenizer", ""),
+        (
+            ("class", facts["tokenizer"]["class"]),
+            ("vocabulary size", f"{facts['vocabulary_size']:,}"),
+            ("maximum context size", f"{facts['max_length']:,}"),
+            ("input names", ", ".join(facts["input_names"])),
+            ("columns after encoding", ", ".join(facts["columns"])),
+            ("longest tweet", f"{facts['longest_tweet']:,} pieces"),
+            ("mean of training tweets", f"{facts['mean_pieces']:.2f} pieces"),
+        ),
+    )
+    special = facts["special_tokens"].items()
+    yield Table(("special token", "id"), tuple((token, str(number)) for token, number in special))
+    pieces = facts["padded_pair"]["pieces"]
+    longest = max(pieces)
+    yield Table(
+        ("padded pair", "pieces", "zeros", "attention_mask"),
+        tuple(
+            (f"training row {row}", str(n), str(longest - n), f"1 × {n}, 0 × {longest - n}")
+            for row, n in enumerate(pieces)
+        ),
+    )
+
+
+SECTION = Section(name="token-facts", heading="Tokenizer", what="the walk over the tokenizer", run=run, printed=printed)

@@ -35,8 +35,8 @@ Task = Callable[[Path, TourTexts, "torch.device"], JsonValue]
 def sentiment(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue:
     """Return the letter's polarity: `label` and its `score`."""
     classifier = _pipeline("text-classification", "AutoModelForSequenceClassification", folder, device)
-    found = classifier(texts.letter)[0]
-    return {"label": found["label"], "score": float(found["score"])}
+    polarity = classifier(texts.letter)[0]
+    return {"label": polarity["label"], "score": float(polarity["score"])}
 
 
 def entities(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue:
@@ -44,13 +44,13 @@ def entities(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue:
     tagger = _pipeline("ner", "AutoModelForTokenClassification", folder, device, aggregation_strategy="simple")
     return [
         {
-            "entity_group": found["entity_group"],
-            "score": float(found["score"]),
-            "word": found["word"],
-            "start": int(found["start"]),
-            "end": int(found["end"]),
+            "entity_group": entity["entity_group"],
+            "score": float(entity["score"]),
+            "word": entity["word"],
+            "start": int(entity["start"]),
+            "end": int(entity["end"]),
         }
-        for found in tagger(texts.letter)
+        for entity in tagger(texts.letter)
     ]
 
 
@@ -93,21 +93,14 @@ def generation(folder: Path, texts: TourTexts, device: torch.device) -> JsonValu
 
 
 TASKS: Mapping[str, Task] = MappingProxyType(
-    {
-        "sentiment": sentiment,
-        "entities": entities,
-        "answer": answer,
-        "summary": summary,
-        "translation": translation,
-        "generation": generation,
-    }
+    {task.__name__: task for task in (sentiment, entities, answer, summary, translation, generation)}
 )
 
 
 def first_sentence(text: str) -> str:
     """Return the text up to its first full stop, question or exclamation mark before a space or the end."""
-    found = re.match(r"\s*(.+?[.!?])(?=\s|$)", text, re.DOTALL)
-    return found[1] if found else text.strip()
+    match = re.match(r"\s*(.+?[.!?])(?=\s|$)", text, re.DOTALL)
+    return match[1] if match else text.strip()
 
 
 def _pipeline(task: str, kind: str, folder: Path, device: torch.device, **options: Any) -> Any:

@@ -31,7 +31,7 @@ class Progress:
 
     @contextmanager
     def wait(self, what: str) -> Iterator[None]:
-        """Show that `what` goes on, where no step of it can be counted."""
+        """Show that `what` is running, where no step of it can be counted."""
         if not self.enabled:
             yield
             return
@@ -44,7 +44,7 @@ class Progress:
     def bar(self, what: str, total: int) -> Iterator[Advance]:
         """Show a bar for `total` tweets; the function it gives takes those done and, if any, the loss (a scalar).
 
-        The loss is read from its device when the bar is redrawn, once a second, and never for each step.
+        Nothing waits for the device: the loss that is shown was copied when the bar was last redrawn, a second before.
         """
         if not self.enabled:
             yield lambda done, loss: None
@@ -64,17 +64,18 @@ class Progress:
         )
         with bars:
             task = bars.add_task(what, total=total, rate="", loss="")
-            begun = redrawn = time.perf_counter()
-            finished = 0
+            start = redrawn = time.perf_counter()
+            finished, copied = 0, None
 
             def advance(done: int, loss: Tensor | None) -> None:
-                nonlocal finished, redrawn
+                nonlocal finished, redrawn, copied
                 finished += done
                 now = time.perf_counter()
                 if now - redrawn >= REDRAW_SECONDS or finished >= total:
                     redrawn = now
-                    rate = f"{finished / (now - begun):,.0f} tweets/s"
-                    shown = "" if loss is None else f"loss {loss.item():.3f}"
+                    rate = f"{finished / (now - start):,.0f} tweets/s"
+                    shown = "" if copied is None else f"loss {copied.item():.3f}"
+                    copied = None if loss is None else loss.to("cpu", non_blocking=True)
                     bars.update(task, completed=finished, rate=rate, loss=shown)
 
             yield advance

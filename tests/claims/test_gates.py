@@ -9,7 +9,7 @@ import pytest
 
 from repro.claims.catalogue import Outcome, load_catalogue
 from repro.claims.judge import Verdict, judge_all
-from repro.records.record import RowResults, RunRecord
+from repro.records.schema import RowResults, RunRecord
 from repro.training.metrics import score
 
 MakeRecord = Callable[..., RunRecord]

@@ -10,7 +10,7 @@ from repro.assets.corpus import EMOTION
 from repro.assets.recipes import DISTILBERT
 from repro.claims.reruns import FIGURES, reference, reruns
 from repro.diagnosis.diagnose import Diagnosis, diagnose_run, load_mistakes
-from repro.diagnosis.student_runs import NOTEBOOK_FLOS, StudentRun, run_from_figures
+from repro.diagnosis.student_run import NOTEBOOK_FLOS, StudentRun, run_from_figures
 from repro.errors import UsageError
 
 KINDS = ("train_loss", "valid_loss", "accuracy", "f1")
@@ -182,7 +182,7 @@ def test_another_recipe_is_not_comparable_and_says_what_differs(stated: dict[str
 
 
 def test_three_epochs_are_another_recipe() -> None:
-    assert "its epochs is 3" in diagnosed(f1="0.90,0.92,0.93").sentence
+    assert "it ran 3 epochs, the reruns 2" in diagnosed(f1="0.90,0.92,0.93").sentence
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,8 @@ def test_figures_that_no_run_has_are_refused_with_a_question(given: dict[str, An
 
 def test_mistakes_name_what_the_assets_and_the_reruns_hold() -> None:
     mistakes = load_mistakes()
-    for name, value in mistakes.recipe.items():
+    for name in ("checkpoint", "learning_rate", "batch_size", "epochs", "weight_decay", "corpus"):
+        value = mistakes.recipe[name]
         assert (EMOTION.name if name == "corpus" else getattr(DISTILBERT, name)) == value, name
     validation = EMOTION.splits["validation"]
     shares = {round(count / validation.rows, 6) for count in validation.labels}

@@ -13,14 +13,13 @@ from typing import Any
 import pytest
 
 from repro.diagnosis.diagnose import diagnose_run
-from repro.diagnosis.readers import run_from_file
+from repro.diagnosis.files import run_from_file
 from repro.errors import RecordError, UsageError
 from repro.records.record import RowResults, RunRecord, write_record
 from repro.training.metrics import score
 
 MakeRecord = Callable[..., RunRecord]
-# the book's run, b-198
-LOSSES, VALID, ACCURACY, F1 = (0.8409, 0.2550), (0.327445, 0.220472), (0.8965, 0.9225), (0.892285, 0.922550)
+LOSSES, VALID, ACCURACY, F1 = (0.8247, 0.2466), (0.318204, 0.217733), (0.9045, 0.9265), (0.901883, 0.926312)
 FIGURES = {
     "train_loss": dict(enumerate(LOSSES, 1)),
     "valid_loss": dict(enumerate(VALID, 1)),
@@ -33,7 +32,7 @@ def log_history() -> list[dict[str, float]]:
     logs: list[dict[str, float]] = []
     for i, loss in enumerate(LOSSES):
         epoch, step = float(i + 1), 250 * (i + 1)
-        logs.append({"loss": loss, "learning_rate": 1e-5, "epoch": epoch, "step": step})
+        logs.append({"loss": loss, "learning_rate": (1e-5, 0.0)[i], "epoch": epoch, "step": step})
         logs.append(
             {"eval_loss": VALID[i], "eval_accuracy": ACCURACY[i], "eval_f1": F1[i], "eval_runtime": 1.6,
              "eval_samples_per_second": 1222.7, "eval_steps_per_second": 19.6, "epoch": epoch, "step": step}
@@ -106,7 +105,12 @@ TABLE: list[list[Any]] = [["Epoch", "Training Loss", "Validation Loss", "Accurac
 def test_a_trainer_state_tells_everything(tmp_path: Path) -> None:
     run = run_from_file(state(tmp_path / "trainer_state.json"))
     assert run.figures == FIGURES
-    assert (run.epochs, run.steps, run.flos, run.recipe) == (2, 500, 720342861696000, {"batch_size": 64})
+    assert (run.epochs, run.steps, run.flos, run.recipe) == (
+        2,
+        500,
+        720342861696000,
+        {"schedule": "linear", "learning_rate": 2e-5, "batch_size": 64},
+    )
     assert diagnose_run(run).outcome == "normal"
 
 
@@ -121,8 +125,8 @@ def test_losses_logged_more_often_are_averaged_over_their_epoch_and_one_over_bot
 
 
 def test_a_state_in_the_middle_of_a_run_is_not_taken_for_its_end(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"stops at step 250 of 500(.|\n)*checkpoint-500"):
-        run_from_file(state(tmp_path / "trainer_state.json", global_step=250, epoch=1.0))
+    found = diagnose_run(run_from_file(state(tmp_path / "trainer_state.json", global_step=250, epoch=1.0)))
+    assert found.sentence.startswith("Stopped at step 250 of 500")
 
 
 def test_a_model_card_as_the_trainer_writes_it_is_read_to_its_four_decimals(tmp_path: Path) -> None:
@@ -130,7 +134,8 @@ def test_a_model_card_as_the_trainer_writes_it_is_read_to_its_four_decimals(tmp_
     rounded = {kind: {e: pytest.approx(v, abs=5e-5) for e, v in found.items()} for kind, found in FIGURES.items()}
     assert run.figures == rounded
     assert (run.epochs, run.steps) == (2, 500)
-    assert run.recipe == {"learning_rate": 2e-5, "batch_size": 64, "checkpoint": "distilbert-base-uncased"}
+    assert run.recipe == {"learning_rate": 2e-5, "batch_size": 64, "checkpoint": "distilbert-base-uncased",
+                          "corpus": "emotion"}  # fmt: skip
     assert diagnose_run(run).outcome == "normal"
 
 
@@ -142,20 +147,20 @@ def test_a_card_of_another_recipe_is_not_comparable(tmp_path: Path) -> None:
 
 
 def test_a_card_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
-    path = card(tmp_path / "README.md", eval_results={"Loss": 0.220472, "F1": 0.9345})
+    path = card(tmp_path / "README.md", eval_results={"Loss": 0.217733, "F1": 0.9345})
     with pytest.raises(UsageError, match=r"contradicts itself: f1 is 0\.9345"):
         run_from_file(path)
 
 
 def test_a_card_without_its_table_is_read_by_its_head(tmp_path: Path) -> None:
     run = run_from_file(card(tmp_path / "README.md", eval_lines=None))
-    assert run.figures["f1"] == {2: pytest.approx(0.9226, abs=1e-4)}
+    assert run.figures["f1"] == {2: pytest.approx(0.9263, abs=1e-4)}
 
 
 def test_the_trainers_table_in_a_notebook_is_read_with_the_recipe_that_its_cells_state(
     tmp_path: Path, trainer_table: Callable[[list[list[Any]]], str]
 ) -> None:
-    code = 'model_ckpt = "distilbert-base-uncased"\nbatch_size = 64\nds.map(f, batch_size=1000)\nlearning_rate=2e-5'
+    code = "args = TrainingArguments(*a, learning_rate=2e-5, per_device_train_batch_size=64, **unknown)"
     frame = "<table><tr><th></th><th>label</th></tr><tr><td>1</td><td>0.5</td></tr></table>"
     path = notebook(
         tmp_path / "run.ipynb", (code, None), ("trainer.train()", html(trainer_table(TABLE))), ("df", html(frame))
@@ -163,7 +168,7 @@ def test_the_trainers_table_in_a_notebook_is_read_with_the_recipe_that_its_cells
     run = run_from_file(path)
     assert run.figures == FIGURES
     assert (run.epochs, run.steps) == (2, 500)
-    assert run.recipe == {"learning_rate": 2e-5, "batch_size": 64, "checkpoint": "distilbert-base-uncased"}
+    assert run.recipe == {"learning_rate": 2e-5}  # what hides behind ** may divide the batch
     assert diagnose_run(run).outcome == "normal"
 
 
@@ -199,19 +204,14 @@ def test_our_own_record_is_read_and_one_that_predicts_one_class_is_collapsed(
     ("name", "text", "told"),
     [
         ("trainer_state.json", '{"log_history": [', "is no complete JSON"),
-        ("trainer_state.json", "[1, 2]", "is none that is known"),
-        ("config.json", '{"model_type": "distilbert"}', "is none that is known"),
+        ("trainer_state.json", "[1, 2]", "is of no known format"),
+        ("config.json", '{"model_type": "distilbert"}', "is of no known format"),
         ("trainer_state.json", '{"log_history": 5, "epoch": 2}', "is not laid out"),
         ("trainer_state.json", '{"log_history": [], "epoch": 2}', "no figure of a run"),
         (
             "trainer_state.json",
             '{"log_history": [{"eval_f1": NaN, "epoch": 2.0}], "epoch": 2, "global_step": 500}',
             "F1 is nan",
-        ),
-        (
-            "trainer_state.json",
-            '{"log_history": [{"eval_f1": 92.4, "epoch": 2.0}], "epoch": 2, "global_step": 500}',
-            "Did you mean 0.924",
         ),
         ("a.ipynb", '{"cells": [{"cell_type": "code", "source": "1", "outputs": []}]}', "holds no outputs"),
         (
@@ -231,8 +231,8 @@ def test_a_file_that_tells_of_no_run_is_refused_and_named(name: str, text: str, 
 
 def test_a_record_of_another_schema_or_gone_bad_is_refused_and_named(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
-    path.write_text('{"schema_version": 2, "experiment": "finetune"}')
-    with pytest.raises(RecordError, match="a record of schema 2, this version reads schema 1"):
+    path.write_text('{"schema_version": 3, "experiment": "finetune"}')
+    with pytest.raises(RecordError, match="a record of schema 3, this version reads schema 2"):
         run_from_file(path)
     path.write_text('{"schema_version": 1, "experiment": "finetune"}')
     with pytest.raises(RecordError, match=r"record\.json is no valid record"):

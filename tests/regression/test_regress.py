@@ -265,13 +265,13 @@ def test_a_baseline_of_another_corpus_or_recipe_exits_2(
 
 def test_bad_records_folders_and_names_exit_2(regress: Regress, make_record: MakeRecord, tmp_path: Path) -> None:
     good = seeds(make_record, tmp_path / "good", 1)
-    for name, change in (("old", ('"schema_version": 1', '"schema_version": 2')), ("cut", ("}", ""))):
+    for name, change in (("old", ('"schema_version": 2', '"schema_version": 3')), ("cut", ("}", ""))):
         shutil.copytree(good, tmp_path / name)
         record = next((tmp_path / name).rglob("*.json"))
         record.write_text(record.read_text().replace(*change))
         code, out, err = regress(good, tmp_path / name)
         assert (code, out) == (2, "")
-        assert f"{record.name} is no valid record (schema 1)" in err
+        assert f"{record.name} is no valid record (schema 2)" in err
     (tmp_path / "empty" / "runs").mkdir(parents=True)
     assert "holds neither records" in regress(good, tmp_path / "empty")[2]
     assert "there is no file or folder" in regress(tmp_path / "nowhere", good)[2]

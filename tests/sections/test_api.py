@@ -13,20 +13,18 @@ import transformers
 from repro.claims.catalogue import Outcome, load_catalogue
 from repro.claims.judge import judge_all
 from repro.records.record import RunRecord
-from repro.report.api import api_table
+from repro.sections import SECTIONS
+from repro.sections.api import api_table
 from repro.sections.api_trials import Trial, attempt
-from repro.sections.context import Context
-from repro.sections.registry import EXPERIMENTS
+from repro.sections.runner import open_context
+from repro.spec import RunSpec
+from tests.running import measure
 
 
 @pytest.fixture(scope="module")
 def record() -> RunRecord:
-    from repro.assets.checkpoints import locate_checkpoint
-    from repro.assets.corpus import load_corpus
-    from repro.assets.recipes import TINY
-
-    context = Context(recipe=TINY, corpus=load_corpus("rehearsal", limit=6), checkpoint=locate_checkpoint(TINY))
-    return EXPERIMENTS["api"].measure(context, 0)
+    context = open_context(RunSpec(recipe="tiny", corpus="rehearsal", limit=6))
+    return measure("api", context)
 
 
 def call_starting(record: RunRecord, start: str) -> dict[str, Any]:
@@ -36,7 +34,7 @@ def call_starting(record: RunRecord, start: str) -> dict[str, Any]:
 
 
 def test_the_claims_on_the_libraries_get_their_measured_values(record: RunRecord) -> None:
-    verdicts = {v.claim.id: v for v in judge_all(load_catalogue(), [record], list(EXPERIMENTS))}
+    verdicts = {v.claim.id: v for v in judge_all(load_catalogue(), [record], list(SECTIONS))}
     for name in ("api.trainer", "api.login", "api.pipelines"):
         assert verdicts[name].outcome is Outcome.NOT_COMPARABLE  # for information: shown, never judged
         assert verdicts[name].shown

@@ -13,10 +13,10 @@ from transformers import pipeline
 
 from repro.errors import CheckpointError, MissingAssetError, UsageError
 from repro.records.record import LABELS, RunRecord
-from repro.sections.context import Context
+from repro.sections.context import Context, Outputs
 from repro.sections.inference import MAPPED, TWEET, load_finetuned, name_outputs, predict
 from repro.sections.models import STAMP
-from repro.sections.registry import EXPERIMENTS
+from tests.running import measure
 
 STANDARD = {str(i): f"LABEL_{i}" for i in range(6)}
 
@@ -52,8 +52,8 @@ def test_a_saved_model_loads_in_transformers_pipeline_and_gives_the_same_probabi
 
 
 def test_the_experiment_reads_the_model_that_fine_tuning_left_in_the_same_run(tiny_context: Context) -> None:
-    EXPERIMENTS["finetune"].measure(tiny_context, 3)
-    facts = EXPERIMENTS["inference"].measure(tiny_context, 3).facts
+    measure("finetune", tiny_context, 3)
+    facts = measure("inference", tiny_context, 3).facts
     probabilities = facts["probabilities"]
     assert isinstance(probabilities, dict)
     assert list(probabilities) == list(LABELS)
@@ -61,22 +61,22 @@ def test_the_experiment_reads_the_model_that_fine_tuning_left_in_the_same_run(ti
     with pytest.raises(
         MissingAssetError, match=r"no fine-tuned model tiny-distilbert-finetuned-rehearsal-seed4-[0-9a-f]{8} is here"
     ):
-        EXPERIMENTS["inference"].measure(tiny_context, 4)
+        measure("inference", tiny_context, 4)
 
 
 def test_a_model_of_another_setting_or_with_other_weights_is_not_taken_for_the_one_asked_for(
     tiny_context: Context, saved: Path
 ) -> None:
-    context = replace(tiny_context, save=saved.parent, protocol="as-published")
+    context = replace(tiny_context.changed(protocol="as-published"), outputs=Outputs(save=saved.parent))
     with pytest.raises(
         MissingAssetError, match=r"no fine-tuned model .*; 1 of other settings, code or library versions are"
     ):
-        EXPERIMENTS["inference"].measure(context, 0)
+        measure("inference", context)
     weights = bytearray((saved / "model.safetensors").read_bytes())
     weights[-1] ^= 1
     (saved / "model.safetensors").write_bytes(weights)
     with pytest.raises(MissingAssetError, match="is not the file that was saved"):
-        EXPERIMENTS["inference"].measure(replace(tiny_context, save=saved.parent), 0)
+        measure("inference", replace(tiny_context, outputs=Outputs(save=saved.parent)), 0)
 
 
 def test_a_saved_model_whose_weights_changed_by_one_bit_is_refused(saved: Path) -> None:

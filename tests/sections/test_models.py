@@ -15,11 +15,11 @@ from huggingface_hub import ModelCard
 from safetensors import SafetensorError
 
 from repro.errors import CheckpointError, MissingAssetError, ResultsError, UsageError
-from repro.records.record import RunRecord
-from repro.sections.context import Context
+from repro.records.schema import RunRecord
+from repro.sections.context import Context, Outputs
 from repro.sections.inference import load_finetuned
 from repro.sections.models import STAMP, model_folder, prepare_models, read_stamp, trained_model
-from repro.sections.registry import EXPERIMENTS
+from tests.running import measure
 
 
 def test_the_card_is_hub_metadata_with_the_scores_of_the_record(trained: tuple[Path, RunRecord]) -> None:
@@ -53,8 +53,8 @@ def test_the_card_of_a_limited_run_says_so_in_its_metadata(trained: tuple[Path, 
 
 def test_a_model_no_better_than_the_dummy_is_called_so(tiny_context: Context, tmp_path: Path) -> None:
     recipe = replace(tiny_context.recipe, epochs=1, learning_rate=1e-9)
-    context = replace(tiny_context, recipe=recipe, save=tmp_path)
-    EXPERIMENTS["finetune"].measure(context, 0)
+    context = replace(tiny_context, recipe=recipe, outputs=Outputs(save=tmp_path))
+    measure("finetune", context, 0)
     folder = model_folder(context, 0)
     assert "is no better than always answering" in read_stamp(folder).warning()
     assert "Not for use" in (folder / "README.md").read_text()
@@ -62,22 +62,25 @@ def test_a_model_no_better_than_the_dummy_is_called_so(tiny_context: Context, tm
 
 
 def test_runs_of_other_settings_keep_their_models_side_by_side(tiny_context: Context, tmp_path: Path) -> None:
-    contexts = [replace(tiny_context, save=tmp_path, batching=batching) for batching in ("packed", "padded")]
+    contexts = [
+        replace(tiny_context.changed(batching=batching), outputs=Outputs(save=tmp_path))
+        for batching in ("packed", "padded")
+    ]
     for context in contexts:
         prepare_models(context, [0])
-        EXPERIMENTS["finetune"].measure(context, 0)
+        measure("finetune", context, 0)
     folders = [trained_model(context, 0) for context in contexts]
     assert len(set(folders)) == 2
     assert [read_stamp(folder).settings.batching for folder in folders] == ["packed", "padded"]
     with pytest.raises(MissingAssetError, match="2 of other settings, code or library versions are"):
-        trained_model(replace(contexts[0], protocol="as-published"), 0)
+        trained_model(contexts[0].changed(protocol="as-published"), 0)
 
 
 def test_a_folder_that_is_no_model_of_the_run_is_refused_before_training(
     trained: tuple[Path, RunRecord], tiny_context: Context
 ) -> None:
     folder, _ = trained
-    context = replace(tiny_context, save=folder.parent)
+    context = replace(tiny_context, outputs=Outputs(save=folder.parent))
     prepare_models(context, [1, 0])
     (folder / STAMP).write_text("{}")
     with pytest.raises(UsageError, match="exists already"):
@@ -85,11 +88,11 @@ def test_a_folder_that_is_no_model_of_the_run_is_refused_before_training(
 
 
 def test_two_processes_do_not_make_the_model_of_one_run_at_once(tiny_context: Context, tmp_path: Path) -> None:
-    context = replace(tiny_context, save=tmp_path)
+    context = replace(tiny_context, outputs=Outputs(save=tmp_path))
     folder = model_folder(context, 0)
     with FileLock(folder.with_name(f".{folder.name}.lock")), pytest.raises(ResultsError, match="another process"):
-        EXPERIMENTS["finetune"].measure(context, 0)
-    EXPERIMENTS["finetune"].measure(context, 0)
+        measure("finetune", context, 0)
+    measure("finetune", context, 0)
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]  # the lock is gone
 
 
@@ -116,8 +119,10 @@ def test_of_two_runs_at_once_into_one_folder_no_model_is_lost(tmp_path: Path) ->
 
 
 def test_a_run_made_again_replaces_the_model_that_it_left(tiny_context: Context, tmp_path: Path) -> None:
-    context = replace(tiny_context, save=tmp_path / "models", protocol="as-published")  # each time another head
-    first, second = (EXPERIMENTS["finetune"].measure(context, 0) for _ in range(2))
+    context = replace(
+        tiny_context.changed(protocol="as-published"), outputs=Outputs(save=tmp_path / "models")
+    )  # each time another head
+    first, second = (measure("finetune", context, 0) for _ in range(2))
     assert first.facts["head_seed"] != second.facts["head_seed"]
     assert second.facts["saved_model"] == first.facts["saved_model"]
     assert read_stamp(tmp_path / "models" / str(second.facts["saved_model"])).scores == second.scores
@@ -130,7 +135,7 @@ def test_a_disk_that_refuses_the_model_does_not_cost_the_record(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("huggingface_hub.ModelCard.save", refuse)
-    record = EXPERIMENTS["finetune"].measure(replace(tiny_context, save=tmp_path / "models"), 0)
+    record = measure("finetune", replace(tiny_context, outputs=Outputs(save=tmp_path / "models")), 0)
     assert record.facts["saved_model"] is None
     assert record.facts["not_saved"] == "No space left on device"
     assert list(tmp_path.rglob("*.safetensors")) == []  # no half of a model stays
@@ -143,7 +148,7 @@ def test_a_disk_too_small_for_the_weights_does_not_cost_the_record(
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
     monkeypatch.setattr("transformers.PreTrainedModel.save_pretrained", refuse)
-    record = EXPERIMENTS["finetune"].measure(replace(tiny_context, save=tmp_path / "models"), 0)
+    record = measure("finetune", replace(tiny_context, outputs=Outputs(save=tmp_path / "models")), 0)
     assert record.facts["saved_model"] is None
     assert record.facts["not_saved"] == "No space left on device"
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from repro.cli import app
 from repro.errors import CheckpointError, HubError, UsageError
-from repro.records.record import RunRecord
+from repro.records.schema import RunRecord
 from repro.sections.models import STAMP, read_stamp
 from repro.sections.sharing import files_to_share, push_model
 from tests.assets.conftest import use_hub

@@ -22,11 +22,14 @@ from repro.claims.catalogue import Outcome, load_catalogue
 from repro.claims.judge import judge_all
 from repro.errors import CheckpointError, MissingAssetError, UsageError
 from repro.records.record import RunRecord
-from repro.report.tour import tour_table
+from repro.sections import SECTIONS
 from repro.sections.answers import LONGEST_ANSWER, best_spans, find_answer
-from repro.sections.context import Context
-from repro.sections.registry import EXPERIMENTS
+from repro.sections.context import Context, Sources
+from repro.sections.runner import open_context
+from repro.sections.tour import tour_table
 from repro.sections.tour_tasks import TASKS, first_sentence, generation_settings
+from repro.spec import RunSpec
+from tests.running import measure
 
 CPU = torch.device("cpu")
 
@@ -93,11 +96,8 @@ def test_a_context_of_nothing_has_no_answer(reader: Path) -> None:
 
 @pytest.fixture(scope="module")
 def record() -> RunRecord:
-    from repro.assets.corpus import load_corpus
-    from repro.assets.recipes import TINY
-
-    context = Context(recipe=TINY, corpus=load_corpus("rehearsal", limit=6), checkpoint=locate_checkpoint(TINY))
-    return EXPERIMENTS["tour"].measure(context, 0)
+    context = open_context(RunSpec(recipe="tiny", corpus="rehearsal", limit=6))
+    return measure("tour", context)
 
 
 def test_every_task_runs_on_its_architecture_and_gives_what_the_pipelines_gave(record: RunRecord) -> None:
@@ -121,7 +121,7 @@ def test_every_task_runs_on_its_architecture_and_gives_what_the_pipelines_gave(r
 def test_a_rehearsal_reproduces_nothing_even_with_the_seminars_checkpoints_names(record: RunRecord) -> None:
     named = {task: {"repository": pinned.checkpoint, "revision": pinned.revision} for task, pinned in TOUR.items()}
     for facts in (record.facts, {**record.facts, "checkpoints": named}):
-        verdicts = judge_all(load_catalogue(), [record.model_copy(update={"facts": facts})], list(EXPERIMENTS))
+        verdicts = judge_all(load_catalogue(), [record.model_copy(update={"facts": facts})], list(SECTIONS))
         told = {v.outcome for v in verdicts if v.claim.id.startswith("tour.")}
         assert told == {Outcome.NOT_COMPARABLE}  # it is another letter
 
@@ -137,7 +137,7 @@ def test_the_books_outputs_on_the_seminars_letter_and_checkpoints_are_reproduced
         "texts_sha256": hashes,
         "checkpoints": {t: {"repository": p.checkpoint, "revision": p.revision} for t, p in TOUR.items()},
     }
-    verdicts = judge_all(catalogue, [record.model_copy(update={"facts": facts})], list(EXPERIMENTS))
+    verdicts = judge_all(catalogue, [record.model_copy(update={"facts": facts})], list(SECTIONS))
     outcomes = {v.claim.id: v.outcome for v in verdicts if v.claim.id.startswith("tour.") and v.shown}
     assert set(outcomes.values()) == {Outcome.REPRODUCED}
     assert len(outcomes) == 5  # the translation has no value here and is for information
@@ -148,12 +148,13 @@ def test_one_checkpoint_alone_runs_and_the_others_are_named(tiny_context: Contex
     folder = tmp_path / "distilbert-base-uncased-finetuned-sst-2-english"
     build_tiny_tour("sentiment", folder)
     config = json.loads((folder / "config.json").read_text())
-    context = replace(tiny_context, recipe=MINILM, checkpoints=tmp_path)
+    recipe = replace(tiny_context.recipe, name="other")  # the tiny one has no checkpoints to look for
+    context = replace(tiny_context, recipe=recipe, sources=Sources(checkpoints=tmp_path))
     with pytest.raises(MissingAssetError, match=r"none of the 6 .* dim is 32, distilbert/.* has 768"):
-        EXPERIMENTS["tour"].measure(context, 0)  # it says itself that it is another
+        measure("tour", context)  # it says itself that it is another
     (folder / "config.json").write_text(json.dumps({**config, **TOUR["sentiment"].config}))
     with pytest.raises(MissingAssetError, match="cannot be used"):
-        EXPERIMENTS["tour"].measure(context, 0)  # and shapes do not lie
+        measure("tour", context)  # and shapes do not lie
 
 
 def test_a_run_without_some_checkpoints_holds_what_ran_and_why_the_rest_did_not(
@@ -168,7 +169,7 @@ def test_a_run_without_some_checkpoints_holds_what_ran_and_why_the_rest_did_not(
 
     located = tour._locate
     monkeypatch.setattr(tour, "_locate", locate)
-    record = EXPERIMENTS["tour"].measure(tiny_context, 0)
+    record = measure("tour", tiny_context)
     assert record.facts["not_run"] == {"answer": "it is not here\nFetch it."}
     assert "answer" not in record.facts
     assert "translation" in record.facts

@@ -11,9 +11,9 @@ from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker
 from accelerate.utils import LoggerType
 
 from repro.errors import UsageError
-from repro.sections.context import Context
-from repro.sections.registry import EXPERIMENTS
+from repro.sections.context import Context, Outputs
 from repro.sections.tracking import check_tracker
+from tests.running import measure
 
 
 def test_a_tracker_gets_every_epoch_at_its_step_through_accelerate_and_is_closed(
@@ -44,8 +44,8 @@ def test_a_tracker_gets_every_epoch_at_its_step_through_accelerate_and_is_closed
 
     monkeypatch.setitem(LOGGER_TYPE_TO_CLASS, "tensorboard", Listening)
     monkeypatch.setattr("accelerate.tracking.get_available_trackers", lambda: [LoggerType.TENSORBOARD])
-    context = replace(tiny_context, track="tensorboard", tracking_folder=tmp_path)
-    record = EXPERIMENTS["finetune"].measure(context, 5)
+    context = replace(tiny_context, outputs=Outputs(track="tensorboard", tracking_folder=tmp_path))
+    record = measure("finetune", context, 5)
     epochs = [
         (2 * e.epoch, e.train_loss, record.scores[f"epoch-{e.epoch}/validation"].weighted_f1) for e in record.epochs
     ]

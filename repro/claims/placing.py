@@ -1,0 +1,46 @@
+"""A run against this suite's own reference runs, which tells whether an installation is as it should be.
+
+One run, or the mean of several, lies inside a figure's prediction interval or outside. All figures of the catalogue
+share a false-alarm rate of 1 %: of k figures each has 1 % / k. A tolerance is the interval's least half-width, where
+figures are counted in rows. One or two runs are placed, three and more are judged by their mean. That says nothing of
+the seminar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any
+
+from repro.claims.catalogue import Catalogue, Claim, Direction, Kind, Outcome
+from repro.claims.seeds import Judgement
+from repro.claims.wording import number
+
+FAMILY = 0.01  # false alarms over all figures of a catalogue
+JUDGED = 3  # runs
+
+
+def judge_placed(claim: Claim, catalogue: Catalogue, measured: Sequence[Any]) -> Judgement:
+    """Place or judge every figure of the claim."""
+    figures_in_all = sum(len(c.figures) for c in catalogue.claim if c.kind is Kind.REFERENCE)
+    placed: dict[str, Direction | None] = {}
+    outside: list[str] = []
+    n = len(measured)
+    for part, name in claim.figures.items():
+        values = [value[part] if part else value for value in measured]
+        figure, mean = catalogue.figure(name), fmean(values)
+        half = max(claim.tolerance_of(part), figure.half_width(n, 1 - FAMILY / figures_in_all))
+        away = mean - figure.mean
+        placed[part] = None if abs(away) <= half else "low" if away < 0 else "high"
+        if placed[part]:
+            span = f"{number(figure.mean - half)} to {number(figure.mean + half)}"
+            outside.append(f"{part + ' ' if part else ''}{number(mean)} is outside {span} of {figure.n} runs")
+    directions = {direction for direction in placed.values() if direction}
+    parts = frozenset(part for part, direction in placed.items() if direction)
+    word = f"{n} run{'' if n == 1 else 's'} {'judged' if n >= JUDGED else 'placed'}"
+    if outside:
+        direction = directions.pop() if len(directions) == 1 else "different"
+        why = f"{word}: {'; '.join(outside)}"
+        return Judgement(outcome=Outcome.DEVIATES, direction=direction, why=why, parts=parts, placed=placed)
+    inside = f"{word}: inside the prediction interval in {len(placed)} of {len(placed)} figures"
+    return Judgement(outcome=Outcome.MATCHES, why=inside, placed=placed)

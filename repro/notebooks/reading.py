@@ -1,0 +1,165 @@
+"""A notebook's cells, from an .ipynb or its text export, within bounds: nothing is executed, nothing recurses on depth.
+
+In a text export each code cell follows a line `In [None]:`, and the text of the next cell follows it without a mark;
+the cell is the longest beginning of whole paragraphs that is Python.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from repro.errors import UsageError
+
+LARGEST_BYTES = 100 * 2**20  # an executed notebook with pictures has a few million
+MOST_CELLS = 10_000
+MOST_TEXT = 500_000  # characters of one output that are looked at
+MOST_SOURCE = 100_000  # characters of one cell that are parsed
+EXPECTED = "Expected a notebook of Jupyter's format 4 (.ipynb) or its text export."
+_EXPORT_CELL = re.compile(r"^(?:# )?In ?\[(?:None|\d*| )\]:[ \t]*$", re.MULTILINE)
+_MAGIC = re.compile(r"^(\s*)(?:[%!?]|[\w, ()\[\]]+= ?[%!])")  # also of the form `files = !ls`
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """What a cell showed: its text, whether that is HTML, and whether it tells of an error."""
+
+    text: str
+    html: bool = False
+    error: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """A code cell, numbered from 1 among the code cells; `count` is the number that the kernel gave it."""
+
+    number: int
+    source: str
+    outputs: tuple[Output, ...] = ()
+    count: int | None = None
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the whole cell is Python (or a magic), so that its end is beyond doubt."""
+        return parse(self.source) is not None
+
+    @property
+    def magics(self) -> tuple[str, ...]:
+        """The lines that only IPython knows: `!pip …`, `%matplotlib inline`; the whole of a `%%bash` cell."""
+        lines = self.source.split("\n")
+        if self.source.lstrip().startswith("%%"):
+            return (self.source.strip(),)
+        return tuple(line.strip() for line in lines if _MAGIC.match(line))
+
+
+def read_notebook(file: Path) -> tuple[Cell, ...]:
+    """Return the code cells of an .ipynb or a text export; UsageError names the file and what is wrong with it."""
+    content = read_text(file, EXPECTED)
+    if content.lstrip().startswith("{"):
+        return cells_of(parse_json(content, str(file)), str(file))
+    return export_cells(content)
+
+
+def read_text(file: Path, expected: str) -> str:
+    """Return a file's text; UsageError, with what was `expected`, for a folder, a huge file, or no UTF-8."""
+    try:
+        if file.is_dir():
+            raise UsageError(f"{file} is a folder", expected)
+        if file.stat().st_size > LARGEST_BYTES:
+            raise UsageError(f"{file} has more than {LARGEST_BYTES // 2**20} MiB", expected)
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageError(f"{file} is no text in UTF-8", expected) from None
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror or error}", expected) from None
+
+
+def parse_json(content: str, name: str) -> Any:
+    """Parse JSON; UsageError where it is none, nests too deep, or holds a number of thousands of digits."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise UsageError(f"{name} is no complete JSON: {error}", "Save or copy it again, whole.") from None
+
+
+def cells_of(data: Any, name: str) -> tuple[Cell, ...]:
+    """Return the code cells of a notebook's JSON; a cell that is not laid out as one is an empty one."""
+    cells = data.get("cells") if isinstance(data, dict) else None
+    if not isinstance(cells, list):
+        raise UsageError(f"{name} is no notebook of Jupyter's format 4", EXPECTED)
+    code = [cell for cell in cells[:MOST_CELLS] if isinstance(cell, dict) and cell.get("cell_type") == "code"]
+    return tuple(
+        Cell(
+            number=number,
+            source=joined(cell.get("source")),
+            outputs=tuple(_outputs(cell.get("outputs"))),
+            count=count if isinstance(count := cell.get("execution_count"), int) else None,
+        )
+        for number, cell in enumerate(code, start=1)
+    )
+
+
+def _outputs(outputs: Any) -> Iterator[Output]:
+    """Yield HTML where there is some, else plain text; the beginning of HTML, the end of a stream."""
+    for output in outputs if isinstance(outputs, list) else ():
+        if not isinstance(output, dict):
+            continue
+        data: Mapping[str, Any] = output["data"] if isinstance(output.get("data"), dict) else {}
+        if output.get("output_type") == "error":
+            yield Output(text=f"{output.get('ename')}: {output.get('evalue')}"[:MOST_TEXT], error=True)
+        elif html := joined(data.get("text/html")):
+            yield Output(text=html[:MOST_TEXT], html=True)
+        elif text := joined(data.get("text/plain") or output.get("text")):
+            yield Output(text=text[-MOST_TEXT:])
+
+
+def export_cells(content: str) -> tuple[Cell, ...]:
+    """Return the code cells of a text export, each without the text of the cells that follow it."""
+    sources = [_code_before_text(part) for part in _EXPORT_CELL.split(content)[1 : MOST_CELLS + 1]]
+    return tuple(Cell(number=number, source=source) for number, source in enumerate(sources, start=1))
+
+
+def _code_before_text(part: str) -> str:
+    """Return the longest beginning of whole paragraphs that parses; the first paragraph where none does."""
+    paragraphs = re.split(r"\n\s*\n", part[:MOST_SOURCE].strip("\n"))
+    for end in range(len(paragraphs), 1, -1):
+        only_comments = all(line.startswith("#") for line in paragraphs[end - 1].split("\n"))  # a heading, most likely
+        if not only_comments and parse(code := "\n\n".join(paragraphs[:end])) is not None:
+            return code.rstrip()
+    return paragraphs[0].rstrip()
+
+
+def parse(source: str) -> ast.Module | None:
+    """Parse a cell without its magics; None where it is no Python or larger than a cell is."""
+    if len(source) > MOST_SOURCE or source.lstrip().startswith("%%"):
+        return ast.Module(body=[], type_ignores=[]) if source.lstrip().startswith("%%") else None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the reader's code: an invalid escape, `is` with a literal
+            return ast.parse(without_magics(source))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def without_magics(source: str) -> str:
+    """Return the cell with `pass` in place of each magic, so that lines keep their numbers."""
+    return "\n".join(f"{match[1]}pass" if (match := _MAGIC.match(line)) else line for line in source.split("\n"))
+
+
+def code_hash(cells: tuple[Cell, ...]) -> str:
+    """Return the SHA-256 of all code, by which the course's own notebook is known."""
+    return hashlib.sha256("\n\0\n".join(cell.source.strip() for cell in cells).encode()).hexdigest()
+
+
+def joined(value: Any) -> str:
+    """Return the text of a JSON string or list of strings; nothing for anything else."""
+    if isinstance(value, list):
+        return "".join(part for part in value if isinstance(part, str))
+    return value if isinstance(value, str) else ""
