@@ -33,7 +33,7 @@ def reference_rows(catalogue: Catalogue, records: Sequence[RunRecord]) -> list[R
     claims = [claim for claim in catalogue.claim if claim.figures]
     cohorts = [c for c in cohorts_of(records) if not any(_unreadable(claim, catalogue, c) for claim in claims)]
     sources = {record.source_sha256 for cohort in cohorts for record in cohort.records}
-    if len(sources) != 1:
+    if len(sources) != 1 or None in sources:
         raise ResultsError(
             f"expected runs of one source that meet the needs of {catalogue.name}, found {len(sources)}",
             f"Measure all on one commit: {catalogue.command.replace('{experiment}', 'finetune')} --seeds 1000-1049",

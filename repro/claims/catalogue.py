@@ -61,7 +61,6 @@ class Outcome(StrEnum):
     NOT_RUN = "not run"
 
 
-HOLDING = frozenset({Outcome.REPRODUCED, Outcome.BY_CONSTRUCTION, Outcome.STAND_IN, Outcome.MATCHES})
 Direction = Literal["low", "high", "different"]
 TOLERANCED = {Kind.VALUE, Kind.DISTRIBUTION, Kind.REFERENCE, Kind.OVERLAP, Kind.ORDERING}
 POPULATION = {Kind.DISTRIBUTION, Kind.REFERENCE}
@@ -193,6 +192,15 @@ class Headline(_Data):
     command: str
 
 
+class Texts(_Data):
+    """What pages say of the whole: `rates` are those of false alarms, where a catalogue has simulated them."""
+
+    title: str
+    lead: str
+    sources: str
+    rates: str = ""
+
+
 class _Header(_Data):
     schema_version: Literal[2]
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -200,7 +208,7 @@ class _Header(_Data):
     command: str
     sections: tuple[str, ...]
     corroboration: tuple[str, ...] = ()
-    texts: dict[Literal["title", "lead", "sources"], str]
+    texts: Texts
     headline: Headline | None = None
     references: dict[str, ReferenceTable] = {}
     needs: dict[str, Need]
@@ -218,7 +226,7 @@ class Catalogue:
     recipe: str
     command: str
     sections: tuple[str, ...]
-    texts: Mapping[str, str]
+    texts: Texts
     needs: Mapping[str, Need]
     claim: tuple[Claim, ...]
     tables: Mapping[str, ReferenceTable]

@@ -33,12 +33,11 @@ def reference_line(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> str:
     if not claims:
         return ""
     placed = [direction for v in claims for direction in v.placed.values()]
-    figures = [catalogue.figure(name) for v in claims for name in v.claim.figures.values()]
+    figures = sum(len(v.claim.figures) for v in claims)
     if not placed:
         return f"this machine was not compared with the suite's reference ({catalogue.name}): {claims[0].why}"
-    matches = "matches" if not any(placed) and len(placed) == len(figures) else "does not match"
-    n = min(figure.n for figure in figures)
+    matches = "matches" if not any(placed) and len(placed) == figures else "does not match"
     return (
-        f"this machine {matches} the suite's reference in {placed.count(None)} of {len(figures)} figures "
-        f"({catalogue.name}, n = {n})"
+        f"this machine {matches} the suite's reference in {placed.count(None)} of {figures} figures "
+        f"({catalogue.name}, n = {max(v.among for v in claims)})"
     )

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from repro.claims.catalogue import HOLDING, POPULATION, Catalogue, Claim, Direction, Evidence, Kind, Outcome
+from repro.claims.catalogue import POPULATION, Catalogue, Claim, Direction, Evidence, Kind, Outcome
 from repro.claims.cohorts import Cohort, cohorts_of
 from repro.claims.corroboration import corroborate
 from repro.claims.estimates import Estimate, estimates_of, over_seeds
@@ -28,7 +28,8 @@ class Verdict:
     """The answer to one claim, with what was measured (`shown`), on which seeds and basis, and why.
 
     `estimates` holds the figures behind it by part, `""` where the claim has one figure alone; `corroboration` what
-    independent public runs say, beside the verdict and never part of it; `placed` is of claims of reference only.
+    independent public runs say, beside the verdict and never part of it; `placed` and `among` are of claims of
+    reference only.
     """
 
     claim: Claim
@@ -40,6 +41,7 @@ class Verdict:
     basis: str = ""
     estimates: Mapping[str, Estimate] = field(default_factory=dict)
     placed: Mapping[str, Direction | None] = field(default_factory=dict)
+    among: int = 0
     corroboration: str = ""
 
     @property
@@ -149,6 +151,7 @@ def _judge_on(claim: Claim, catalogue: Catalogue, cohort: Cohort, cohorts: Seque
         direction=judgement.direction,
         why=judgement.why + cohort.remarks,
         placed=judgement.placed,
+        among=judgement.among,
     )
 
 
@@ -203,8 +206,3 @@ def _how_to_run(claim: Claim, catalogue: Catalogue, runnable: Sequence[str]) -> 
         return f"this version of the suite has no experiment {claim.experiment!r} yet"
     padded = " --batching padded" if "padded" in claim.needs else ""
     return catalogue.command.replace("{experiment}", claim.experiment) + padded
-
-
-def holding(verdict: Verdict) -> bool:
-    """Whether the claim holds, in whichever word."""
-    return verdict.outcome in HOLDING

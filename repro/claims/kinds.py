@@ -28,7 +28,7 @@ def judge_kind(
     if claim.kind is Kind.DISTRIBUTION:
         return judge_distribution(claim, catalogue, measured)
     if claim.kind is Kind.REFERENCE:
-        return judge_placed(claim, catalogue, measured)
+        return judge_placed(claim, catalogue, cohort.setup, measured)
     if claim.kind is Kind.OVERLAP:
         return _judge_overlap(claim, measured)
     return _judge_parts(claim, measured)
@@ -115,17 +115,11 @@ def _descend(value: Any, path: Path) -> Any:
 
 
 def _direction_of_value(value: Any, reported: Any, tolerance: Any) -> Direction | None:
-    if is_number(reported) and is_number(value):
-        if abs(value - reported) <= tolerance + FLOAT_SLACK:
-            return None
-        return "low" if value < reported else "high"
-    return None if value == reported else "different"
-
-
-def _direction_of_exact(value: Any, reported: Any, _: Any) -> Direction | None:
-    if value == reported:
+    if not is_number(reported) or not is_number(value):
+        return None if value == reported else "different"
+    if abs(value - reported) <= (tolerance + FLOAT_SLACK if tolerance is not None else 0):
         return None
-    return ("low" if value < reported else "high") if is_number(value) and is_number(reported) else "different"
+    return "low" if value < reported else "high"
 
 
 def _direction_of_range(value: Any, reported: Any, _: Any) -> Direction | None:
@@ -140,7 +134,7 @@ def _direction_of_one_of(value: Any, reported: Any, _: Any) -> Direction | None:
 
 _DIRECTIONS: dict[Kind, Callable[[Any, Any, Any], Direction | None]] = {
     Kind.VALUE: _direction_of_value,
-    Kind.EXACT: _direction_of_exact,
+    Kind.EXACT: _direction_of_value,
     Kind.RANGE: _direction_of_range,
     Kind.ONE_OF: _direction_of_one_of,
 }

@@ -15,32 +15,45 @@ from typing import Any
 from repro.claims.catalogue import Catalogue, Claim, Direction, Kind, Outcome
 from repro.claims.seeds import Judgement
 from repro.claims.wording import number
+from repro.spec import RunSpec
 
 FAMILY = 0.01  # false alarms over all figures of a catalogue
-JUDGED = 3  # runs
+JUDGED = 3  # runs; fewer are placed
+FEWEST = 8  # runs of a reference: of fewer a 99.9 % interval says next to nothing
 
 
-def judge_placed(claim: Claim, catalogue: Catalogue, measured: Sequence[Any]) -> Judgement:
+def judge_placed(claim: Claim, catalogue: Catalogue, setup: RunSpec, measured: Sequence[Any]) -> Judgement:
     """Place or judge every figure of the claim."""
     figures_in_all = sum(len(c.figures) for c in catalogue.claim if c.kind is Kind.REFERENCE)
+    table = next(iter(claim.figures.values())).partition(":")[0]
+    population = catalogue.populations[table].like(setup)
+    n, among = len(measured), len(population.runs)
+    if among < FEWEST:
+        why = f"the reference holds {among} {population.about}, at least {FEWEST} are needed"
+        return Judgement(outcome=Outcome.NOT_COMPARABLE, why=why)
     placed: dict[str, Direction | None] = {}
     outside: list[str] = []
-    n = len(measured)
     for part, name in claim.figures.items():
-        values = [value[part] if part else value for value in measured]
-        figure, mean = catalogue.figure(name), fmean(values)
+        figure = population.figure(name.partition(":")[2])
+        mean = fmean(value[part] if part else value for value in measured)
         half = max(claim.tolerance_of(part), figure.half_width(n, 1 - FAMILY / figures_in_all))
         away = mean - figure.mean
         placed[part] = None if abs(away) <= half else "low" if away < 0 else "high"
         if placed[part]:
             span = f"{number(figure.mean - half)} to {number(figure.mean + half)}"
-            outside.append(f"{part + ' ' if part else ''}{number(mean)} is outside {span} of {figure.n} runs")
-    directions = {direction for direction in placed.values() if direction}
-    parts = frozenset(part for part, direction in placed.items() if direction)
+            outside.append(
+                f"{part + ' ' if part else ''}{number(mean)} is outside {span} of {among} {population.about}"
+            )
     word = f"{n} run{'' if n == 1 else 's'} {'judged' if n >= JUDGED else 'placed'}"
-    if outside:
-        direction = directions.pop() if len(directions) == 1 else "different"
-        why = f"{word}: {'; '.join(outside)}"
-        return Judgement(outcome=Outcome.DEVIATES, direction=direction, why=why, parts=parts, placed=placed)
-    inside = f"{word}: inside the prediction interval in {len(placed)} of {len(placed)} figures"
-    return Judgement(outcome=Outcome.MATCHES, why=inside, placed=placed)
+    if not outside:
+        why = f"{word}: inside the prediction interval in {len(placed)} of {len(placed)} figures"
+        return Judgement(outcome=Outcome.MATCHES, why=why, placed=placed, among=among)
+    directions = {direction for direction in placed.values() if direction}
+    return Judgement(
+        outcome=Outcome.DEVIATES,
+        direction=directions.pop() if len(directions) == 1 else "different",
+        why=f"{word}: {'; '.join(outside)}",
+        parts=frozenset(part for part, direction in placed.items() if direction),
+        placed=placed,
+        among=among,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import sqrt
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from repro.errors import CatalogueError
+from repro.spec import RunSpec
 from repro.stats import t_quantile
 
 REMEDY = "Correct the file; nothing was judged."
@@ -22,7 +23,10 @@ Run = Mapping[str, float]
 
 
 class ReferenceTable(BaseModel):
-    """Where a table of raw runs lies and what its columns are; rows within `same_run` in all figures are one run."""
+    """Where a table of raw runs lies and what its columns are; rows within `same_run` in all figures are one run.
+
+    `apart` names a describing column that is also a run's setting: a run is compared with rows of its own value only.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -31,6 +35,7 @@ class ReferenceTable(BaseModel):
     figures: Annotated[tuple[str, ...], Field(min_length=1)]
     described_by: tuple[str, ...] = ()
     same_run: Annotated[float, Field(ge=0)] | None = None
+    apart: str | None = None
 
 
 @dataclass(frozen=True)
@@ -90,10 +95,24 @@ class Population:
     runs: tuple[Run, ...]
     descriptions: tuple[Mapping[str, str], ...] = ()
     rows: int = 0
+    apart: str | None = None
 
     def figure(self, name: str) -> Figure:
         """Return one figure over the runs; KeyError where there is none of that name."""
         return self._figures[name]
+
+    def like(self, setup: RunSpec) -> Population:
+        """Return the runs that are to be compared with a run of this setup: all, or those of its value of `apart`."""
+        if self.apart is None:
+            return self
+        value = str(getattr(setup, self.apart))
+        chosen = [i for i, words in enumerate(self.descriptions) if words[str(self.apart)] == value]
+        return replace(
+            self,
+            about=f"{value} {self.about}",
+            runs=tuple(self.runs[i] for i in chosen),
+            descriptions=tuple(self.descriptions[i] for i in chosen),
+        )
 
     @cached_property
     def _figures(self) -> dict[str, Figure]:
@@ -161,7 +180,12 @@ def read_population(path: Path, table: ReferenceTable) -> Population:
         if sum(name in run for run in runs) < 2:  # noqa: PLR2004 (one run has no spread)
             raise CatalogueError(f"{path}: column {name!r} states fewer than two distinct runs", REMEDY)
     return Population(
-        about=table.about, figures=table.figures, runs=tuple(runs), descriptions=tuple(descriptions), rows=len(rows)
+        about=table.about,
+        figures=table.figures,
+        runs=tuple(runs),
+        descriptions=tuple(descriptions),
+        rows=len(rows),
+        apart=table.apart,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from repro.claims.catalogue import load_catalogue
 from repro.claims.references import Figure, Joint, Population, Run
 
+__all__ = ["FIGURES", "JOINT", "Figure", "Joint", "joint_distance", "population", "reference", "reruns"]
 FIGURES = (
     "train_loss_1", "valid_loss_1", "accuracy_1", "f1_1", "train_loss_2", "valid_loss_2", "accuracy_2", "f1_2",
 )  # fmt: skip

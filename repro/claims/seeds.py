@@ -17,7 +17,8 @@ MOST_SEEDS = 500  # nobody runs more; beyond it the number is only bounded
 class Judgement:
     """An outcome and why; where it deviates the direction and the parts that do.
 
-    `placed` says of each figure of reference on which side of its interval it lies, None for inside.
+    `placed` says of each figure of reference on which side of its interval it lies, None for inside, `among` how many
+    runs that interval is of.
     """
 
     outcome: Outcome
@@ -25,6 +26,7 @@ class Judgement:
     direction: Direction | None = None
     parts: frozenset[str] = frozenset()
     placed: Mapping[str, Direction | None] = field(default_factory=dict)
+    among: int = 0
 
 
 def two_sided_binomial(successes: int, n: int) -> float:

@@ -29,6 +29,6 @@ def claims(
             sys.stdout.write(f"{name:>15}  {value}\n")
         return
     write_table(
-        ("claim", "reported", "source", "needs"),
-        [(c.id, c.shown, c.source, ", ".join(c.needs)) for c in chosen],
+        ("claim", "version", "reported", "source", "needs"),
+        [(c.id, str(c.version), c.shown, c.source, ", ".join(c.needs)) for c in chosen],
     )

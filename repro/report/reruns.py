@@ -55,43 +55,47 @@ def rerun_drawing(catalogue: Catalogue) -> Drawing:
     """Draw the headline's figure of every public run by library version, with what is reported and the interval."""
     if catalogue.headline is None:
         raise ValueError("the catalogue has no headline")
-    address = catalogue.claim_named(catalogue.headline.claim).figures[""]
-    name = address.partition(":")[2]
+    claim = catalogue.claim_named(catalogue.headline.claim)
     tables = [catalogue.populations[key] for key in catalogue.corroboration]
-    points = [
-        (words.get("transformers", ""), run[name], i)
-        for i, table in enumerate(tables)
-        for words, run in zip(table.descriptions, table.runs, strict=True)
-        if name in run
-    ]
-    versions = sorted({version for version, _, _ in points}, key=lambda version: (not version, ordered(version)))
-    places = {version: i for i, version in enumerate(versions)}
+    column = claim.figures[""].partition(":")[2]
+    named = claim.addresses[0].rpartition(".")[2].replace("_", " ").replace("f1", "F1")
+    versions = sorted({words["transformers"] for table in tables for words in table.descriptions}, key=_by_version)
     figure = new_figure(9.6, 4.2)
     axes = figure.add_subplot()
-    low, high = tables[0].figure(name).prediction_interval()
+    low, high = tables[0].figure(column).prediction_interval()
     axes.axhspan(low, high, color=BARS, alpha=0.12, label=f"95 % interval of one run, from {len(tables[0].runs)} runs")
-    for i, (table, marker, color) in enumerate(zip(tables, "o^sv", (BARS, LATER, INK, INK), strict=False)):
-        own = [(places[version], value) for version, value, of in points if of == i]
-        x, y = zip(*own, strict=True)
-        axes.scatter(x, y, marker=marker, s=22, color=color, alpha=0.75, label=f"{len(own)} {table.about}")
-    for reported in sorted(_reported(catalogue, address)):
+    for table, marker, color in zip(tables, "o^s", (BARS, LATER, INK), strict=False):
+        points = [
+            (versions.index(words["transformers"]), run[column])
+            for words, run in zip(table.descriptions, table.runs, strict=True)
+            if column in run
+        ]
+        x, y = zip(*points, strict=True)
+        axes.scatter(x, y, marker=marker, s=22, color=color, alpha=0.75, label=f"{len(points)} {table.about}")
+    for reported, source in sorted(_reported(catalogue, claim.figures[""]).items()):
         axes.axhline(reported, color=INK, linestyle="--", linewidth=1)
-        axes.annotate(f"reported {reported:g}", (len(places) - 0.4, reported), (0, 2), textcoords="offset points",
-                      ha="right", fontsize=8)  # fmt: skip
-    axes.set_xticks(list(places.values()), [version or "not stated" for version in places], rotation=60, fontsize=8)
+        axes.annotate(f"reported {number(reported)} ({source})", (len(versions) - 0.4, reported), (0, 2),
+                      textcoords="offset points", ha="right", fontsize=8)  # fmt: skip
+    axes.set_xticks(range(len(versions)), [version or "not stated" for version in versions], rotation=60, fontsize=8)
     axes.set_xlabel("transformers")
-    axes.set_ylabel(name)
+    axes.set_ylabel(named)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize=8, loc="lower left", ncols=3, frameon=False)
-    title = f"{name} of {len(points)} public runs by library version"
+    all_runs = public_runs(catalogue).figure(column)
+    title = f"{named[0].upper()}{named[1:]} of {all_runs.n} public runs by library version"
     axes.set_title(title, fontsize=10)
-    spread = _spread(public_runs(catalogue).figure(name))
-    return Drawing(name="reruns-by-version", figure=figure, title=title, description=f"Mean ± SD (n): {spread}.")
+    said = f"Mean ± SD (n): {_spread(all_runs)}."
+    return Drawing(name="reruns-by-version", figure=figure, title=title, description=said)
 
 
-def _reported(catalogue: Catalogue, address: str) -> set[float]:
+def _by_version(version: str) -> tuple[bool, tuple[int, ...]]:
+    return not version, ordered(version)
+
+
+def _reported(catalogue: Catalogue, address: str) -> dict[float, str]:
+    """Return what the claims report of a figure, and where it stands."""
     return {
-        float(claim.reported[part] if part else claim.reported)
+        float(claim.reported[part] if part else claim.reported): claim.source
         for claim in catalogue.claim
         for part, figure in claim.figures.items()
         if figure == address and claim.reported is not None

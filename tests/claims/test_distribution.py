@@ -145,6 +145,7 @@ def test_any_of_the_three_claims_deviates_seldom_where_nothing_is_wrong(spread: 
     rate = sum(Outcome.DEVIATES in each for each in words) / DRAWS
     show(f"family-wise, n = 5, spread {spread}: {rate:.3f}")
     assert rate <= most
+    assert f" {rate:.1%}".replace("%", " %") in CATALOGUE.texts.rates
 
 
 @pytest.mark.parametrize("spread", [1.0, 1.4])

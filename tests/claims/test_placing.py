@@ -6,6 +6,7 @@ import csv
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from repro.claims.judge import Verdict, judge_all
 from repro.claims.placing import judge_placed
 from repro.errors import ResultsError
 from repro.records.schema import CorpusStamp, Epoch, RunRecord, Scores
+from repro.spec import RunSpec
 
 MakeRecord = Callable[..., RunRecord]
 SOURCE = "a" * 64
@@ -42,7 +44,9 @@ def rehearsal() -> CorpusStamp:
 def make_run(make_record: MakeRecord, rehearsal: CorpusStamp) -> Callable[..., RunRecord]:
     """Make a fine-tuning of six epochs on the rehearsal corpus that gave these nine figures."""
 
-    def make(values: Sequence[float], seed: int = 0, **parts: Any) -> RunRecord:
+    def make(
+        values: Sequence[float], seed: int = 0, *, settings: Any = MappingProxyType({}), **parts: Any
+    ) -> RunRecord:
         first, first_loss, last, last_loss, accuracy, f1, last_accuracy, last_f1, test = map(float, values)
         recipe = {"name": "minilm", "weights_sha256": MINILM.sha256["model.safetensors"], "learning_rate": 1e-4}
         scores = {
@@ -51,7 +55,7 @@ def make_run(make_record: MakeRecord, rehearsal: CorpusStamp) -> Callable[..., R
             "test": scored(test, test, 0.5),
         }
         return make_record(
-            seed=seed, recipe={**recipe, "epochs": 6}, corpus=rehearsal, settings={"batching": "packed"},
+            seed=seed, recipe={**recipe, "epochs": 6}, corpus=rehearsal, settings={"batching": "packed", **settings},
             source_sha256=SOURCE, scores=scores, epochs=[epoch(e, first if e == 1 else last) for e in range(1, 7)],
             **parts,
         )  # fmt: skip
@@ -130,6 +134,12 @@ def test_another_recipe_is_not_compared_and_the_line_says_so(catalogue: Catalogu
     assert reference_line(catalogue, verdicts).startswith("this machine was not compared with the suite's reference")
 
 
+def test_a_run_is_compared_with_runs_of_its_own_precision_only(catalogue: Catalogue, make_run: MakeRun) -> None:
+    verdicts = judged(catalogue, make_run(figures(np.random.default_rng(1), 1)[0], settings={"precision": "bf16"}))
+    assert {v.outcome for v in verdicts} == {Outcome.NOT_COMPARABLE}
+    assert verdicts[0].why == "the reference holds 0 bf16 runs of this suite, at least 8 are needed"
+
+
 @pytest.mark.parametrize("n", [1, 3, 5])
 def test_nine_figures_together_raise_at_most_1_percent_of_false_alarms(n: int, catalogue: Catalogue) -> None:
     random, alarms, draws = np.random.default_rng(n), 0, 1000
@@ -142,7 +152,7 @@ def test_nine_figures_together_raise_at_most_1_percent_of_false_alarms(n: int, c
         for claim in claims:
             measured: Any = [{part: columns[name][i] for part, name in claim.figures.items()} for i in range(n)]
             values = [row[""] for row in measured] if "" in claim.figures else measured
-            outcomes.add(judge_placed(claim, catalogue, values).outcome)
+            outcomes.add(judge_placed(claim, catalogue, RunSpec(), values).outcome)
         alarms += Outcome.DEVIATES in outcomes
     print(f"n = {n}: {alarms / draws:.3f} of sound machines fail")  # noqa: T201 (shown with -s)
     assert alarms / draws <= 0.015  # 1 %, and two standard errors of a rate over 1,000 draws
@@ -152,8 +162,8 @@ def test_a_figure_that_never_varied_still_leaves_one_row_of_room(catalogue: Cata
     claim = next(c for c in catalogue.claim if c.id == "rehearsal.test")
     figure = catalogue.figure("runs:test_f1")
     half = max(claim.tolerance_of(""), figure.half_width(1, 1 - 0.01 / 9))
-    assert judge_placed(claim, catalogue, [figure.mean + half - 1e-9]).outcome is Outcome.MATCHES
-    assert judge_placed(claim, catalogue, [figure.mean + half + 1e-9]).outcome is Outcome.DEVIATES
+    assert judge_placed(claim, catalogue, RunSpec(), [figure.mean + half - 1e-9]).outcome is Outcome.MATCHES
+    assert judge_placed(claim, catalogue, RunSpec(), [figure.mean + half + 1e-9]).outcome is Outcome.DEVIATES
 
 
 def test_a_table_is_made_of_runs_of_one_source_only(make_run: MakeRun) -> None:

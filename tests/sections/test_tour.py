@@ -21,7 +21,7 @@ from repro.assets.recipes import MINILM, TOUR
 from repro.claims.catalogue import Outcome, load_catalogue
 from repro.claims.judge import judge_all
 from repro.errors import CheckpointError, MissingAssetError, UsageError
-from repro.records.record import RunRecord
+from repro.records.schema import RunRecord
 from repro.sections import SECTIONS
 from repro.sections.answers import LONGEST_ANSWER, best_spans, find_answer
 from repro.sections.context import Context, Sources
