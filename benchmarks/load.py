@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.turns import forget_peak
 from repro.assets.corpus import load_corpus, read_rows, stamp_of
-from repro.records.record import LABELS, CorpusStamp
+from repro.records.schema import LABELS, CorpusStamp
 
 STAMP = "stamp.json"
 

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from benchmarks.conftest import record
 from benchmarks.processes import Case, arguments_of, finish, launches, start, two_machines
-from benchmarks.replay import CLOCK, replay
-from benchmarks.turns import Round
+from repro.regression.workers import Round
 
 # minilm on the first rows only: what is compared is every step, and 12 of them tell
 CASES = (
@@ -94,7 +94,6 @@ def _run(world: World, output: Path) -> Ended:
 
 @pytest.mark.parametrize("world", [name for name, world in WORLDS.items() if world.kill_at is None])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(", ", "-").replace(" ", "-"))
-@pytest.mark.benchmark(timer=CLOCK)
 def test_training(case: Case, world: str, ended: dict[str, Ended], benchmark: BenchmarkFixture) -> None:
     benchmark.group = f"processes: {case.name}"
     one, several = ended["1"].trained[case.name], ended[world].trained[case.name]
@@ -104,7 +103,7 @@ def test_training(case: Case, world: str, ended: dict[str, Ended], benchmark: Be
 
     losses = largest_difference("losses")
     differing = sum(a != b for a, b in zip(one["predictions"], several["predictions"], strict=True))
-    replay(
+    record(
         benchmark,
         [Round(seconds=s, facts={}, peak_mib=0.0) for s in several["epoch_seconds"]],
         case=case.name, processes=several["processes"], machines=WORLDS[world].machines, threads=several["threads"],
@@ -119,11 +118,10 @@ def test_training(case: Case, world: str, ended: dict[str, Ended], benchmark: Be
 
 
 @pytest.mark.parametrize("world", [name for name, world in WORLDS.items() if world.kill_at is not None])
-@pytest.mark.benchmark(timer=CLOCK)
 def test_one_killed(world: str, ended: dict[str, Ended], benchmark: BenchmarkFixture) -> None:
     benchmark.group = "processes: one killed"
     end, launched = ended[world], WORLDS[world]
-    replay(
+    record(
         benchmark,
         [Round(seconds=end.seconds, facts={}, peak_mib=0.0)],
         killed=True, processes=launched.processes, machines=launched.machines, between=end.between, device="cpu",

@@ -20,7 +20,8 @@ from repro.assets.recipes import TINY
 from repro.claims.catalogue import load_catalogue
 from repro.claims.judge import judge_all
 from repro.errors import CheckpointError, RecordError, ReproError, ResultsError
-from repro.records.record import RunRecord, prepare_results, read_records, write_record
+from repro.records.schema import RunRecord
+from repro.records.store import prepare_results, read_records, write_record
 from repro.report.pages import with_verdicts, write_report
 from repro.sections import SECTIONS
 from repro.sections.inference import load_finetuned

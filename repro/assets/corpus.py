@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from repro.assets.hub import discard, fetch_snapshot
 from repro.errors import CorpusError, HubError
-from repro.records.record import LABELS, CorpusStamp, SplitStamp
+from repro.records.schema import LABELS, CorpusStamp, SplitStamp
 
 if TYPE_CHECKING:
     from datasets import DatasetDict

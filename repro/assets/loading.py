@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from repro.assets.recipes import PinnedCheckpoint
 from repro.errors import CheckpointError
-from repro.records.record import LABELS
+from repro.records.schema import LABELS
 
 if TYPE_CHECKING:
     import torch

@@ -14,20 +14,17 @@ from pydantic import BaseModel, ConfigDict
 from repro.claims.references import Figure, Joint
 from repro.claims.reruns import FIGURES, joint_distance, reference
 from repro.claims.wording import brief
-from repro.diagnosis.student_run import StudentRun
+from repro.diagnosis.student_run import EPOCHS, StudentRun
 from repro.stats import t_tail
 
 # 1 % for the most extreme figure, shared among those given, and 1 % for all of them together: judged against
-# the other 93, 1 of the 94 reruns is flagged (a test runs all of them through, whole and figure by figure)
+# the other 93, 1 of the 94 reruns is flagged (a test runs all of them through, whole and figure by figure).
+# A final score beyond all reruns and outside their 95 % interval is not called normal either.
 ALPHA = 0.01
+BEYOND = 0.05
+FINAL_SCORES = ("f1_2", "accuracy_2")
 NAMES = {"train_loss": "training loss", "valid_loss": "validation loss", "accuracy": "accuracy", "f1": "F1"}
 Outcome = Literal["normal", "low", "suspiciously high", "odd together", "not comparable", "stopped", "the book's own"]
-DIFFERENCES = {  # how a part of the recipe that differs is said, where "its … is …" would be no English
-    "epochs": "it ran {stated} epochs, the reruns {expected}",
-    "metric": "it is scored by {stated}, the reruns by {expected}",
-    "average": "its F1 is the {stated} one, the reruns' {expected}",
-    "schedule": "its learning rate is {stated}, the reruns' decays linearly from the first step",
-}
 OTHER_EMOTIONS = ("go_emotion", "goemotion", "tweet_eval", "unsplit")  # names that hold the corpus's, and aren't it
 LEAST_OF_THE_BOOK = 3  # figures that must agree with the book's in every digit
 
@@ -83,6 +80,11 @@ class Placed:
     def __str__(self) -> str:
         kind, _, epoch = self.name.rpartition("_")
         return f"{NAMES[kind]} {self.value:.4f}" + (" in epoch 1" if epoch == "1" else "")
+
+    @property
+    def is_beyond(self) -> bool:
+        """Whether it is a final score that none of the reruns comes up to, or down to."""
+        return self.name in FINAL_SCORES and self.percentile in (0, 100) and self.p_value < BEYOND
 
     @property
     def better(self) -> bool:
@@ -147,9 +149,9 @@ def diagnose_run(run: StudentRun, *, without: int | None = None) -> Diagnosis:
     given = {name: float(facts[name]) for name in FIGURES if name in facts}
     placed = tuple(_place(name, value) for name, value in given.items())
     joint = joint_distance(given, without=without)
-    odd = [p for p in placed if p.p_value * len(placed) < ALPHA]
+    odd = [p for p in placed if p.p_value * len(placed) < ALPHA] or [p for p in placed if p.is_beyond]
     together = joint is not None and joint.p_value < ALPHA
-    differs = _other_recipe(run)
+    differs = _differences(run)
     # what was run explains how it came out
     mistakes = _resembled(facts, "run") or (_resembled(facts, "figures") if odd or together else ())
     outcome: Outcome = "normal"
@@ -182,16 +184,18 @@ def _place(name: str, value: float) -> Placed:
     return Placed(name=name, value=value, percentile=figure.percentile(value), p_value=p_value, figure=figure)
 
 
-def _other_recipe(run: StudentRun) -> str | None:
+def _differences(run: StudentRun) -> str:
     """Return in words what the run states of its recipe that the reruns have otherwise."""
-    stated = {**run.recipe, **({"epochs": run.epochs_run} if run.epochs_run > 1 else {})}
+    stated = {**run.recipe, **({} if run.epochs is None and run.epochs_run == EPOCHS else {"epochs": run.epochs_run})}
+    differences = []
     for name, expected in load_mistakes().recipe.items():
-        value = stated.get(name, expected)
-        if not _is_same(name, value, expected):
-            words = [str(v) if isinstance(v, str) else f"{v:g}" for v in (value, expected)]
-            phrase = DIFFERENCES.get(name, f"its {name.replace('_', ' ')} is {{stated}}, the reruns' {{expected}}")
-            return phrase.format(stated=words[0], expected=words[1])
-    return None
+        if not _is_same(name, value := stated.get(name, expected), expected):
+            this, that = (v if isinstance(v, str) else f"{v:g}" for v in (value, expected))
+            part = (
+                f"{this} epoch{'' if value == 1 else 's'}" if name == "epochs" else f"{name.replace('_', ' ')} {this}"
+            )
+            differences.append(f"{part} instead of {that}")
+    return ", ".join(differences)
 
 
 def _is_same(name: str, value: str | float, expected: str | float) -> bool:
@@ -200,9 +204,9 @@ def _is_same(name: str, value: str | float, expected: str | float) -> bool:
     last = value.rstrip("/").rpartition("/")[2].lower()
     if name == "corpus":
         return "emotion" in last and not any(other in value.lower() for other in OTHER_EMOTIONS)
-    return last == expected.lower().rpartition("/")[2] or (
-        name == "tokenizer" and last == "bert-base-uncased"
-    )  # the same vocabulary
+    if name == "tokenizer" and last == "bert-base-uncased":  # the same vocabulary
+        return True
+    return last == expected.lower()
 
 
 def _is_the_book(given: dict[str, float]) -> bool:
@@ -228,17 +232,17 @@ def _resembled(facts: dict[str, float | str], about: str) -> tuple[Resembled, ..
 
 def _telling(placed: list[Placed] | tuple[Placed, ...]) -> Placed:
     """Return the figure to speak of: the final score before a loss, else the one that lies farthest out."""
-    for name in ("f1_2", "accuracy_2"):
+    for name in FINAL_SCORES:
         for p in placed:
             if p.name == name:
                 return p
     return min(placed, key=lambda p: p.p_value)
 
 
-def _stopped(where: str, differs: str | None) -> str:
+def _stopped(where: str, differs: str) -> str:
     if not where:
         return ""
-    besides = f" Besides, {differs}." if differs else ""
+    besides = f" Besides, it is not the seminar's recipe: {differs}." if differs else ""
     return f"Stopped {where}: what it shows is not the end of a run. Train to the end, and ask again.{besides}"
 
 
@@ -246,7 +250,7 @@ def _sentence(
     outcome: Outcome,
     placed: list[Placed] | tuple[Placed, ...],
     joint: Joint | None,
-    differs: str | None,
+    differs: str,
     mistakes: tuple[Resembled, ...],
 ) -> str:
     if outcome == "the book's own":
@@ -270,7 +274,9 @@ def _sentence(
             f"Normal, if only just: about {100 * p.p_value:.2g} in 100 sound runs lie as far out as {p}; {sound}.{like}"
         )
     lead = {"low": "Low", "suspiciously high": "Suspiciously high"}.get(outcome, "Normal")
-    if lead == "Suspiciously high" and "loss" in p.name:
+    if p.is_beyond and p.p_value > ALPHA:
+        lead += ", if only just"
+    if outcome == "suspiciously high" and "loss" in p.name:
         lead = "Suspiciously good"
     where = f"is at percentile {p.percentile:.0f} of the {p.figure.n} reruns"
     if extreme:

@@ -73,6 +73,8 @@ def run_from_notebook(name: str, cells: Sequence[Cell]) -> StudentRun:
     if not any(cell.outputs for cell in cells):
         raise UsageError(f"{name} holds no outputs", "Run all of its cells, save it, and name it again.")
     trainings = [training for cell, texts in _bounded(cells) if (training := _training(cell, texts))]
+    # one without scores, such as of a language model, is no fine-tuning of this seminar where another has them
+    trainings = [t for t in trainings if t.stopped or any(k in e for e in t.entries for k in SCORED)] or trainings
     training = trainings[-1] if trainings else None
     if all(each.cell.count for each in trainings):  # the order in which the cells were run
         training = max(trainings, key=lambda each: each.cell.count or 0, default=None)

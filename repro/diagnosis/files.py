@@ -22,10 +22,11 @@ from repro.diagnosis.trainer_logs import (
 )
 from repro.errors import RecordError, UsageError
 from repro.notebooks.reading import cells_of, parse_json, read_text
-from repro.records.record import SCHEMA_VERSION, read_record
+from repro.records.schema import SCHEMA_VERSION
+from repro.records.store import read_record
 
 EXPECTED = "a trainer_state.json, a model card (README.md), an executed notebook (.ipynb) or one of our records"
-MOST_LOGS = 200_000  # entries; the Trainer's default writes one in 500 steps
+MOST_LOGS = 50_000  # entries; the Trainer writes one in 500 steps
 # a folder named by the notebook's own convention, `<checkpoint>-finetuned-<corpus>/checkpoint-500`, of another encoder
 _NAMED_AFTER = re.compile(
     r"((?:distil)?(?:bert|roberta)-(?:base|large)[\w-]{0,40}|(?:albert|electra|xlm|deberta)[\w-]{0,40})-finetuned-"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 from bisect import bisect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any
 
@@ -21,6 +22,8 @@ DEFAULTS: Mapping[str, Any] = {
 }  # fmt: skip
 MOST_CODE = 200_000  # characters of code before the training that are read, the last ones
 FILES = ("csv", "json", "text", "parquet", "pandas", "arrow")  # load_dataset's names for files of one's own
+_SCRIPT = re.compile(r"\A\s*%%writefile\s[^\n]{1,200}\.py[ \t]*\n")  # its code is read as a cell's
+_FLAG = re.compile(r"--(\w{1,40})[ =]([^\s-]\S{0,200})")
 SPLITS = {"validation": "validation", "valid": "validation", "dev": "validation", "test": "test", "train": "train"}
 
 
@@ -39,11 +42,12 @@ def recipe_of(cells: Sequence[Cell]) -> StatedRecipe:
     code = Interpreter()
     sizes = list(accumulate(len(cell.source) for cell in reversed(cells)))
     for cell in cells[len(cells) - bisect(sizes, MOST_CODE) :]:
-        code.run(cell.source)
+        code.run(_SCRIPT.sub("", cell.source))
     trainer = code.trained or _last(code.built, "Trainer") or Built(name="")
     hyperparameters = trainer.keywords.get("hyperparameters")
     if isinstance(hyperparameters, dict):  # a SageMaker estimator's
         return _from_words(hyperparameters)
+    flags = _FLAG.findall("\n".join(line for line in cells[-1].magics if line.startswith("!"))) if cells else []
     arguments = trainer.keywords.get("args", trainer.args[1] if len(trainer.args) > 1 else UNKNOWN)
     if not isinstance(arguments, Built):
         arguments = _last(code.built, "TrainingArguments")
@@ -52,8 +56,9 @@ def recipe_of(cells: Sequence[Cell]) -> StatedRecipe:
         parts["average"] = average
     evaluated = trainer.keywords.get("eval_dataset")
     split = SPLITS.get(str(evaluated.part)) if isinstance(evaluated, Built) else None
-    if arguments is None:
-        return StatedRecipe(parts=parts, split=split)
+    flagged = _from_words(dict(flags))
+    if arguments is None or flags:
+        return replace(flagged, parts={**parts, **flagged.parts}, split=split)
     given = arguments.keywords if not arguments.complete else {**DEFAULTS, **arguments.keywords}
     parts |= _hyperparameters(given, own_optimizer="optimizers" in trainer.keywords)
     epochs = number(given.get("num_train_epochs"))
@@ -105,6 +110,8 @@ def _checkpoints(code: Interpreter, trainer: Built) -> dict[str, str | float]:
         model = next((b for b in reversed(code.built) if "Model" in b.owner and b.name == "from_pretrained"), None)
     tokenizer = trainer.keywords.get("processing_class", trainer.keywords.get("tokenizer", code.names.get("tokenizer")))
     parts: dict[str, str | float] = {}
+    if isinstance(model, Built) and model.keywords.get("requires_grad") is False:
+        parts["frozen"] = "yes"
     for part, built in (("checkpoint", model), ("tokenizer", tokenizer)):
         if not isinstance(built, Built):
             continue

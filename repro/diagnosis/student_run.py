@@ -65,7 +65,7 @@ class StudentRun:
             if self.steps:
                 found["pieces"] = 87 * 500 * self.flos / NOTEBOOK_FLOS / self.steps
         found |= {"split": self.split} if self.split else {}
-        found |= {"average": self.recipe["average"]} if "average" in self.recipe else {}
+        found |= {name: self.recipe[name] for name in ("average", "frozen") if name in self.recipe}
         return found | ({"one_class": "yes"} if self.one_class else {})
 
 

@@ -15,7 +15,7 @@ SCORED = ("valid_loss", "accuracy", "f1", "macro_f1")
 Figures = dict[str, dict[int, float]]
 Entry = dict[str, float]  # by kind, as `words.toml` names them, and epoch, step, learning_rate, mean_loss, total_flos
 NEAR = 0.02  # of an epoch: 1.9968 is the second epoch's end where batches don't divide the corpus
-MOST_EPOCHS = 10_000
+MOST_EPOCHS = MOST_ROWS = 10_000
 _NUMBER = re.compile(
     r"([+-]?\d{1,30}(?:[.,]\d{1,30})?(?:e[+-]?\d{1,4})?|nan|[+-]?inf)\s?(%?)", re.ASCII | re.IGNORECASE
 )
@@ -34,7 +34,8 @@ def words(table: str) -> Mapping[str, str]:
 
 def kind_of(word: str, table: str = "columns") -> str | None:
     """Return the kind of figure or hyper-parameter that a word names, None where it is not known."""
-    return words(table).get(" ".join(re.split(r"[\s_-]+", word.strip().lower()[:60])))
+    plain = " ".join(re.split(r"[\s_-]+", word.strip().lower()[:60]))
+    return words(table).get(plain) or words(table).get(plain.removeprefix("eval "))
 
 
 def number(value: Any) -> float | None:
@@ -84,7 +85,7 @@ def table_entries(table: Sequence[Sequence[str]]) -> list[Entry]:
     """Return the rows of the Trainer's table under the last head that names a training loss or an epoch."""
     head: list[str] = []
     entries: list[Entry] = []
-    for row in table:
+    for row in table[:MOST_ROWS]:
         kinds = [kind_of(cell) or ("" if _SPEED.search(cell.lower()) else cell.lower()[:40]) for cell in row]
         if "train_loss" in kinds and ("epoch" in kinds or "step" in kinds):
             head, entries = kinds, []

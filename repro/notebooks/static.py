@@ -44,8 +44,8 @@ class _Alias:
 class Built:
     """What a call builds: `owner.name(*args, **keywords)`; incomplete where `**` hides some of its keywords.
 
-    A method of it, such as `.to(device)` or `.map(tokenize)`, is taken to return the same; `part` is the last key
-    by which it was subscripted, a split.
+    A method of it, such as `.to(device)` or `.map(tokenize)`, or one of several of it is taken to be the same; `part`
+    is the last key by which it was subscripted, a split.
     """
 
     name: str
@@ -82,12 +82,10 @@ class Interpreter:
             match statement:
                 case ast.Return(value=ast.expr() as value):
                     result = self._value(value, names)
-                case ast.Assign(targets=targets, value=value):
+                case ast.Assign(value=value) | ast.AnnAssign(value=ast.expr() as value):
                     given = self._value(value, names)
-                    for target in targets:
+                    for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
                         self._assign(target, given, names)
-                case ast.AnnAssign(target=target, value=ast.expr() as value):
-                    self._assign(target, self._value(value, names), names)
                 case ast.AugAssign(target=ast.Name(id=name)):
                     names[name] = UNKNOWN
                 case ast.Expr(value=value):
@@ -99,6 +97,8 @@ class Interpreter:
                 case ast.If(orelse=orelse) if orelse:
                     self._branches(statement, names)
                 case ast.If() | ast.For() | ast.While() | ast.With() | ast.Try():
+                    if isinstance(statement, ast.For):
+                        self._assign(statement.target, self._value(statement.iter, names), names)
                     for part in (statement.body, getattr(statement, "orelse", []), getattr(statement, "finalbody", [])):
                         self._block(part, names)
         return result
@@ -119,7 +119,8 @@ class Interpreter:
                 if names is self.names:
                     self.assigned.append((name, value))
             case ast.Tuple(elts=parts) | ast.List(elts=parts):
-                values = value if isinstance(value, list) and len(value) == len(parts) else [UNKNOWN] * len(parts)
+                same = [value if isinstance(value, Built) else UNKNOWN] * len(parts)
+                values = value if isinstance(value, list) and len(value) == len(parts) else same
                 for part, each in zip(parts, values, strict=True):
                     self._assign(part, each, names)
             case ast.Attribute(value=owner, attr=attribute):
@@ -153,8 +154,8 @@ class Interpreter:
             case ast.Subscript(value=owner, slice=key):
                 return _subscripted(self._value(owner, names), self._value(key, names))
             case ast.Attribute(value=owner, attr=attribute):
-                built = self._value(owner, names)
-                return built.keywords.get(attribute, UNKNOWN) if isinstance(built, Built) else UNKNOWN
+                built = self._value(owner, names)  # a part of what was built that is not known stands for the whole
+                return built.keywords.get(attribute, built) if isinstance(built, Built) else UNKNOWN
             case ast.Call():
                 return self._call(node, names)
         return UNKNOWN
@@ -205,6 +206,8 @@ class Interpreter:
     def _method(self, base: Built | dict[str, Any], name: str, args: Sequence[Any], keywords: dict[str, Any]) -> Any:
         if isinstance(base, Built):
             self.trained = base if name in ("train", "fit") else self.trained
+            if name == "requires_grad_":
+                base.keywords["requires_grad"] = args[0] if args else True
             return base
         if name == "update":
             base.update({**(args[0] if args and isinstance(args[0], dict) else {}), **keywords})

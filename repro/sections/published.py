@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from repro.assets.checkpoints import locate_checkpoint
-from repro.assets.loading import load_classifier, load_model, quiet
+from repro.assets.loading import load_classifier, load_model
 from repro.assets.recipes import PUBLISHED, TINY
 from repro.errors import CheckpointError, MissingAssetError
 from repro.records.schema import LABELS, Measurements
@@ -16,6 +16,9 @@ from repro.sections.classified import confusion_facts, score_outputs
 from repro.sections.context import Context, timed
 from repro.sections.encoded import examples
 from repro.sections.section import Section
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 SPLITS = ("validation", "test")
 
@@ -41,12 +44,14 @@ def run(context: Context, seed: int) -> Measurements:
     from repro.training.predict import predict_rows
 
     seconds: dict[str, float] = {}
-    with timed(seconds, "load"), TemporaryDirectory() as temporary:
+    with timed(seconds, "load"):
         folder = context.checkpoint.folder
         if context.recipe.name == TINY.name:
-            folder = _with_random_head(folder, Path(temporary))
-        refuse_other_labels(folder)
-        model = load_model("AutoModelForSequenceClassification", folder, context.accelerator.device)
+            model = _with_random_head(folder)
+        else:
+            refuse_other_labels(folder)
+            model = load_model("AutoModelForSequenceClassification", folder)
+        model.to(context.accelerator.device)
     with timed(seconds, "tokenize"):
         tokenized = examples(context)
     scores, rows = {}, {}
@@ -87,17 +92,13 @@ def refuse_other_labels(folder: Path) -> None:
             )
 
 
-def _with_random_head(encoder: Path, folder: Path) -> Path:
-    """Save the encoder with a classification head of random weights and unnamed classes, as the book's model has."""
+def _with_random_head(encoder: Path) -> PreTrainedModel:
+    """Load the encoder with a classification head of random weights, the same in every process."""
     import torch
 
-    with torch.random.fork_rng(devices=[]), quiet():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = load_classifier(encoder)
-        model.config.id2label = {i: f"LABEL_{i}" for i in range(len(LABELS))}
-        model.config.label2id = {f"LABEL_{i}": i for i in range(len(LABELS))}
-        model.save_pretrained(folder)
-    return folder
+        return load_classifier(encoder).eval()
 
 
 SECTION = Section(

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from huggingface_hub import ModelCard
     from transformers import PreTrainedModel
 
-    from repro.records.record import Scores
+    from repro.records.schema import Scores
     from repro.sections.context import Context
 
 STAMP = "repro-run.json"

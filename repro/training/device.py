@@ -16,7 +16,7 @@ from pydantic import JsonValue
 from repro.errors import DeviceError
 from repro.records.provenance import driver_version
 from repro.spec import Device, Precision
-from repro.training.processes import local_processes, process_count, wait_time, watched
+from repro.training.processes import local_processes, local_rank, process_count, wait_time, watched
 
 # bf16 arithmetic by the names of torch.cpu.get_capabilities, x86's and Arm's
 BF16_CAPABILITIES = ("avx512_bf16", "amx_bf16", "avx10_2", "bf16", "sve_bf16")
@@ -113,10 +113,11 @@ def gpu_problem(needed_mib: int = NEEDED_MIB) -> DeviceError | None:
             f"{processes} processes would train on GPUs of different kinds: {', '.join(kinds)}",
             "Choose GPUs of one kind with CUDA_VISIBLE_DEVICES: their arithmetic differs, the slowest sets the pace.",
         )
-    free_mib = torch.cuda.mem_get_info()[0] >> 20
+    own = local_rank()  # asking another GPU would put this process's context there
+    free_mib = torch.cuda.mem_get_info(own)[0] >> 20
     if free_mib < needed_mib:
         return DeviceError(
-            f"{gpu_name()} has {free_mib:,} MiB free, and a run takes about {needed_mib:,} MiB",
+            f"{names[own]} has {free_mib:,} MiB free, and a run takes about {needed_mib:,} MiB",
             "End what uses the GPU (nvidia-smi lists it), or choose --device cpu.",
         )
     return None
@@ -151,7 +152,7 @@ def _no_gpu() -> DeviceError:
 
 def gpu_name() -> str:
     """Return the name of this process's GPU."""
-    return str(torch.cuda.get_device_name())
+    return str(torch.cuda.get_device_name(local_rank()))
 
 
 def gpu_names() -> list[str]:

@@ -41,6 +41,12 @@ def local_processes() -> int:
     return int(os.environ.get("LOCAL_WORLD_SIZE") or process_count())
 
 
+def local_rank() -> int:
+    """Return this process's number on its machine, which is that of its GPU."""
+    rank = os.environ.get("LOCAL_RANK", "0")
+    return int(rank) if rank.isdecimal() else 0
+
+
 def check_processes(batch_size: int, count: int | None = None) -> int:
     """Return how many processes share a batch; UsageError unless the global batch can be shared evenly.
 

@@ -16,7 +16,7 @@ from repro.assets.checkpoints import DESCRIPTIVE, file_sha256, locate_checkpoint
 from repro.assets.loading import behaviour_of, load_classifier, load_encoder, load_tokenizer, tokenizer_behaviour
 from repro.assets.recipes import DISTILBERT, MINILM, RECIPES, TINY, Recipe, recipe_named
 from repro.errors import CheckpointError, UsageError
-from repro.records.record import LABELS
+from repro.records.schema import LABELS
 
 
 @pytest.fixture(scope="module")

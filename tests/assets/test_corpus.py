@@ -11,7 +11,7 @@ import pytest
 from repro.assets.builtin.rehearsal import rehearsal_rows
 from repro.assets.corpus import SPLITS, Row, load_corpus, read_folder, stamp_of
 from repro.errors import CorpusError
-from repro.records.record import LABELS
+from repro.records.schema import LABELS
 
 
 def rows(folder: Path) -> dict[str, list[Row]]:

@@ -167,10 +167,10 @@ def test_figures_that_are_normal_one_by_one_can_be_odd_together() -> None:
 @pytest.mark.parametrize(
     ("stated", "told"),
     [
-        ({"learning_rate": 1e-4}, "its learning rate is 0.0001, the reruns' 2e-05"),
-        ({"batch_size": 32}, "its batch size is 32, the reruns' 64"),
-        ({"checkpoint": "bert-base-uncased"}, "its checkpoint is bert-base-uncased"),
-        ({"corpus": "imdb"}, "its corpus is imdb"),
+        ({"learning_rate": 1e-4}, "learning rate 0.0001 instead of 2e-05"),
+        ({"batch_size": 32}, "batch size 32 instead of 64"),
+        ({"checkpoint": "bert-base-uncased"}, "checkpoint bert-base-uncased"),
+        ({"corpus": "imdb"}, "corpus imdb"),
     ],
 )
 def test_another_recipe_is_not_comparable_and_says_what_differs(stated: dict[str, Any], told: str) -> None:
@@ -182,7 +182,7 @@ def test_another_recipe_is_not_comparable_and_says_what_differs(stated: dict[str
 
 
 def test_three_epochs_are_another_recipe() -> None:
-    assert "it ran 3 epochs, the reruns 2" in diagnosed(f1="0.90,0.92,0.93").sentence
+    assert "3 epochs instead of 2" in diagnosed(f1="0.90,0.92,0.93").sentence
 
 
 @pytest.mark.parametrize(

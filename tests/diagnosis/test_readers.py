@@ -15,7 +15,8 @@ import pytest
 from repro.diagnosis.diagnose import diagnose_run
 from repro.diagnosis.files import run_from_file
 from repro.errors import RecordError, UsageError
-from repro.records.record import RowResults, RunRecord, write_record
+from repro.records.schema import RowResults, RunRecord
+from repro.records.store import write_record
 from repro.training.metrics import score
 
 MakeRecord = Callable[..., RunRecord]
@@ -141,9 +142,9 @@ def test_a_model_card_as_the_trainer_writes_it_is_read_to_its_four_decimals(tmp_
 
 def test_a_card_of_another_recipe_is_not_comparable(tmp_path: Path) -> None:
     other = run_from_file(card(tmp_path / "README.md", finetuned_from="bert-base-cased"))
-    assert "its checkpoint is bert-base-cased" in diagnose_run(other).sentence
+    assert "checkpoint bert-base-cased" in diagnose_run(other).sentence
     imdb = run_from_file(card(tmp_path / "README.md", dataset=["imdb"]))
-    assert "its corpus is imdb" in diagnose_run(imdb).sentence
+    assert "corpus imdb" in diagnose_run(imdb).sentence
 
 
 def test_a_card_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
@@ -197,7 +198,7 @@ def test_our_own_record_is_read_and_one_that_predicts_one_class_is_collapsed(
     assert (run.epochs, run.steps) == (2, 500)
     assert diagnose_run(run).mistakes[0].id == "collapsed"
     twin = write_record(make_record(recipe={"learning_rate": 1e-4}), tmp_path)
-    assert "learning rate is 0.0001" in diagnose_run(run_from_file(twin)).sentence
+    assert "learning rate 0.0001" in diagnose_run(run_from_file(twin)).sentence
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ REFUSED = ReproError.exit_code
 FLIPPED, TRUNCATED = "flipped byte", "truncated file"
 
 
-def in_the_state(way: str, copies: int, case: Case) -> Outcome:
+def in_the_state(way: str, case: Case, *, copies: int) -> Outcome:
     """Damage one file of the newest state, then start again: from an older state, or from the start."""
     shutil.copytree(case.undisturbed.folder.parent / f"states-{copies}", case.place.folder)
     files = sorted(path for path in case.place.states()[-1].iterdir() if path.is_file())

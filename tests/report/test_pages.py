@@ -16,7 +16,8 @@ from repro.display.table import Table
 from repro.errors import ResultsError
 from repro.records.faults import FaultRow, FaultTally, write_tally
 from repro.records.provenance import collect_provenance
-from repro.records.record import RunRecord, read_records
+from repro.records.schema import RunRecord
+from repro.records.store import read_records
 from repro.report.pages import BEGIN, END, with_verdicts, write_report
 from repro.sections import SECTIONS
 from repro.training.metrics import score

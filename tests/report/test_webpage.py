@@ -17,7 +17,7 @@ from repro.claims.judge import Verdict
 from repro.claims.reruns import reference
 from repro.commands.run import run
 from repro.errors import RecordError
-from repro.records.record import RunRecord
+from repro.records.schema import RunRecord
 from repro.report.charts import Strip, bars
 from repro.report.pages import write_report
 from repro.report.strips import strips

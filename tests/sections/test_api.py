@@ -13,7 +13,7 @@ import transformers
 from repro.claims.catalogue import load_catalogue
 from repro.claims.claim import Outcome
 from repro.claims.judge import judge_all
-from repro.records.record import RunRecord
+from repro.records.schema import RunRecord
 from repro.sections import SECTIONS
 from repro.sections.api import api_table
 from repro.sections.api_trials import Trial, attempt

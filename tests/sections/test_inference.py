@@ -11,7 +11,7 @@ import pytest
 from transformers import pipeline
 
 from repro.errors import CheckpointError, MissingAssetError, UsageError
-from repro.records.record import LABELS, RunRecord
+from repro.records.schema import LABELS, RunRecord
 from repro.sections.context import Context, Outputs
 from repro.sections.inference import MAPPED, TWEET, load_finetuned, name_outputs, predict
 from tests.running import measure

@@ -11,7 +11,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from repro.assets.corpus import load_corpus
 from repro.errors import UsageError
-from repro.records.record import LABELS
+from repro.records.schema import LABELS
 from repro.sections.context import Context
 from repro.sections.projection import (
     GRID,

@@ -26,7 +26,10 @@ from tests.running import measure
 def checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkpoints folder with a tiny stand-in for the book's model: DistilBERT, classes LABEL_0 to LABEL_5."""
     folder = tmp_path / PUBLISHED.checkpoint.split("/")[1]
-    published._with_random_head(locate_checkpoint(TINY).folder, folder)
+    model = published._with_random_head(locate_checkpoint(TINY).folder)
+    model.config.id2label = {i: f"LABEL_{i}" for i in range(6)}
+    model.config.label2id = {f"LABEL_{i}": i for i in range(6)}
+    model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(locate_checkpoint(TINY).folder).save_pretrained(folder)
     monkeypatch.setattr(published, "PUBLISHED", replace(PUBLISHED, config={"model_type": "distilbert"}))
     return tmp_path

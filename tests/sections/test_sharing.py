@@ -13,7 +13,7 @@ from huggingface_hub import ModelCard
 from safetensors import SafetensorError
 
 from repro.errors import CheckpointError, HubError, UsageError
-from repro.records.record import RunRecord
+from repro.records.schema import RunRecord
 from repro.sections.context import Context, Outputs
 from repro.sections.sharing import files_to_share, prepare_models, push_model, read_stamp
 from repro.sections.tracking import check_tracker

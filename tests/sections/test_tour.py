@@ -22,7 +22,7 @@ from repro.claims.catalogue import load_catalogue
 from repro.claims.claim import Outcome
 from repro.claims.judge import judge_all
 from repro.errors import CheckpointError, MissingAssetError, UsageError
-from repro.records.record import RunRecord
+from repro.records.schema import RunRecord
 from repro.sections import SECTIONS
 from repro.sections.answers import LONGEST_ANSWER, best_spans, find_answer
 from repro.sections.context import Context, Sources

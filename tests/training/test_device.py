@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -40,8 +40,11 @@ MACHINES = {
 }
 
 
+Plant = Callable[[Machine], None]
+
+
 @pytest.fixture
-def plant(monkeypatch: pytest.MonkeyPatch) -> object:
+def plant(monkeypatch: pytest.MonkeyPatch) -> Plant:
     """Let torch see another machine than this one."""
 
     def planted(machine: Machine) -> None:
@@ -53,13 +56,13 @@ def plant(monkeypatch: pytest.MonkeyPatch) -> object:
         monkeypatch.setattr(torch.cuda, "device_count", lambda: len(machine.gpus))
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda number=0: machine.gpus[number])
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", supports_bf16)
-        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (machine.free_mib << 20, 16 << 30))
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda number=0: (machine.free_mib << 20, 16 << 30))
 
     return planted
 
 
 @pytest.mark.parametrize("name", MACHINES)
-def test_auto_takes_the_fastest_native_arithmetic(name: str, plant: type) -> None:
+def test_auto_takes_the_fastest_native_arithmetic(name: str, plant: Plant) -> None:
     machine, kind, precision = MACHINES[name]
     plant(machine)
     choice = resolve_device()
@@ -80,7 +83,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("name", "kind", "precision", "reason", "remedy"), REFUSED)
 def test_an_imitated_precision_is_refused_with_the_fast_one_named(
-    name: str, kind: str, precision: str, reason: str, remedy: str, plant: type
+    name: str, kind: str, precision: str, reason: str, remedy: str, plant: Plant
 ) -> None:
     plant(MACHINES[name][0])
     with pytest.raises(DeviceError) as refused:
@@ -93,7 +96,7 @@ def test_an_imitated_precision_is_refused_with_the_fast_one_named(
 
 @pytest.mark.parametrize("native", [True, False])
 def test_without_capabilities_the_arithmetic_is_measured(
-    native: bool, plant: type, monkeypatch: pytest.MonkeyPatch
+    native: bool, plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(Machine(capabilities={}))
     monkeypatch.setattr(device, "_measured_bf16_is_faster", lambda: native)
@@ -112,7 +115,7 @@ def test_the_measurement_agrees_with_the_capabilities_here() -> None:
     assert device._measured_bf16_is_faster() == expected
 
 
-UNUSABLE = {
+UNUSABLE: dict[str, tuple[dict[str, str | None], str | None, str, str]] = {
     "a torch for the CPU alone": ({"cuda": None}, None, "is a build for the CPU alone", "CUDA build"),
     "hidden GPUs": ({"visible": ""}, None, "CUDA_VISIBLE_DEVICES='' hides every GPU", "Unset"),
     "no driver": (
@@ -131,7 +134,7 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize("name", UNUSABLE)
-def test_a_missing_gpu_is_refused_with_the_reason(name: str, plant: type, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_gpu_is_refused_with_the_reason(name: str, plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     planted, error, reason, remedy = UNUSABLE[name]
     plant(Machine(capabilities=AVX2))
 
@@ -164,7 +167,7 @@ TWO = Machine(capabilities=AVX2, gpus=("NVIDIA A100", "Tesla T4"), gpu_bf16=True
     ],
 )
 def test_gpus_that_cannot_do_the_run_are_refused(
-    machine: Machine, processes: int, reason: str, remedy: str, plant: type, monkeypatch: pytest.MonkeyPatch
+    machine: Machine, processes: int, reason: str, remedy: str, plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(machine)
     for variable, value in {"RANK": 0, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}.items():
@@ -175,12 +178,12 @@ def test_gpus_that_cannot_do_the_run_are_refused(
     assert remedy in refused.value.remedy
 
 
-def test_two_gpus_of_different_kinds_are_no_matter_to_one_process(plant: type) -> None:
+def test_two_gpus_of_different_kinds_are_no_matter_to_one_process(plant: Plant) -> None:
     plant(TWO)
     assert resolve_device(Device.CUDA).precision == "bf16"
 
 
-def test_the_record_names_the_gpu_and_its_libraries(plant: type, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_record_names_the_gpu_and_its_libraries(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(Machine(capabilities=AVX2))
     assert accelerator_facts() == {}
     assert peak_device_mib() is None
