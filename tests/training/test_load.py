@@ -21,7 +21,7 @@ def test_memory_grows_by_what_a_row_needs_in_arrow_and_pieces(tmp_path: Path) ->
         write_corpus("rehearsal", folder, size)
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.load", "pack", *map(str, folders)],
-        capture_output=True, text=True, check=False, timeout=300, cwd=ROOT,
+        capture_output=True, text=True, check=False, timeout=900, cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
