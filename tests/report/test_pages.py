@@ -47,7 +47,9 @@ def test_the_committed_report_and_readme_are_what_the_committed_records_give(tmp
     verdicts = judged(records)
     written = write_report(CATALOGUE, verdicts, records, tmp_path)
     made = {path.relative_to(tmp_path) for path in written}
-    committed = {p.relative_to(results) for p in results.rglob("*.*") if p.is_file() and p.suffix != ".json"}
+    pages = [results / "REPORT.md", results / "report.html"]
+    folders = [path for name in ("tables", "figures") for path in (results / name).iterdir()]
+    committed = {path.relative_to(results) for path in (*pages, *folders)}
     assert made == committed  # no figure or table is missing, none is left over
     for path in made:
         if path.suffix in {".md", ".csv", ".svg"}:
@@ -128,8 +130,8 @@ def test_csv_survives_commas_quotes_and_newlines() -> None:
 def test_a_readme_without_its_marks_is_told(record: RunRecord) -> None:
     with pytest.raises(ResultsError, match="no place for the verdicts"):
         with_verdicts("no marks", CATALOGUE, judged([record]), [record])
-    text = with_verdicts(f"head\n{BEGIN}\nold\n{END}\ntail\n", CATALOGUE, judged([record]), [record])
-    assert text.startswith("head\n") and text.endswith(f"{END}\ntail\n") and "old" not in text
+    text = with_verdicts(f"head\n{BEGIN}\nSTALE\n{END}\ntail\n", CATALOGUE, judged([record]), [record])
+    assert text.startswith("head\n") and text.endswith(f"{END}\ntail\n") and "STALE" not in text
 
 
 def test_a_folder_that_cannot_take_the_report_is_told(record: RunRecord, tmp_path: Path) -> None:
