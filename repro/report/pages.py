@@ -127,7 +127,7 @@ def with_verdicts(text: str, catalogue: Catalogue, verdicts: Sequence[Verdict], 
         counts=tables.outcome_counts(verdicts),
         records=len(records),
         environment={row[0]: row[1] for row in tables.environment_table(records).rows},
-        short=tables.short_verdict_table(verdicts),
+        answer=tables.answer_table(verdicts),
     )
     return f"{before}{BEGIN}\n{block}{END}{after}"
 

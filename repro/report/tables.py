@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from repro.claims.catalogue import Outcome
+from repro.claims.claim import Outcome
 from repro.claims.judge import Verdict
 from repro.display.table import Table
 from repro.records.schema import RunRecord
@@ -23,6 +23,7 @@ SIGNS = {
     Outcome.NOT_RUN: "·",
 }
 
+
 EXPLAINED = (Outcome.DEVIATES, Outcome.KNOWN, Outcome.NO_LONGER, Outcome.INCONCLUSIVE)  # with the reason beside
 
 
@@ -38,15 +39,29 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Table:
     )  # fmt: skip
 
 
-def short_verdict_table(verdicts: Sequence[Verdict]) -> Table:
-    """One row a claim, for the README: reported, measured and the verdict, with the reason where it fails."""
-    rows = []
+def answer_table(verdicts: Sequence[Verdict]) -> Table:
+    """The answer in five rows, for the README: two sections counted, and one claim for each classifier."""
+    rows = [
+        _counted("corpus and tokenizer", [v for v in verdicts if v.claim.section in ("Dataset", "Tokenizer")]),
+        _counted("calls of the libraries", [v for v in verdicts if v.claim.section == "Libraries"]),
+    ]
+    shown = {"dummy.accuracy": "dummy", "linear.accuracy": "linear on frozen states", "finetune.f1": "fine-tuned"}
     for v in verdicts:
-        why = f": {v.why}" if v.outcome in EXPLAINED else ""
-        rows.append(
-            (v.claim.id, v.claim.shown, v.shown, f"{SIGNS[v.outcome]} {v.label}{why}", v.corroboration, v.basis)
-        )
-    return Table(("claim", "reported", "measured", "verdict", "public runs", "measured on"), tuple(rows))
+        if v.claim.id in shown:
+            ours = f"{v.shown} ({v.basis})" if v.shown else ""
+            rows.append((shown[v.claim.id], v.claim.shown, v.corroboration, ours, f"{SIGNS[v.outcome]} {v.label}"))
+    return Table(("what", "reported", "public reruns", "ours", "verdict"), tuple(rows))
+
+
+def _counted(what: str, verdicts: Sequence[Verdict]) -> tuple[str, ...]:
+    counts = {outcome: sum(v.outcome is outcome for v in verdicts) for outcome in Outcome}
+    return (
+        what,
+        f"{len(verdicts)} claims",
+        "",
+        "",
+        ", ".join(f"{SIGNS[outcome]} {count} {outcome}" for outcome, count in counts.items() if count),
+    )
 
 
 def score_table(records: Sequence[RunRecord]) -> Table:
