@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.turns import forget_peak
@@ -47,30 +48,28 @@ def run_through(folder: Path, stamp: CorpusStamp, *, score: bool = True) -> dict
 
     context = open_context(RunSpec(recipe="tiny", corpus="rehearsal"))
     model = load_classifier(context.checkpoint.folder)
-    stages: dict[str, dict[str, float]] = {}
+    stages: dict[str, dict[str, float]] = {"libraries": {"seconds": 0.0, "peak_mib": peak_mib()}}
     forget_peak()
 
-    def stage(name: str, begun: float) -> None:
-        stages[name] = {"seconds": time.perf_counter() - begun, "peak_mib": peak_mib()}
+    @contextmanager
+    def stage(name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        stages[name] = {"seconds": time.perf_counter() - start, "peak_mib": peak_mib()}
 
-    stage("libraries", time.perf_counter())
-    begun = time.perf_counter()
-    corpus = load_corpus(str(folder), expected=stamp)
-    stage("load and check", begun)
-    begun = time.perf_counter()
-    tokens = tokenize(context.tokenizer, corpus.texts("train"), max_length=context.recipe.max_length)
-    examples = Examples(tokens=tokens, labels=torch.tensor(corpus.labels("train")))
-    stage("tokenize", begun)
-    begun = time.perf_counter()
-    for rows in torch.arange(len(examples)).split(context.recipe.batch_size):
-        pack_rows(tokens, rows)
-    stage("pack", begun)
+    with stage("load and check"):
+        corpus = load_corpus(str(folder), expected=stamp)
+    with stage("tokenize"):
+        tokens = tokenize(context.tokenizer, corpus.texts("train"), max_length=context.recipe.max_length)
+        examples = Examples(tokens=tokens, labels=torch.tensor(corpus.labels("train")))
+    with stage("pack"):
+        for rows in torch.arange(len(examples)).split(context.recipe.batch_size):
+            pack_rows(tokens, rows)
     if score:
-        begun = time.perf_counter()
-        outputs = predict_rows(model, examples, batch_size=256, accelerator=context.accelerator)
-        labels = corpus.labels("train")
-        scores = score_rows(labels, outputs.predictions, classes=len(LABELS), loss=outputs.mean_loss)
-        stage("score", begun)
+        with stage("score"):
+            outputs = predict_rows(model, examples, batch_size=256, accelerator=context.accelerator)
+            labels = corpus.labels("train")
+            scores = score_rows(labels, outputs.predictions, classes=len(LABELS), loss=outputs.mean_loss)
         if scores.n != len(examples):
             raise ValueError(f"{scores.n} rows were scored of {len(examples)}")
     return stages
@@ -78,11 +77,9 @@ def run_through(folder: Path, stamp: CorpusStamp, *, score: bool = True) -> dict
 
 def main(folders: list[Path], *, score: bool) -> None:
     """Run through the corpora of some folders, one after the other, and write what each stage cost."""
-    found = []
-    for folder in folders:
-        stamp = CorpusStamp.model_validate_json((folder / STAMP).read_bytes())
-        found.append(run_through(folder, stamp, score=score))
-    sys.stdout.write(json.dumps(found))
+    stamps = [CorpusStamp.model_validate_json((folder / STAMP).read_bytes()) for folder in folders]
+    passes = [run_through(folder, stamp, score=score) for folder, stamp in zip(folders, stamps, strict=True)]
+    sys.stdout.write(json.dumps(passes))
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ COMMANDS = {
 
 def run_command(turn: Turn, *, command: list[str], precision: str = "") -> None:
     """Run a module in a process of its own, a round each, our records into a folder that is removed."""
-    del precision  # by which a machine that lacks it is told
+    del precision  # it says which machines can measure this
     with TemporaryDirectory() as results:
         own = [f"--results={results}"] if command[0] == "repro" else []
         while True:

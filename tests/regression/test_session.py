@@ -69,9 +69,9 @@ class Repository:
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
-    made = Repository(tmp_path / "toy")
-    monkeypatch.chdir(made.folder)
-    return made
+    toy = Repository(tmp_path / "toy")
+    monkeypatch.chdir(toy.folder)
+    return toy
 
 
 def test_unchanged_code_passes_and_says_what_was_measured(regress: Regress, repository: Repository) -> None:
