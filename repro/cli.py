@@ -13,10 +13,12 @@ from typing import Annotated, NoReturn
 import typer
 
 from repro.commands.assets import check, convert, fetch
+from repro.commands.audit import audit
 from repro.commands.claims import claims
 from repro.commands.diagnose import diagnose
 from repro.commands.predict import predict
 from repro.commands.regress import regress
+from repro.commands.repair import repair
 from repro.commands.report import report
 from repro.commands.run import run
 from repro.commands.share import share
@@ -51,6 +53,8 @@ app.command()(verify)
 app.command()(report)
 app.command()(regress)
 app.command()(diagnose)
+app.command()(audit)
+app.command()(repair)
 app.command()(predict)
 app.command()(share)
 assets.command()(check)

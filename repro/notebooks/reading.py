@@ -24,6 +24,7 @@ MOST_TEXT = 500_000  # characters of one output that are looked at
 MOST_SOURCE = 100_000  # characters of one cell that are parsed
 EXPECTED = "Expected a notebook of Jupyter's format 4 (.ipynb) or its text export."
 _EXPORT_CELL = re.compile(r"^(?:# )?In ?\[(?:None|\d*| )\]:[ \t]*$", re.MULTILINE)
+_BLANK = re.compile(r"\n[ \t]*\n")
 _MAGIC = re.compile(r"^(\s*)(?:[%!?]|[\w, ()\[\]]+= ?[%!])")  # also of the form `files = !ls`
 
 
@@ -46,11 +47,6 @@ class Cell:
     count: int | None = None
 
     @property
-    def is_certain(self) -> bool:
-        """Whether the whole cell is Python (or a magic), so that its end is beyond doubt."""
-        return parse(self.source) is not None
-
-    @property
     def magics(self) -> tuple[str, ...]:
         """The lines that only IPython knows: `!pip …`, `%matplotlib inline`; the whole of a `%%bash` cell."""
         lines = self.source.split("\n")
@@ -61,10 +57,7 @@ class Cell:
 
 def read_notebook(file: Path) -> tuple[Cell, ...]:
     """Return the code cells of an .ipynb or a text export; UsageError names the file and what is wrong with it."""
-    content = read_text(file, EXPECTED)
-    if content.lstrip().startswith("{"):
-        return cells_of(parse_json(content, str(file)), str(file))
-    return export_cells(content)
+    return cells_of(notebook_of(read_text(file, EXPECTED), str(file)), str(file))
 
 
 def read_text(file: Path, expected: str) -> str:
@@ -87,6 +80,26 @@ def parse_json(content: str, name: str) -> Any:
         return json.loads(content)
     except (ValueError, RecursionError, MemoryError) as error:
         raise UsageError(f"{name} is no complete JSON: {error}", "Save or copy it again, whole.") from None
+
+
+def notebook_of(content: str, name: str) -> dict[str, Any]:
+    """Return a notebook of format 4 as JSON, also of a text export; UsageError for another kernel than Python's."""
+    if not content.lstrip().startswith("{"):
+        made: list[dict[str, Any]] = [
+            {"cell_type": kind, "metadata": {}, "source": source}
+            | ({"outputs": [], "execution_count": None} if kind == "code" else {})
+            for kind, source in export_parts(content)
+        ]
+        return {"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
+    data = parse_json(content, name)
+    cells_of(data, name)
+    metadata = data.get("metadata")
+    for key, name_of in (("kernelspec", "language"), ("language_info", "name")):
+        about = metadata.get(key) if isinstance(metadata, dict) else None
+        language = str(about.get(name_of) or "python").lower() if isinstance(about, dict) else "python"
+        if language not in ("python", "python3", "ipython"):
+            raise UsageError(f"{name} is a notebook of {language[:40]}", "Only Python's are run and repaired.")
+    return dict(data)
 
 
 def cells_of(data: Any, name: str) -> tuple[Cell, ...]:
@@ -120,20 +133,27 @@ def _outputs(outputs: Any) -> Iterator[Output]:
             yield Output(text=text[-MOST_TEXT:])
 
 
-def export_cells(content: str) -> tuple[Cell, ...]:
-    """Return the code cells of a text export, each without the text of the cells that follow it."""
-    sources = [_code_before_text(part) for part in _EXPORT_CELL.split(content)[1 : MOST_CELLS + 1]]
-    return tuple(Cell(number=number, source=source) for number, source in enumerate(sources, start=1))
+def export_parts(content: str) -> list[tuple[str, str]]:
+    """Return all cells of a text export as kind and source: code, and the text before and after it as markdown."""
+    head, *parts = _EXPORT_CELL.split(content)[: MOST_CELLS + 1]
+    cells = [("markdown", head.strip())]
+    for part in parts:
+        code = _code_before_text(part)
+        cells += [("code", code), ("markdown", part.strip("\n")[len(code) :].strip())]
+    return [(kind, source) for kind, source in cells if source or kind == "code"]
 
 
 def _code_before_text(part: str) -> str:
     """Return the longest beginning of whole paragraphs that parses; the first paragraph where none does."""
-    paragraphs = re.split(r"\n\s*\n", part[:MOST_SOURCE].strip("\n"))
-    for end in range(len(paragraphs), 1, -1):
-        only_comments = all(line.startswith("#") for line in paragraphs[end - 1].split("\n"))  # a heading, most likely
-        if not only_comments and parse(code := "\n\n".join(paragraphs[:end])) is not None:
-            return code.rstrip()
-    return paragraphs[0].rstrip()
+    text = part[:MOST_SOURCE].strip("\n")
+    ends = [match.start() for match in _BLANK.finditer(text)] + [len(text)]
+    for start, end in reversed(list(zip([0, *ends], ends, strict=False))):
+        only_comments = all(
+            line.startswith("#") for line in text[start:end].strip().split("\n")
+        )  # most likely a heading
+        if start == 0 or (not only_comments and parse(text[:end]) is not None):
+            return text[:end].rstrip()
+    return ""
 
 
 def parse(source: str) -> ast.Module | None:

@@ -1,0 +1,81 @@
+"""`repro audit`, which says of each cell of a notebook whether it still runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from repro.commands.options import write_table
+from repro.errors import UsageError
+
+# the SHA-256 of the code cells of the notebooks that may be run without being asked for: the seminar's
+COURSE = frozenset({"da6aa66fa9733378a51a9e27da401a6a2fc6cee32a6431efc1f83ffdf1c19cd3"})
+CONTAINER = "It runs that code on this machine: in a container, unless you trust it (docker run --rm --network none …)."
+
+
+def audit(
+    notebook: Annotated[Path, typer.Argument(help="An .ipynb or its text export.")],
+    execute: Annotated[bool, typer.Option("--execute", help="Run the code of a file that isn't the course's.")] = False,
+    use: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=DIR", help="A folder in place of a Hub's name.")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=0, help="Load at most so many rows a split; 0: all.")] = 0,
+    steps: Annotated[int, typer.Option(min=0, help="Train at most so many steps; 0: all.")] = 0,
+    timeout: Annotated[int, typer.Option(min=1, help="Seconds that a cell may take.")] = 600,
+    memory: Annotated[float, typer.Option(min=1, help="GiB that the kernel may take.")] = 12,
+    python: Annotated[Path | None, typer.Option(help="The interpreter of another environment.")] = None,
+    repair: Annotated[bool, typer.Option("--repair/--no-repair", help="Run it again after the repair.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    junit: Annotated[Path | None, typer.Option(help="Write a JUnit file.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the table as CSV.")] = None,
+) -> None:
+    """Run a notebook cell by cell on the installed libraries, as it is written and after the repair.
+
+    Executes the reader's code, in a kernel of its own and a temporary folder; lines for the shell, logins and pushes
+    are left out. Exit code 0: no cell fails; 1: some fail as written; 2: bad input, or not executed.
+    """
+    from repro.notebooks.audit import audit_twice
+    from repro.notebooks.kernel import Limits
+    from repro.notebooks.reading import code_hash, read_notebook
+    from repro.notebooks.repair import repaired
+
+    cells = read_notebook(notebook)
+    if not cells:
+        raise UsageError(f"{notebook} has no code cells", "Name a notebook with code.")
+    if not execute and code_hash(cells) not in COURSE:
+        changed = repaired([("code", cell.source) for cell in cells])
+        broken = [(str(number), fix.id, fix.reason) for number, made in enumerate(changed, 1) for fix in made.fixes]
+        write_table(("cell", "broken", "why"), broken)
+        raise UsageError(
+            f"{notebook} is not the course's notebook, so that it was read and not run",
+            f"Run it with --execute. {CONTAINER}",
+        )
+    found = audit_twice(
+        cells, uses=_uses(use or []), python=python, repair=repair,
+        limits=Limits(seconds=timeout, memory_bytes=int(memory * 2**30), rows=rows, steps=steps),
+        progress=lambda line: sys.stderr.write(f"{line}\n"),
+    )  # fmt: skip
+    for path, text in ((junit, found.to_junit(notebook.name)), (csv, found.table().to_csv())):
+        if path:
+            path.write_text(text, encoding="utf-8")
+    if as_json:
+        sys.stdout.write(json.dumps(found.as_row(), indent=1, ensure_ascii=False) + "\n")
+    else:
+        write_table(found.table().columns, found.table().rows)
+        sys.stdout.write(f"{found.sentence}\n")
+    if any(result.status.startswith("fails") for result in found.written):
+        raise typer.Exit(1)
+
+
+def _uses(given: list[str]) -> dict[str, Path]:
+    uses = {}
+    for text in given:
+        name, _, folder = text.partition("=")
+        if not name or not folder:
+            raise UsageError(f"--use {text}: expected NAME=DIR", "As in --use distilbert-base-uncased=models/minilm.")
+        uses[name] = Path(folder)
+    return uses

@@ -1,0 +1,113 @@
+"""What is put before a notebook's first cell in its own kernel: limits, no network but the Hub's, no installing.
+
+The file is sent to the kernel as source, so that it runs in an environment that lacks this package. It keeps honest
+notebooks from doing harm; it is no fence against a hostile one, for which there are containers.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from pathlib import Path
+from typing import Any
+
+INSTALLERS = ("pip", "pip3", "conda", "mamba", "uv", "apt", "apt-get", "huggingface-cli", "hf", "git")
+
+
+def guard(
+    *, hosts: list[str], log: str, memory_bytes: int, file_bytes: int, characters: int, rows: int, steps: int
+) -> None:
+    """Set the limits; what is refused is written into the file `log`, a line each."""
+    _limit(memory_bytes, file_bytes)
+    _limit_output(characters)
+    if rows:
+        _shorten_datasets(rows)
+    if steps:
+        _shorten_training(steps)
+    addresses: set[str] = {"127.0.0.1", "::1", "localhost"}
+
+    def refuse(what: str) -> None:
+        with Path(log).open("a", encoding="utf-8") as file:
+            file.write(f"{what}\n")
+        raise PermissionError(what)
+
+    def resolve(host: str) -> None:
+        import socket
+
+        if host in addresses:
+            return
+        if not any(host == known or host.endswith(f".{known}") for known in hosts):
+            refuse(f"network: {host}")
+        addresses.add(host)
+        addresses.update(str(found[4][0]) for found in socket.getaddrinfo(host, None))
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "socket.getaddrinfo" and arguments[0]:
+            host = arguments[0]
+            resolve(host.decode() if isinstance(host, bytes) else str(host))
+        elif event == "socket.connect" and isinstance(arguments[1], tuple) and arguments[1][0] not in addresses:
+            refuse(f"network: {arguments[1][0]}")
+        elif event in ("os.fork", "os.forkpty") and "ipykernel_" in sys._getframe(1).f_code.co_filename:
+            refuse("process: a cell may not fork")
+        elif event == "subprocess.Popen":
+            words = arguments[1].split() if isinstance(arguments[1], str) else [str(word) for word in arguments[1]]
+            if any(Path(word).name in INSTALLERS for word in words[:3]):
+                refuse(f"command: {' '.join(words)[:80]}")
+
+    sys.addaudithook(hook)
+
+
+def _limit(memory_bytes: int, file_bytes: int) -> None:
+    if sys.platform == "win32":
+        return
+    import resource
+
+    for kind, most in ((resource.RLIMIT_DATA, memory_bytes), (resource.RLIMIT_FSIZE, file_bytes)):
+        resource.setrlimit(kind, (most, resource.getrlimit(kind)[1]))
+
+
+def _limit_output(characters: int) -> None:
+    """Drop what is printed beyond so many characters in all."""
+    for stream in (sys.stdout, sys.stderr):
+        printed = stream.write
+        left = [characters]
+
+        @functools.wraps(printed)
+        def write(text: str, printed: Any = printed, left: list[int] = left) -> int:
+            left[0] -= len(text)
+            return int(printed(text)) if left[0] > 0 else len(text)
+
+        stream.write = write  # type: ignore[method-assign]
+
+
+def _shorten_datasets(rows: int) -> None:
+    import datasets
+
+    load = datasets.load_dataset
+
+    @functools.wraps(load)
+    def load_dataset(*arguments: Any, **options: Any) -> Any:
+        loaded = load(*arguments, **options)
+        if isinstance(loaded, dict):
+            return type(loaded)({name: part.select(range(min(rows, len(part)))) for name, part in loaded.items()})
+        return loaded.select(range(min(rows, len(loaded))))
+
+    datasets.load_dataset = load_dataset
+
+
+def _shorten_training(steps: int) -> None:
+    import transformers
+
+    class Stop(transformers.TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            control.should_training_stop = state.global_step >= steps or control.should_training_stop
+
+    trainer: Any = transformers.Trainer
+    build = trainer.__init__
+
+    @functools.wraps(build)
+    def __init__(self: Any, *arguments: Any, **options: Any) -> None:  # noqa: N807 (takes the place of that method)
+        build(self, *arguments, **options)
+        self.add_callback(Stop())
+
+    trainer.__init__ = __init__

@@ -1,0 +1,119 @@
+"""Notebooks are read within bounds, whatever they hold, and dependencies are traced by names."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from repro.errors import UsageError
+from repro.notebooks.dependencies import Blame, names_in
+from repro.notebooks.reading import cells_of, export_parts, parse_json, read_notebook
+from repro.notebooks.static import UNKNOWN, Built, Interpreter
+
+EXPORT = """# A seminar
+
+In [None]:
+! pip install x
+
+In [1]:
+a = '''one
+
+two'''
+
+# a comment
+
+b = a
+
+## A title
+
+Words that aren't Python.
+
+In [ ]:
+a
+"""
+
+
+def test_a_text_export_is_split_where_code_ends(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text(EXPORT)
+    cells = read_notebook(tmp_path / "x.txt")
+    assert [cell.source for cell in cells] == [
+        "! pip install x", "a = '''one\n\ntwo'''\n\n# a comment\n\nb = a", "a",
+    ]  # fmt: skip
+    assert [kind for kind, _ in export_parts(EXPORT)] == ["markdown", "code", "code", "markdown", "code"]
+    assert cells[0].magics == ("! pip install x",)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"cells": 3}', "is no notebook of Jupyter's format"),
+        ('{"cells": [', "is no complete JSON"),
+        ('{"cells":' + "[" * 100_000, "is no complete JSON"),
+        ('{"cells": [], "x": ' + "9" * 5000 + "}", "is no complete JSON"),
+        ('{"cells": [], "metadata": {"kernelspec": {"language": "R"}}}', "is a notebook of r"),
+    ],
+)
+def test_what_is_no_notebook_of_pythons_is_refused(content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "x.ipynb").write_text(content)
+    with pytest.raises(UsageError, match=message):
+        read_notebook(tmp_path / "x.ipynb")
+
+
+def test_cells_that_are_laid_out_wrongly_are_empty_ones() -> None:
+    odd = {"cells": [1, {"cell_type": "code", "source": 5, "outputs": [3, {"data": [], "text": {"a": 1}}]}, {}]}
+    assert [(cell.source, cell.outputs) for cell in cells_of(odd, "x")] == [("", ())]
+
+
+def test_fifty_megabytes_of_outputs_are_read_in_seconds(tmp_path: Path) -> None:
+    outputs = [{"output_type": "stream", "text": ["x" * 1_000_000]}] * 50
+    (tmp_path / "x.ipynb").write_text(json.dumps({"cells": [{"cell_type": "code", "source": "1", "outputs": outputs}]}))
+    started = time.process_time()
+    (cell,) = read_notebook(tmp_path / "x.ipynb")
+    assert time.process_time() - started < 5
+    assert sum(len(output.text) for output in cell.outputs) <= 50 * 500_000
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["x = " + "(" * 50_000, "x = 1" + "+1" * 40_000, "x = 'a' * 10 ** 9", "x = 9 ** 9 ** 9", "def f(): return f()\nf()",
+     "x = " + "[" * 500 + "]" * 500, "x = 1e308 * 1e308 // 0"],
+)  # fmt: skip
+def test_a_hostile_cell_is_evaluated_within_bounds(source: str) -> None:
+    interpreter = Interpreter()
+    started = time.process_time()
+    interpreter.run(source)
+    assert time.process_time() - started < 2
+
+
+def test_constants_are_followed_through_variables_dicts_and_functions() -> None:
+    interpreter = Interpreter()
+    interpreter.run(
+        "lr = 2 * 10 ** -5\nkw = dict(a=lr, b=f'{3}-x')\ndef make(n, **k): return Build(n=n, **kw)\nm = make(4).to(d)"
+    )
+    made = interpreter.names["m"]
+    assert isinstance(made, Built)
+    assert made.keywords == {"n": 4, "a": pytest.approx(2e-5), "b": "3-x"}
+    interpreter.run("if gpu:\n    n = 1\nelse:\n    n = 2\nfor p in m.body():\n    p.requires_grad = False")
+    assert interpreter.names["n"] is UNKNOWN
+    assert made.keywords["requires_grad"] is False
+
+
+def test_a_failure_is_traced_to_the_cell_whose_name_is_missing() -> None:
+    blame = Blame()
+    blame.passed(names_in("def show(x):\n    return helper(x, table)\nimport pandas as pd"))
+    blame.failed(names_in("table = broken()"), 2)
+    assert blame.cause(names_in("pd.DataFrame()")) is None
+    assert blame.cause(names_in("show(1)")) == 2  # through the function's own names
+    assert blame.cause(names_in("table = 1\ntable")) is None  # written before it is read
+    blame.passed(names_in("table = 1"))
+    assert blame.cause(names_in("show(1)")) is None
+    blame.kernel_lost(9)
+    assert blame.cause(names_in("show")) == 9
+
+
+def test_deep_json_is_refused_and_not_recursed_into() -> None:
+    with pytest.raises(UsageError, match="is no complete JSON"):
+        parse_json("[" * 1_000_000, "x")

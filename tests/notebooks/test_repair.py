@@ -1,0 +1,108 @@
+"""Each fix writes what it says, and nothing else of a notebook changes."""
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from repro import cli
+from repro.notebooks.repair import Fix, load_fixes, repaired
+
+# what a fix needs to know of the notebook's other cells
+ELSEWHERE = 'tokenizer = AutoTokenizer.from_pretrained(name)\ngenerator = pipeline("text-generation", model=name)\n'
+MODEL = "# Helsinki-NLP"
+
+
+@pytest.mark.parametrize("fix", load_fixes(), ids=lambda fix: fix.id)
+def test_a_fix_writes_its_example_under_its_reason_and_once(fix: Fix) -> None:
+    kind = "markdown" if fix.before.startswith("$") else "code"
+    elsewhere = ("code", ELSEWHERE + MODEL)
+    _, cell = repaired([elsewhere, (kind, fix.before)])
+    assert [each.id for each in cell.fixes] == [fix.id]
+    assert fix.after in cell.source
+    if fix.kind != "text":
+        assert fix.comment in cell.source
+        ast.parse(cell.source)
+        assert repaired([elsewhere, (kind, cell.source)])[1].source == cell.source
+
+
+@pytest.mark.parametrize("fix", load_fixes(), ids=lambda fix: fix.id)
+def test_a_fix_says_since_when_why_and_where_that_is_told(fix: Fix) -> None:
+    assert fix.source.startswith("https://")
+    assert fix.since == "any version" or fix.since.split()[1][0].isdigit()
+    assert fix.reason
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'pipeline("text-generation", model="distilgpt2")',
+        'pipeline("text-classification")',
+        'load_dataset("SetFit/emotion")',
+        "Trainer(model=model, processing_class=tokenizer)",
+        "other(tokenizer=tokenizer)",
+        'np.array(frame["label"])',
+        'plt.bar(preds_df["label"], 100 * preds_df["score"])',
+        "%%bash\nhuggingface-cli whoami",
+        "this is no Python, Trainer(tokenizer=tokenizer)",
+        "x = '''\nTrainer(tokenizer=tokenizer)\n'''  # Trainer(tokenizer=tokenizer)",
+        "import wandb\nwandb.init()",
+    ],
+)
+def test_what_is_not_broken_stays_to_the_byte(source: str) -> None:
+    assert repaired([("code", ELSEWHERE), ("code", source)])[1].source == source
+
+
+def test_layout_comments_magics_and_indentation_around_a_replacement_stay() -> None:
+    source = "%matplotlib inline\nif ünïcode:  # yes\n    t = Trainer(a,  # first\n              tokenizer = tokenizer)  # last\n!ls"
+    cell = repaired([("code", source)])[0]
+    lines = cell.source.split("\n")
+    assert lines[2].startswith("    # repaired (since transformers 5.0)")
+    del lines[2]
+    assert "\n".join(lines) == source.replace("tokenizer = ", "processing_class = ")
+
+
+def as_notebook(*cells: tuple[str, str]) -> dict[str, Any]:
+    made = [
+        {"cell_type": kind, "metadata": {"tags": [kind]}, "source": source.splitlines(keepends=True)}
+        | ({"outputs": [], "execution_count": 3} if kind == "code" else {})
+        for kind, source in cells
+    ]
+    return {
+        "cells": made,
+        "metadata": {"kernelspec": {"language": "python"}, "x": 1},
+        "nbformat": 4,
+        "nbformat_minor": 4,
+    }
+
+
+def repair(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["repro", "repair", *map(str, arguments)])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    return int(left.value.code or 0)
+
+
+def test_every_other_cell_and_the_metadata_are_equal_in_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before = as_notebook(("markdown", "# A title"), ("code", "x = 1\nx"), ("code", "Trainer(tokenizer=t)"))
+    (tmp_path / "in.ipynb").write_text(json.dumps(before))
+    assert repair(monkeypatch, tmp_path / "in.ipynb", "-o", tmp_path / "out.ipynb") == 0
+    after = json.loads((tmp_path / "out.ipynb").read_text())
+    assert after["cells"][:2] == before["cells"][:2]
+    assert "".join(after["cells"][2]["source"]).endswith("Trainer(processing_class=t)")
+    assert {**after, "cells": []} == {**before, "cells": []}
+
+
+def test_an_output_that_exists_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "in.ipynb").write_text(json.dumps(as_notebook(("code", "1"))))
+    assert repair(monkeypatch, tmp_path / "in.ipynb", "-o", tmp_path / "in.ipynb") == 2
+    assert "exists already" in capsys.readouterr().err
