@@ -65,7 +65,7 @@ def run(context: Context, seed: int, checkpointer: Checkpointer | None = None) -
             results.append(result)
             last = f"epoch-{result.epoch.epoch}/validation"
             scores[last], rows["validation"] = score_outputs(context.corpus.labels("validation"), result.validation)
-            log(result, scores[last])
+            log(result.epoch, scores[last])
     seconds["train"] = sum(result.epoch.train_seconds for result in results)
     seconds["evaluate"] = sum(result.evaluate_seconds for result in results)
     if checkpointer is not None and checkpointer.seconds:
