@@ -87,9 +87,8 @@ def tables(records: Sequence[RunRecord]) -> dict[str, Table]:
 
 def tour_table(record: RunRecord) -> Table:
     """One row a task that ran: its checkpoint and what it gave."""
-    rows = []
-    for task, checkpoint in record.at("facts.checkpoints").items():
-        rows.append((task, checkpoint["repository"], _in_words(record.at(f"facts.{task}"))))
+    used = record.at("facts.checkpoints").items()
+    rows = ((task, checkpoint["repository"], _in_words(record.at(f"facts.{task}"))) for task, checkpoint in used)
     return Table(("task", "checkpoint", "result"), tuple(rows))
 
 
