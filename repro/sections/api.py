@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 SECONDS = 300
 
 
-def run(context: Context, seed: int) -> Measurements:
-    """Try every call in a process of its own; neither recipe, corpus nor `seed` changes anything."""
-    del context, seed
+def run(_context: Context, _seed: int) -> Measurements:
+    """Try every call in a process of its own; neither recipe, corpus nor seed changes anything."""
     seconds: dict[str, float] = {}
     # not torchrun's variables: the process is one by itself
     alone = {name: value for name, value in os.environ.items() if name not in ("RANK", "LOCAL_RANK", "WORLD_SIZE")}
@@ -50,9 +49,8 @@ def run(context: Context, seed: int) -> Measurements:
     )
 
 
-def printed(record: RunRecord, corpus: Corpus) -> Iterator[Table]:
+def printed(record: RunRecord, _corpus: Corpus) -> Iterator[Table]:
     """Show the calls that no longer run."""
-    del corpus
     yield api_table(record)
 
 

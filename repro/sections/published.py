@@ -38,9 +38,8 @@ def prepare(context: Context) -> Context:
     return replace(context, recipe=replace(PUBLISHED, revision=revision), checkpoint=published)
 
 
-def run(context: Context, seed: int) -> Measurements:
-    """Score the prepared checkpoint on validation and test; `seed` changes nothing."""
-    del seed
+def run(context: Context, _seed: int) -> Measurements:
+    """Score the prepared checkpoint on validation and test; another seed changes nothing."""
     from repro.training.predict import predict_rows
 
     seconds: dict[str, float] = {}

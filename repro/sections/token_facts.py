@@ -21,9 +21,8 @@ from repro.sections.section import Section
 SENTENCE = "Tokenizing text is a core task of NLP."  # the seminar's own
 
 
-def run(context: Context, seed: int) -> Measurements:
-    """Tokenize the seminar's sentence, a padded pair and the whole corpus; `seed` changes nothing."""
-    del seed
+def run(context: Context, _seed: int) -> Measurements:
+    """Tokenize the seminar's sentence, a padded pair and the whole corpus; another seed changes nothing."""
     from datasets import disable_progress_bars, enable_progress_bars
     from transformers import DistilBertTokenizer
 
@@ -69,9 +68,8 @@ def run(context: Context, seed: int) -> Measurements:
     )
 
 
-def printed(record: RunRecord, corpus: Corpus) -> Iterator[str | Table]:
+def printed(record: RunRecord, _corpus: Corpus) -> Iterator[str | Table]:
     """Show the seminar's walk over the tokenizer, from the record alone."""
-    del corpus
     facts: Any = record.facts
     walk = enumerate(zip(facts["ids"], facts["pieces"], strict=True))
     yield Table(("place", "id", "piece"), tuple((str(i), str(n), piece) for i, (n, piece) in walk))

@@ -24,13 +24,12 @@ if TYPE_CHECKING:
 MOST_SHOWN = 12  # groups of entities; the seminar's letter has ten
 
 
-def run(context: Context, seed: int) -> Measurements:
-    """Run each task whose checkpoint is here; `seed` changes nothing, the one task that draws has the notebook's.
+def run(context: Context, _seed: int) -> Measurements:
+    """Run each task whose checkpoint is here; another seed changes nothing, the one task that draws has the notebook's.
 
     A task whose checkpoint is missing or unusable stands under `not_run` with the reason; MissingAssetError where
     that is so of all six, or where the letter is missing.
     """
-    del seed
     from repro.sections.tour_tasks import TASKS
 
     texts = tour_texts(context.sources.seminar, rehearsal=context.corpus.stamp.name == "rehearsal")
@@ -73,9 +72,8 @@ def _locate(context: Context, task: str) -> Checkpoint:
     )
 
 
-def printed(record: RunRecord, corpus: Corpus) -> Iterator[Table]:
+def printed(record: RunRecord, _corpus: Corpus) -> Iterator[Table]:
     """Show what the tasks gave."""
-    del corpus
     yield tour_table(record)
 
 

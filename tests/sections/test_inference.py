@@ -133,6 +133,6 @@ def test_folders_that_hold_no_fine_tuned_model_are_told_apart(
     (saved / "config.json").write_text("{")
     assert "cannot be read" in told(saved)
     (saved / "config.json").write_text("{}")
-    assert "cannot be loaded as a text classifier" in told(saved)
+    assert "cannot be used" in told(saved)
     (saved / "model.safetensors").write_bytes(b"short")
     assert "expected the weights as model.safetensors" in told(saved)
