@@ -47,16 +47,21 @@ def prepare_results(results: Path) -> None:
 def write_record(record: RunRecord, results: Path) -> Path:
     """Write the record below `results/runs` durably and without overwriting; return its path."""
     folder = inside(results, results / "runs" / record.folder)
-    stamp = re.sub(r"[-:]", "", record.provenance.started)
-    name = f"{stamp}-seed{record.settings.seed}-{secrets.token_hex(4)}.json"
+    started, seed = record.provenance.started, record.settings.seed
+    return write_sealed(_to_json(record), folder, f"{re.sub('[-:]', '', started)}-seed{seed}", "record")
+
+
+def write_sealed(text: str, folder: Path, begins: str, what: str) -> Path:
+    """Seal a JSON object and write it durably under a name of its own; ResultsError where the disk refuses it."""
+    path = folder / f"{begins}-{secrets.token_hex(4)}.json"
     try:
-        write_new(folder / name, sealed(_to_json(record)).encode())
+        write_new(path, sealed(text).encode())
     except OSError as error:
         raise ResultsError(
-            f"cannot write the record {folder / name}: {error.strerror or error}",
+            f"cannot write the {what} {path}: {error.strerror or error}",
             "Free space or choose another --results folder; records already written are untouched.",
         ) from None
-    return folder / name
+    return path
 
 
 def keep_record(record: RunRecord, results: Path) -> Path:
