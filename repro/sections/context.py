@@ -99,6 +99,11 @@ class Context:
 
         return behaviour_of(self.checkpoint.folder, self.tokenizer)
 
+    @property
+    def running(self) -> dict[str, Any]:
+        """What training and prediction are given alike: `accelerator`, `batching` and `progress`."""
+        return {"accelerator": self.accelerator, "batching": self.spec.batching, "progress": self.progress}
+
     def recipe_stamp(self) -> RecipeStamp:
         """Return the recipe as a record holds it, with the hash of the weights that are used and what they do."""
         used: dict[str, Any] = {"weights_sha256": self.checkpoint.weights_sha256, "behaviour": self.behaviour}

@@ -42,10 +42,8 @@ def cls_states(context: Context) -> dict[str, Tensor]:
             split: predict.cls_states(
                 encoder,
                 examples(context)[split].tokens,
-                accelerator=context.accelerator,
-                batching=context.spec.batching,
                 batch_size=context.recipe.batch_size,
-                progress=context.progress,
+                **context.running,
             )
             for split in ("train", "validation")
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import JsonValue
 
@@ -43,11 +43,6 @@ def run(context: Context, seed: int, checkpointer: Checkpointer | None = None) -
         tokenized = examples(context)
     with timed(seconds, "load"):
         model, head_seed = _draw_model(context, seed, checkpointer)
-    shared: dict[str, Any] = {
-        "accelerator": context.accelerator,
-        "batching": context.spec.batching,
-        "progress": context.progress,
-    }
     results: list[EpochResult] = []
     scores: dict[str, Scores] = {}
     rows: dict[str, RowResults] = {}
@@ -60,7 +55,7 @@ def run(context: Context, seed: int, checkpointer: Checkpointer | None = None) -
             seed=seed,
             micro_batches=context.spec.micro_batches,
             checkpointer=checkpointer,
-            **shared,
+            **context.running,
         ):
             results.append(result)
             last = f"epoch-{result.epoch.epoch}/validation"
@@ -71,16 +66,21 @@ def run(context: Context, seed: int, checkpointer: Checkpointer | None = None) -
     if checkpointer is not None and checkpointer.seconds:
         seconds["states"] = checkpointer.seconds
     with timed(seconds, "test"), report_out_of_memory("the test split"):
-        tested = predict_rows(model, tokenized["test"], batch_size=context.recipe.batch_size, **shared)
+        tested = predict_rows(model, tokenized["test"], batch_size=context.recipe.batch_size, **context.running)
     context.accelerator.free_memory()  # else it keeps this seed's model and optimizer beside the next one's
     scores["test"], rows["test"] = score_outputs(context.corpus.labels("test"), tested)
+    pieces = sum(result.computed_pieces for result in results)
     with timed(seconds, "save"):
         saved = _save(model, context, seed, scores)
     return Measurements(
         facts={
             "hardest_rows": results[-1].validation.losses.argsort(descending=True)[:HARDEST].tolist(),
             **confusion_facts(scores[last]),
-            **_counts(results, model.num_parameters(exclude_embeddings=True)),
+            "steps_per_epoch": results[0].epoch.steps,
+            "steps": sum(result.epoch.steps for result in results),
+            "computed_pieces": pieces,
+            # the Trainer's count: forward 2, backward 4 a parameter and piece
+            "total_flos": 6 * model.num_parameters(exclude_embeddings=True) * pieces,
             "head_seed": head_seed,
             "processes": context.accelerator.num_processes,
             **saved,
@@ -111,17 +111,6 @@ def _draw_model(context: Context, seed: int, checkpointer: Checkpointer | None) 
     return load_classifier(context.checkpoint.folder), head_seed
 
 
-def _counts(results: list[EpochResult], parameters: int) -> dict[str, JsonValue]:
-    """Return steps and computed pieces, and the Trainer's total_flos: forward 2, backward 4 a parameter and piece."""
-    pieces = sum(result.computed_pieces for result in results)
-    return {
-        "steps_per_epoch": results[0].epoch.steps,
-        "steps": sum(result.epoch.steps for result in results),
-        "computed_pieces": pieces,
-        "total_flos": 6 * parameters * pieces,
-    }
-
-
 def _save(model: PreTrainedModel, context: Context, seed: int, scores: dict[str, Scores]) -> dict[str, JsonValue]:
     """Save the model for those who read it later; a disk that refuses it does not cost the training's record."""
     if not context.accelerator.is_main_process:
@@ -136,12 +125,8 @@ def printed(record: RunRecord, corpus: Corpus) -> Iterator[Table]:
     """Show the hardest and the easiest validation tweets with their texts: to a person, never into a log."""
     if sys.stdout.isatty():
         texts = corpus.texts("validation")
-        yield Table(
-            ("", "row", "label", "predicted", "loss", "text"),
-            tuple(
-                (r.which, str(r.row), r.label, r.predicted, f"{r.loss:.4f}", texts[r.row]) for r in ranked_rows(record)
-            ),
-        )
+        rows = [(r.which, str(r.row), r.label, r.predicted, f"{r.loss:.4f}", texts[r.row]) for r in ranked_rows(record)]
+        yield Table(("", "row", "label", "predicted", "loss", "text"), tuple(rows))
 
 
 def figures(record: RunRecord) -> Iterator[Drawing]:

@@ -30,7 +30,7 @@ def run(context: Context, _seed: int) -> Measurements:
     with timed(seconds, "walk"):
         tokenizer = DistilBertTokenizer.from_pretrained(context.checkpoint.folder, local_files_only=True)
         ids = tokenizer(SENTENCE)["input_ids"]
-        pieces = tokenizer.convert_ids_to_tokens(ids)
+        pieces, vocabulary = tokenizer.convert_ids_to_tokens(ids), tokenizer.get_vocab()
         pair = tokenizer(context.corpus.texts("train")[:2], padding=True, truncation=True)
         few = context.corpus.splits["train"].select(range(len(pair["input_ids"])))
         disable_progress_bars()  # for two rows
@@ -42,10 +42,7 @@ def run(context: Context, _seed: int) -> Measurements:
     special = sorted(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True))
     return Measurements(
         facts={
-            "tokenizer": {
-                "class": type(tokenizer).__name__,
-                "vocabulary_sha256": vocabulary_sha256(tokenizer.get_vocab()),
-            },
+            "tokenizer": {"class": type(tokenizer).__name__, "vocabulary_sha256": vocabulary_sha256(vocabulary)},
             "ids": list(ids),
             "pieces": list(pieces),
             "string": tokenizer.convert_tokens_to_string(pieces),
@@ -59,7 +56,6 @@ def run(context: Context, _seed: int) -> Measurements:
             },
             "columns": sorted(encoded.column_names),
             "longest_tweet": max(int(n.max()) for n in lengths.values()),
-            "longest_tweet_by_split": {split: int(n.max()) for split, n in lengths.items()},
             "mean_pieces": float(lengths["train"].double().mean()),
             "tweets_by_pieces": {split: n.bincount().tolist() for split, n in lengths.items()},
             "truncated": sum(tokens[split].truncated for split in SPLITS),
@@ -89,13 +85,11 @@ def printed(record: RunRecord, _corpus: Corpus) -> Iterator[str | Table]:
     special = facts["special_tokens"].items()
     yield Table(("special token", "id"), tuple((token, str(number)) for token, number in special))
     pieces = facts["padded_pair"]["pieces"]
-    longest = max(pieces)
+    zeros = [max(pieces) - n for n in pieces]
+    rows = ((str(n), str(zero), f"1 × {n}, 0 × {zero}") for n, zero in zip(pieces, zeros, strict=True))
     yield Table(
         ("padded pair", "pieces", "zeros", "attention_mask"),
-        tuple(
-            (f"training row {row}", str(n), str(longest - n), f"1 × {n}, 0 × {longest - n}")
-            for row, n in enumerate(pieces)
-        ),
+        tuple((f"training row {number}", *row) for number, row in enumerate(rows)),
     )
 
 
