@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from repro.assets.checkpoints import locate_checkpoint
 from repro.assets.loading import load_classifier, load_model
 from repro.assets.recipes import PUBLISHED, TINY
-from repro.errors import CheckpointError, MissingAssetError
+from repro.errors import CheckpointError
 from repro.records.schema import LABELS, Measurements
 from repro.sections.classified import confusion_facts, score_outputs
 from repro.sections.context import Context, timed
@@ -26,14 +26,11 @@ SPLITS = ("validation", "test")
 def prepare(context: Context) -> Context:
     """Return the context with the published model for its recipe and checkpoint, so that the record names them.
 
-    MissingAssetError where neither the checkpoints folder nor the Hub has it as safetensors.
+    CheckpointError where neither the checkpoints folder nor the Hub has it as safetensors.
     """
     if context.recipe.name == TINY.name:
         return context  # rehearsed on the tiny encoder with a head of random weights
-    try:
-        published = locate_checkpoint(PUBLISHED, context.sources.checkpoints)
-    except CheckpointError as error:
-        raise MissingAssetError(error.what, error.remedy) from None
+    published = locate_checkpoint(PUBLISHED, context.sources.checkpoints)
     revision = published.folder.name if published.source.startswith("the Hub") else "a folder's"
     return replace(context, recipe=replace(PUBLISHED, revision=revision), checkpoint=published)
 
