@@ -6,8 +6,9 @@ import os
 import re
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import NamedTemporaryFile, mkdtemp
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -34,9 +35,8 @@ def prepare_results(results: Path) -> None:
     """Make the results folder and prove that a record can be written there, before anything is measured."""
     try:
         inside(results, results / "runs").mkdir(parents=True, exist_ok=True)
-        probe = results / "runs" / f".probe-{secrets.token_hex(4)}"
-        probe.write_bytes(b"")
-        probe.unlink()
+        with NamedTemporaryFile(dir=results / "runs"):
+            pass
     except OSError as error:
         raise ResultsError(
             f"cannot write to the results folder {results}: {error.strerror or error}",
@@ -121,13 +121,10 @@ def find_finished(results: Path, folder: Path, key: str) -> Path | None:
     One that cannot be read, or whose section lacked an asset for a part of it, is not complete.
     """
     for path in sorted((results / "runs" / folder).glob("*.json"), reverse=True):
-        try:
-            if key.encode() in path.read_bytes():
-                record = read_record(path)
-                if record.run_key == key and not record.facts.get("not_run"):
-                    return path
-        except (OSError, RecordError):  # `verify` refuses it by name
-            continue
+        with suppress(RecordError):  # `verify` refuses it by name
+            record = read_record(path)
+            if record.run_key == key and not record.facts.get("not_run"):
+                return path
     return None
 
 

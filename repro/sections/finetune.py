@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
@@ -85,7 +85,6 @@ def run(context: Context, seed: int, checkpointer: Checkpointer | None = None) -
             "processes": context.accelerator.num_processes,
             **saved,
             **(checkpointer.facts() if checkpointer else {}),
-            "truncated": sum(split.tokens.truncated for split in tokenized.values()),
         },
         scores=scores,
         epochs=[result.epoch for result in results],
@@ -124,9 +123,7 @@ def _save(model: PreTrainedModel, context: Context, seed: int, scores: dict[str,
 def printed(record: RunRecord, corpus: Corpus) -> Iterator[Table]:
     """Show the hardest and the easiest validation tweets with their texts: to a person, never into a log."""
     if sys.stdout.isatty():
-        texts = corpus.texts("validation")
-        rows = [(r.which, str(r.row), r.label, r.predicted, f"{r.loss:.4f}", texts[r.row]) for r in ranked_rows(record)]
-        yield Table(("", "row", "label", "predicted", "loss", "text"), tuple(rows))
+        yield table_with_texts(record, corpus.texts("validation"))
 
 
 def figures(record: RunRecord) -> Iterator[Drawing]:
@@ -141,29 +138,27 @@ def tables(records: Sequence[RunRecord]) -> dict[str, Table]:
     return {"confusions": cell_table(runs), "hardest": hardest_table(runs)}
 
 
-class RankedRow(NamedTuple):
-    """One validation row by its loss (nats); rank 1 is the highest of the hardest, the lowest of the easiest."""
+def ranked_rows(record: RunRecord) -> list[tuple[str, ...]]:
+    """Return the ten validation rows of highest loss, then the ten of lowest; none where no losses were recorded.
 
-    which: str
-    rank: int
-    row: int
-    label: str
-    predicted: str
-    loss: float
-
-
-def ranked_rows(record: RunRecord) -> list[RankedRow]:
-    """Return the ten validation rows of highest loss, then the ten of lowest; none where no losses were recorded."""
+    Each is which it is of, its rank from 1, row number, label, predicted label and loss (nats), as text.
+    """
     results = record.rows.get("validation")
     if results is None or results.losses is None:
         return []
-    losses = results.losses
+    labels, predictions, losses = results.labels, results.predictions, results.losses
     rising = sorted(range(len(losses)), key=lambda row: losses[row])
     return [
-        RankedRow(which, rank, row, LABELS[results.labels[row]], LABELS[results.predictions[row]], losses[row])
+        (which, str(rank), str(row), LABELS[labels[row]], LABELS[predictions[row]], f"{losses[row]:.4f}")
         for which, rows in (("hardest", rising[::-1][:HARDEST]), ("easiest", rising[:HARDEST]))
         for rank, row in enumerate(rows, 1)
     ]
+
+
+def table_with_texts(record: RunRecord, texts: Sequence[str]) -> Table:
+    """Return the hardest and easiest validation tweets with their texts: for a person who has the corpus."""
+    rows = ((which, row, *rest, texts[int(row)]) for which, _, row, *rest in ranked_rows(record))
+    return Table(("which", "row", "label", "predicted", "loss", "text"), tuple(rows))
 
 
 def published_hardest() -> list[int]:
@@ -174,15 +169,13 @@ def published_hardest() -> list[int]:
 def hardest_table(runs: Sequence[RunRecord]) -> Table:
     """One row a fine-tuning and tweet: rank, row number, labels, loss, and whether the book prints it; never a text."""
     published = published_hardest()
-    return Table(
-        ("run", "seed", "which", "rank", "validation row", "label", "predicted", "loss", "in the book's ten"),
-        tuple(
-            (run.spec.slug, str(run.settings.seed), r.which, str(r.rank), str(r.row), r.label, r.predicted,
-             f"{r.loss:.4f}", "yes" if r.row in published else "no")
-            for run in runs
-            for r in ranked_rows(run)
-        ),
-    )  # fmt: skip
+    rows = [
+        (run.spec.slug, str(run.settings.seed), *row, "yes" if int(row[2]) in published else "no")
+        for run in runs
+        for row in ranked_rows(run)
+    ]
+    ranked = ("which", "rank", "validation row", "label", "predicted", "loss")
+    return Table(("run", "seed", *ranked, "in the book's ten"), tuple(rows))
 
 
 SECTION = Section(
