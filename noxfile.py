@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import nox
@@ -22,6 +23,7 @@ nox.options.reuse_existing_virtualenvs = True
 
 ROOT = Path(__file__).parent
 SMOKE = ROOT / "build" / "smoke"
+SMOKE_BASELINE = ROOT / "results" / "smoke-baseline"  # of the rehearsal corpus: a copy of build/smoke/runs
 # what the commands that read records import: the suite's own dependencies without torch and its company
 LIGHT = ("jinja2", "matplotlib", "numpy", "pydantic", "rich", "scipy", "typer")
 NO_HUB = "-k=not tour and not published"  # whose checkpoints are the Hub's alone, gigabytes of them
@@ -71,7 +73,7 @@ def benchmark(session: nox.Session, folder: Path, *defaults: str) -> None:
     if session.interactive and "CI" not in os.environ:
         defaults = ("--capture=no", *defaults)  # so that the progress bars reach the terminal
     run_suite(
-        session, "pytest", "benchmarks/test_reproduction.py", "-q", "-Wdefault", f"--results={results}",
+        session, "pytest", "benchmarks/test_reproduction.py", "-q", f"--results={results}",
         f"--benchmark-storage=file://{results}/benchmarks", "--benchmark-autosave", "--benchmark-save-data",
         *defaults, *session.posargs,
     )  # fmt: skip
@@ -84,7 +86,7 @@ def run_benchmarks(session: nox.Session, *names: str, device: str = "cpu") -> No
     """Run files of benchmarks and report."""
     results = option(session, "--results", os.environ.get("REPRO_RESULTS", str(ROOT / "results")))
     run_suite(
-        session, "pytest", *(f"benchmarks/test_{name}.py" for name in names), "-q", "-Wdefault", f"--device={device}",
+        session, "pytest", *(f"benchmarks/test_{name}.py" for name in names), "-q", f"--device={device}",
         f"--results={results}", f"--benchmark-storage=file://{results}/benchmarks", "--benchmark-autosave",
         "--benchmark-save-data", *session.posargs,
     )  # fmt: skip
@@ -136,7 +138,7 @@ def light(session: nox.Session) -> None:
     session.chdir(results)  # so that what runs is the installed package, with the data that its wheel holds
     session.run("python", "-m", "repro", "verify", "--results", ".", success_codes=[0, 1])
     session.run("python", "-m", "repro", "report", "--results", ".")
-    session.run("python", "-m", "repro", "regress", ".", ".")
+    session.run("python", "-m", "repro", "regress", ".", ".")  # a folder with itself: that it answers
     session.run("python", "-m", "repro", "diagnose", "--f1", "0.9226", "--train-loss", "0.83,0.25")
 
 
@@ -195,13 +197,14 @@ def page(session: nox.Session) -> None:
 @shared
 def cpu_smoke(session: nox.Session) -> None:
     """Train all-MiniLM-L6-v2 on the rehearsal corpus and report into build/smoke."""
-    benchmark(session, SMOKE, "--recipe=minilm", "--corpus=rehearsal", "--device=cpu", "--epochs=6", NO_HUB)
+    options = "--recipe=minilm", "--corpus=rehearsal", "--device=cpu", "--precision=fp32", "--epochs=6"
+    benchmark(session, SMOKE, *options, NO_HUB)
 
 
 @shared
 def cpu_bench(session: nox.Session) -> None:
     """Run the main job on the CPU: `-- --corpus DIR --recipe minilm --seeds 0-2`; writes results/."""
-    benchmark(session, ROOT / "results", "--device=cpu", "--precision=auto")
+    benchmark(session, ROOT / "results", "--device=cpu")
 
 
 @shared
@@ -226,7 +229,7 @@ def processes(session: nox.Session) -> None:
 
 @shared
 def load(session: nox.Session) -> None:
-    """Run 2,000,000 rows from the disk to scores, and judge 10,000 records: `-- --corpus DIR`; writes results/."""
+    """Run 500,000 rows from the disk to scores, three times: `-- --corpus DIR`; writes results/."""
     run_benchmarks(session, "load")
 
 
@@ -241,22 +244,49 @@ def gpu_bench(session: nox.Session) -> None:
 
 @shared
 def regress(session: nox.Session) -> None:
-    """Measure afresh on the CPU and compare with results/: steps, or all: `-- --corpus DIR --recipe minilm`."""
-    fresh = ROOT / "build" / "regress"
-    shutil.rmtree(fresh, ignore_errors=True)  # what an earlier session left would stand in for what is missing now
-    steps = "benchmarks/test_step.py"
-    whole = option(session, "--corpus", os.environ.get("REPRO_CORPUS", ""))
+    """Time this tree and a baseline in turns: `-- --against REV` (default: HEAD's first parent); under 5 minutes."""
+    output = ROOT / "build" / "regress-report"
+    files = "--rounds", f"{output}/rounds.json", "--junit", f"{output}/junit.xml"
+    # in CI a parent that can't be compared (older than the gate, other rows) is said above and stops no change
+    codes = (0, 6) if "CI" in os.environ and "--against" not in " ".join(session.posargs) else (0,)
+    run_suite(session, "repro", "regress", *files, *session.posargs, success_codes=codes)
+
+
+@shared
+def smoke_gate(session: nox.Session) -> None:
+    """Compare the smoke run's scores and rows with the committed baseline of the rehearsal corpus."""
+    if not SMOKE_BASELINE.is_dir():
+        session.skip(f"{SMOKE_BASELINE.relative_to(ROOT)} is not committed yet: nothing to compare with")
+    folders = str(SMOKE_BASELINE), str(SMOKE)
+    run_suite(session, "repro", "regress", *folders, "--catalogue=rehearsal", "--junit", f"{SMOKE}/junit.xml")
+
+
+@shared
+def stacks(session: nox.Session) -> None:
+    """Compare the pinned libraries with others: `-- --with transformers==5.0.0` (no ==: the newest); 15 minutes."""
+    given = session.posargs
+    wanted = [value for name, value in pairwise(given) if name == "--with"]
+    if not wanted:
+        session.error("name what differs: nox -s stacks -- --with transformers==5.0.0")
+    output, environment = ROOT / "build" / "stacks", ROOT / ".nox" / "stacks"
+    shutil.rmtree(output, ignore_errors=True)
+    output.mkdir(parents=True)
+    session.run(sys.executable, "-m", "venv", "--clear", str(environment), external=True)
+    other = str(environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python"))
+    pip = other, "-m", "pip", "install", "--quiet"
+    session.run(*pip, "--constraint", "constraints.txt", ".[offline]", *group("test"), external=True)
+    session.run(*pip, "--upgrade", *wanted, external=True)  # pip changes what these need, and nothing else
+    for name, python in (("pinned", suite_python(session)), ("other", other)):
+        session.run(
+            python, "-m", "repro", "run", "api", "finetune", "--recipe=minilm", "--corpus=rehearsal", "--device=cpu",
+            "--precision=fp32", "--epochs=6", f"--results={output / name}", external=True,
+            env={"PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
     run_suite(
-        session, "pytest", *((steps, "benchmarks/test_reproduction.py") if whole else (steps,)), "-q", "-Wdefault",
-        "--device=cpu", "--precision=auto", "--rounds=6", *session.posargs, f"--results={fresh}",
-        f"--benchmark-storage=file://{fresh}/benchmarks", "--benchmark-autosave", "--benchmark-save-data",
+        session, "repro", "regress", "--against=HEAD", f"--python={other}", f"--rounds={output}/rounds.json",
+        success_codes=(0, 1),
     )  # fmt: skip
-    names = (f"{steps}*", *(("benchmarks/test_reproduction.py*", "linear:*", "finetune:*") if whole else ()))
-    only = [word for name in names for word in ("--only", name)]
-    run_suite(
-        session, "repro", "regress", "results", str(fresh), "--junit", f"{fresh}/junit.xml", *only,
-        "--baseline-where", "batching=packed", "--baseline-where", "device=cpu",
-    )  # fmt: skip
+    run_suite(session, "benchmarks.stacks", str(output), success_codes=(0, 1))
 
 
 @shared

@@ -21,7 +21,7 @@ from repro.records.store import prepare_results
 from repro.regression.workers import Round, Worker, interleave
 from repro.sections.context import Context, Sources
 from repro.sections.runner import open_context
-from repro.spec import Device, RunSpec, choice, parse_seeds
+from repro.spec import Device, Precision, RunSpec, choice, parse_seeds
 from repro.training.device import resolve_device
 
 ROOT = Path(__file__).parents[1]
@@ -48,6 +48,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--rounds", type=int, default=10, help="of each variant, interleaved; the committed tables have 10")
     group.addoption("--epochs", type=int, default=None, help="instead of the recipe's")
     group.addoption("--limit", type=int, default=None, help="first N rows of each split")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let warnings be warnings here: a library that deprecates something must not end hours of measuring."""
+    for item in items:
+        if item.path.is_relative_to(ROOT / "benchmarks"):
+            item.add_marker(pytest.mark.filterwarnings("default"))
 
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
@@ -128,6 +135,13 @@ def context(request: pytest.FixtureRequest, results: Path, seeds: list[int]) -> 
     return context
 
 
+@pytest.fixture(scope="session")
+def precision(request: pytest.FixtureRequest, device: str) -> str:
+    """The precision asked for, `auto` resolved."""
+    asked = request.config.getoption("--precision")
+    return str(_or_exit(lambda: resolve_device(Device(device), choice(Precision, asked)).precision))
+
+
 @pytest.fixture
 def in_turns(request: pytest.FixtureRequest, device: str) -> Measured:
     """The function that measures the selected variants of a group in turns, once, and returns one's rounds.
@@ -135,15 +149,17 @@ def in_turns(request: pytest.FixtureRequest, device: str) -> Measured:
     Of the group of a test all variants are interleaved whose tests are selected, each in a process of its own; with
     `peak` the machine's own matrix multiplication in their precisions too, whose rounds come second.
     """
+    node: Any = request.node
 
     def measure(group: Mapping[str, Variant], key: str, rounds: int, warm_up: int = 1, *, peak: bool = False) -> Any:
         cache: dict[Any, Any] = request.config.stash.setdefault(CACHE, {})
-        ids = {getattr(item, "callspec", None) and item.callspec.id for item in request.session.items}
-        chosen = {name: v for name, v in group.items() if f"{key}-{name}" in ids and not v.lacking(device)}
-        variant = request.node.callspec.params["variant"]
+        items: list[Any] = request.session.items
+        ids = {item.callspec.id for item in items if hasattr(item, "callspec")}
+        chosen = {name: v for name, v in group.items() if f"{key}-{name}".lstrip("-") in ids and not v.lacking(device)}
+        variant = node.callspec.params["variant"]
         if why := group[variant].lacking(device):
             pytest.skip(why)
-        where = request.node.originalname, key, tuple(chosen)
+        where = node.originalname, key, tuple(chosen)
         if where not in cache:
             precisions = {v.precision for v in chosen.values()} if peak else set()
             peaks = {f"peak {precision}": peak_of(precision, device) for precision in sorted(filter(None, precisions))}

@@ -18,7 +18,8 @@ from statistics import fmean, stdev
 
 import typer
 
-from repro.claims.catalogue import Catalogue, Claim, read_header
+from repro.claims.catalogue import Catalogue, read_header
+from repro.claims.claim import Claim
 from repro.claims.cohorts import Cohort, cohorts_of
 from repro.claims.needs import unmet_need
 from repro.errors import ReproError, ResultsError

@@ -38,7 +38,11 @@ def test_stage(
         if key == task
     }
     timed, _ = in_turns(variants, task, count, warm_up)
-    on = {"recipe": context.recipe.name, "corpus": context.corpus.stamp.name, "device": "cpu"}  # a GPU or not
+    on: dict[str, Any] = {
+        "recipe": context.recipe.name,
+        "corpus": context.corpus.stamp.name,
+        "device": "cpu",
+    }  # a GPU or not
     record(benchmark, timed, unit="pass", tweets=timed[0].facts["tweets"], **on)
     if task == "linear baseline" and SOLVERS[variant].runs_to_the_end:
         reached = timed[0].facts["objective"]

@@ -63,11 +63,6 @@ class Machine:
     python: str | None = None
     libraries: Mapping[str, str]
 
-    def differing(self, other: Machine) -> list[str]:
-        """Return the names of what two machines do not share, libraries by their own names."""
-        one, two = ({**vars(machine), **machine.libraries, "libraries": None} for machine in (self, other))
-        return [name for name in dict.fromkeys((*one, *two)) if one.get(name) != two.get(name)]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:

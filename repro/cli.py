@@ -118,8 +118,10 @@ def main() -> None:
 
 
 def _leave(message: str, code: int) -> NoReturn:
+    from repro.records.private import without_secrets
+
     with suppress(OSError, ValueError):  # a closed standard error: the code still says it
-        sys.stderr.write(f"{printable(message)}\n")
+        sys.stderr.write(f"{printable(without_secrets(message))}\n")
         sys.stderr.flush()
     sys.exit(code)
 

@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from repro.benchfiles import newest, read_benchmarks
+
 ROOT = Path(__file__).parents[1]
 
 
-def benchmark(results: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def benchmark(
+    results: Path, *options: str, selected: str = "benchmarks/test_reproduction.py"
+) -> subprocess.CompletedProcess[str]:
     command = [
-        sys.executable, "-m", "pytest", "benchmarks/test_reproduction.py", "-q", "-Wdefault", "-p", "no:cacheprovider",
+        sys.executable, "-m", "pytest", selected, "-q", "-p", "no:cacheprovider",
         f"--results={results}", "--recipe=tiny", "--corpus=rehearsal", "--limit=64",
         f"--benchmark-json={results}/benchmark.json", *options,
     ]  # fmt: skip
@@ -44,6 +48,23 @@ def test_one_round_a_seed_with_its_scores_beside_the_time_and_no_host_name(
     assert "node" not in machine
     assert machine["accelerator"] is None
     assert machine["libraries"]["transformers"]
+
+
+def test_one_selected_id_measures_one_variant_and_compares_with_the_saved(tmp_path: Path) -> None:
+    storage = f"--benchmark-storage=file://{tmp_path}/saved"
+    options = storage, "--benchmark-autosave", "--benchmark-save-data", "--benchmark-compare", "--device=cpu"
+    for warned in (True, False):  # the first time nothing is saved yet
+        done = benchmark(tmp_path, *options, selected="benchmarks/test_growth.py::test_growth[tweets-1000]")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert ("Can't compare" in done.stdout + done.stderr) is warned
+    saved = read_benchmarks(tmp_path / "saved")
+    assert [entry.name for entry in newest(saved)] == ["test_growth[tweets-1000]"]
+    assert [len(entry.rounds) for entry in saved] == [6, 6]
+    assert saved[0].setup["precision"] in {"fp32", "bf16"}
+    command = [str(Path(sys.executable).with_name("pytest-benchmark")), storage.replace("benchmark-", ""), "compare"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("test_growth[tweets-1000]") == 2
 
 
 def test_an_experiment_without_its_asset_is_told_and_the_others_are_measured(

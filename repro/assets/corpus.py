@@ -228,6 +228,8 @@ def _read_parquet(folder: Path, split: str, files: list[Path]) -> Iterable[Row]:
 
 
 def _chunks_to_rows(file: Path, names: Sequence[str], chunks: Iterable[Any]) -> Iterable[Row]:
+    if len(names) != len(set(names)):
+        raise CorpusError(f"{file}: a column stands there twice: {', '.join(sorted(names))}", WAYS)
     if not {"text", "label"} <= set(names):
         raise CorpusError(f"{file}: expected the columns text and label, found {', '.join(names) or 'none'}", WAYS)
     number = 0

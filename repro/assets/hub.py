@@ -8,6 +8,7 @@ that the Hub lists. The time without progress is bounded for each asset and for 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 import socket
@@ -123,8 +124,9 @@ def bounded_hub() -> Iterator[HubWatch]:
     Raises HubError at once where this process has spent all the time without progress that it may.
     """
     from huggingface_hub import constants, get_session, set_client_factory
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars, logging
+    from huggingface_hub.utils import logging as client_logging
     from huggingface_hub.utils._http import default_client_factory
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     from repro.assets.watch import BOUNDS, HubWatch
 
@@ -137,8 +139,8 @@ def bounded_hub() -> Iterator[HubWatch]:
     set_client_factory(lambda: watch.client(hooks))
     xet, constants.HF_HUB_DISABLE_XET = constants.HF_HUB_DISABLE_XET, True  # its transfers know none of these bounds
     silent = not (sys.stderr.isatty() and not os.environ.get("CI")) and not are_progress_bars_disabled()
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()  # its warnings hold addresses, and with them what HF_ENDPOINT holds
+    verbosity = client_logging.get_verbosity()
+    client_logging.set_verbosity(logging.ERROR)  # its warnings hold addresses, and with them what HF_ENDPOINT holds
     if silent:
         disable_progress_bars()
     try:
@@ -149,7 +151,7 @@ def bounded_hub() -> Iterator[HubWatch]:
             _seconds_spent += watch.seconds_spent
         constants.HF_HUB_DISABLE_XET = xet
         set_client_factory(default_client_factory)
-        logging.set_verbosity(verbosity)
+        client_logging.set_verbosity(verbosity)
         if silent:
             enable_progress_bars()
 
@@ -158,15 +160,15 @@ def why_failed(error: BaseException) -> str:
     """Return in one line, without address or secret, what the client met."""
     from huggingface_hub import errors
 
-    from repro.assets.watch import BOUNDS, httpx
+    from repro.assets.watch import BOUNDS, TIMED_OUT, UNCONNECTED
 
-    if isinstance(error, errors.LocalEntryNotFoundError) and error.__cause__ is not None:
+    if isinstance(error, errors.LocalEntryNotFoundError | RuntimeError) and error.__cause__ is not None:
         return why_failed(error.__cause__)
     if isinstance(error, errors.HfHubHTTPError):
         return _why_refused(error)
-    if isinstance(error, httpx.TimeoutException):
+    if isinstance(error, TIMED_OUT):
         return f"no answer within {BOUNDS.answer_seconds:g} seconds"
-    if isinstance(error, httpx.ConnectError):
+    if isinstance(error, UNCONNECTED):
         return f"no connection ({error})"
     if isinstance(error, ValueError | TypeError | KeyError | AttributeError | AssertionError | RecursionError):
         return "it sent a page or text that is not the Hub's: a portal, proxy or filter may answer in its name"

@@ -25,6 +25,7 @@ else:  # the name under which every version exports the library that it is built
     from huggingface_hub.utils import httpx
 
 LOG = logging.getLogger(__name__)
+TIMED_OUT, UNCONNECTED = httpx.TimeoutException, httpx.ConnectError
 RETRIED_FOR_FILES = (408, 429)  # by the client itself; for listings it does so for all
 PASSING = (*RETRIED_FOR_FILES, 500, 502, 503, 504)  # what another try may change; 401 and 404 are answers
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from repro.claims.catalogue import Claim
+from repro.claims.claim import Claim
 from repro.claims.wording import is_number
 from repro.errors import RecordError
 from repro.records.schema import LARGEST, RunRecord

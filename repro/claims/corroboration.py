@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from re import findall
 
-from repro.claims.catalogue import Catalogue, Claim
+from repro.claims.catalogue import Catalogue
+from repro.claims.claim import Claim
 from repro.claims.references import Population, pooled
 from repro.claims.wording import number
 

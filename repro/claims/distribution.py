@@ -19,7 +19,8 @@ from math import floor, sqrt
 from statistics import fmean, stdev
 from typing import Any
 
-from repro.claims.catalogue import Catalogue, Claim, Direction, Outcome
+from repro.claims.catalogue import Catalogue
+from repro.claims.claim import Claim, Direction, Outcome
 from repro.claims.references import Figure
 from repro.claims.seeds import ALPHA, MOST_SEEDS, Judgement
 from repro.claims.wording import number

@@ -8,7 +8,7 @@ from math import sqrt
 from statistics import fmean, stdev
 from typing import Any
 
-from repro.claims.catalogue import Claim, Kind
+from repro.claims.claim import Claim, Kind
 from repro.claims.wording import brief, is_number, number
 from repro.stats import t_quantile
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import ceil
 
-from repro.claims.catalogue import Catalogue, Claim, Outcome
+from repro.claims.catalogue import Catalogue
+from repro.claims.claim import Claim, Outcome
 from repro.claims.references import Figure
 from repro.claims.seeds import Judgement
 from repro.claims.wording import brief, number

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from repro.claims.catalogue import Catalogue, Kind, Outcome
+from repro.claims.catalogue import Catalogue
+from repro.claims.claim import Kind, Outcome
 from repro.claims.corroboration import public_runs, version_span
 from repro.claims.judge import Verdict
 from repro.claims.wording import number
@@ -21,7 +22,7 @@ def headline(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> str:
     spread = f"{number(figure.mean)} ± {number(figure.sd)}"
     public = f"{figure.n} {runs.about} on transformers {version_span(runs)} give {spread}"
     if verdict.outcome in (Outcome.NOT_RUN, Outcome.NOT_COMPARABLE):
-        own = f"not yet run by this suite on the pinned weights, `{said.command}` does"
+        own = f"not yet run by this suite on the pinned weights ({said.command} does)"
     else:
         own = f"this suite: {verdict.label} with {verdict.shown}"
     return f"{said.said}: {public}; {own}"

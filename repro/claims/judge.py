@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from repro.claims.catalogue import POPULATION, Catalogue, Claim, Direction, Evidence, Kind, Outcome
+from repro.claims.catalogue import Catalogue
+from repro.claims.claim import POPULATION, Claim, Direction, Evidence, Kind, Outcome
 from repro.claims.cohorts import Cohort, cohorts_of
 from repro.claims.corroboration import corroborate
 from repro.claims.estimates import Estimate, estimates_of, over_seeds
@@ -136,10 +137,10 @@ def _judge_on(claim: Claim, catalogue: Catalogue, cohort: Cohort, cohorts: Seque
         return draft  # shapes, seconds and operations of another checkpoint say nothing of it
     estimates = estimates_of(claim, measured)
     draft = replace(draft, estimates=estimates, shown=_show(claim, cohort, measured, estimates))
-    if claim.kind is Kind.INFORMATION:
-        return replace(draft, outcome=Outcome.INFORMATION, why=claim.note or "not judged")
     if unmet:
         return draft
+    if claim.kind is Kind.INFORMATION:
+        return replace(draft, outcome=Outcome.INFORMATION, why=claim.note or "not judged")
     judgement = (
         failed_gate(claim, catalogue, cohort.records)
         or _undeclared(claim, cohort)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from statistics import fmean
 from typing import Any
 
-from repro.claims.catalogue import POPULATION, Catalogue, Claim, Direction, Kind
+from repro.claims.catalogue import Catalogue
+from repro.claims.claim import POPULATION, Claim, Direction, Kind
 from repro.claims.cohorts import Cohort, malformed
 from repro.claims.distribution import judge_distribution
 from repro.claims.ordering import judge_ordering

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from repro.claims.catalogue import Catalogue, Claim, Need
+from repro.claims.catalogue import Catalogue
+from repro.claims.claim import Claim, Need
 from repro.claims.cohorts import Cohort
 from repro.claims.wording import brief
 from repro.records.schema import RunRecord

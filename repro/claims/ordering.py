@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, erfc, sqrt
 
-from repro.claims.catalogue import Claim, Direction, Outcome
+from repro.claims.claim import Claim, Direction, Outcome
 from repro.claims.cohorts import Cohort, malformed
 from repro.claims.seeds import ALPHA, Judgement, conclude, majority, more_seeds_for_majority, two_sided_binomial
 from repro.claims.wording import number

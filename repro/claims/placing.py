@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from repro.claims.catalogue import Catalogue, Claim, Direction, Kind, Outcome
+from repro.claims.catalogue import Catalogue
+from repro.claims.claim import Claim, Direction, Kind, Outcome
 from repro.claims.seeds import Judgement
 from repro.claims.wording import number
 from repro.spec import RunSpec

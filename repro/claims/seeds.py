@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import comb
 
-from repro.claims.catalogue import Direction, Outcome
+from repro.claims.claim import Direction, Outcome
 
 ALPHA = 0.05
 MOST_SEEDS = 500  # nobody runs more; beyond it the number is only bounded

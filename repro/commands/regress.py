@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from repro.commands.options import write_table
+from repro.commands.options import CatalogueName, write_table
 from repro.errors import TerminatedRunError, UsageError
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def regress(
     across: Annotated[
         list[str] | None, typer.Option(help="A setting in which the folders differ on purpose; may be repeated.")
     ] = None,
+    catalogue: CatalogueName = "seminar",
     margin: Annotated[float, typer.Option(help="Slower by more than this share is a regression.")] = 0.05,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer launches: finds less, accuses no more.")] = False,
     seed: Annotated[int, typer.Option(help="Of the random order in which the two sides take turns.")] = 0,
@@ -63,13 +64,14 @@ def regress(
         raise UsageError("expected two results folders, or --against REV and no folder", "See: repro regress --help")
     selection = Selection(only=tuple(only or ()), new=tuple(new or ()))
     if baseline is not None and candidate is not None:
-        comparisons, notes = _compare_folders(baseline, candidate, selection, across or [])
+        comparisons, notes = _compare_folders(baseline, candidate, selection, across or [], catalogue)
     else:
         comparisons, notes = _time_in_turns(
             against, selection, margin=margin, quick=quick, seed=seed, python=python, rounds_file=rounds_file
         )
     code = exit_code(comparisons, strict=strict)
     if junit:
+        junit.parent.mkdir(parents=True, exist_ok=True)
         junit.write_bytes(to_junit(comparisons))
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(summary).open("a", encoding="utf-8") as file:
@@ -82,7 +84,7 @@ def regress(
 
 
 def _compare_folders(
-    baseline: Path, candidate: Path, selection: Selection, across: Sequence[str]
+    baseline: Path, candidate: Path, selection: Selection, across: Sequence[str], catalogue: str
 ) -> tuple[list[Comparison], list[str]]:
     from repro.claims.catalogue import load_catalogue
     from repro.claims.judge import judge_all
@@ -97,12 +99,12 @@ def _compare_folders(
         if name not in settings:
             raise unknown("setting", name, settings)
     before, after = read_folder(baseline), read_folder(candidate)
-    catalogue = load_catalogue()
-    selection.check([*(claim.id for claim in catalogue.claim), *names_of(before), *names_of(after)])
+    claims = load_catalogue(catalogue)
+    selection.check([*(claim.id for claim in claims.claim), *names_of(before), *names_of(after)])
     seeded = {name: section_named(name).seeded for name in SECTIONS}
     comparisons = list(compare_scores(before, after, selection, seeded=seeded, across=frozenset(across)))
     if before.records and after.records:
-        verdicts = [judge_all(catalogue, side.records, list(SECTIONS)) for side in (before, after)]
+        verdicts = [judge_all(claims, side.records, list(SECTIONS)) for side in (before, after)]
         comparisons += compare_claims(verdicts[0], verdicts[1], selection)
     comparisons += show_speed(before, after, selection)
     sides = (("baseline", before), ("candidate", after))

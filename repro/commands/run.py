@@ -67,8 +67,8 @@ def run(
     )  # fmt: skip
     chosen, parsed = sections_named(sections or []), parse_seeds(seeds)
     from repro.sections.context import Outputs, Sources
+    from repro.sections.models import prepare_models
     from repro.sections.runner import check_resumable, open_context, run_sections
-    from repro.sections.sharing import prepare_models
     from repro.training.resume.checkpointer import CheckpointPolicy
 
     policy = CheckpointPolicy(

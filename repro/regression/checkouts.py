@@ -47,6 +47,8 @@ def working_tree(root: Path, python: str) -> Checkout:
     """Return the candidate: the working tree as it is, uncommitted changes included."""
     if not (root / WORKER).is_file():
         raise UsageError(f"{root.name} has no {WORKER}", "Run it in a checkout that has one.")
+    if shutil.which(python) is None:
+        raise UsageError(f"there is no interpreter {python}", "Name one with --python.")
     changed = " with uncommitted changes" if _git(root, "status", "--porcelain", "--untracked-files=no") else ""
     return Checkout(name=f"{_short(root, 'HEAD')}{changed}", folder=root, python=python)
 
@@ -83,22 +85,21 @@ def checkout_of(root: Path, commit: str, say: Callable[[str], None]) -> Iterator
     _remove_abandoned(root, scratch, say)
     folder, environment = (scratch / f"{kind}-{name}-{os.getpid()}" for kind in ("baseline", "environment"))
     try:
-        scratch.mkdir(parents=True, exist_ok=True)
         _add_worktree(root, folder, commit)
         shared = _dependencies(folder) == _dependencies(root)
         if not shared:
             say(f"the dependencies of {name} differ from ours: making its environment, which takes minutes")
         python = sys.executable if shared else _install(folder, environment, name)
         yield Checkout(name=name, folder=folder, python=python)
-    except OSError as error:
-        raise ResultsError(
-            f"cannot write to {scratch}: {error.strerror}", "Free space there; nothing is left."
-        ) from None
     finally:
         _remove(root, folder, environment)
 
 
 def _add_worktree(root: Path, folder: Path, commit: str) -> None:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResultsError(f"cannot write to {folder.parent}: {error.strerror}", "Make it a writable folder.") from None
     done = subprocess.run(
         ["git", "-c", "core.hooksPath=/dev/null", "worktree", "add", "--detach", "--quiet", str(folder), commit],
         cwd=root, capture_output=True, text=True, check=False,
@@ -112,8 +113,8 @@ def _add_worktree(root: Path, folder: Path, commit: str) -> None:
 
 def _dependencies(folder: Path) -> Any:
     """Return all that decides which libraries a checkout gets."""
-    project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    constraints = folder / "constraints.txt"
+    pyproject, constraints = folder / "pyproject.toml", folder / "constraints.txt"
+    project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"] if pyproject.is_file() else {}
     pins = constraints.read_text(encoding="utf-8").splitlines() if constraints.is_file() else []
     return [project.get(name) for name in DECIDING], sorted(line for line in pins if line and line[0] != "#")
 

@@ -9,13 +9,13 @@ renamed would else pass for ever.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.benchfiles import Benchmark, newest, read_benchmarks
+from repro.claims.cohorts import cohorts_of
 from repro.errors import NotComparableError, ResultsError
 from repro.records.schema import RunRecord
 from repro.records.store import read_records
@@ -131,24 +131,18 @@ class _Setup:
 
 def _by_setup(
     records: Sequence[RunRecord], selection: Selection, across: frozenset[str]
-) -> dict[_Setup, list[RunRecord]]:
-    """Group what counts by setup; of each, the seeds of the newest code and libraries, the newest of each seed."""
-    groups: dict[_Setup, list[RunRecord]] = defaultdict(list)
+) -> dict[_Setup, Sequence[RunRecord]]:
+    """Return what counts by setup, oldest first: of each the cohort of the newest code and libraries."""
     usual: dict[str, Any] = {name: getattr(RunSpec(), name) for name in across}
-    for r in records:
-        if any(selection.includes(f"{r.experiment}:{name}") for name in _classifiers(r)):
-            stamps = json.dumps([r.corpus.model_dump(mode="json"), r.recipe.model_dump(mode="json")], sort_keys=True)
-            setup = _Setup(section=r.experiment, spec=replace(r.spec.setup, **usual), stamps=stamps)
-            groups[setup].append(r)
-    return {setup: _of_newest_code(group) for setup, group in groups.items()}
-
-
-def _of_newest_code(records: Sequence[RunRecord]) -> list[RunRecord]:
-    def code(record: RunRecord) -> Any:
-        return record.provenance.commit, record.provenance.dirty, record.provenance.versions
-
-    by_seed = {r.settings.seed: r for r in records if code(r) == code(records[-1])}
-    return [record for _, record in sorted(by_seed.items())]
+    newest_cohorts: dict[_Setup, Sequence[RunRecord]] = {}
+    counted = [r for r in records if any(selection.includes(f"{r.experiment}:{name}") for name in _classifiers(r))]
+    for cohort in sorted(cohorts_of(counted), key=lambda cohort: cohort.newest):
+        r = cohort.records[0]
+        stamps = json.dumps([r.corpus.model_dump(mode="json"), r.recipe.model_dump(mode="json")], sort_keys=True)
+        setup = _Setup(section=cohort.experiment, spec=replace(cohort.setup, **usual), stamps=stamps)
+        newest_cohorts.pop(setup, None)
+        newest_cohorts[setup] = cohort.records
+    return newest_cohorts
 
 
 def _classifiers(record: RunRecord) -> Iterable[str]:

@@ -19,6 +19,7 @@ SIGNS = {
     Answer.NEW: "+",
 }
 COLUMNS = ("what", "baseline", "candidate", "difference [interval]", "answer")
+MOST_NAMED = 12  # of those of which one reason is given
 CONCLUSIONS = {0: "no regression", 1: "regression", 6: "nothing could be judged"}
 
 
@@ -34,12 +35,16 @@ def grouped(comparisons: Sequence[Comparison]) -> list[tuple[str, Table]]:
 
 
 def reasons(comparisons: Sequence[Comparison]) -> list[str]:
-    """Return a line for each reason why something does not hold, with all that it is said of."""
+    """Return a line for each reason why something does not hold, with what it is said of: the first MOST_NAMED."""
     by_reason: dict[tuple[Answer, str], dict[str, None]] = {}
     for c in comparisons:
         if c.answer is not Answer.HOLDS:
             by_reason.setdefault((c.answer, c.why), {})[_what(c)] = None
-    return [printable(f"{SIGNS[answer]} {why}: {'; '.join(of)}") for (answer, why), of in by_reason.items()]
+    lines = []
+    for (answer, why), names in by_reason.items():
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        lines.append(printable(f"{SIGNS[answer]} {why}: {'; '.join(list(names)[:MOST_NAMED])}{more}"))
+    return lines
 
 
 def conclusion(comparisons: Sequence[Comparison], code: int) -> str:
@@ -76,8 +81,8 @@ def to_junit(comparisons: Sequence[Comparison]) -> bytes:
         of = {"classname": printable(f"{c.section}: {c.setup}"), "name": printable(f"{c.name}, {c.measure}")}
         case = ET.SubElement(suite, "testcase", of)
         text = printable("; ".join((f"{c.answer}: {c.why}", *filter(None, _row(c)[1:-1]))))
-        if kind := kinds.get(c.answer):
-            ET.SubElement(case, kind, message=text)
+        if (outcome := kinds.get(c.answer)) is not None:
+            ET.SubElement(case, outcome, message=text)
         else:
             ET.SubElement(case, "system-out").text = text
     suites = ET.Element("testsuites")

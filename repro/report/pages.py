@@ -128,6 +128,7 @@ def with_verdicts(text: str, catalogue: Catalogue, verdicts: Sequence[Verdict], 
         records=len(records),
         environment={row[0]: row[1] for row in tables.environment_table(records).rows},
         short=tables.short_verdict_table(verdicts),
+        signs=tables.SIGNS,
     )
     return f"{before}{BEGIN}\n{block}{END}{after}"
 

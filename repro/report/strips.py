@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from repro.claims.catalogue import POPULATION, Catalogue, Claim, Kind
+from repro.claims.catalogue import Catalogue
+from repro.claims.claim import POPULATION, Claim, Kind
 from repro.claims.estimates import Estimate
 from repro.claims.judge import Verdict
 from repro.claims.wording import is_number

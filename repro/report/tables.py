@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from repro.claims.catalogue import Outcome
+from repro.claims.claim import Outcome
 from repro.claims.judge import Verdict
 from repro.display.table import Table
 from repro.records.schema import RunRecord

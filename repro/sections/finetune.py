@@ -17,8 +17,8 @@ from repro.records.store import newest_runs
 from repro.sections.classified import cell_table, confusion_facts, confusion_figures, score_outputs
 from repro.sections.context import Context, timed
 from repro.sections.encoded import examples
+from repro.sections.models import own_model, save_model
 from repro.sections.section import Section
-from repro.sections.sharing import save_model
 from repro.sections.tracking import tracked
 from repro.spec import Protocol
 
@@ -34,6 +34,11 @@ HARDEST = 10  # the book prints as many, and as many of the easiest
 
 def run(context: Context, seed: int, checkpointer: Checkpointer | None = None) -> Measurements:
     """Fine-tune and score; the final epoch counts, not the best one. A checkpointer saves states and resumes."""
+    with own_model(context, seed):
+        return _train_and_score(context, seed, checkpointer)
+
+
+def _train_and_score(context: Context, seed: int, checkpointer: Checkpointer | None) -> Measurements:
     from repro.training.loop import fit
     from repro.training.memory import report_out_of_memory
     from repro.training.predict import predict_rows

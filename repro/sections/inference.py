@@ -9,15 +9,15 @@ from pathlib import Path
 from textwrap import shorten, wrap
 from typing import TYPE_CHECKING, Any
 
-from repro.assets.checkpoints import WEIGHTS
-from repro.assets.loading import load_model, load_tokenizer
+from repro.assets.checkpoints import REDIRECTING, WEIGHTS
+from repro.assets.loading import load_model, load_tokenizer, tokenizer_behaviour
 from repro.display.figure import BARS, Drawing, caption_of, plain_axes
 from repro.display.table import Table
 from repro.errors import CheckpointError, UsageError
 from repro.records.schema import LABELS, Measurements, RunRecord
 from repro.sections.context import Context, timed
+from repro.sections.models import STAMP, model_folder, read_stamp, trained_model
 from repro.sections.section import Section
-from repro.sections.sharing import STAMP, model_folder, read_stamp, trained_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -35,7 +35,10 @@ MAPPED = (
 
 @dataclass(frozen=True, kw_only=True)
 class FinetunedModel:
-    """A loaded classifier, the name of each of its outputs in order, and why those names are not its own, if so."""
+    """A loaded classifier, the name of each of its outputs in order, and what its user should know of it, if anything.
+
+    The note says why the names are not the model's own, or that it is no better than a dummy.
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -85,14 +88,22 @@ def run(context: Context, seed: int) -> Measurements:
 def load_finetuned(folder: Path) -> FinetunedModel:
     """Load a classifier from a local folder, safetensors only; CheckpointError says what is wrong with the folder.
 
-    A folder that the suite saved must hold the weights that it saved there.
+    A folder that the suite saved must hold the files that it saved there, and tokenize as it did then.
     """
     config, outputs = _read_config(folder), _outputs(folder)
-    if (folder / STAMP).is_file():
-        read_stamp(folder)
-    labels, note = name_outputs(config.get("id2label"), outputs)
+    stamp = read_stamp(folder) if (folder / STAMP).is_file() else None
+    if others := [name for name in REDIRECTING if (folder / name).exists()]:
+        raise CheckpointError(f"{folder}: {others[0]} would put other weights in the place of {WEIGHTS}", SAVE_FIRST)
     model = load_model("AutoModelForSequenceClassification", folder, num_labels=outputs)
-    return FinetunedModel(model=model, tokenizer=load_tokenizer(folder), labels=labels, note=note)
+    tokenizer = load_tokenizer(folder)
+    if stamp is not None and tokenizer_behaviour(tokenizer)["probes"] != stamp.behaviour.get("probes"):
+        raise CheckpointError(
+            f"{folder}: its tokenizer gives other word pieces here than when it was saved",
+            "Use the library versions of its record, or train and save the model again.",
+        )
+    labels, note = name_outputs(config.get("id2label"), outputs)
+    notes = [note, stamp.warning() if stamp else ""]
+    return FinetunedModel(model=model, tokenizer=tokenizer, labels=labels, note="; ".join(filter(None, notes)))
 
 
 def name_outputs(id2label: Any, outputs: int) -> tuple[tuple[str, ...], str]:
@@ -103,9 +114,10 @@ def name_outputs(id2label: Any, outputs: int) -> tuple[tuple[str, ...], str]:
     standard = tuple(f"LABEL_{i}" for i in range(outputs))
     names = standard
     if isinstance(id2label, dict) and id2label:
-        if sorted(id2label) != sorted(map(str, range(outputs))) or len(set(id2label.values())) != outputs:
+        different = len({str(name) for name in id2label.values()})
+        if sorted(id2label) != sorted(map(str, range(outputs))) or different != outputs:
             raise CheckpointError(
-                f"config.json: id2label names {len(set(id2label.values()))} classes, the model has {outputs} outputs",
+                f"config.json: id2label names {different} classes, the model has {outputs} outputs",
                 "Correct id2label: one name of its own for each output, from 0 on.",
             )
         names = tuple(str(id2label[str(i)]) for i in range(outputs))
@@ -145,12 +157,12 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"no model folder {folder}", SAVE_FIRST)
     file = folder / "config.json"
     if not file.is_file():
-        inside = sorted(path.parent.name for path in folder.glob("*/config.json"))
+        inside = sorted(path.parent.name for path in folder.glob("[!.]*/config.json"))
         hint = f"; did you mean its folder {inside[0]}?" if inside else ""
         raise CheckpointError(f"{folder} holds no model: config.json is missing{hint}", SAVE_FIRST)
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{file} cannot be read: {error}", SAVE_FIRST) from None
     if not isinstance(config, dict):
         raise CheckpointError(f"{file} is no object", SAVE_FIRST)
@@ -163,9 +175,9 @@ def _outputs(folder: Path) -> int:
 
     try:
         with safe_open(folder / WEIGHTS, framework="numpy") as weights:
-            biases = [name for name in weights.keys() if name in ("classifier.bias", "classifier.out_proj.bias")]  # noqa: SIM118 (no mapping)
-            if biases:
-                return int(weights.get_slice(biases[0]).get_shape()[0])
+            for name in ("classifier.bias", "classifier.out_proj.bias"):
+                if name in weights.keys():  # noqa: SIM118 (no mapping)
+                    return int(weights.get_slice(name).get_shape()[0])
     except (OSError, SafetensorError) as error:
         first = str(error).splitlines()[0]
         raise CheckpointError(f"{folder}: expected the weights as {WEIGHTS}: {first}", SAVE_FIRST) from None

@@ -20,8 +20,8 @@ from repro.records.provenance import code_state, collect_provenance, driver_vers
 from repro.records.schema import Measurements, RunRecord
 from repro.records.store import find_finished, inside, keep_record
 from repro.sections.context import Context, Outputs, Sources
+from repro.sections.models import model_folder
 from repro.sections.section import Section
-from repro.sections.sharing import model_folder
 from repro.sections.tracking import check_tracker
 from repro.spec import Device, Precision, RunSpec, differing, run_key
 from repro.training.progress import Progress

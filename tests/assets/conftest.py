@@ -40,16 +40,16 @@ QUICK = Bounds(answer_seconds=0.2, asset_seconds=1.5, command_seconds=3.5)
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
+def hub(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
     """A Hub with one checkpoint, asked by a client with an empty cache, no token and little patience."""
     repository = Repository(commit=COMMIT, files=FILES)
     with HubServer(repositories={("model", NAME): repository}) as server:
-        use_hub(server, monkeypatch, tmp_path)
+        use_hub(server, monkeypatch, tmp_path, quick=not request.node.get_closest_marker("real_deadlines"))
         yield server
     set_client_factory(default_client_factory)
 
 
-def use_hub(server: HubServer, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+def use_hub(server: HubServer, monkeypatch: pytest.MonkeyPatch, folder: Path, *, quick: bool = True) -> None:
     template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
     for name, value in {
         "ENDPOINT": server.endpoint,
@@ -60,11 +60,10 @@ def use_hub(server: HubServer, monkeypatch: pytest.MonkeyPatch, folder: Path) ->
     }.items():
         monkeypatch.setattr(constants, name, value)
     monkeypatch.delenv("HF_TOKEN", raising=False)
-    monkeypatch.setattr(watch, "BOUNDS", QUICK)
     monkeypatch.setattr(asking, "_seconds_spent", 0.0)
-    real_sleep = time.sleep
+    if not quick:
+        return
+    monkeypatch.setattr(watch, "BOUNDS", QUICK)
+    shorter = SimpleNamespace(sleep=lambda seconds, sleep=time.sleep: sleep(seconds / 50), time=time.time)
     for module in ("huggingface_hub.utils._http", "huggingface_hub.file_download"):  # between tries of the client
-        monkeypatch.setattr(
-            f"{module}.time",
-            SimpleNamespace(sleep=lambda seconds: real_sleep(seconds / 50), time=time.time, monotonic=time.monotonic),
-        )
+        monkeypatch.setattr(f"{module}.time", shorter)

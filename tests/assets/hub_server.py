@@ -6,12 +6,13 @@ files (here: safetensors) from another origin, which must never see a token. It 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -26,6 +27,7 @@ class Repository:
     commit: str
     files: Mapping[str, bytes]
     refs: tuple[str, ...] = ("main",)
+    private: bool = False
 
     def knows(self, revision: str) -> bool:
         return revision in self.refs or (len(revision) >= 7 and self.commit.startswith(revision))
@@ -63,6 +65,7 @@ class HubServer:
     renamed: dict[str, str] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
+    uploads: dict[str, bytes] = field(default_factory=dict)  # large files by their hash, until a commit names them
     closed: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> HubServer:
@@ -112,6 +115,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer()
 
+    def do_PUT(self) -> None:
+        self._answer(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+
     def do_POST(self) -> None:
         self._answer(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
 
@@ -128,6 +134,8 @@ class Handler(BaseHTTPRequestHandler):
         )  # fmt: skip
         if instead := self.hub.fault_for(f"{self.command} {path}"):
             instead(self, self._content(path) or b"")
+        elif self.command in ("POST", "PUT") and self._take(path, sent):
+            pass
         elif api := re.fullmatch(
             r"/api/(models|datasets)/(.+?)(?:/(revision|tree|paths-info)/([^/]+)(?:/(.*))?)?", path
         ):
@@ -141,6 +149,53 @@ class Handler(BaseHTTPRequestHandler):
             self.send_content(content, {})
         else:
             self.refuse(404)
+
+    def _take(self, path: str, sent: bytes) -> bool:
+        """Do what belongs to a push: make a repository, take its large files, and commit; False for all else."""
+        if path == "/api/repos/create":
+            given = json.loads(sent)
+            name = f"{given['organization']}/{given['name']}" if given.get("organization") else given["name"]
+            private = given.get("private", given.get("visibility") == "private")  # older clients, newer ones
+            empty = Repository(commit="0" * 40, files={".gitattributes": b""}, private=private)
+            self.hub.repositories.setdefault(("model", name), empty)
+            self.send_json({"url": f"{self.hub.endpoint}/{name}"})
+        elif path == "/api/validate-yaml":
+            self.send_json({"errors": [], "warnings": []})
+        elif path.startswith("/upload/"):
+            self.hub.uploads[path.removeprefix("/upload/")] = sent
+            self.send(200, headers={})
+        elif path.endswith(".git/info/lfs/objects/batch"):
+            objects = [
+                {**each, "actions": {"upload": {"href": f"{self.hub.storage}/upload/{each['oid']}"}}}
+                for each in json.loads(sent)["objects"]
+            ]
+            self.send_json({"transfer": "basic", "objects": objects})
+        elif path.endswith("/preupload/main"):
+            modes = [
+                {"path": each["path"], "shouldIgnore": False,
+                 "uploadMode": "lfs" if each["path"].endswith(".safetensors") else "regular"}
+                for each in json.loads(sent)["files"]
+            ]  # fmt: skip
+            self.send_json({"files": modes})
+        elif commit := re.fullmatch(r"/api/models/(.+)/commit/main", path):
+            self._commit(commit[1], sent)
+        else:
+            return False
+        return True
+
+    def _commit(self, name: str, sent: bytes) -> None:
+        standing, files = self.hub.repositories["model", name], {}
+        for line in map(json.loads, sent.splitlines()):
+            value = line["value"]
+            if line["key"] == "file":
+                files[value["path"]] = base64.b64decode(value["content"])
+            elif line["key"] == "lfsFile":
+                files[value["path"]] = self.hub.uploads[value["oid"]]
+        commit = hashlib.sha1(sent, usedforsecurity=False).hexdigest()
+        changed = replace(standing, commit=commit, files={**standing.files, **files})
+        self.hub.repositories["model", name] = changed
+        url = f"{self.hub.endpoint}/{name}/commit/{commit}"
+        self.send_json({"success": True, "commitOid": commit, "commitUrl": url})
 
     def _content(self, path: str) -> bytes | None:
         """The bytes of the file that a path stands for, at whatever commit."""
@@ -171,7 +226,9 @@ class Handler(BaseHTTPRequestHandler):
             self.send_json([_listed(path, found.files[path]) for path in given if path in found.files])
         else:
             siblings = [{"rfilename": path} for path in found.files]
-            self.send_json({"id": name, "sha": found.commit, "siblings": siblings, "private": False, "tags": []})
+            self.send_json(
+                {"id": name, "sha": found.commit, "siblings": siblings, "private": found.private, "tags": []}
+            )
 
     def _file(self, found: Repository, path: str) -> None:
         headers = {"X-Repo-Commit": found.commit}

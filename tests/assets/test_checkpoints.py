@@ -182,6 +182,7 @@ def test_the_classifier_has_the_encoders_weights_and_six_named_labels() -> None:
     for name, parameter in encoder.named_parameters():
         assert torch.equal(parameter, model.get_parameter(f"distilbert.{name}"))
     assert model.config.id2label == dict(enumerate(LABELS))
+    assert model.config.problem_type == "single_label_classification"  # also where no step is taken after a resume
     assert not encoder.training
 
 

@@ -192,3 +192,15 @@ def test_no_row_of_a_corpus_stands_in_an_error(line: str, suffix: str, tmp_path:
     with pytest.raises(CorpusError) as refused:
         read_folder(tmp_path)
     assert "SECRET" not in str(refused.value)
+
+
+def test_a_parquet_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    column = pyarrow.array(["a", "b"])
+    table = pyarrow.Table.from_arrays([column, column, pyarrow.array([0, 1])], names=["text", "text", "label"])
+    for split in SPLITS:
+        parquet.write_table(table, tmp_path / f"{split}.parquet")
+    with pytest.raises(CorpusError, match="a column stands there twice: label, text, text"):
+        read_folder(tmp_path)

@@ -14,7 +14,8 @@ import pytest
 
 from repro.assets.corpus import EMOTION
 from repro.assets.recipes import DISTILBERT, MINILM
-from repro.claims.catalogue import PACKAGED, Claim, Kind, load_catalogue, read_header
+from repro.claims.catalogue import PACKAGED, load_catalogue, read_header
+from repro.claims.claim import Claim, Kind
 from repro.claims.reruns import FIGURES, reference
 from repro.errors import UsageError
 from repro.records.schema import RunRecord

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from repro.claims.catalogue import Outcome, load_catalogue
+from repro.claims.catalogue import load_catalogue
+from repro.claims.claim import Outcome
 from repro.claims.cohorts import Cohort, cohorts_of
 from repro.claims.judge import Verdict, judge_all
 from repro.records.schema import RunRecord, Scores

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_ind_from_stats
 
-from repro.claims.catalogue import Claim, Outcome, load_catalogue
+from repro.claims.catalogue import load_catalogue
+from repro.claims.claim import Claim, Outcome
 from repro.claims.distribution import compare_figure, judge_distribution, more_seeds
 from repro.claims.references import Population
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from repro.claims.catalogue import Outcome, load_catalogue
+from repro.claims.catalogue import load_catalogue
+from repro.claims.claim import Outcome
 from repro.claims.judge import Verdict, judge_all
 from repro.records.schema import RowResults, RunRecord
 from repro.training.metrics import score

@@ -8,7 +8,8 @@ import pytest
 from scipy.stats import binomtest, chi2
 
 from repro.assets.recipes import MINILM
-from repro.claims.catalogue import Outcome, load_catalogue
+from repro.claims.catalogue import load_catalogue
+from repro.claims.claim import Outcome
 from repro.claims.judge import Verdict, judge_all
 from repro.claims.ordering import Paired, pair
 from repro.records.schema import RowResults, RunRecord

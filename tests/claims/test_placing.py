@@ -15,7 +15,8 @@ import pytest
 from benchmarks.reference_runs import describe, reference_rows
 from repro.assets.corpus import load_corpus
 from repro.assets.recipes import MINILM
-from repro.claims.catalogue import Catalogue, Outcome, load_catalogue, read_header
+from repro.claims.catalogue import Catalogue, load_catalogue, read_header
+from repro.claims.claim import Outcome
 from repro.claims.headline import reference_line
 from repro.claims.judge import Verdict, judge_all
 from repro.claims.placing import judge_placed

@@ -9,7 +9,8 @@ import pytest
 
 from repro.assets.corpus import EMOTION
 from repro.assets.recipes import MINILM
-from repro.claims.catalogue import Outcome, load_catalogue
+from repro.claims.catalogue import load_catalogue
+from repro.claims.claim import Outcome
 from repro.claims.judge import Verdict, judge_all
 from repro.errors import RecordError
 from repro.records.schema import RunRecord, Scores

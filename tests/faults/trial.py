@@ -17,7 +17,7 @@ from repro.assets.checkpoints import WEIGHTS, file_sha256
 from repro.errors import CheckpointError, RecordError
 from repro.records.schema import RunRecord
 from repro.records.store import read_record
-from repro.sections.sharing import read_stamp
+from repro.sections.models import read_stamp
 from tests.faults.launch import Ended, Place, Plant, Run, start
 from tests.faults.planted import Call
 

@@ -13,7 +13,8 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from repro.benchfiles import Benchmark, Machine
-from repro.claims.catalogue import Outcome, load_catalogue
+from repro.claims.catalogue import load_catalogue
+from repro.claims.claim import Outcome
 from repro.claims.estimates import Estimate
 from repro.claims.judge import Verdict
 from repro.display.table import Table

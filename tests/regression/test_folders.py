@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -50,7 +51,7 @@ def test_the_same_measured_again_passes(regress: Regress, make_record: MakeRecor
     before, after = (seeds(make_record, tmp_path / side) for side in ("before", "after"))
     code, out, err = regress(before, after)
     assert (code, err) == (0, "")
-    assert "no regression: 12 hold" in out
+    assert re.search(r"^no regression: \d+ hold$", out, re.MULTILINE)
     assert "3 records" in out
 
 
@@ -179,7 +180,7 @@ def test_a_damaged_benchmark_file_exits_2(
 
 def test_bad_records_folders_and_names_exit_2(regress: Regress, make_record: MakeRecord, tmp_path: Path) -> None:
     good = seeds(make_record, tmp_path / "good", 1)
-    for name, change in (("old", ('"schema_version": 1', '"schema_version": 2')), ("cut", ("}", ""))):
+    for name, change in (("old", ('"schema_version": ', '"schema_version": 9')), ("cut", ("}", ""))):
         shutil.copytree(good, tmp_path / name)
         record = next((tmp_path / name).rglob("*.json"))
         record.write_text(record.read_text().replace(*change))

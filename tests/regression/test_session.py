@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -191,7 +192,7 @@ def test_an_unknown_revision_and_a_commit_without_parent_exit_2(regress: Regress
     ],
 )
 def test_a_baseline_that_cannot_be_compared_exits_6_and_leaves_nothing(
-    before: dict[str, object], message: str, regress: Regress, repository: Repository
+    before: dict[str, Any], message: str, regress: Regress, repository: Repository
 ) -> None:
     repository.commit(**before)
     repository.commit(step=1.0)
@@ -251,10 +252,11 @@ def test_a_terminated_session_leaves_no_worktree(repository: Repository) -> None
     assert repository.leftovers == []
 
 
-def test_a_full_disk_is_one_line_and_leaves_nothing(regress: Regress, repository: Repository) -> None:
+def test_a_disk_that_takes_nothing_is_one_line_and_leaves_nothing(regress: Regress, repository: Repository) -> None:
     repository.commit(step=1.0)
     (repository.folder / "build").write_text("a file where the folder should be")
     code, out, err = regress("--against", "HEAD")
     assert (code, out) == (2, "")
     assert "cannot write to" in err
+    assert "there is no interpreter nowhere" in regress("--against", "HEAD", "--python", "nowhere")[2]
     assert repository.git("worktree", "list").count("\n") == 0

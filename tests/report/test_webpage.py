@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from repro.claims.catalogue import Kind, Outcome, load_catalogue
+from repro.claims.catalogue import load_catalogue
+from repro.claims.claim import Kind, Outcome
 from repro.claims.estimates import Estimate
 from repro.claims.judge import Verdict
 from repro.claims.reruns import reference

@@ -9,8 +9,8 @@ import pytest
 
 from repro.records.schema import RunRecord
 from repro.sections.context import Outputs
+from repro.sections.models import model_folder
 from repro.sections.runner import open_context
-from repro.sections.sharing import model_folder
 from repro.spec import RunSpec
 from tests.running import measure
 

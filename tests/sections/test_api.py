@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import transformers
 
-from repro.claims.catalogue import Outcome, load_catalogue
+from repro.claims.catalogue import load_catalogue
+from repro.claims.claim import Outcome
 from repro.claims.judge import judge_all
 from repro.records.schema import RunRecord
 from repro.sections import SECTIONS
@@ -36,7 +37,7 @@ def call_starting(record: RunRecord, start: str) -> dict[str, Any]:
 def test_the_claims_on_the_libraries_get_their_measured_values(record: RunRecord) -> None:
     verdicts = {v.claim.id: v for v in judge_all(load_catalogue(), [record], list(SECTIONS))}
     for name in ("api.trainer", "api.login", "api.pipelines"):
-        assert verdicts[name].outcome is Outcome.NOT_COMPARABLE  # for information: shown, never judged
+        assert verdicts[name].outcome is Outcome.NO_LONGER
         assert verdicts[name].shown
     assert verdicts["api.login"].shown == "hf auth login"
     assert verdicts["api.pipelines"].shown == "text-classification, ner, text-generation"

@@ -12,7 +12,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from repro.assets.checkpoints import locate_checkpoint
 from repro.assets.recipes import MINILM, PUBLISHED, TINY
-from repro.claims.catalogue import Outcome, load_catalogue
+from repro.claims.catalogue import load_catalogue
+from repro.claims.claim import Outcome
 from repro.claims.judge import judge_all
 from repro.errors import CheckpointError, MissingAssetError
 from repro.sections import SECTIONS, published

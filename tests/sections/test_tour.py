@@ -18,7 +18,8 @@ from repro.assets.builtin.tiny import build_tiny_tour, tiny_tour_folder
 from repro.assets.checkpoints import locate_checkpoint
 from repro.assets.loading import load_model, load_tokenizer
 from repro.assets.recipes import MINILM, TOUR
-from repro.claims.catalogue import Outcome, load_catalogue
+from repro.claims.catalogue import load_catalogue
+from repro.claims.claim import Outcome
 from repro.claims.judge import judge_all
 from repro.errors import CheckpointError, MissingAssetError, UsageError
 from repro.records.schema import RunRecord

@@ -17,8 +17,8 @@ from repro.records.schema import RunRecord
 from repro.records.store import read_record, write_record
 from repro.sections import section_named
 from repro.sections.context import Context, Outputs
+from repro.sections.models import model_folder
 from repro.sections.runner import run_sections
-from repro.sections.sharing import model_folder
 from repro.training.resume.checkpointer import CheckpointPolicy
 from repro.training.resume.state import read_manifest
 from tests.training.trial import Killed, cut_off
@@ -46,7 +46,8 @@ def result_of(record: RunRecord | None, context: Context) -> dict[str, Any]:
     whole["facts"].pop("resumed_after_steps", None)
     for epoch in whole["epochs"]:
         del epoch["train_seconds"], epoch["tweets_per_second"]
-    return {**whole, "weights": file_sha256(model_folder(context, record.settings.seed) / WEIGHTS)}
+    model = model_folder(context, record.settings.seed)  # file for file
+    return {**whole, "files": {file.name: file_sha256(file) for file in sorted(model.iterdir())}}
 
 
 @pytest.fixture
@@ -115,7 +116,7 @@ def test_a_refused_model_is_saved_from_the_last_state_later(
 
     results, lines = tmp_path / "results", list[str]()
     with monkeypatch.context() as patched:
-        patched.setattr("repro.sections.sharing.sync_file", full)
+        patched.setattr("repro.sections.models.sync_file", full)
         record = finetune(context, results)
     assert record is not None
     assert record.facts["not_saved"] == "No space left on device"
