@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from repro.records.schema import Measurements
 from repro.sections.context import Context, timed
-from repro.sections.encoded import cls_states, examples
 from repro.sections.section import Section
 
 SENTENCE = "this is a test"  # the seminar's own
@@ -23,9 +22,9 @@ def run(context: Context, _seed: int) -> Measurements:
         with torch.inference_mode():
             hidden = encoder(**inputs).last_hidden_state  # (1, T, H)
     with timed(seconds, "tokenize"):
-        examples(context)
+        _ = context.examples
     with timed(seconds, "extract"):
-        states = cls_states(context)
+        states = context.cls_states
     return Measurements(
         facts={
             "this_is_a_test": {

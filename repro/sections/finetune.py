@@ -16,7 +16,6 @@ from repro.records.schema import LABELS, Measurements, RowResults, RunRecord, Sc
 from repro.records.store import newest_runs
 from repro.sections.classified import cell_table, confusion_facts, confusion_figures, score_outputs
 from repro.sections.context import Context, timed
-from repro.sections.encoded import examples
 from repro.sections.models import own_model, save_model
 from repro.sections.section import Section
 from repro.sections.tracking import tracked
@@ -45,7 +44,7 @@ def _train_and_score(context: Context, seed: int, checkpointer: Checkpointer | N
 
     seconds: dict[str, float] = {}
     with timed(seconds, "tokenize"):
-        tokenized = examples(context)
+        tokenized = context.examples
     with timed(seconds, "load"):
         model, head_seed = _draw_model(context, seed, checkpointer)
     results: list[EpochResult] = []

@@ -23,7 +23,6 @@ from repro.records.schema import LABELS, Measurements, RowResults, RunRecord
 from repro.records.store import newest_runs
 from repro.sections.classified import cell_table, confusion_facts, confusion_figures
 from repro.sections.context import Context, timed
-from repro.sections.encoded import cls_states
 from repro.sections.section import Section
 
 MAX_ITER = 3000  # the seminar's, "to guarantee convergence"
@@ -55,7 +54,7 @@ def run(context: Context, _seed: int) -> Measurements:
 
     seconds: dict[str, float] = {}
     with timed(seconds, "extract"):
-        states = {split: tensor.numpy() for split, tensor in cls_states(context).items()}
+        states = {split: tensor.numpy() for split, tensor in context.cls_states.items()}
     labels = {split: context.corpus.labels(split) for split in states}
     if len(set(labels["train"])) == 1:
         raise UsageError("all training rows have one label, nothing can be learned", "Use more rows with --limit.")

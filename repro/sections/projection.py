@@ -21,7 +21,6 @@ from repro.display.figure import Drawing, caption_of, new_figure
 from repro.errors import UsageError
 from repro.records.schema import LABELS, Measurements, RunRecord
 from repro.sections.context import Context, timed
-from repro.sections.encoded import cls_states
 from repro.sections.section import Section
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def run(context: Context, seed: int) -> Measurements:
         )
     seconds: dict[str, float] = {}
     with timed(seconds, "extract"):
-        states = cls_states(context)["train"].numpy()
+        states = context.cls_states["train"].numpy()
     with timed(seconds, "project"), context.progress.wait("UMAP"):
         points = project(states, seed=seed)
     with timed(seconds, "count"):

@@ -14,7 +14,6 @@ from repro.errors import CheckpointError
 from repro.records.schema import LABELS, Measurements
 from repro.sections.classified import confusion_facts, score_outputs
 from repro.sections.context import Context, timed
-from repro.sections.encoded import examples
 from repro.sections.section import Section
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def run(context: Context, _seed: int) -> Measurements:
             model = load_model("AutoModelForSequenceClassification", folder)
         model.to(context.accelerator.device)
     with timed(seconds, "tokenize"):
-        tokenized = examples(context)
+        tokenized = context.examples
     scores, rows = {}, {}
     for split in SPLITS:
         with timed(seconds, split):

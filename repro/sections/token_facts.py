@@ -15,7 +15,6 @@ from repro.assets.loading import vocabulary_sha256
 from repro.display.table import Table
 from repro.records.schema import Measurements, RunRecord
 from repro.sections.context import Context, timed
-from repro.sections.encoded import examples
 from repro.sections.section import Section
 
 SENTENCE = "Tokenizing text is a core task of NLP."  # the seminar's own
@@ -37,7 +36,7 @@ def run(context: Context, _seed: int) -> Measurements:
         encoded = few.map(lambda batch: tokenizer(batch["text"], padding=True, truncation=True), batched=True)
         enable_progress_bars()
     with timed(seconds, "tokenize"):
-        tokens = {split: examples(context)[split].tokens for split in SPLITS}
+        tokens = {split: context.examples[split].tokens for split in SPLITS}
         lengths = {split: tokens[split].lengths for split in SPLITS}
     special = sorted(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True))
     return Measurements(
@@ -70,27 +69,20 @@ def printed(record: RunRecord, _corpus: Corpus) -> Iterator[str | Table]:
     walk = enumerate(zip(facts["ids"], facts["pieces"], strict=True))
     yield Table(("place", "id", "piece"), tuple((str(i), str(n), piece) for i, (n, piece) in walk))
     yield f"back to a string: {facts['string']}\n"
-    yield Table(
-        ("tokenizer", ""),
-        (
-            ("class", facts["tokenizer"]["class"]),
-            ("vocabulary size", f"{facts['vocabulary_size']:,}"),
-            ("maximum context size", f"{facts['max_length']:,}"),
-            ("input names", ", ".join(facts["input_names"])),
-            ("columns after encoding", ", ".join(facts["columns"])),
-            ("longest tweet", f"{facts['longest_tweet']:,} pieces"),
-            ("mean of training tweets", f"{facts['mean_pieces']:.2f} pieces"),
-        ),
-    )
-    special = facts["special_tokens"].items()
-    yield Table(("special token", "id"), tuple((token, str(number)) for token, number in special))
     pieces = facts["padded_pair"]["pieces"]
-    zeros = [max(pieces) - n for n in pieces]
-    rows = ((str(n), str(zero), f"1 × {n}, 0 × {zero}") for n, zero in zip(pieces, zeros, strict=True))
-    yield Table(
-        ("padded pair", "pieces", "zeros", "attention_mask"),
-        tuple((f"training row {number}", *row) for number, row in enumerate(rows)),
-    )
+    masks = (f"1 × {n}, 0 × {max(pieces) - n}" for n in pieces)
+    rows = {
+        "class": facts["tokenizer"]["class"],
+        "vocabulary size": f"{facts['vocabulary_size']:,}",
+        "maximum context size": f"{facts['max_length']:,}",
+        "input names": ", ".join(facts["input_names"]),
+        "columns after encoding": ", ".join(facts["columns"]),
+        "longest tweet": f"{facts['longest_tweet']:,} pieces",
+        "mean of training tweets": f"{facts['mean_pieces']:.2f} pieces",
+        "special tokens": ", ".join(f"{token} {number}" for token, number in facts["special_tokens"].items()),
+        **{f"attention mask of row {row}, padded": mask for row, mask in enumerate(masks)},
+    }
+    yield Table(("tokenizer", ""), tuple(rows.items()))
 
 
 SECTION = Section(name="token-facts", heading="Tokenizer", what="the walk over the tokenizer", run=run, printed=printed)
