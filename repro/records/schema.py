@@ -136,21 +136,21 @@ class RowResults(Strict):
 
 
 class Measurements(Strict):
-    """What a section returns: facts (compared as they are), scores, epochs, row results and seconds by phase."""
+    """What a section returns: facts (compared as they are), scores, epochs and row results."""
 
     facts: dict[str, Annotated[JsonValue, AfterValidator(_finite)]] = {}
     scores: dict[str, Scores] = {}
     epochs: list[Epoch] = []
     rows: dict[str, RowResults] = {}
-    seconds: dict[str, float] = {}
 
 
 class RunRecord(Measurements):
     """One section, recipe, corpus and seed: everything that verdicts, tables and figures are made from.
 
     `run_key` is the SHA-256 of all that decided the result, `source_sha256` of the code among it; `declared_seeds`
-    are the seeds that the command named together with this one; `precision_reason` says why `auto` chose it.
-    Records of schema 1 lack the last three, and the oldest of them the key.
+    are the seeds that the command named together with this one; `precision_reason` says why `auto` chose it;
+    `seconds` are of the run's phases. Records of schema 1 lack key, hash, seeds and reason, some of them only the last
+    three.
     """
 
     schema_version: Literal[1, 2] = SCHEMA_VERSION
@@ -162,6 +162,7 @@ class RunRecord(Measurements):
     recipe: RecipeStamp
     corpus: CorpusStamp
     settings: Settings
+    seconds: dict[str, float] = {}
     peak_mib: float
     provenance: Provenance
 

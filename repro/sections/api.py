@@ -13,7 +13,7 @@ from repro.display.table import Table
 from repro.records.schema import Measurements, RunRecord
 from repro.records.store import newest_runs
 from repro.sections.api_trials import LOGIN, PIPELINES, TRAINER, NoEffectError
-from repro.sections.context import Context, timed
+from repro.sections.context import Context
 from repro.sections.section import Section
 
 if TYPE_CHECKING:
@@ -22,12 +22,11 @@ if TYPE_CHECKING:
 SECONDS = 300
 
 
-def run(_context: Context, _seed: int) -> Measurements:
-    """Try every call in a process of its own; neither recipe, corpus nor seed changes anything."""
-    seconds: dict[str, float] = {}
+def run(context: Context, _seed: int) -> Measurements:
+    """Try every call in a process of its own; no recipe, corpus or seed changes anything."""
     # not torchrun's variables: the process is one by itself
     alone = {name: value for name, value in os.environ.items() if name not in ("RANK", "LOCAL_RANK", "WORLD_SIZE")}
-    with timed(seconds, "try"):
+    with context.timed("try"):
         done = subprocess.run(
             [sys.executable, "-m", "repro.sections.api_trials"],
             env={**alone, "HF_HUB_OFFLINE": "1", "PYTHONIOENCODING": "utf-8"},
@@ -45,7 +44,6 @@ def run(_context: Context, _seed: int) -> Measurements:
             "login_command": LOGIN if LOGIN in running else instead.get(LOGIN, "none"),
             "pipelines": [task for task in PIPELINES if any(f'pipeline("{task}"' in call for call in running)],
         },
-        seconds=seconds,
     )
 
 

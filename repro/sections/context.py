@@ -56,7 +56,8 @@ class Outputs:
 class Context:
     """One recipe on one corpus, run in one way; `spec` has neither section nor seed, which vary within it.
 
-    `precision_reason` says why `auto` chose the precision, `declared_seeds` are those that the command named.
+    `precision_reason` says why `auto` chose the precision, `declared_seeds` are those that the command named,
+    `seconds` how long the phases of the run in hand took.
     What it holds beyond its fields is made once, when a section asks for it; a replaced context starts without it.
     """
 
@@ -69,6 +70,14 @@ class Context:
     progress: Progress = field(default_factory=Progress)
     precision_reason: str | None = None
     declared_seeds: tuple[int, ...] | None = None
+    seconds: dict[str, float] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    @contextmanager
+    def timed(self, phase: str) -> Iterator[None]:
+        """Add the time that the block takes to the seconds of that phase of the run."""
+        started = time.perf_counter()
+        yield
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - started
 
     def changed(self, **changes: Any) -> Context:
         """Return the context with other values in its spec, such as `batching="padded"`."""
@@ -158,11 +167,3 @@ class Context:
 @cache
 def _scratch() -> TemporaryDirectory[str]:
     return TemporaryDirectory(prefix="seminar-repro-")  # removed when the process ends
-
-
-@contextmanager
-def timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
-    """Add the time that the block takes to `seconds[phase]`."""
-    started = time.perf_counter()
-    yield
-    seconds[phase] = seconds.get(phase, 0.0) + time.perf_counter() - started

@@ -19,7 +19,7 @@ from repro.display.figure import BARS, Drawing, plain_axes
 from repro.display.table import Table
 from repro.records.schema import LABELS, Measurements, RowResults, RunRecord
 from repro.records.store import newest_runs
-from repro.sections.context import Context, timed
+from repro.sections.context import Context
 from repro.sections.section import Section
 
 LONGEST = 10
@@ -28,8 +28,7 @@ CLASSIFIERS = ("linear", "finetune")  # the sections whose scores are counted ag
 
 def run(context: Context, _seed: int) -> Measurements:
     """Count what the seminar says of the corpus; another seed changes nothing."""
-    seconds: dict[str, float] = {}
-    with timed(seconds, "count"):
+    with context.timed("count"):
         texts = {split: context.corpus.texts(split)[:] for split in SPLITS}
         labels = {split: context.corpus.labels(split) for split in SPLITS}
         counts = {name: labels["train"].count(i) for i, name in enumerate(LABELS)}
@@ -57,7 +56,6 @@ def run(context: Context, _seed: int) -> Measurements:
             "longest_rows": longest_rows(lengths),
             **repeated,
         },
-        seconds=seconds,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from repro.records.schema import Measurements
-from repro.sections.context import Context, timed
+from repro.sections.context import Context
 from repro.sections.section import Section
 
 SENTENCE = "this is a test"  # the seminar's own
@@ -15,15 +15,14 @@ def run(context: Context, _seed: int) -> Measurements:
 
     from repro.assets.loading import load_encoder
 
-    seconds: dict[str, float] = {}
-    with timed(seconds, "test sentence"):
+    with context.timed("test sentence"):
         encoder = load_encoder(context.checkpoint.folder)
         inputs = context.tokenizer(SENTENCE, return_tensors="pt")
         with torch.inference_mode():
             hidden = encoder(**inputs).last_hidden_state  # (1, T, H)
-    with timed(seconds, "tokenize"):
+    with context.timed("tokenize"):
         _ = context.examples
-    with timed(seconds, "extract"):
+    with context.timed("extract"):
         states = context.cls_states
     return Measurements(
         facts={
@@ -38,7 +37,6 @@ def run(context: Context, _seed: int) -> Measurements:
             },
             "shape": {split: list(of_split.shape) for split, of_split in states.items()},
         },
-        seconds=seconds,
     )
 
 

@@ -15,7 +15,7 @@ from repro.display.table import Table
 from repro.records.schema import LABELS, Measurements, RowResults, RunRecord, Scores
 from repro.records.store import newest_runs
 from repro.sections.classified import cell_table, confusion_facts, confusion_figures, score_outputs
-from repro.sections.context import Context, timed
+from repro.sections.context import Context
 from repro.sections.models import own_model, save_model
 from repro.sections.section import Section
 from repro.sections.tracking import tracked
@@ -42,10 +42,9 @@ def _train_and_score(context: Context, seed: int, checkpointer: Checkpointer | N
     from repro.training.memory import report_out_of_memory
     from repro.training.predict import predict_rows
 
-    seconds: dict[str, float] = {}
-    with timed(seconds, "tokenize"):
+    with context.timed("tokenize"):
         tokenized = context.examples
-    with timed(seconds, "load"):
+    with context.timed("load"):
         model, head_seed = _draw_model(context, seed, checkpointer)
     results: list[EpochResult] = []
     scores: dict[str, Scores] = {}
@@ -65,16 +64,16 @@ def _train_and_score(context: Context, seed: int, checkpointer: Checkpointer | N
             last = f"epoch-{result.epoch.epoch}/validation"
             scores[last], rows["validation"] = score_outputs(context.corpus.labels("validation"), result.validation)
             log(result.epoch, scores[last])
-    seconds["train"] = sum(result.epoch.train_seconds for result in results)
-    seconds["evaluate"] = sum(result.evaluate_seconds for result in results)
+    context.seconds["train"] = sum(result.epoch.train_seconds for result in results)
+    context.seconds["evaluate"] = sum(result.evaluate_seconds for result in results)
     if checkpointer is not None and checkpointer.seconds:
-        seconds["states"] = checkpointer.seconds
-    with timed(seconds, "test"), report_out_of_memory("the test split"):
+        context.seconds["states"] = checkpointer.seconds
+    with context.timed("test"), report_out_of_memory("the test split"):
         tested = predict_rows(model, tokenized["test"], batch_size=context.recipe.batch_size, **context.running)
     context.accelerator.free_memory()  # else it keeps this seed's model and optimizer beside the next one's
     scores["test"], rows["test"] = score_outputs(context.corpus.labels("test"), tested)
     pieces = sum(result.computed_pieces for result in results)
-    with timed(seconds, "save"):
+    with context.timed("save"):
         saved = _save(model, context, seed, scores)
     return Measurements(
         facts={
@@ -93,7 +92,6 @@ def _train_and_score(context: Context, seed: int, checkpointer: Checkpointer | N
         scores=scores,
         epochs=[result.epoch for result in results],
         rows=rows,
-        seconds=seconds,
     )
 
 

@@ -15,7 +15,7 @@ from repro.display.figure import BARS, Drawing, caption_of, plain_axes
 from repro.display.table import Table
 from repro.errors import CheckpointError, UsageError
 from repro.records.schema import LABELS, Measurements, RunRecord
-from repro.sections.context import Context, timed
+from repro.sections.context import Context
 from repro.sections.models import STAMP, model_folder, read_stamp, trained_model
 from repro.sections.section import Section
 
@@ -68,11 +68,10 @@ class Prediction:
 
 def run(context: Context, seed: int) -> Measurements:
     """Classify the seminar's tweet with the model fine-tuned from `seed`; MissingAssetError where there is none."""
-    seconds: dict[str, float] = {}
     folder = trained_model(context, seed)
-    with timed(seconds, "load"):
+    with context.timed("load"):
         loaded = load_finetuned(folder)
-    with timed(seconds, "predict"):
+    with context.timed("predict"):
         prediction = predict(loaded, [TWEET])[0]
     return Measurements(
         facts={
@@ -81,7 +80,6 @@ def run(context: Context, seed: int) -> Measurements:
             "joy_probability": prediction.probabilities["joy"],
             "probabilities": dict(prediction.probabilities),
         },
-        seconds=seconds,
     )
 
 

@@ -22,7 +22,7 @@ from repro.errors import UsageError
 from repro.records.schema import LABELS, Measurements, RowResults, RunRecord
 from repro.records.store import newest_runs
 from repro.sections.classified import cell_table, confusion_facts, confusion_figures
-from repro.sections.context import Context, timed
+from repro.sections.context import Context
 from repro.sections.section import Section
 
 MAX_ITER = 3000  # the seminar's, "to guarantee convergence"
@@ -52,17 +52,16 @@ def run(context: Context, _seed: int) -> Measurements:
 
     from repro.training.metrics import score
 
-    seconds: dict[str, float] = {}
-    with timed(seconds, "extract"):
+    with context.timed("extract"):
         states = {split: tensor.numpy() for split, tensor in context.cls_states.items()}
     labels = {split: context.corpus.labels(split) for split in states}
     if len(set(labels["train"])) == 1:
         raise UsageError("all training rows have one label, nothing can be learned", "Use more rows with --limit.")
-    with timed(seconds, "dummy"):
+    with context.timed("dummy"):
         models = {"dummy": DummyClassifier(strategy="most_frequent").fit(states["train"], labels["train"])}
     fits: dict[str, dict[str, JsonValue]] = {}
     for name, solver in SOLVERS.items():
-        with timed(seconds, name), context.progress.wait(f"logistic regression, {solver.solver}"):
+        with context.timed(name), context.progress.wait(f"logistic regression, {solver.solver}"):
             models[name], converged = fit_logistic(solver, states["train"], labels["train"])
         fits[name] = {
             "solver": solver.solver,
@@ -87,7 +86,6 @@ def run(context: Context, _seed: int) -> Measurements:
         },
         scores=scores,
         rows=rows,
-        seconds=seconds,
     )
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from repro.display.figure import Drawing, caption_of, new_figure
 from repro.errors import UsageError
 from repro.records.schema import LABELS, Measurements, RunRecord
-from repro.sections.context import Context, timed
+from repro.sections.context import Context
 from repro.sections.section import Section
 
 if TYPE_CHECKING:
@@ -43,12 +43,11 @@ def run(context: Context, seed: int) -> Measurements:
             f"{len(labels)} training rows are too few for a projection, expected at least {FEWEST_ROWS}",
             "Use more rows with --limit.",
         )
-    seconds: dict[str, float] = {}
-    with timed(seconds, "extract"):
+    with context.timed("extract"):
         states = context.cls_states["train"].numpy()
-    with timed(seconds, "project"), context.progress.wait("UMAP"):
+    with context.timed("project"), context.progress.wait("UMAP"):
         points = project(states, seed=seed)
-    with timed(seconds, "count"):
+    with context.timed("count"):
         shares = neighbour_shares(points, labels)
         lifts = neighbour_lifts(shares, labels)
     return Measurements(
@@ -61,7 +60,6 @@ def run(context: Context, seed: int) -> Measurements:
             "own_share": {name: float(shares[i, i]) for i, name in enumerate(LABELS) if shares[i].any()},
             "density": hexagons(points, labels),
         },
-        seconds=seconds,
     )
 
 

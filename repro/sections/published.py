@@ -13,7 +13,7 @@ from repro.assets.recipes import PUBLISHED, TINY
 from repro.errors import CheckpointError
 from repro.records.schema import LABELS, Measurements
 from repro.sections.classified import confusion_facts, score_outputs
-from repro.sections.context import Context, timed
+from repro.sections.context import Context
 from repro.sections.section import Section
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ def run(context: Context, _seed: int) -> Measurements:
     """Score the prepared checkpoint on validation and test; another seed changes nothing."""
     from repro.training.predict import predict_rows
 
-    seconds: dict[str, float] = {}
-    with timed(seconds, "load"):
+    with context.timed("load"):
         folder = context.checkpoint.folder
         if context.recipe.name == TINY.name:
             model = _with_random_head(folder)
@@ -47,11 +46,11 @@ def run(context: Context, _seed: int) -> Measurements:
             refuse_other_labels(folder)
             model = load_model("AutoModelForSequenceClassification", folder)
         model.to(context.accelerator.device)
-    with timed(seconds, "tokenize"):
+    with context.timed("tokenize"):
         tokenized = context.examples
     scores, rows = {}, {}
     for split in SPLITS:
-        with timed(seconds, split):
+        with context.timed(split):
             # fp32, whatever training uses: its claims allow ± 0.0015
             options = {**context.running, "batch_size": context.recipe.batch_size, "fp32": True}
             outputs = predict_rows(model, tokenized[split], **options)
@@ -61,7 +60,6 @@ def run(context: Context, _seed: int) -> Measurements:
         facts={"source": context.checkpoint.source, **confusion_facts(scores["published/validation"])},
         scores=scores,
         rows=rows,
-        seconds=seconds,
     )
 
 

@@ -125,10 +125,12 @@ class Run:
         started, context = utc_now(), self.context
         code_state()  # of the code that runs: it is read once a process
         source = str(self.decided_by["source"])
+        context.seconds.clear()
         measured: Measurements = self.section.run(context, self.seed, *([checkpointer] if checkpointer else ()))
         on_gpu = context.spec.device is Device.CUDA
         return RunRecord(
             **dict(measured),
+            seconds={**context.seconds},
             experiment=self.section.name,
             recipe=context.recipe_stamp(),
             corpus=context.corpus.stamp,

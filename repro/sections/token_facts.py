@@ -14,7 +14,7 @@ from repro.assets.corpus import SPLITS, Corpus
 from repro.assets.loading import vocabulary_sha256
 from repro.display.table import Table
 from repro.records.schema import Measurements, RunRecord
-from repro.sections.context import Context, timed
+from repro.sections.context import Context
 from repro.sections.section import Section
 
 SENTENCE = "Tokenizing text is a core task of NLP."  # the seminar's own
@@ -25,8 +25,7 @@ def run(context: Context, _seed: int) -> Measurements:
     from datasets import disable_progress_bars, enable_progress_bars
     from transformers import DistilBertTokenizer
 
-    seconds: dict[str, float] = {}
-    with timed(seconds, "walk"):
+    with context.timed("walk"):
         tokenizer = DistilBertTokenizer.from_pretrained(context.checkpoint.folder, local_files_only=True)
         ids = tokenizer(SENTENCE)["input_ids"]
         pieces, vocabulary = tokenizer.convert_ids_to_tokens(ids), tokenizer.get_vocab()
@@ -35,7 +34,7 @@ def run(context: Context, _seed: int) -> Measurements:
         disable_progress_bars()  # for two rows
         encoded = few.map(lambda batch: tokenizer(batch["text"], padding=True, truncation=True), batched=True)
         enable_progress_bars()
-    with timed(seconds, "tokenize"):
+    with context.timed("tokenize"):
         tokens = {split: context.examples[split].tokens for split in SPLITS}
         lengths = {split: tokens[split].lengths for split in SPLITS}
     special = sorted(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True))
@@ -59,7 +58,6 @@ def run(context: Context, _seed: int) -> Measurements:
             "tweets_by_pieces": {split: n.bincount().tolist() for split, n in lengths.items()},
             "truncated": sum(tokens[split].truncated for split in SPLITS),
         },
-        seconds=seconds,
     )
 
 

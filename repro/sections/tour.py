@@ -15,7 +15,7 @@ from repro.errors import CheckpointError, MissingAssetError
 from repro.records.private import without_private_parts
 from repro.records.schema import Measurements, RunRecord
 from repro.records.store import newest_runs
-from repro.sections.context import Context, timed
+from repro.sections.context import Context
 from repro.sections.section import Section
 
 if TYPE_CHECKING:
@@ -36,11 +36,10 @@ def run(context: Context, _seed: int) -> Measurements:
     facts: dict[str, JsonValue] = {}
     checkpoints: dict[str, JsonValue] = {}
     not_run: dict[str, JsonValue] = {}
-    seconds: dict[str, float] = {}
     for task, pinned in TOUR.items():
         try:
             checkpoint = _locate(context, task)
-            with timed(seconds, task), context.progress.wait(f"tour, {task}"):
+            with context.timed(task), context.progress.wait(f"tour, {task}"):
                 facts[task] = TASKS[task](checkpoint.folder, texts, context.accelerator.device)
         except CheckpointError as error:
             not_run[task] = without_private_parts(str(error))
@@ -58,7 +57,7 @@ def run(context: Context, _seed: int) -> Measurements:
     facts |= {"texts_sha256": dict(texts.sha256()), "checkpoints": checkpoints}
     if not_run:
         facts["not_run"] = not_run
-    return Measurements(facts=facts, seconds=seconds)
+    return Measurements(facts=facts)
 
 
 def _locate(context: Context, task: str) -> Checkpoint:
