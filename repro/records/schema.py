@@ -147,10 +147,9 @@ class Measurements(Strict):
 class RunRecord(Measurements):
     """One section, recipe, corpus and seed: everything that verdicts, tables and figures are made from.
 
-    `run_key` is the SHA-256 of all that decided the result, `source_sha256` of the code among it; `declared_seeds`
-    are the seeds that the command named together with this one; `precision_reason` says why `auto` chose it;
-    `seconds` are of the run's phases. Records of schema 1 lack key, hash, seeds and reason, some of them only the last
-    three.
+    `seconds` are those of its phases. `run_key` is the SHA-256 of all that decided the result, `source_sha256` of the
+    code among it; `declared_seeds` are the seeds that the command named together with this one; `precision_reason`
+    says why `auto` chose it. Records of schema 1 lack the last three, and the oldest of them the key.
     """
 
     schema_version: Literal[1, 2] = SCHEMA_VERSION
