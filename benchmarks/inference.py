@@ -102,11 +102,10 @@ def encode(turn: Turn, *, way: str, recipe: str, corpus: str, checkpoints: str |
 
 def fit_linear(turn: Turn, *, solver: str, recipe: str, corpus: str, checkpoints: str | None) -> None:
     """Fit the logistic regression on the frozen states of the training split; says the objective that it reached."""
-    from repro.sections.encoded import cls_states
     from repro.sections.linear import SOLVERS, fit_logistic, objective
 
     context = _context(recipe, corpus, checkpoints, "fp32")
-    states, labels = cls_states(context)["train"].numpy(), context.corpus.labels("train")
+    states, labels = context.cls_states["train"].numpy(), context.corpus.labels("train")
     turn.prepared()
     while True:
         model, _ = fit_logistic(SOLVERS[solver], states, labels)

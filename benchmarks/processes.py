@@ -24,7 +24,6 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from transformers import set_seed
 
 from repro.assets.loading import load_classifier
-from repro.sections.encoded import examples
 from repro.sections.runner import open_context
 from repro.spec import Batching, RunSpec
 from repro.training.data import Examples
@@ -70,11 +69,11 @@ def train(case: Case) -> dict[str, Any]:
             layer.p = 0.0
     accelerator = context.accelerator
     shared: dict[str, Any] = {"accelerator": accelerator, "batching": case.batching}
-    validation = examples(context)["validation"]
+    validation = context.examples["validation"]
     with watched(accelerator.num_processes):
         results = list(
             fit(
-                model, recipe=recipe, train=examples(context)["train"], validation=validation, seed=3,
+                model, recipe=recipe, train=context.examples["train"], validation=validation, seed=3,
                 micro_batches=case.micro_batches, **shared,
             )
         )  # fmt: skip
@@ -84,7 +83,7 @@ def train(case: Case) -> dict[str, Any]:
     return {
         "processes": accelerator.num_processes,
         "threads": torch.get_num_threads(),
-        "rows": len(examples(context)["train"]),
+        "rows": len(context.examples["train"]),
         "losses": [loss for result in results for loss in (result.epoch.train_loss, result.validation.mean_loss)],
         "row_losses": last.losses.tolist(),
         "predictions": last.predictions,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -60,13 +60,13 @@ def run(
     """
     from repro.records.store import inside, prepare_results
     from repro.sections import sections_named
-    from repro.sections.context import Outputs, Sources
 
     spec = RunSpec(
         recipe=recipe, protocol=protocol, precision=precision, batching=batching, device=device,
         micro_batches=micro_batches, epochs=epochs, limit=limit,
     )  # fmt: skip
     chosen, parsed = sections_named(sections or []), parse_seeds(seeds)
+    from repro.sections.context import Outputs, Sources
     from repro.sections.models import prepare_models
     from repro.sections.runner import check_resumable, open_context, run_sections
     from repro.training.resume.checkpointer import CheckpointPolicy
@@ -85,24 +85,20 @@ def run(
         check_resumable(chosen, context, parsed, results)
     if save and "finetune" in [section.name for section in chosen]:
         prepare_models(context, parsed)
-    if context.accelerator.is_main_process:
-        typer.echo(_what_runs(context))
-    missing: list[str] = []
+    main, missing = context.accelerator.is_main_process, list[str]()
+    if main:
+        on = f"on {context.spec.device}; checkpoint: {context.checkpoint.source}; {context.precision_reason}"
+        typer.echo(f"{context.spec.label}, {on}")
 
     def report_missing(section: Section, error: ReproError) -> None:
         missing.append(section.name)
-        if context.accelerator.is_main_process:
+        if main:
             _to_stderr(f"{section.name} did not run: {error}")
 
     for record, path in run_sections(chosen, context, parsed, results, policy=policy, on_missing=report_missing):
         missing += _show(record, path, context)
     if missing:
         raise typer.Exit(MissingAssetError.exit_code)
-
-
-def _what_runs(context: Context) -> str:
-    spec = context.spec
-    return f"{spec.label}, on {spec.device}; checkpoint: {context.checkpoint.source}; {context.precision_reason}"
 
 
 def _show(record: RunRecord, path: Path, context: Context) -> list[str]:
@@ -120,14 +116,14 @@ def _show(record: RunRecord, path: Path, context: Context) -> list[str]:
             typer.echo(part)
         else:
             write_table(part.columns, part.rows)
-    not_run = record.facts.get("not_run")
-    missing = {name: str(why) for name, why in not_run.items()} if isinstance(not_run, dict) else {}
-    for name, why in missing.items():
+    not_run: Any = record.facts.get("not_run", {})
+    for name, why in not_run.items():
         _to_stderr(f"{section.name}, {name} did not run: {why}")
-    return list(missing)
+    return list(not_run)
 
 
 def _headline(record: RunRecord) -> str:
+    """Return the scores of a section's own classifier on validation, after the last epoch."""
     last = [name for name in record.scores if not name.startswith(("dummy", "test", "converged", "stopped"))]
     if not last:
         return ""

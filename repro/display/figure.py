@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from repro.spec import RunSpec
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 BARS = "#1f5a93"  # dark enough on white, and one colour alone: no kind of sight has to tell two apart
@@ -30,6 +31,14 @@ def new_figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+
+
+def plain_axes(width: float, height: float) -> tuple[Figure, Axes]:
+    """Return a figure of that size in inches and its one pair of axes, without a frame above and to the right."""
+    figure = new_figure(width, height)
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
 
 
 def save_figure(drawing: Drawing, folder: Path) -> Path:

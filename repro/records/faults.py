@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import re
-import secrets
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from repro.errors import ResultsError
-from repro.records.durable import write_new
 from repro.records.provenance import Provenance
-from repro.records.seal import sealed
-from repro.records.store import inside, read_sealed
-
-Count = Annotated[int, Field(ge=0)]
+from repro.records.schema import Count, Strict
+from repro.records.store import inside, read_sealed, write_sealed
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class FaultRow(_Strict):
+class FaultRow(Strict):
     """One fault: trials in which it hit, and what came of them.
 
     `lost` counts records and training states that had been reported or stood before and were gone or unreadable
@@ -46,7 +37,7 @@ class FaultRow(_Strict):
         return self
 
 
-class FaultTally(_Strict):
+class FaultTally(Strict):
     """One session of faults: what ran undisturbed, its steps, the seed of the draws, and a row a fault."""
 
     schema_version: Literal[1] = 1
@@ -60,15 +51,8 @@ class FaultTally(_Strict):
 
 def write_tally(tally: FaultTally, folder: Path) -> Path:
     """Write the tally below `folder` durably, under a name of its own, and return its path."""
-    stamp = re.sub(r"[-:]", "", tally.provenance.started)
-    path = inside(folder.parent, folder) / f"{stamp}-{secrets.token_hex(4)}.json"
-    try:
-        write_new(path, sealed(tally.model_dump_json(indent=1)).encode())
-    except OSError as error:
-        raise ResultsError(
-            f"cannot write the tally {path}: {error.strerror or error}", "Free space or choose another folder."
-        ) from None
-    return path
+    started = re.sub("[-:]", "", tally.provenance.started)
+    return write_sealed(tally.model_dump_json(indent=1), inside(folder.parent, folder), started, "tally")
 
 
 def newest_tally(results: Path) -> FaultTally | None:

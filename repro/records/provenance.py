@@ -113,12 +113,10 @@ def code_state() -> tuple[str | None, bool | None]:
 
 def library_versions() -> dict[str, str]:
     """Return the installed versions of the libraries whose changes could move a number."""
-    versions = {}
+    versions = dict.fromkeys(LIBRARIES, "not installed")
     for name in LIBRARIES:
-        try:
+        with suppress(PackageNotFoundError):
             versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = "not installed"
     return versions
 
 

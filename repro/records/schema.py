@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from repro.records.provenance import Provenance
-from repro.spec import RECIPE_EPOCHS, Batching, Device, Precision, Protocol, RunSpec
+from repro.spec import RECIPE_EPOCHS, RunSpec
 
 SCHEMA_VERSION: Literal[1, 2] = 2
 LARGEST = 2**63
@@ -32,11 +32,13 @@ def _finite(value: JsonValue) -> JsonValue:
     return value
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """What is read from a file and refuses what it does not know."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class RecipeStamp(_Strict):
+class RecipeStamp(Strict):
     """The checkpoint that was used (`weights_sha256` is of the file read) and every hyper-parameter.
 
     `behaviour` has the hashes of how its tokenizer and configuration behaved; records of schema 1 have none.
@@ -56,7 +58,7 @@ class RecipeStamp(_Strict):
     behaviour: dict[str, str] | None = None
 
 
-class SplitStamp(_Strict):
+class SplitStamp(Strict):
     """One split as used: rows, rows a label, SHA-256 of its lines sorted (`content`) and as they come (`ordered`)."""
 
     rows: Count
@@ -65,14 +67,14 @@ class SplitStamp(_Strict):
     ordered: str
 
 
-class CorpusStamp(_Strict):
+class CorpusStamp(Strict):
     """The corpus as used, after any `--limit`."""
 
     name: Name
     splits: dict[str, SplitStamp]
 
 
-class Settings(_Strict):
+class Settings(Strict):
     """How the recipe was run, as opposed to what it is; `auto` is resolved."""
 
     seed: Count
@@ -90,7 +92,7 @@ class Settings(_Strict):
         return cls.model_validate({name: values[name] for name in cls.model_fields})
 
 
-class Scores(_Strict):
+class Scores(Strict):
     """Scores of one classifier on one split of `n` rows; intervals are 95 %, the loss is mean cross-entropy (nats)."""
 
     n: Count
@@ -113,7 +115,7 @@ class Scores(_Strict):
         return self
 
 
-class Epoch(_Strict):
+class Epoch(Strict):
     """One epoch of training: mean training loss (nats), first and last learning rate, seconds without evaluation."""
 
     epoch: int
@@ -125,7 +127,7 @@ class Epoch(_Strict):
     tweets_per_second: float
 
 
-class RowResults(_Strict):
+class RowResults(Strict):
     """What was predicted for each row of a split, in its order; losses in nats, to six decimals."""
 
     labels: list[int]
@@ -133,22 +135,21 @@ class RowResults(_Strict):
     losses: list[float] | None = None
 
 
-class Measurements(_Strict):
-    """What a section returns: facts (compared as they are), scores, epochs, row results and seconds by phase."""
+class Measurements(Strict):
+    """What a section returns: facts (compared as they are), scores, epochs and row results."""
 
     facts: dict[str, Annotated[JsonValue, AfterValidator(_finite)]] = {}
     scores: dict[str, Scores] = {}
     epochs: list[Epoch] = []
     rows: dict[str, RowResults] = {}
-    seconds: dict[str, float] = {}
 
 
 class RunRecord(Measurements):
     """One section, recipe, corpus and seed: everything that verdicts, tables and figures are made from.
 
-    `run_key` is the SHA-256 of all that decided the result, `source_sha256` of the code among it; `declared_seeds`
-    are the seeds that the command named together with this one; `precision_reason` says why `auto` chose it.
-    Records of schema 1 lack the last three, and the oldest of them the key.
+    `seconds` are those of its phases. `run_key` is the SHA-256 of all that decided the result, `source_sha256` of the
+    code among it; `declared_seeds` are the seeds that the command named together with this one; `precision_reason`
+    says why `auto` chose it. Records of schema 1 lack the last three, and the oldest of them the key.
     """
 
     schema_version: Literal[1, 2] = SCHEMA_VERSION
@@ -160,6 +161,7 @@ class RunRecord(Measurements):
     recipe: RecipeStamp
     corpus: CorpusStamp
     settings: Settings
+    seconds: dict[str, float] = {}
     peak_mib: float
     provenance: Provenance
 
@@ -171,30 +173,21 @@ class RunRecord(Measurements):
     @property
     def spec(self) -> RunSpec:
         """What was run and how."""
-        settings = self.settings
         return RunSpec(
-            section=self.experiment, recipe=self.recipe.name, corpus=self.corpus.name, seed=settings.seed,
-            protocol=Protocol(settings.protocol), precision=Precision(settings.precision),
-            batching=Batching(settings.batching), device=Device(settings.device),
-            micro_batches=settings.micro_batches, limit=settings.limit,
+            section=self.experiment,
+            recipe=self.recipe.name,
+            corpus=self.corpus.name,
             epochs=None if self.recipe.epochs == RECIPE_EPOCHS else self.recipe.epochs,
-        )  # fmt: skip
+            **self.settings.model_dump(),
+        )
 
     def at(self, path: str) -> Any:
         """Return the value at a dotted path such as `scores.dummy/validation.accuracy`; KeyError where none is."""
         value: Any = self
         for part in path.split("."):
-            if isinstance(value, BaseModel):
-                if part not in type(value).model_fields:
-                    raise KeyError(path)
-                value = getattr(value, part)
-            elif isinstance(value, list):
-                try:
-                    value = value[int(part)]
-                except (ValueError, IndexError):
-                    raise KeyError(path) from None
-            elif isinstance(value, dict) and part in value:
-                value = value[part]
-            else:
-                raise KeyError(path)
+            try:
+                whole = dict(value) if isinstance(value, BaseModel) else value
+                value = whole[int(part) if isinstance(whole, list) else part]
+            except (KeyError, IndexError, TypeError, ValueError):
+                raise KeyError(path) from None
         return value

@@ -6,8 +6,9 @@ import os
 import re
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import NamedTemporaryFile, mkdtemp
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -34,9 +35,8 @@ def prepare_results(results: Path) -> None:
     """Make the results folder and prove that a record can be written there, before anything is measured."""
     try:
         inside(results, results / "runs").mkdir(parents=True, exist_ok=True)
-        probe = results / "runs" / f".probe-{secrets.token_hex(4)}"
-        probe.write_bytes(b"")
-        probe.unlink()
+        with NamedTemporaryFile(dir=results / "runs"):
+            pass
     except OSError as error:
         raise ResultsError(
             f"cannot write to the results folder {results}: {error.strerror or error}",
@@ -47,16 +47,21 @@ def prepare_results(results: Path) -> None:
 def write_record(record: RunRecord, results: Path) -> Path:
     """Write the record below `results/runs` durably and without overwriting; return its path."""
     folder = inside(results, results / "runs" / record.folder)
-    stamp = re.sub(r"[-:]", "", record.provenance.started)
-    name = f"{stamp}-seed{record.settings.seed}-{secrets.token_hex(4)}.json"
+    started, seed = record.provenance.started, record.settings.seed
+    return write_sealed(_to_json(record), folder, f"{re.sub('[-:]', '', started)}-seed{seed}", "record")
+
+
+def write_sealed(text: str, folder: Path, begins: str, what: str) -> Path:
+    """Seal a JSON object and write it durably under a name of its own; ResultsError where the disk refuses it."""
+    path = folder / f"{begins}-{secrets.token_hex(4)}.json"
     try:
-        write_new(folder / name, sealed(_to_json(record)).encode())
+        write_new(path, sealed(text).encode())
     except OSError as error:
         raise ResultsError(
-            f"cannot write the record {folder / name}: {error.strerror or error}",
+            f"cannot write the {what} {path}: {error.strerror or error}",
             "Free space or choose another --results folder; records already written are untouched.",
         ) from None
-    return folder / name
+    return path
 
 
 def keep_record(record: RunRecord, results: Path) -> Path:
@@ -116,13 +121,10 @@ def find_finished(results: Path, folder: Path, key: str) -> Path | None:
     One that cannot be read, or whose section lacked an asset for a part of it, is not complete.
     """
     for path in sorted((results / "runs" / folder).glob("*.json"), reverse=True):
-        try:
-            if key.encode() in path.read_bytes():
-                record = read_record(path)
-                if record.run_key == key and not record.facts.get("not_run"):
-                    return path
-        except (OSError, RecordError):  # `verify` refuses it by name
-            continue
+        with suppress(RecordError):  # `verify` refuses it by name
+            record = read_record(path)
+            if record.run_key == key and not record.facts.get("not_run"):
+                return path
     return None
 
 

@@ -13,56 +13,42 @@ from repro.display.table import Table
 from repro.records.schema import Measurements, RunRecord
 from repro.records.store import newest_runs
 from repro.sections.api_trials import LOGIN, PIPELINES, TRAINER, NoEffectError
-from repro.sections.context import Context, timed
+from repro.sections.context import Context
 from repro.sections.section import Section
 
 if TYPE_CHECKING:
     from repro.assets.corpus import Corpus
 
-TRIALS = "repro.sections.api_trials"
 SECONDS = 300
 
 
-def run(context: Context, seed: int) -> Measurements:
-    """Try every call in a process of its own; neither recipe, corpus nor `seed` changes anything."""
-    del context, seed
-    seconds: dict[str, float] = {}
-    with timed(seconds, "try"):
-        calls = _try_all()
-    runs = {trial["call"]: bool(trial["runs"]) for trial in calls}
+def run(context: Context, _seed: int) -> Measurements:
+    """Try every call in a process of its own; no recipe, corpus or seed changes anything."""
+    # not torchrun's variables: the process is one by itself
+    alone = {name: value for name, value in os.environ.items() if name not in ("RANK", "LOCAL_RANK", "WORLD_SIZE")}
+    with context.timed("try"):
+        done = subprocess.run(
+            [sys.executable, "-m", "repro.sections.api_trials"],
+            env={**alone, "HF_HUB_OFFLINE": "1", "PYTHONIOENCODING": "utf-8"},
+            capture_output=True, encoding="utf-8", check=False, timeout=SECONDS,
+        )  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(f"the trials ended with {done.returncode}: {done.stderr.strip()[-500:]}")
+    calls: list[dict[str, Any]] = json.loads(done.stdout)
+    running = [trial["call"] for trial in calls if trial["runs"]]
     instead = {trial["call"]: trial["instead"] for trial in calls if trial["instead_runs"]}
     return Measurements(
         facts={
             "calls": list(calls),
-            "trainer_accepts_tokenizer": runs[TRAINER],
-            "login_command": LOGIN if runs[LOGIN] else instead.get(LOGIN, "none"),
-            "pipelines": [task for task in PIPELINES if _exists(task, runs)],
+            "trainer_accepts_tokenizer": TRAINER in running,
+            "login_command": LOGIN if LOGIN in running else instead.get(LOGIN, "none"),
+            "pipelines": [task for task in PIPELINES if any(f'pipeline("{task}"' in call for call in running)],
         },
-        seconds=seconds,
     )
 
 
-def _exists(task: str, runs: dict[str, bool]) -> bool:
-    return any(runs[call] for call in runs if call.startswith(f'pipeline("{task}"'))
-
-
-def _try_all() -> list[dict[str, Any]]:
-    # not torchrun's variables: the process is one by itself
-    alone = {name: value for name, value in os.environ.items() if name not in ("RANK", "LOCAL_RANK", "WORLD_SIZE")}
-    environment = {**alone, "HF_HUB_OFFLINE": "1", "PYTHONIOENCODING": "utf-8"}
-    done = subprocess.run(
-        [sys.executable, "-m", TRIALS],
-        env=environment, capture_output=True, encoding="utf-8", check=False, timeout=SECONDS,
-    )  # fmt: skip
-    if done.returncode:
-        raise RuntimeError(f"the trials ended with {done.returncode}: {done.stderr.strip()[-500:]}")
-    calls: list[dict[str, Any]] = json.loads(done.stdout)
-    return calls
-
-
-def printed(record: RunRecord, corpus: Corpus) -> Iterator[Table]:
+def printed(record: RunRecord, _corpus: Corpus) -> Iterator[Table]:
     """Show the calls that no longer run."""
-    del corpus
     yield api_table(record)
 
 

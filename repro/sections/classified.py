@@ -65,7 +65,7 @@ def confusion_figures(record: RunRecord, names: Sequence[str]) -> Iterator[Drawi
     for name in names:
         scores = record.scores[name]
         rates = rates_of(scores.confusion)
-        labels = list(LABELS) if len(rates) == len(LABELS) else list(map(str, range(len(rates))))
+        labels = LABELS[: len(rates)]
         published = published_matrix(record.experiment) if name.endswith("validation") else None
         caption = f"{record.experiment} ({name}): {caption_of(spec, seeded=seeded)}"
         recalls = ", ".join(f"{label} {rates[i][i]:.2f}" for i, label in enumerate(labels))
@@ -106,22 +106,22 @@ def _draw(scores: Scores, labels: Sequence[str], caption: str, published: Publis
 
     rates = rates_of(scores.confusion)
     figure = new_figure(11.0 if published else 6.4, 6.2 if published else 6.4)
-    panels: list[Axes] = list(figure.subplots(1, 2 if published else 1, squeeze=False)[0])
+    *others, panel = figure.subplots(1, 2 if published else 1, squeeze=False)[0]
     measured = f"n = {scores.n:,}, accuracy {scores.accuracy:.4f}, weighted F1 {scores.weighted_f1:.4f}"
     if published:
-        _draw_matrix(panels[0], published.rates, labels, [[f"{r:.2f}" for r in row] for row in published.rates])
-        panels[0].set_title(f"reported (distilbert, {published.source}), n = 2,000", fontsize=10)
-        panels[-1].set_title(f"measured, {measured}", fontsize=10)
+        _draw_matrix(others[0], published.rates, labels, [[f"{r:.2f}" for r in row] for row in published.rates])
+        others[0].set_title(f"reported (distilbert, {published.source}), n = 2,000", fontsize=10)
+        panel.set_title(f"measured, {measured}", fontsize=10)
         far = [(i, j) for i, j, rate in _cells(rates) if abs(rate - published.rates[i][j]) > published.tolerance]
         for i, j in far:
-            panels[-1].add_patch(Rectangle((j - 0.47, i - 0.47), 0.94, 0.94, fill=False, edgecolor=OUTLINE, lw=2))
+            panel.add_patch(Rectangle((j - 0.47, i - 0.47), 0.94, 0.94, fill=False, edgecolor=OUTLINE, lw=2))
         note = f"outlined: further than ±{published.tolerance:g} from the reported rate ({len(far)} of 36 cells)"
         figure.supxlabel(note, fontsize=9)
         figure.suptitle(caption, fontsize=11)
     else:
-        panels[-1].set_title(f"{caption}\n{measured}", fontsize=10)
+        panel.set_title(f"{caption}\n{measured}", fontsize=10)
     written = [[f"{rate:.2f}\n{scores.confusion[i][j]}" for j, rate in enumerate(row)] for i, row in enumerate(rates)]
-    _draw_matrix(panels[-1], rates, labels, written)
+    _draw_matrix(panel, rates, labels, written)
     return figure
 
 
@@ -136,5 +136,4 @@ def _draw_matrix(axes: Axes, rates: Rates, labels: Sequence[str], written: Seque
         axes.text(j, i, written[i][j], ha="center", va="center", color=shade, fontsize=9)
     axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
     axes.set_yticks(range(len(labels)), labels)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
+    axes.set(xlabel="predicted", ylabel="true")

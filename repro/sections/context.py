@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory, mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from repro.assets.checkpoints import Checkpoint, file_sha256
+from repro.assets.corpus import SPLITS, Corpus
 from repro.records.provenance import library_versions
 from repro.records.schema import RecipeStamp, Settings
 from repro.records.source import source_sha256
@@ -23,10 +24,11 @@ from repro.training.progress import Progress
 if TYPE_CHECKING:
     from accelerate import Accelerator
     from pydantic import JsonValue
+    from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
-    from repro.assets.corpus import Corpus
     from repro.assets.recipes import Recipe
+    from repro.training.data import Examples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +56,9 @@ class Outputs:
 class Context:
     """One recipe on one corpus, run in one way; `spec` has neither section nor seed, which vary within it.
 
-    `precision_reason` says why `auto` chose the precision, `declared_seeds` are those that the command named.
-    `shared` holds what several sections need and is made once; a replaced context starts without it.
+    `precision_reason` says why `auto` chose the precision, `declared_seeds` are those that the command named,
+    `seconds` how long the phases of the run in hand took.
+    What it holds beyond its fields is made once, when a section asks for it; a replaced context starts without it.
     """
 
     spec: RunSpec
@@ -67,7 +70,14 @@ class Context:
     progress: Progress = field(default_factory=Progress)
     precision_reason: str | None = None
     declared_seeds: tuple[int, ...] | None = None
-    shared: dict[str, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
+    seconds: dict[str, float] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    @contextmanager
+    def timed(self, phase: str) -> Iterator[None]:
+        """Add the time that the block takes to the seconds of that phase of the run."""
+        started = time.perf_counter()
+        yield
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - started
 
     def changed(self, **changes: Any) -> Context:
         """Return the context with other values in its spec, such as `batching="padded"`."""
@@ -99,6 +109,35 @@ class Context:
 
         return behaviour_of(self.checkpoint.folder, self.tokenizer)
 
+    @cached_property
+    def examples(self) -> dict[str, Examples]:
+        """The three splits, tokenized."""
+        import torch
+
+        from repro.training.data import Examples, tokenize
+
+        return {
+            split: Examples(
+                tokens=tokenize(self.tokenizer, self.corpus.texts(split), max_length=self.recipe.max_length),
+                labels=torch.tensor(self.corpus.labels(split)),
+            )
+            for split in SPLITS
+        }
+
+    @cached_property
+    def cls_states(self) -> dict[str, Tensor]:
+        """The [CLS] states of the frozen encoder for train and validation, each (n, H), in fp32."""
+        from repro.assets.loading import load_encoder
+        from repro.training.predict import cls_states
+
+        encoder, options = load_encoder(self.checkpoint.folder), {"batch_size": self.recipe.batch_size, **self.running}
+        return {split: cls_states(encoder, self.examples[split].tokens, **options) for split in ("train", "validation")}
+
+    @property
+    def running(self) -> dict[str, Any]:
+        """What training and prediction are given alike: `accelerator`, `batching` and `progress`."""
+        return {"accelerator": self.accelerator, "batching": self.spec.batching, "progress": self.progress}
+
     def recipe_stamp(self) -> RecipeStamp:
         """Return the recipe as a record holds it, with the hash of the weights that are used and what they do."""
         used: dict[str, Any] = {"weights_sha256": self.checkpoint.weights_sha256, "behaviour": self.behaviour}
@@ -128,11 +167,3 @@ class Context:
 @cache
 def _scratch() -> TemporaryDirectory[str]:
     return TemporaryDirectory(prefix="seminar-repro-")  # removed when the process ends
-
-
-@contextmanager
-def timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
-    """Add the time that the block takes to `seconds[phase]`."""
-    started = time.perf_counter()
-    yield
-    seconds[phase] = seconds.get(phase, 0.0) + time.perf_counter() - started

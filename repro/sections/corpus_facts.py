@@ -9,36 +9,34 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from statistics import median
 from typing import Any
 
 import numpy as np
 from pydantic import JsonValue
 
 from repro.assets.corpus import SPLITS, row_line
-from repro.display.figure import BARS, Drawing, new_figure
+from repro.display.figure import BARS, Drawing, plain_axes
 from repro.display.table import Table
 from repro.records.schema import LABELS, Measurements, RowResults, RunRecord
 from repro.records.store import newest_runs
-from repro.sections.context import Context, timed
+from repro.sections.context import Context
 from repro.sections.section import Section
 
 LONGEST = 10
 CLASSIFIERS = ("linear", "finetune")  # the sections whose scores are counted again without repeated tweets
 
 
-def run(context: Context, seed: int) -> Measurements:
-    """Count what the seminar says of the corpus; `seed` changes nothing."""
-    del seed
-    seconds: dict[str, float] = {}
-    with timed(seconds, "count"):
+def run(context: Context, _seed: int) -> Measurements:
+    """Count what the seminar says of the corpus; another seed changes nothing."""
+    with context.timed("count"):
         texts = {split: context.corpus.texts(split)[:] for split in SPLITS}
         labels = {split: context.corpus.labels(split) for split in SPLITS}
         counts = {name: labels["train"].count(i) for i, name in enumerate(LABELS)}
         lengths = [len(text.split()) for text in texts["train"]]
-        words = {
-            name: [n for n, y in zip(lengths, labels["train"], strict=True) if y == i] for i, name in enumerate(LABELS)
-        }
+        words: dict[str, list[int]] = defaultdict(list)
+        for number, label in zip(lengths, labels["train"], strict=True):
+            words[LABELS[label]].append(number)
+        boxes = {name: five_numbers(words[name]) for name in LABELS if words[name]}
         first = [row_line(text, label) for text, label in zip(texts["train"][:5], labels["train"][:5], strict=True)]
         repeated = repeated_rows(texts, labels)
     return Measurements(
@@ -53,12 +51,11 @@ def run(context: Context, seed: int) -> Measurements:
                 for common in ("joy", "sadness")
                 if counts[rare]
             },
-            "median_words": {name: float(median(counts)) for name, counts in words.items() if counts},
-            "words": {name: five_numbers(counts) for name, counts in words.items() if counts},
+            "median_words": {name: box["med"] for name, box in boxes.items()},
+            "words": dict(boxes),
             "longest_rows": longest_rows(lengths),
             **repeated,
         },
-        seconds=seconds,
     )
 
 
@@ -86,20 +83,20 @@ def repeated_rows(texts: Mapping[str, Sequence[str]], labels: dict[str, list[int
     places: dict[str, list[int]] = defaultdict(list)
     for row, text in enumerate(texts["train"]):
         places[text].append(row)
-    shared = [rows for rows in places.values() if len(rows) > 1]
-    also: dict[str, JsonValue] = {}
-    conflicting: dict[str, JsonValue] = {}
-    for split in SPLITS[1:]:
-        rows = [row for row, text in enumerate(texts[split]) if text in places]
-        also[split] = list(rows)
-        conflicting[split] = [
-            row for row in rows if labels[split][row] not in {labels["train"][i] for i in places[texts[split][row]]}
-        ]
+
+    def train_labels(text: str) -> set[int]:
+        return {labels["train"][row] for row in places[text]}
+
+    shared = {text: rows for text, rows in places.items() if len(rows) > 1}
+    also = {split: [row for row, text in enumerate(texts[split]) if text in places] for split in SPLITS[1:]}
     return {
-        "repeated_in_train": [list(rows) for rows in shared],
-        "two_labels_in_train": [list(rows) for rows in shared if len({labels["train"][row] for row in rows}) > 1],
-        "also_in_train": also,
-        "other_label_in_train": conflicting,
+        "repeated_in_train": [list(rows) for rows in shared.values()],
+        "two_labels_in_train": [list(rows) for text, rows in shared.items() if len(train_labels(text)) > 1],
+        "also_in_train": {split: list(rows) for split, rows in also.items()},
+        "other_label_in_train": {
+            split: [row for row in rows if labels[split][row] not in train_labels(texts[split][row])]
+            for split, rows in also.items()
+        },
     }
 
 
@@ -117,24 +114,21 @@ def figures(record: RunRecord) -> Iterator[Drawing]:
 
 
 def _frequencies(counts: dict[str, int], name: str, of: str) -> Drawing:
-    figure = new_figure(6.4, 3.6)
-    axes = figure.add_subplot()
+    figure, axes = plain_axes(6.4, 3.6)
     ascending = sorted(counts, key=lambda label: counts[label])
     bars = axes.barh(ascending, [counts[label] for label in ascending], color=BARS)
     total = sum(counts.values())
     axes.bar_label(bars, [f"{counts[label]:,} ({counts[label] / total:.1%})" for label in ascending], padding=3)
     axes.margins(x=0.18)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set_xlabel("tweets")
     title = f"Frequency of classes, {of}, n = {total:,}"
+    axes.set_xlabel("tweets")
     axes.set_title(title, fontsize=10)
     listed = ", ".join(f"{label} {counts[label]:,}" for label in reversed(ascending))
     return Drawing(name=name, figure=figure, title=title, description=f"Tweets of each class: {listed}.")
 
 
 def _words(words: dict[str, dict[str, float]], total: int, name: str, of: str) -> Drawing:
-    figure = new_figure(6.4, 4.2)
-    axes = figure.add_subplot()
+    figure, axes = plain_axes(6.4, 4.2)
     labels = sorted(words)  # the notebook's order
     line = {"color": BARS, "linewidth": 1.4}
     axes.bxp(
@@ -145,7 +139,6 @@ def _words(words: dict[str, dict[str, float]], total: int, name: str, of: str) -
         axes.annotate(f"{words[label]['med']:g}", (place, words[label]["med"]), (0, 4), textcoords="offset points",
                       ha="center", fontsize=9)  # fmt: skip
     axes.set_ylim(bottom=0)
-    axes.spines[["top", "right"]].set_visible(False)
     axes.set_ylabel("words a tweet")
     title = f"Words a tweet, {of}, n = {total:,}"
     axes.set_title(title + "\n(boxes: quartiles and median; whiskers within 1.5 boxes; no outliers)", fontsize=10)

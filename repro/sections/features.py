@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from repro.records.schema import Measurements
-from repro.sections.context import Context, timed
-from repro.sections.encoded import cls_states, examples
+from repro.sections.context import Context
 from repro.sections.section import Section
 
 SENTENCE = "this is a test"  # the seminar's own
 
 
-def run(context: Context, seed: int) -> Measurements:
-    """Extract the features, and the hidden state of the seminar's test sentence; `seed` changes nothing."""
-    del seed
+def run(context: Context, _seed: int) -> Measurements:
+    """Extract the features, and the hidden state of the seminar's test sentence; another seed changes nothing."""
     import torch
 
     from repro.assets.loading import load_encoder
 
-    seconds: dict[str, float] = {}
-    with timed(seconds, "test sentence"):
+    with context.timed("test sentence"):
         encoder = load_encoder(context.checkpoint.folder)
         inputs = context.tokenizer(SENTENCE, return_tensors="pt")
         with torch.inference_mode():
             hidden = encoder(**inputs).last_hidden_state  # (1, T, H)
-    with timed(seconds, "tokenize"):
-        tokenized = examples(context)
-    with timed(seconds, "extract"):
-        states = cls_states(context)
+    with context.timed("tokenize"):
+        _ = context.examples
+    with context.timed("extract"):
+        states = context.cls_states
     return Measurements(
         facts={
             "this_is_a_test": {
@@ -39,10 +36,7 @@ def run(context: Context, seed: int) -> Measurements:
                 for name, row in (("first row", hidden[0, 0]), ("last row", hidden[0, -1]))
             },
             "shape": {split: list(of_split.shape) for split, of_split in states.items()},
-            "tweets_per_second": sum(map(len, states.values())) / seconds["extract"],
-            "truncated": sum(split.tokens.truncated for split in tokenized.values()),
         },
-        seconds=seconds,
     )
 
 

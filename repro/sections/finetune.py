@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
@@ -15,8 +15,7 @@ from repro.display.table import Table
 from repro.records.schema import LABELS, Measurements, RowResults, RunRecord, Scores
 from repro.records.store import newest_runs
 from repro.sections.classified import cell_table, confusion_facts, confusion_figures, score_outputs
-from repro.sections.context import Context, timed
-from repro.sections.encoded import examples
+from repro.sections.context import Context
 from repro.sections.models import own_model, save_model
 from repro.sections.section import Section
 from repro.sections.tracking import tracked
@@ -43,16 +42,10 @@ def _train_and_score(context: Context, seed: int, checkpointer: Checkpointer | N
     from repro.training.memory import report_out_of_memory
     from repro.training.predict import predict_rows
 
-    seconds: dict[str, float] = {}
-    with timed(seconds, "tokenize"):
-        tokenized = examples(context)
-    with timed(seconds, "load"):
+    with context.timed("tokenize"):
+        tokenized = context.examples
+    with context.timed("load"):
         model, head_seed = _draw_model(context, seed, checkpointer)
-    shared: dict[str, Any] = {
-        "accelerator": context.accelerator,
-        "batching": context.spec.batching,
-        "progress": context.progress,
-    }
     results: list[EpochResult] = []
     scores: dict[str, Scores] = {}
     rows: dict[str, RowResults] = {}
@@ -65,37 +58,40 @@ def _train_and_score(context: Context, seed: int, checkpointer: Checkpointer | N
             seed=seed,
             micro_batches=context.spec.micro_batches,
             checkpointer=checkpointer,
-            **shared,
+            **context.running,
         ):
             results.append(result)
             last = f"epoch-{result.epoch.epoch}/validation"
             scores[last], rows["validation"] = score_outputs(context.corpus.labels("validation"), result.validation)
-            log(result, scores[last])
-    seconds["train"] = sum(result.epoch.train_seconds for result in results)
-    seconds["evaluate"] = sum(result.evaluate_seconds for result in results)
+            log(result.epoch, scores[last])
+    context.seconds["train"] = sum(result.epoch.train_seconds for result in results)
+    context.seconds["evaluate"] = sum(result.evaluate_seconds for result in results)
     if checkpointer is not None and checkpointer.seconds:
-        seconds["states"] = checkpointer.seconds
-    with timed(seconds, "test"), report_out_of_memory("the test split"):
-        tested = predict_rows(model, tokenized["test"], batch_size=context.recipe.batch_size, **shared)
+        context.seconds["states"] = checkpointer.seconds
+    with context.timed("test"), report_out_of_memory("the test split"):
+        tested = predict_rows(model, tokenized["test"], batch_size=context.recipe.batch_size, **context.running)
     context.accelerator.free_memory()  # else it keeps this seed's model and optimizer beside the next one's
     scores["test"], rows["test"] = score_outputs(context.corpus.labels("test"), tested)
-    with timed(seconds, "save"):
+    pieces = sum(result.computed_pieces for result in results)
+    with context.timed("save"):
         saved = _save(model, context, seed, scores)
     return Measurements(
         facts={
             "hardest_rows": results[-1].validation.losses.argsort(descending=True)[:HARDEST].tolist(),
             **confusion_facts(scores[last]),
-            **_counts(results, model.num_parameters(exclude_embeddings=True)),
+            "steps_per_epoch": results[0].epoch.steps,
+            "steps": sum(result.epoch.steps for result in results),
+            "computed_pieces": pieces,
+            # the Trainer's count: forward 2, backward 4 a parameter and piece
+            "total_flos": 6 * model.num_parameters(exclude_embeddings=True) * pieces,
             "head_seed": head_seed,
             "processes": context.accelerator.num_processes,
             **saved,
             **(checkpointer.facts() if checkpointer else {}),
-            "truncated": sum(split.tokens.truncated for split in tokenized.values()),
         },
         scores=scores,
         epochs=[result.epoch for result in results],
         rows=rows,
-        seconds=seconds,
     )
 
 
@@ -116,17 +112,6 @@ def _draw_model(context: Context, seed: int, checkpointer: Checkpointer | None) 
     return load_classifier(context.checkpoint.folder), head_seed
 
 
-def _counts(results: list[EpochResult], parameters: int) -> dict[str, JsonValue]:
-    """Return steps and computed pieces, and the Trainer's total_flos: forward 2, backward 4 a parameter and piece."""
-    pieces = sum(result.computed_pieces for result in results)
-    return {
-        "steps_per_epoch": results[0].epoch.steps,
-        "steps": sum(result.epoch.steps for result in results),
-        "computed_pieces": pieces,
-        "total_flos": 6 * parameters * pieces,
-    }
-
-
 def _save(model: PreTrainedModel, context: Context, seed: int, scores: dict[str, Scores]) -> dict[str, JsonValue]:
     """Save the model for those who read it later; a disk that refuses it does not cost the training's record."""
     if not context.accelerator.is_main_process:
@@ -140,13 +125,7 @@ def _save(model: PreTrainedModel, context: Context, seed: int, scores: dict[str,
 def printed(record: RunRecord, corpus: Corpus) -> Iterator[Table]:
     """Show the hardest and the easiest validation tweets with their texts: to a person, never into a log."""
     if sys.stdout.isatty():
-        texts = corpus.texts("validation")
-        yield Table(
-            ("", "row", "label", "predicted", "loss", "text"),
-            tuple(
-                (r.which, str(r.row), r.label, r.predicted, f"{r.loss:.4f}", texts[r.row]) for r in ranked_rows(record)
-            ),
-        )
+        yield table_with_texts(record, corpus.texts("validation"))
 
 
 def figures(record: RunRecord) -> Iterator[Drawing]:
@@ -161,29 +140,27 @@ def tables(records: Sequence[RunRecord]) -> dict[str, Table]:
     return {"confusions": cell_table(runs), "hardest": hardest_table(runs)}
 
 
-class RankedRow(NamedTuple):
-    """One validation row by its loss (nats); rank 1 is the highest of the hardest, the lowest of the easiest."""
+def ranked_rows(record: RunRecord) -> list[tuple[str, ...]]:
+    """Return the ten validation rows of highest loss, then the ten of lowest; none where no losses were recorded.
 
-    which: str
-    rank: int
-    row: int
-    label: str
-    predicted: str
-    loss: float
-
-
-def ranked_rows(record: RunRecord) -> list[RankedRow]:
-    """Return the ten validation rows of highest loss, then the ten of lowest; none where no losses were recorded."""
+    Each is which it is of, its rank from 1, row number, label, predicted label and loss (nats), as text.
+    """
     results = record.rows.get("validation")
     if results is None or results.losses is None:
         return []
-    losses = results.losses
+    labels, predictions, losses = results.labels, results.predictions, results.losses
     rising = sorted(range(len(losses)), key=lambda row: losses[row])
     return [
-        RankedRow(which, rank, row, LABELS[results.labels[row]], LABELS[results.predictions[row]], losses[row])
+        (which, str(rank), str(row), LABELS[labels[row]], LABELS[predictions[row]], f"{losses[row]:.4f}")
         for which, rows in (("hardest", rising[::-1][:HARDEST]), ("easiest", rising[:HARDEST]))
         for rank, row in enumerate(rows, 1)
     ]
+
+
+def table_with_texts(record: RunRecord, texts: Sequence[str]) -> Table:
+    """Return the hardest and easiest validation tweets with their texts: for a person who has the corpus."""
+    rows = ((which, row, *rest, texts[int(row)]) for which, _, row, *rest in ranked_rows(record))
+    return Table(("which", "row", "label", "predicted", "loss", "text"), tuple(rows))
 
 
 def published_hardest() -> list[int]:
@@ -194,15 +171,13 @@ def published_hardest() -> list[int]:
 def hardest_table(runs: Sequence[RunRecord]) -> Table:
     """One row a fine-tuning and tweet: rank, row number, labels, loss, and whether the book prints it; never a text."""
     published = published_hardest()
-    return Table(
-        ("run", "seed", "which", "rank", "validation row", "label", "predicted", "loss", "in the book's ten"),
-        tuple(
-            (run.spec.slug, str(run.settings.seed), r.which, str(r.rank), str(r.row), r.label, r.predicted,
-             f"{r.loss:.4f}", "yes" if r.row in published else "no")
-            for run in runs
-            for r in ranked_rows(run)
-        ),
-    )  # fmt: skip
+    rows = [
+        (run.spec.slug, str(run.settings.seed), *row, "yes" if int(row[2]) in published else "no")
+        for run in runs
+        for row in ranked_rows(run)
+    ]
+    ranked = ("which", "rank", "validation row", "label", "predicted", "loss")
+    return Table(("run", "seed", *ranked, "in the book's ten"), tuple(rows))
 
 
 SECTION = Section(

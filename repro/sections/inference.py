@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from repro.assets.checkpoints import REDIRECTING, WEIGHTS
 from repro.assets.loading import load_model, load_tokenizer, tokenizer_behaviour
-from repro.display.figure import BARS, Drawing, caption_of, new_figure
+from repro.display.figure import BARS, Drawing, caption_of, plain_axes
 from repro.display.table import Table
 from repro.errors import CheckpointError, UsageError
 from repro.records.schema import LABELS, Measurements, RunRecord
-from repro.sections.context import Context, timed
+from repro.sections.context import Context
 from repro.sections.models import STAMP, model_folder, read_stamp, trained_model
 from repro.sections.section import Section
 
@@ -68,11 +68,10 @@ class Prediction:
 
 def run(context: Context, seed: int) -> Measurements:
     """Classify the seminar's tweet with the model fine-tuned from `seed`; MissingAssetError where there is none."""
-    seconds: dict[str, float] = {}
     folder = trained_model(context, seed)
-    with timed(seconds, "load"):
+    with context.timed("load"):
         loaded = load_finetuned(folder)
-    with timed(seconds, "predict"):
+    with context.timed("predict"):
         prediction = predict(loaded, [TWEET])[0]
     return Measurements(
         facts={
@@ -81,7 +80,6 @@ def run(context: Context, seed: int) -> Measurements:
             "joy_probability": prediction.probabilities["joy"],
             "probabilities": dict(prediction.probabilities),
         },
-        seconds=seconds,
     )
 
 
@@ -140,33 +138,32 @@ def predict(loaded: FinetunedModel, texts: Sequence[str]) -> list[Prediction]:
         inputs = tokenizer(text, truncation=True, max_length=limit, return_tensors="pt")
         with torch.inference_mode():
             shares = loaded.model(**inputs).logits[0].double().softmax(dim=-1).tolist()
-        predictions.append(
-            Prediction(
-                text=text,
-                probabilities=dict(zip(loaded.labels, shares, strict=True)),
-                pieces=sum(
-                    piece not in tokenizer.all_special_ids or piece == tokenizer.unk_token_id for piece in whole
-                ),
-                unknown=whole.count(tokenizer.unk_token_id),
-                cut=len(whole) > limit,
-            )
+        unknown = whole.count(tokenizer.unk_token_id)
+        prediction = Prediction(
+            text=text,
+            probabilities=dict(zip(loaded.labels, shares, strict=True)),
+            pieces=sum(piece not in tokenizer.all_special_ids for piece in whole) + unknown,  # itself special
+            unknown=unknown,
+            cut=len(whole) > limit,
         )
+        predictions.append(prediction)
     return predictions
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise CheckpointError(f"no model folder {folder}", SAVE_FIRST)
-    if not (folder / "config.json").is_file():
+    file = folder / "config.json"
+    if not file.is_file():
         inside = sorted(path.parent.name for path in folder.glob("[!.]*/config.json"))
         hint = f"; did you mean its folder {inside[0]}?" if inside else ""
         raise CheckpointError(f"{folder} holds no model: config.json is missing{hint}", SAVE_FIRST)
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{folder / 'config.json'} cannot be read: {error}", SAVE_FIRST) from None
+        raise CheckpointError(f"{file} cannot be read: {error}", SAVE_FIRST) from None
     if not isinstance(config, dict):
-        raise CheckpointError(f"{folder / 'config.json'} is no object", SAVE_FIRST)
+        raise CheckpointError(f"{file} is no object", SAVE_FIRST)
     return config
 
 
@@ -185,9 +182,8 @@ def _outputs(folder: Path) -> int:
     raise CheckpointError(f"{folder}: {WEIGHTS} has no classification head, it was never fine-tuned", SAVE_FIRST)
 
 
-def printed(record: RunRecord, corpus: Corpus) -> Iterator[Table]:
+def printed(record: RunRecord, _corpus: Corpus) -> Iterator[Table]:
     """Show the probability of each class."""
-    del corpus
     probabilities: Any = record.facts["probabilities"]
     yield Table(("class", "probability"), tuple((label, f"{p:.4f}") for label, p in probabilities.items()))
 
@@ -196,28 +192,25 @@ def figures(record: RunRecord) -> Iterator[Drawing]:
     """Draw the seminar's bar plot, each bar under the label that it belongs to."""
     probabilities: Any = record.facts.get("probabilities")
     if probabilities:
-        caption = f"n = 1 text, {caption_of(record.spec)}"
-        name = f"probabilities-{record.spec.slug}-seed{record.settings.seed}"
+        spec = record.spec
+        name, caption = f"probabilities-{spec.slug}-seed{spec.seed}", f"n = 1 text, {caption_of(spec)}"
         yield probability_drawing(probabilities, str(record.facts.get("text", "")), caption, name)
 
 
 def probability_drawing(probabilities: Mapping[str, float], text: str, caption: str, name: str) -> Drawing:
     """Draw one bar a label, in the order of the model's outputs, the text as title; any text shows as it is."""
-    figure = new_figure(max(6.4, 0.9 * len(probabilities)), 4.2)
-    axes = figure.add_subplot()
-    places = range(len(probabilities))
-    bars = axes.bar(places, [100 * p for p in probabilities.values()], color=BARS)
-    axes.bar_label(bars, [f"{100 * p:.1f}" for p in probabilities.values()], padding=2, fontsize=9)
+    figure, axes = plain_axes(max(6.4, 0.9 * len(probabilities)), 4.2)
+    places, percentages = range(len(probabilities)), [100 * p for p in probabilities.values()]
+    bars = axes.bar(places, percentages, color=BARS)
+    axes.bar_label(bars, [f"{p:.1f}" for p in percentages], padding=2, fontsize=9)
     axes.set_xticks(places, list(probabilities), parse_math=False)
     if len(probabilities) > len(LABELS):
         axes.tick_params(axis="x", labelrotation=30)
-    axes.set_ylim(0, 108)
-    axes.set_ylabel("class probability (%)")
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.set(ylim=(0, 108), ylabel="class probability (%)")
     title = shorten(text, LONGEST_TITLE, placeholder="…")
     quoted = "\n".join(wrap(f"“{title}”", 70))
     axes.set_title(f"{quoted}\n{caption}", fontsize=10, parse_math=False)
-    listed = ", ".join(f"{label} {100 * p:.1f} %" for label, p in probabilities.items())
+    listed = ", ".join(f"{label} {p:.1f} %" for label, p in zip(probabilities, percentages, strict=True))
     return Drawing(name=name, figure=figure, title=f"{title}: {caption}", description=listed)
 
 

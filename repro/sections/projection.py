@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from repro.display.figure import Drawing, caption_of, new_figure
 from repro.errors import UsageError
 from repro.records.schema import LABELS, Measurements, RunRecord
-from repro.sections.context import Context, timed
-from repro.sections.encoded import cls_states
+from repro.sections.context import Context
 from repro.sections.section import Section
 
 if TYPE_CHECKING:
@@ -44,51 +43,40 @@ def run(context: Context, seed: int) -> Measurements:
             f"{len(labels)} training rows are too few for a projection, expected at least {FEWEST_ROWS}",
             "Use more rows with --limit.",
         )
-    seconds: dict[str, float] = {}
-    with timed(seconds, "extract"):
-        states = cls_states(context)["train"].numpy()
-    with timed(seconds, "import"), context.progress.wait("UMAP is compiled"):
-        umap_class = load_umap()
-    with timed(seconds, "project"), context.progress.wait("UMAP"):
-        points = project(states, seed=seed, umap_class=umap_class)
-    with timed(seconds, "count"):
+    with context.timed("extract"):
+        states = context.cls_states["train"].numpy()
+    with context.timed("project"), context.progress.wait("UMAP"):
+        points = project(states, seed=seed)
+    with context.timed("count"):
         shares = neighbour_shares(points, labels)
         lifts = neighbour_lifts(shares, labels)
     return Measurements(
         facts={
             "shape": list(points.shape),
-            "neighbours": min(NEIGHBOURS, len(labels) - 1),
-            "neighbour_shares": by_class(shares),
-            "neighbour_lifts": by_class(lifts),
+            "neighbour_lifts": {
+                name: dict(zip(LABELS, row, strict=True)) for name, row in zip(LABELS, lifts.tolist(), strict=True)
+            },
             "nearest_class": nearest_classes(lifts),
             "own_share": {name: float(shares[i, i]) for i, name in enumerate(LABELS) if shares[i].any()},
             "density": hexagons(points, labels),
         },
-        seconds=seconds,
     )
 
 
-def load_umap() -> Any:
-    """Import UMAP, which warns of an optional TensorFlow and takes seconds; return its class."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ImportWarning)
-        from umap import UMAP
-    return UMAP
-
-
-def project(states: NDArray[np.float32], *, seed: int, umap_class: Any) -> Points:
+def project(states: NDArray[np.float32], *, seed: int) -> Points:
     """Project `states` (n, H) into the plane, (n, 2)."""
     from sklearn.preprocessing import MinMaxScaler
 
-    scaled = MinMaxScaler().fit_transform(states)
-    mapper = umap_class(
-        n_components=2,
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImportWarning)  # of a TensorFlow that is optional
+        from umap import UMAP
+    mapper: Any = UMAP(
         metric="cosine",
         n_neighbors=min(NEIGHBOURS, len(states) - 1),
         random_state=seed,
         n_jobs=1,  # what a seed leads to in any case
     )
-    points: Points = np.asarray(mapper.fit_transform(scaled), dtype=np.float64)
+    points: Points = np.asarray(mapper.fit_transform(MinMaxScaler().fit_transform(states)), dtype=np.float64)
     return points
 
 
@@ -130,14 +118,6 @@ def nearest_classes(lifts: Points) -> dict[str, JsonValue]:
     return {name: LABELS[int(row.argmax())] for name, row in zip(LABELS, placed, strict=True) if row.any()}
 
 
-def by_class(table: Points) -> dict[str, JsonValue]:
-    """Return a (classes, classes) table under the classes' names."""
-    return {
-        name: {other: float(value) for other, value in zip(LABELS, row, strict=True)}
-        for name, row in zip(LABELS, table, strict=True)
-    }
-
-
 def hexagons(points: Points, labels: NDArray[np.int64]) -> dict[str, JsonValue]:
     """Count each class's points in hexagons that all classes share: enough to draw the panels again.
 
@@ -147,21 +127,13 @@ def hexagons(points: Points, labels: NDArray[np.int64]) -> dict[str, JsonValue]:
     from matplotlib.figure import Figure
 
     axes = Figure().add_subplot()
-    low, high = points.min(axis=0), points.max(axis=0)
-    extent = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
+    extent = np.stack([points.min(axis=0), points.max(axis=0)], axis=1).flatten().tolist()
     counts: dict[str, JsonValue] = {}
     for i, name in enumerate(LABELS):
-        own = points[labels == i]
-        drawn = axes.hexbin(own[:, 0], own[:, 1], gridsize=GRID, extent=extent)
+        drawn = axes.hexbin(*points[labels == i].T, gridsize=GRID, extent=tuple(extent))
         counts[name] = [int(n) for n in np.asarray(drawn.get_array())]
-        centres = np.round(np.asarray(drawn.get_offsets()), 4)
-    return {
-        "gridsize": GRID,
-        "extent": list(extent),
-        "x": centres[:, 0].tolist(),
-        "y": centres[:, 1].tolist(),
-        "counts": counts,
-    }
+    x, y = np.round(np.asarray(drawn.get_offsets()), 4).T.tolist()
+    return {"gridsize": GRID, "extent": extent, "x": x, "y": y, "counts": counts}
 
 
 def figures(record: RunRecord) -> Iterator[Drawing]:
@@ -172,12 +144,12 @@ def figures(record: RunRecord) -> Iterator[Drawing]:
     nearest: Any = record.facts.get("nearest_class", {})
     points = sum(map(sum, density["counts"].values()))
     caption = f"UMAP of the training features, n = {points:,}\n{caption_of(record.spec)}"
-    listed = ", ".join(f"{name} to {other}" for name, other in nearest.items())
     yield Drawing(
         name=f"projection-{record.spec.slug}-seed{record.settings.seed}",
         figure=_draw(density, nearest, caption),
         title=caption.replace("\n", ": "),
-        description=f"Density of each class in the plane. Nearest class: {listed}",
+        description="Density of each class in the plane. Nearest class: "
+        + ", ".join(f"{name} to {other}" for name, other in nearest.items()),
     )
 
 
@@ -197,10 +169,7 @@ def _draw(density: Mapping[str, Any], nearest: Mapping[str, str], caption: str) 
         axes.set_facecolor(ramp(0.0))  # the empty hexagons, none of which is drawn
         near = f", nearest {nearest[name]}" if name in nearest else ""
         axes.set_title(f"{name}, n = {sum(counts):,}{near}", fontsize=9)
-        axes.set_xticks([])
-        axes.set_yticks([])
-        axes.set_xlim(*density["extent"][:2])
-        axes.set_ylim(*density["extent"][2:])
+        axes.set(xticks=[], yticks=[], xlim=density["extent"][:2], ylim=density["extent"][2:])
     figure.suptitle(caption, fontsize=10)
     return figure
 

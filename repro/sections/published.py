@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 from repro.assets.checkpoints import locate_checkpoint
 from repro.assets.loading import load_classifier, load_model
 from repro.assets.recipes import PUBLISHED, TINY
-from repro.errors import CheckpointError, MissingAssetError
+from repro.errors import CheckpointError
 from repro.records.schema import LABELS, Measurements
 from repro.sections.classified import confusion_facts, score_outputs
-from repro.sections.context import Context, timed
-from repro.sections.encoded import examples
+from repro.sections.context import Context
 from repro.sections.section import Section
 
 if TYPE_CHECKING:
@@ -26,25 +25,20 @@ SPLITS = ("validation", "test")
 def prepare(context: Context) -> Context:
     """Return the context with the published model for its recipe and checkpoint, so that the record names them.
 
-    MissingAssetError where neither the checkpoints folder nor the Hub has it as safetensors.
+    CheckpointError where neither the checkpoints folder nor the Hub has it as safetensors.
     """
     if context.recipe.name == TINY.name:
         return context  # rehearsed on the tiny encoder with a head of random weights
-    try:
-        published = locate_checkpoint(PUBLISHED, context.sources.checkpoints)
-    except CheckpointError as error:
-        raise MissingAssetError(error.what, error.remedy) from None
+    published = locate_checkpoint(PUBLISHED, context.sources.checkpoints)
     revision = published.folder.name if published.source.startswith("the Hub") else "a folder's"
     return replace(context, recipe=replace(PUBLISHED, revision=revision), checkpoint=published)
 
 
-def run(context: Context, seed: int) -> Measurements:
-    """Score the prepared checkpoint on validation and test; `seed` changes nothing."""
-    del seed
+def run(context: Context, _seed: int) -> Measurements:
+    """Score the prepared checkpoint on validation and test; another seed changes nothing."""
     from repro.training.predict import predict_rows
 
-    seconds: dict[str, float] = {}
-    with timed(seconds, "load"):
+    with context.timed("load"):
         folder = context.checkpoint.folder
         if context.recipe.name == TINY.name:
             model = _with_random_head(folder)
@@ -52,27 +46,20 @@ def run(context: Context, seed: int) -> Measurements:
             refuse_other_labels(folder)
             model = load_model("AutoModelForSequenceClassification", folder)
         model.to(context.accelerator.device)
-    with timed(seconds, "tokenize"):
-        tokenized = examples(context)
+    with context.timed("tokenize"):
+        tokenized = context.examples
     scores, rows = {}, {}
     for split in SPLITS:
-        with timed(seconds, split):
-            outputs = predict_rows(
-                model,
-                tokenized[split],
-                batch_size=context.recipe.batch_size,
-                accelerator=context.accelerator,
-                batching=context.spec.batching,
-                progress=context.progress,
-                fp32=True,  # whatever training uses: its claims allow ± 0.0015
-            )
+        with context.timed(split):
+            # fp32, whatever training uses: its claims allow ± 0.0015
+            options = {**context.running, "batch_size": context.recipe.batch_size, "fp32": True}
+            outputs = predict_rows(model, tokenized[split], **options)
         name = f"published/{split}"
         scores[name], rows[name] = score_outputs(context.corpus.labels(split), outputs)
     return Measurements(
         facts={"source": context.checkpoint.source, **confusion_facts(scores["published/validation"])},
         scores=scores,
         rows=rows,
-        seconds=seconds,
     )
 
 
@@ -83,13 +70,13 @@ def refuse_other_labels(folder: Path) -> None:
         named = {int(number): str(name) for number, name in (config.get("id2label") or {}).items()}
     except (OSError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{folder}: config.json cannot be read: {error}", "Fetch its files again.") from None
-    for number, emotion in enumerate(LABELS):
-        if named.get(number) not in (f"LABEL_{number}", emotion) or len(named) != len(LABELS):
-            raise CheckpointError(
-                f"{folder}: its classes are {list(named.values()) or 'not named'}, expected {list(LABELS)} "
-                "or LABEL_0 to LABEL_5",
-                f"Take the files of {PUBLISHED.checkpoint}.",
-            )
+    expected = (dict(enumerate(LABELS)), {i: f"LABEL_{i}" for i in range(len(LABELS))})
+    if named not in expected:
+        raise CheckpointError(
+            f"{folder}: its classes are {list(named.values()) or 'not named'}, expected {list(LABELS)} "
+            "or LABEL_0 to LABEL_5",
+            f"Take the files of {PUBLISHED.checkpoint}.",
+        )
 
 
 def _with_random_head(encoder: Path) -> PreTrainedModel:

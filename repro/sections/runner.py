@@ -88,18 +88,18 @@ class Run:
 
     @classmethod
     def prepare(cls, section: Section, context: Context, seed: int) -> Run:
-        """Prepare the section; of processes that share it all raise MissingAssetError for what one of them lacks."""
-        if context.accelerator.num_processes == 1 or not section.together:
-            return cls(section=section, context=section.prepare(context), seed=seed)
+        """Prepare the section; MissingAssetError for what it lacks, in all processes where one of several lacks it."""
         from accelerate.utils import gather_object
 
-        missing = []
+        missing: list[tuple[str, str]] = []
         try:
             context = section.prepare(context)
         except (MissingAssetError, CheckpointError) as error:
             missing.append((error.what, error.remedy))
-        if missing_anywhere := gather_object(missing):
-            raise MissingAssetError(*missing_anywhere[0])
+        if section.together and context.accelerator.num_processes > 1:
+            missing = gather_object(missing)
+        if missing:
+            raise MissingAssetError(*missing[0])
         return cls(section=section, context=context, seed=seed)
 
     @property
@@ -125,10 +125,12 @@ class Run:
         started, context = utc_now(), self.context
         code_state()  # of the code that runs: it is read once a process
         source = str(self.decided_by["source"])
+        context.seconds.clear()
         measured: Measurements = self.section.run(context, self.seed, *([checkpointer] if checkpointer else ()))
         on_gpu = context.spec.device is Device.CUDA
         return RunRecord(
             **dict(measured),
+            seconds={**context.seconds},
             experiment=self.section.name,
             recipe=context.recipe_stamp(),
             corpus=context.corpus.stamp,
@@ -268,12 +270,12 @@ def check_resumable(sections: Sequence[Section], context: Context, seeds: Sequen
     others = []
     for newest in (states[0] for folder in sorted(unfinished.glob("*")) if (states := states_in(folder))):
         try:
-            manifest = read_manifest(newest)
+            decided_by = read_manifest(newest).decided_by
         except StateError as error:
             others.append(error.what)
             continue
         if runs:
-            names = min((differing(manifest.decided_by, run.decided_by) for run in runs), key=len)
+            names = min((differing(decided_by, run.decided_by) for run in runs), key=len)
             others.append(f"{newest}, which differs in {', '.join(names)}")
     what = " or ".join(run.label for run in runs) or "these sections, which save no state"
     raise StateError(

@@ -15,7 +15,7 @@ from repro.errors import CheckpointError, MissingAssetError
 from repro.records.private import without_private_parts
 from repro.records.schema import Measurements, RunRecord
 from repro.records.store import newest_runs
-from repro.sections.context import Context, timed
+from repro.sections.context import Context
 from repro.sections.section import Section
 
 if TYPE_CHECKING:
@@ -24,24 +24,22 @@ if TYPE_CHECKING:
 MOST_SHOWN = 12  # groups of entities; the seminar's letter has ten
 
 
-def run(context: Context, seed: int) -> Measurements:
-    """Run each task whose checkpoint is here; `seed` changes nothing, the one task that draws has the notebook's.
+def run(context: Context, _seed: int) -> Measurements:
+    """Run each task whose checkpoint is here; another seed changes nothing, the one task that draws has the notebook's.
 
     A task whose checkpoint is missing or unusable stands under `not_run` with the reason; MissingAssetError where
     that is so of all six, or where the letter is missing.
     """
-    del seed
     from repro.sections.tour_tasks import TASKS
 
     texts = tour_texts(context.sources.seminar, rehearsal=context.corpus.stamp.name == "rehearsal")
     facts: dict[str, JsonValue] = {}
     checkpoints: dict[str, JsonValue] = {}
     not_run: dict[str, JsonValue] = {}
-    seconds: dict[str, float] = {}
     for task, pinned in TOUR.items():
         try:
             checkpoint = _locate(context, task)
-            with timed(seconds, task), context.progress.wait(f"tour, {task}"):
+            with context.timed(task), context.progress.wait(f"tour, {task}"):
                 facts[task] = TASKS[task](checkpoint.folder, texts, context.accelerator.device)
         except CheckpointError as error:
             not_run[task] = without_private_parts(str(error))
@@ -59,7 +57,7 @@ def run(context: Context, seed: int) -> Measurements:
     facts |= {"texts_sha256": dict(texts.sha256()), "checkpoints": checkpoints}
     if not_run:
         facts["not_run"] = not_run
-    return Measurements(facts=facts, seconds=seconds)
+    return Measurements(facts=facts)
 
 
 def _locate(context: Context, task: str) -> Checkpoint:
@@ -73,9 +71,8 @@ def _locate(context: Context, task: str) -> Checkpoint:
     )
 
 
-def printed(record: RunRecord, corpus: Corpus) -> Iterator[Table]:
+def printed(record: RunRecord, _corpus: Corpus) -> Iterator[Table]:
     """Show what the tasks gave."""
-    del corpus
     yield tour_table(record)
 
 
@@ -87,9 +84,8 @@ def tables(records: Sequence[RunRecord]) -> dict[str, Table]:
 
 def tour_table(record: RunRecord) -> Table:
     """One row a task that ran: its checkpoint and what it gave."""
-    rows = []
-    for task, checkpoint in record.at("facts.checkpoints").items():
-        rows.append((task, checkpoint["repository"], _in_words(record.at(f"facts.{task}"))))
+    used = record.at("facts.checkpoints").items()
+    rows = ((task, checkpoint["repository"], _in_words(record.at(f"facts.{task}"))) for task, checkpoint in used)
     return Table(("task", "checkpoint", "result"), tuple(rows))
 
 

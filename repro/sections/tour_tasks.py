@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 SEED = 42  # the notebook's set_seed
-SUMMARY_TOKENS = (20, 45)
+SUMMARY_TOKENS = {"min_length": 20, "max_length": 45}
 LEAST_DUTCH_TOKENS = 100
 MOST_TOKENS = 200  # prompt and continuation together
 PIPELINE_BEAMS, PIPELINE_NEW_TOKENS = 4, 256  # 4.57's defaults, where neither model nor call say otherwise
@@ -35,36 +34,24 @@ Task = Callable[[Path, TourTexts, "torch.device"], JsonValue]
 def sentiment(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue:
     """Return the letter's polarity: `label` and its `score`."""
     classifier = _pipeline("text-classification", "AutoModelForSequenceClassification", folder, device)
-    polarity = classifier(texts.letter)[0]
-    return {"label": polarity["label"], "score": float(polarity["score"])}
+    return dict(classifier(texts.letter)[0])
 
 
 def entities(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue:
     """Return the letter's named entities, neighbouring tokens of one kind as a group, with scores and places."""
     tagger = _pipeline("ner", "AutoModelForTokenClassification", folder, device, aggregation_strategy="simple")
-    return [
-        {
-            "entity_group": entity["entity_group"],
-            "score": float(entity["score"]),
-            "word": entity["word"],
-            "start": int(entity["start"]),
-            "end": int(entity["end"]),
-        }
-        for entity in tagger(texts.letter)
-    ]
+    return [{**entity, "score": float(entity["score"])} for entity in tagger(texts.letter)]
 
 
 def answer(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue:
     """Return the answer to the question: `answer`, `start`, `end` (excluded) and `score`."""
-    tokenizer = load_tokenizer(folder)
     model = load_model("AutoModelForQuestionAnswering", folder, device)
-    return dict(find_answer(model, tokenizer, texts.question, texts.letter))
+    return dict(find_answer(model, load_tokenizer(folder), texts.question, texts.letter))
 
 
 def summary(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue:
     """Return the letter's summary of 20 to 45 tokens: `text`, its `first_sentence` and its number of `tokens`."""
-    least, most = SUMMARY_TOKENS
-    text, tokens = _rewrite("summarization", folder, texts.letter, device, min_length=least, max_length=most)
+    text, tokens = _rewrite("summarization", folder, texts.letter, device, **SUMMARY_TOKENS)
     return {"text": text, "first_sentence": first_sentence(text), "tokens": tokens}
 
 
@@ -92,9 +79,9 @@ def generation(folder: Path, texts: TourTexts, device: torch.device) -> JsonValu
     }
 
 
-TASKS: Mapping[str, Task] = MappingProxyType(
-    {task.__name__: task for task in (sentiment, entities, answer, summary, translation, generation)}
-)
+TASKS: Mapping[str, Task] = {
+    task.__name__: task for task in (sentiment, entities, answer, summary, translation, generation)
+}
 
 
 def first_sentence(text: str) -> str:

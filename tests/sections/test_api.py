@@ -92,10 +92,8 @@ def test_the_table_names_each_call_that_fails_and_a_way_that_was_tried(record: R
 
 
 def test_a_way_that_fails_as_well_is_not_sold_as_the_remedy(record: RunRecord) -> None:
-    def fail() -> None:
-        raise ValueError("first\nsecond")
-
+    fail = 'raise ValueError("first\\nsecond")'
     assert attempt(fail) == ("ValueError", "first")
-    found = Trial(call="a()", does=fail, instead="b()", instead_does=fail).result()
+    found = Trial("a()", fail, "b()", fail).result()
     table = api_table(record.model_copy(update={"facts": {"calls": [found]}}))
     assert table.rows == (("a()", "ValueError: first", "b() (tried: fails as well)"),)

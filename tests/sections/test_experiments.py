@@ -18,7 +18,6 @@ from repro.records.schema import Measurements, RunRecord
 from repro.records.store import read_records
 from repro.sections import SECTIONS, linear, sections_named, token_facts
 from repro.sections.context import Context
-from repro.sections.encoded import cls_states
 from repro.sections.linear import SOLVERS, Solver
 from repro.sections.runner import open_context, run_sections
 from repro.spec import RunSpec
@@ -48,11 +47,11 @@ def test_as_published_draws_another_head_for_the_same_seed_and_records_it(tiny_c
 
 
 def test_extraction_and_the_published_model_are_fp32_whatever_training_uses(tiny_context: Context) -> None:
-    states, published = cls_states(tiny_context)["train"], measure("published", tiny_context)
+    states, published = tiny_context.cls_states["train"], measure("published", tiny_context)
     AcceleratorState._reset_state(reset_partial_state=True)
     bf16 = tiny_context.changed(precision="bf16")
     assert bf16.accelerator.mixed_precision == "bf16"
-    assert torch.equal(cls_states(bf16)["train"], states)
+    assert torch.equal(bf16.cls_states["train"], states)
     assert measure("published", bf16).rows == published.rows
 
 
@@ -73,7 +72,7 @@ def test_fine_tuning_scores_every_epoch_on_validation_and_test_once(tiny_context
 
 def test_the_linear_baseline_is_scikit_learns_on_the_same_states(tiny_context: Context) -> None:
     record = measure("linear", tiny_context)
-    states, labels = cls_states(tiny_context), tiny_context.corpus.labels
+    states, labels = tiny_context.cls_states, tiny_context.corpus.labels
     reference = LogisticRegression(max_iter=3000).fit(states["train"].numpy(), labels("train"))
     expected = reference.score(states["validation"].numpy(), labels("validation"))
     assert record.scores["logistic/validation"].accuracy == expected
@@ -82,7 +81,7 @@ def test_the_linear_baseline_is_scikit_learns_on_the_same_states(tiny_context: C
 
 
 def test_the_converged_fit_reaches_the_lowest_objective_and_the_stopped_one_does_not(tiny_context: Context) -> None:
-    states, labels = cls_states(tiny_context)["train"].numpy(), tiny_context.corpus.labels("train")
+    states, labels = tiny_context.cls_states["train"].numpy(), tiny_context.corpus.labels("train")
     reached = {}
     for name, solver in {**SOLVERS, "stopped": Solver(solver="lbfgs", max_iter=2)}.items():
         model, converged = linear.fit_logistic(solver, states, labels)

@@ -13,7 +13,6 @@ from transformers import set_seed
 from repro.assets.loading import load_classifier
 from repro.assets.recipes import TINY
 from repro.sections.context import Context
-from repro.sections.encoded import examples
 from repro.spec import Device
 from repro.training.device import (
     accelerator_facts,
@@ -46,7 +45,7 @@ def train(context: Context, *, precision: str = "fp32", **options: Any) -> tuple
     model = load_classifier(context.checkpoint.folder)
     results = list(
         fit(
-            model, recipe=SMALL, train=examples(context)["train"], validation=examples(context)["validation"], seed=3,
+            model, recipe=SMALL, train=context.examples["train"], validation=context.examples["validation"], seed=3,
             **{"accelerator": make_accelerator(device="cuda", precision=precision), **options},
         )
     )  # fmt: skip
@@ -77,7 +76,7 @@ def test_the_gpus_logits_are_the_cpus(tiny_context: Context) -> None:
         accelerator = make_accelerator(device=kind, precision="fp32")
         set_seed(3)
         model = load_classifier(tiny_context.checkpoint.folder).to(accelerator.device)
-        outputs = predict_rows(model, examples(tiny_context)["validation"], batch_size=16, accelerator=accelerator)
+        outputs = predict_rows(model, tiny_context.examples["validation"], batch_size=16, accelerator=accelerator)
         logits.append(outputs.logits)
         AcceleratorState._reset_state(reset_partial_state=True)
     assert torch.allclose(*logits, atol=1e-3)
@@ -85,12 +84,12 @@ def test_the_gpus_logits_are_the_cpus(tiny_context: Context) -> None:
 
 def test_no_step_waits_for_the_gpu(tiny_context: Context) -> None:
     accelerator = make_accelerator(device="cuda", precision="fp32")
-    tokens = examples(tiny_context)["train"].tokens
+    tokens = tiny_context.examples["train"].tokens
     model = load_classifier(tiny_context.checkpoint.folder).to(accelerator.device)
     list(
         fit(
-            model, recipe=replace(SMALL, epochs=1), train=examples(tiny_context)["train"], seed=3,
-            validation=examples(tiny_context)["validation"], accelerator=accelerator,
+            model, recipe=replace(SMALL, epochs=1), train=tiny_context.examples["train"], seed=3,
+            validation=tiny_context.examples["validation"], accelerator=accelerator,
         )
     )  # fmt: skip
     torch.cuda.set_sync_debug_mode("error")

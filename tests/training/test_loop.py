@@ -29,7 +29,6 @@ from repro.assets.loading import load_classifier
 from repro.assets.recipes import TINY, Recipe
 from repro.errors import TrainingDivergedError, UsageError
 from repro.sections.context import Context
-from repro.sections.encoded import examples as tokenized
 from repro.training.data import tokenize
 from repro.training.device import make_accelerator
 from repro.training.epochs import EpochResult
@@ -58,8 +57,8 @@ def ours(
         model,
         recipe=recipe,
         accelerator=accelerator,
-        train=tokenized(context)["train"],
-        validation=tokenized(context)["validation"],
+        train=context.examples["train"],
+        validation=context.examples["validation"],
         seed=seed,
         **{"batching": "padded", **options},
     )
@@ -80,7 +79,7 @@ def trainers(context: Context, folder: Path, *, seed: int = 7) -> tuple[PreTrain
     """Train as the notebook does: every row padded to the split's longest, evaluation after each epoch."""
 
     def dataset(split: str) -> Dataset:
-        examples = tokenized(context)[split]
+        examples = context.examples[split]
         rows = pad_rows(examples.tokens, torch.arange(len(examples)), width=int(examples.tokens.lengths.max()))
         return Dataset.from_dict({**{k: v.tolist() for k, v in rows.items()}, "label": examples.labels.tolist()})
 
@@ -189,7 +188,7 @@ def no_dropout(context: Context) -> Context:
 def test_dynamic_and_packed_batches_give_the_logits_of_padded_ones(tiny_context: Context) -> None:
     model = load_classifier(tiny_context.checkpoint.folder)
     accelerator = make_accelerator(device="cpu", precision="fp32")
-    examples = tokenized(tiny_context)["validation"]
+    examples = tiny_context.examples["validation"]
     padded, dynamic, packed = (
         predict_rows(model, examples, batch_size=10, accelerator=accelerator, batching=batching)
         for batching in ("padded", "dynamic", "packed")
@@ -206,7 +205,7 @@ def test_packed_training_without_dropout_ends_where_padded_training_does(tiny_co
     packed, results = ours(without_dropout, batching="packed")
     for (name, a), b in zip(padded.named_parameters(), packed.parameters(), strict=True):
         assert torch.allclose(a, b, atol=5e-5), name
-    lengths = tokenized(tiny_context)["train"].tokens.lengths
+    lengths = tiny_context.examples["train"].tokens.lengths
     assert all(int(lengths.sum()) <= result.computed_pieces < int(lengths.sum()) + 6 * 32 for result in results)
 
 
@@ -217,7 +216,7 @@ def test_cls_states_come_back_in_the_corpus_order_and_equal_the_plain_forward(
     from repro.assets.loading import load_encoder
 
     encoder = load_encoder(tiny_context.checkpoint.folder)
-    tokens = tokenized(tiny_context)["train"].tokens
+    tokens = tiny_context.examples["train"].tokens
     accelerator = make_accelerator(device="cpu", precision="fp32")
     states = cls_states(encoder, tokens, accelerator=accelerator, batching=batching, batch_size=7)
     texts = tiny_context.corpus.texts("train")

@@ -19,7 +19,6 @@ from transformers import PreTrainedModel, set_seed
 
 from repro.assets.loading import load_classifier
 from repro.sections.context import Context
-from repro.sections.encoded import examples
 from repro.training.device import make_accelerator
 from repro.training.loop import fit
 from repro.training.progress import Advance, Progress
@@ -96,7 +95,7 @@ class Trial:
             model = load_classifier(context.checkpoint.folder)
             results = fit(
                 model, recipe=replace(context.recipe, batch_size=16, epochs=epochs), seed=seed, batching=batching,
-                train=examples(context)["train"], validation=examples(context)["validation"],
+                train=context.examples["train"], validation=context.examples["validation"],
                 accelerator=accelerator, progress=progress, checkpointer=checkpointer,
             )  # fmt: skip
             outcome = {"epochs": [_figures(result) for result in results], "weights": sha256_of(model)}
