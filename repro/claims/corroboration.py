@@ -15,6 +15,7 @@ from repro.claims.catalogue import Catalogue
 from repro.claims.claim import Claim
 from repro.claims.references import Population, pooled
 from repro.claims.wording import number
+from repro.stats import rank_correlation
 
 
 def corroborate(claim: Claim, catalogue: Catalogue) -> str:
@@ -80,8 +81,6 @@ class Drift:
 
 def drifts(runs: Population) -> list[Drift]:
     """Return every figure's drift over transformers versions and over months, where enough runs state them."""
-    from scipy.stats import spearmanr
-
     drifts = []
     for over in ("transformers", "month"):
         for name in runs.figures:
@@ -92,11 +91,8 @@ def drifts(runs: Population) -> list[Drift]:
             ]
             if len({place for place, _ in pairs}) > 2:  # noqa: PLR2004 (two places have no order to speak of)
                 ranks = {place: i for i, place in enumerate(sorted({place for place, _ in pairs}))}
-                found = spearmanr([ranks[place] for place, _ in pairs], [value for _, value in pairs])
-                drifts.append(
-                    Drift(figure=name, over=over, n=len(pairs), correlation=float(found.statistic),
-                          p_value=float(found.pvalue))
-                )  # fmt: skip
+                rho, p_value = rank_correlation([ranks[place] for place, _ in pairs], [value for _, value in pairs])
+                drifts.append(Drift(figure=name, over=over, n=len(pairs), correlation=rho, p_value=p_value))
     return drifts
 
 

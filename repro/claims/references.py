@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from repro.errors import CatalogueError
 from repro.spec import RunSpec
-from repro.stats import t_quantile
+from repro.stats import f_tail, t_quantile
 
 REMEDY = "Correct the file; nothing was judged."
 Run = Mapping[str, float]
@@ -129,14 +129,13 @@ class Population:
         if len(names) < 2:  # noqa: PLR2004 (one figure is no combination)
             return None
         import numpy as np
-        from scipy.special import fdtrc
 
         others = [run for i, run in enumerate(self.runs) if i != without and all(name in run for name in names)]
         table = np.array([[run[name] for name in names] for run in others])
         n, p = table.shape
         away = np.array([given[name] for name in names]) - table.mean(axis=0)
         squared = float(away @ np.linalg.solve(np.cov(table, rowvar=False), away))
-        p_value = float(fdtrc(p, n - p, n * (n - p) / ((n + 1) * p * (n - 1)) * squared))
+        p_value = f_tail(n * (n - p) / ((n + 1) * p * (n - 1)) * squared, p, n - p)
         return Joint(figures=names, distance=sqrt(squared), p_value=p_value)
 
 
