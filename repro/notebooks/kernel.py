@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -24,6 +25,7 @@ KEPT = (
 )  # fmt: skip
 ANSWER_SECONDS = 20  # for a kernel that was interrupted to answer again
 MARK = "REPRO_AUDIT"
+_SILENT = logging.Logger("audit", logging.CRITICAL)  # what nbclient would say of cells that we tell of ourselves
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +86,7 @@ class Kernel:
         manager.connection_file = str(self.folder / f".connection-{uuid.uuid4().hex}.json")
         self._client = NotebookClient(
             nbformat.v4.new_notebook(), km=manager, timeout=self.limits.seconds, allow_errors=True,
-            interrupt_on_timeout=True, startup_timeout=120,
+            interrupt_on_timeout=True, startup_timeout=120, log=_SILENT,
             error_on_timeout={"status": "error", "ename": "TimeoutError", "evalue": "", "traceback": []},
         )  # fmt: skip
         try:

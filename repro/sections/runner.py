@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from repro.assets.checkpoints import locate_checkpoint
 from repro.assets.corpus import load_corpus
-from repro.assets.notebook import read_notebook
+from repro.assets.notebook import tour_texts
 from repro.assets.recipes import recipe_named
 from repro.errors import CheckpointError, MissingAssetError, ReproError, StateError
 from repro.records.provenance import code_state, collect_provenance, driver_version, peak_mib, utc_now
@@ -51,7 +51,7 @@ def open_context(
     if spec.epochs is not None:
         recipe = replace(recipe, epochs=spec.epochs)
     if sources.seminar is not None:
-        read_notebook(sources.seminar)  # what it lacks is said before anything runs
+        tour_texts(sources.seminar, rehearsal=False)  # what it lacks is said before anything runs
     check_tracker(outputs.track)
     from repro.training.device import resolve_device
     from repro.training.loop import check_micro_batches

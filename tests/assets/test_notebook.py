@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from repro.assets import notebook
-from repro.assets.notebook import OURS, read_notebook, texts_in, tour_texts
+from repro.assets.notebook import OURS, tour_texts
 from repro.errors import MissingAssetError, UsageError
+from repro.notebooks.reading import export_parts
 
 EXPORT = '''# A seminar
 
@@ -44,15 +45,14 @@ __import__("os").abort()
 
 
 def as_ipynb(export: str) -> str:
-    cells = [cell.split("\n\n## ")[0] for cell in notebook._CELL.split(export)[1:]]
-    code = [{"cell_type": "code", "source": cell.splitlines(keepends=True)} for cell in cells]
-    return json.dumps({"cells": [{"cell_type": "markdown", "source": "text = 1"}, *code], "nbformat": 4})
+    cells = [{"cell_type": kind, "source": source.splitlines(keepends=True)} for kind, source in export_parts(export)]
+    return json.dumps({"cells": cells, "nbformat": 4})
 
 
 @pytest.mark.parametrize("make", [str, as_ipynb])
 def test_letter_question_and_prompt_are_read_and_nothing_is_executed(make: Any, tmp_path: Path) -> None:
     (tmp_path / "seminar").write_text(make(EXPORT))
-    found = read_notebook(tmp_path / "seminar")  # the last cell would end the process
+    found = tour_texts(tmp_path / "seminar", rehearsal=False)  # the last cell would end the process
     assert found.letter == "Dear Shop, the box was empty."
     assert found.question == "What was empty?"
     assert found.prompt == "Dear Shop, the box was empty.\n\nReply:\nDear friend,"
@@ -67,20 +67,21 @@ def test_letter_question_and_prompt_are_read_and_nothing_is_executed(make: Any, 
         ('In [1]:\ntext = "a"\nquestion = "b"\n', "no prompt found"),
         ('In [1]:\ntext = open("x").read()\nquestion = "b"\n', "no letter found"),
         ('{"cells": 3}', "is no notebook of Jupyter's format"),
-        ("{" * 5000, "is no notebook of Jupyter's format"),
+        ("{" * 5000, "is no complete JSON"),
         ("In [1]:\nx = " + "(" * 3000, "no letter found"),
     ],
 )
-def test_a_file_that_is_no_such_notebook_is_refused_with_what_it_lacks(content: str, told: str) -> None:
+def test_a_file_that_is_no_such_notebook_is_refused_with_what_it_lacks(content: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "seminar.txt").write_text(content)
     with pytest.raises(UsageError, match=told):
-        texts_in(content, "seminar.txt")
+        tour_texts(tmp_path / "seminar.txt", rehearsal=False)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "binary.ipynb").write_bytes(b"\xff\xfe\x00{")
     for file in (tmp_path / "nowhere.ipynb", tmp_path / "binary.ipynb", tmp_path):
-        with pytest.raises(UsageError, match=f"the notebook {file} cannot be read"):
-            read_notebook(file)
+        with pytest.raises(UsageError, match=f"{file} (cannot be read|is no text|is a folder)"):
+            tour_texts(file, rehearsal=True)
 
 
 def test_without_a_notebook_the_rehearsal_has_a_letter_of_its_own_and_the_real_thing_none() -> None:

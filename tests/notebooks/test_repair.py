@@ -59,8 +59,9 @@ def test_what_is_not_broken_stays_to_the_byte(source: str) -> None:
 
 
 def test_layout_comments_magics_and_indentation_around_a_replacement_stay() -> None:
-    call = "    t = Trainer(a,  # first\n              tokenizer = tokenizer)  # last\n"
-    source = f"%matplotlib inline\nif ünïcode:  # yes\n{call}!ls"
+    source = (
+        "%matplotlib inline\nif ünï:  # yes\n    t = Trainer(a,  # first\n         tokenizer = tokenizer)  # last\n!ls"
+    )
     cell = repaired([("code", source)])[0]
     lines = cell.source.split("\n")
     assert lines[2].startswith("    # repaired (since transformers 5.0)")
