@@ -9,24 +9,19 @@ from pathlib import Path
 
 import pyarrow
 import pytest
+from huggingface_hub import constants
 from pyarrow import parquet
 
 from repro.assets.builtin.rehearsal import rehearsal_rows
-from repro.assets.corpus import SPLITS, Row, load_corpus, read_folder, stamp_of
+from repro.assets.corpus import HUB_CORPUS, HUB_REVISION, SPLITS, Row, load_corpus, read_folder, stamp_of
 from repro.errors import CorpusError
-from repro.records.schema import LABELS
-
-
-def rows(folder: Path) -> dict[str, list[Row]]:
-    found = {}
-    for split in SPLITS:
-        lines = map(json.loads, (folder / f"{split}.jsonl").read_text().splitlines())
-        found[split] = [(line["text"], line["label"]) for line in lines]
-    return found
+from repro.records.schema import LABELS, CorpusStamp
+from tests.assets.hub_faults import status
+from tests.assets.hub_server import HubServer, Repository
 
 
 def test_all_three_layouts_give_the_same_rows(corpus_folder: Path, tmp_path: Path) -> None:
-    expected = rows(corpus_folder)
+    expected = read_folder(corpus_folder)
     authors, parquets = tmp_path / "authors", tmp_path / "parquet" / "data"
     authors.mkdir()
     parquets.mkdir(parents=True)
@@ -35,11 +30,12 @@ def test_all_three_layouts_give_the_same_rows(corpus_folder: Path, tmp_path: Pat
         (authors / f"{name}.txt").write_text("".join(f"{text};{LABELS[label]}\n" for text, label in found))
         table = pyarrow.table({"text": [t for t, _ in found], "label": [y for _, y in found]})
         parquet.write_table(table, parquets / f"{split}-00000-of-00001.parquet")
-    assert read_folder(corpus_folder) == read_folder(authors) == read_folder(parquets.parent) == expected
+    assert expected["test"][7] == ("test sentence 7", 1)
+    assert read_folder(authors) == read_folder(parquets.parent) == expected
 
 
 def test_a_folder_with_the_expected_fingerprints_loads_and_is_stamped(corpus_folder: Path) -> None:
-    expected = stamp_of("emotion", rows(corpus_folder))
+    expected = stamp_of("emotion", read_folder(corpus_folder))
     corpus = load_corpus(str(corpus_folder), expected=expected)
     assert corpus.stamp == expected
     assert corpus.texts("test")[0] == "test sentence 0"
@@ -47,7 +43,7 @@ def test_a_folder_with_the_expected_fingerprints_loads_and_is_stamped(corpus_fol
 
 
 def test_the_fingerprints_are_the_documented_ones(corpus_folder: Path) -> None:
-    found = rows(corpus_folder)
+    found = read_folder(corpus_folder)
     lines = [f"{text}\t{label}\n" for text, label in found["train"]]
     stamp = stamp_of("x", found).splits["train"]
     assert stamp.ordered == hashlib.sha256("".join(lines).encode()).hexdigest()
@@ -174,3 +170,32 @@ def test_a_damaged_parquet_or_a_column_that_stands_twice_is_refused(tmp_path: Pa
     (tmp_path / "train.parquet").write_bytes(b"PAR1 cut")
     with pytest.raises(CorpusError, match="cannot be read as parquet"):
         read_folder(tmp_path)
+
+
+def served_corpus(hub: HubServer, folder: Path, **changed: bytes) -> CorpusStamp:
+    files = {file.name: file.read_bytes() for file in folder.glob("*.jsonl")}
+    files |= {f"{split}.jsonl": content for split, content in changed.items()} | {"README.md": b"# emotion"}
+    hub.repositories["dataset", HUB_CORPUS] = Repository(commit=HUB_REVISION, files=files)
+    return stamp_of("emotion", read_folder(folder))
+
+
+def test_the_corpus_comes_from_the_hub_and_then_out_of_the_cache(
+    hub: HubServer, corpus_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = served_corpus(hub, corpus_folder)
+    hub.fault("train", status(500), times=1)
+    assert load_corpus("hub", expected=expected).texts("test")[0] == "test sentence 0"
+    assert hub.count("README") == 0
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert load_corpus("hub", expected=expected).texts("test")[0] == "test sentence 0"
+
+
+def test_other_tweets_on_the_hub_are_refused_and_do_not_stay(hub: HubServer, corpus_folder: Path) -> None:
+    line = json.dumps({"text": "another", "label": 0}).encode()
+    expected = served_corpus(hub, corpus_folder, test=line)
+    with pytest.raises(CorpusError, match=r"SetFit/emotion is not the emotion corpus as published\. test: rows"):
+        load_corpus("hub", expected=expected)
+    assert not list(Path(constants.HF_HUB_CACHE).rglob("*.jsonl"))
+    served_corpus(hub, corpus_folder, test=line[:-3])
+    with pytest.raises(CorpusError, match="not valid JSON"):
+        load_corpus("hub", expected=expected)
