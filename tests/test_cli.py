@@ -81,7 +81,7 @@ def test_verify_leaves_with_1_where_a_claim_deviates(repro: Repro, make_record: 
         (("run", "finetune", "--resume", *TINY), "there is nothing to resume of finetune, seed 0"),
         (("run", "--epochs", "0", *TINY), "expected at least 1"),
         (("run", "--recipe", "tiny", "--corpus", "nowhere"), "no corpus folder nowhere"),
-        (("run", "tour", "--seminar", "nowhere.ipynb", *TINY), "the notebook nowhere.ipynb cannot be read"),
+        (("run", "tour", "--seminar", "nowhere.ipynb", *TINY), "nowhere.ipynb cannot be read"),
         (("run", "--recipe", "tiny", "--corpus", "hub"), "SetFit/emotion is not available"),
         (("run", "--corpus", "rehearsal"), "distilbert-base-uncased is not available"),
         (("verify", "--results", "a" * 300), "File name too long"),

@@ -11,10 +11,8 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from repro.assets.hub import discard, fetch_snapshot
 from repro.assets.recipes import DISTILBERT, RECIPES, TINY, PinnedCheckpoint
@@ -45,6 +43,8 @@ def locate_checkpoint(recipe: PinnedCheckpoint, checkpoints: Path | None = None,
     provide it, where no source has it.
     """
     if recipe.name == TINY.name:
+        from repro.assets.builtin.tiny import tiny_folder
+
         folder = tiny_folder()
         return Checkpoint(folder=folder, weights_sha256=file_sha256(folder / WEIGHTS), source="built on the spot")
     if checkpoints is not None and not checkpoints.is_dir():
@@ -90,21 +90,6 @@ def disk_errors() -> Iterator[None]:
     except SafetensorError as error:  # the error's number stands in its text alone
         reason = str(error).rpartition("I/O error: ")[2].partition(" (os error")[0]
         raise OSError(errno.EIO, reason) from None
-
-
-@cache
-def tiny_folder() -> Path:
-    """Return the folder of the tiny checkpoint, built once a process and removed when it ends."""
-    from repro.assets.builtin.tiny import build_tiny
-
-    folder = Path(_tiny_home().name)
-    build_tiny(folder)
-    return folder
-
-
-@cache
-def _tiny_home() -> TemporaryDirectory[str]:
-    return TemporaryDirectory(prefix="tiny-distilbert-")
 
 
 def _local_folders(recipe: PinnedCheckpoint, checkpoints: Path | None) -> Iterator[tuple[Path, str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import islice
@@ -22,7 +23,6 @@ from repro.records.schema import LABELS, CorpusStamp, SplitStamp
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-MOST_SHOWN = 1_000_000  # of a wrong label; a longer one may be anything
 CHUNK = 10_000  # rows that are Python objects at once
 Row = tuple[str, int]
 SPLITS = ("train", "validation", "test")
@@ -83,10 +83,9 @@ def load_corpus(source: str, *, limit: int | None = None, expected: CorpusStamp 
     `limit` keeps the first rows of every split, after the check. Raises CorpusError with file and line for a bad
     row, and with split, expected and found for another corpus. The rows of a folder go into Arrow one by one.
     """
-    name, rows = _open_rows(source, expected)
-    tables = {split: _to_table(each) for split, each in rows.items()}
-    stamp = stamp_of(name, {split: _rows_of(table) for split, table in tables.items()})
-    if source != "rehearsal":
+    with _opened(source, expected) as (name, rows):
+        tables = {split: _to_table(each) for split, each in rows.items()}
+        stamp = stamp_of(name, {split: _rows_of(table) for split, table in tables.items()})
         _refuse_other_rows(stamp, expected, source)
     if limit is not None:
         tables = {split: table.slice(0, limit) for split, table in tables.items()}
@@ -102,20 +101,34 @@ def load_corpus(source: str, *, limit: int | None = None, expected: CorpusStamp 
 
 
 def read_rows(source: str, *, expected: CorpusStamp = EMOTION) -> tuple[str, dict[str, list[Row]]]:
-    """Return name and rows of a corpus by split, checked like `load_corpus`; a folder needs no datasets library."""
-    name, opened = _open_rows(source, expected)
-    splits = {split: list(rows) for split, rows in opened.items()}
-    if source not in ("rehearsal", "hub"):  # the Hub's were compared when they came
+    """Return name and rows of a corpus by split, checked like `load_corpus`; neither pyarrow nor datasets is needed."""
+    with _opened(source, expected) as (name, opened):
+        splits = {split: list(rows) for split, rows in opened.items()}
         _refuse_other_rows(stamp_of(name, splits), expected, source)
     return name, splits
 
 
-def _open_rows(source: str, expected: CorpusStamp) -> tuple[str, Mapping[str, Iterable[Row]]]:
+@contextmanager
+def _opened(source: str, expected: CorpusStamp) -> Iterator[tuple[str, Mapping[str, Iterable[Row]]]]:
+    """Yield name and rows; what of the Hub's files is refused is fetched again the next time."""
     if source == "rehearsal":
         from repro.assets.builtin.rehearsal import rehearsal_rows
 
-        return "rehearsal", rehearsal_rows()
-    return expected.name, _read_hub(expected) if source == "hub" else open_folder(Path(source))
+        yield "rehearsal", rehearsal_rows()
+        return
+    if source != "hub":
+        yield expected.name, open_folder(Path(source))
+        return
+    try:
+        folder, _ = fetch_snapshot(HUB_CORPUS, revision=HUB_REVISION, files=["*.jsonl"], kind="dataset")
+    except HubError as error:
+        raise CorpusError(f"{HUB_CORPUS} is not available ({error.what})", WITHOUT_HUB) from None
+    try:
+        yield expected.name, open_folder(folder)
+    except CorpusError:
+        for file in folder.glob("*.jsonl"):
+            discard(file)
+        raise
 
 
 def _to_table(rows: Iterable[Row]) -> Any:
@@ -137,25 +150,15 @@ def _rows_of(table: Any) -> Iterator[Row]:
 
 
 def stamp_of(name: str, splits: Mapping[str, Iterable[Row]]) -> CorpusStamp:
-    """Count and fingerprint each split: SHA-256 over `text<TAB>label<NEWLINE>` lines, sorted and as they come.
-
-    The rows are taken one by one; their lines are held for sorting, as bytes, whose order is that of the characters.
-    """
+    """Count and fingerprint each split: SHA-256 over `text<TAB>label<NEWLINE>` lines, sorted and as they come."""
     stamps = {}
     for split, rows in splits.items():
-        lines, labels, ordered = [], [0] * len(LABELS), hashlib.sha256()
+        lines, labels = [], [0] * len(LABELS)
         for text, label in rows:
-            lines.append(row_line(text, label).encode())
+            lines.append(row_line(text, label).encode())  # bytes sort as their characters do
             labels[label] += 1
-            ordered.update(lines[-1])
-        lines.sort()
-        content = hashlib.sha256()
-        for line in lines:
-            content.update(line)
-        stamps[split] = SplitStamp(
-            rows=len(lines), labels=labels, content=content.hexdigest(), ordered=ordered.hexdigest()
-        )
-        del lines
+        ordered, content = (hashlib.sha256(b"".join(each)).hexdigest() for each in (lines, sorted(lines)))
+        stamps[split] = SplitStamp(rows=len(lines), labels=labels, content=content, ordered=ordered)
     return CorpusStamp(name=name, splits=stamps)
 
 
@@ -171,18 +174,13 @@ def read_folder(folder: Path) -> dict[str, list[Row]]:
 
 def open_folder(folder: Path) -> dict[str, Iterable[Row]]:
     """Find the three splits of a folder; their rows are read and checked one by one, when they are asked for."""
-    try:
-        if folder.is_file():
-            raise CorpusError(f"{folder} is a file", f"Name its folder: --corpus {folder.parent}")
-        if not folder.is_dir():
-            near = "Did you mean rehearsal? " if get_close_matches(str(folder), ["rehearsal"]) else ""
-            raise CorpusError(f"no corpus folder {folder}", near + WAYS)
-        list(folder.iterdir())
-    except OSError as error:
-        raise CorpusError(f"the corpus folder {folder} cannot be read: {error.strerror}", WAYS) from None
-    for suffix, read in ((".jsonl", _read_jsonl), (".txt", _read_authors)):
-        names = {"train": "train", "validation": "val" if suffix == ".txt" else "validation", "test": "test"}
-        files = {split: folder / f"{name}{suffix}" for split, name in names.items()}
+    if folder.is_file():
+        raise CorpusError(f"{folder} is a file", f"Name its folder: --corpus {folder.parent}")
+    if not folder.is_dir():
+        near = "Did you mean rehearsal? " if get_close_matches(str(folder), ["rehearsal"]) else ""
+        raise CorpusError(f"no corpus folder {folder}", near + WAYS)
+    for suffix, read, names in ((".jsonl", _read_jsonl, SPLITS), (".txt", _read_authors, ("train", "val", "test"))):
+        files = {split: folder / f"{name}{suffix}" for split, name in zip(SPLITS, names, strict=True)}
         if any(file.exists() for file in files.values()):
             return {split: _not_empty(file, read(file)) for split, file in files.items()}
     shards = {split: sorted(folder.glob(f"**/{split}*.parquet")) for split in SPLITS}
@@ -195,11 +193,11 @@ def _read_jsonl(file: Path) -> Iterable[Row]:
     for number, line in _lines(file):
         try:
             row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise _bad(file, number, f"not valid JSON ({getattr(error, 'msg', type(error).__name__)})") from None
+        except (ValueError, RecursionError):
+            raise _bad(file, number, "not valid JSON") from None
         if not isinstance(row, dict) or not {"text", "label"} <= row.keys():
             raise _bad(file, number, "expected an object with the fields text and label")
-        yield _checked(file, number, row["text"], row["label"], row.get("label_text"))
+        yield _checked(file, number, row)
 
 
 def _read_authors(file: Path) -> Iterable[Row]:
@@ -207,7 +205,7 @@ def _read_authors(file: Path) -> Iterable[Row]:
         text, separator, name = line.rpartition(";")
         if not separator or name not in LABELS:
             raise _bad(file, number, f"expected `text;label` with a label of {', '.join(LABELS)}")
-        yield _checked(file, number, text, LABELS.index(name))
+        yield _checked(file, number, {"text": text, "label": LABELS.index(name)})
 
 
 def _read_parquet(folder: Path, split: str, files: list[Path]) -> Iterable[Row]:
@@ -219,26 +217,15 @@ def _read_parquet(folder: Path, split: str, files: list[Path]) -> Iterable[Row]:
     for file in files:
         try:
             with parquet.ParquetFile(file) as opened:
-                columns = [name for name in opened.schema_arrow.names if name in ("text", "label", "label_text")]
-                chunks = opened.iter_batches(CHUNK, columns=columns)
-                yield from _not_empty(file, _chunks_to_rows(file, columns, chunks))
+                names = opened.schema_arrow.names
+                if [names.count("text"), names.count("label")] != [1, 1] or names.count("label_text") > 1:
+                    raise CorpusError(f"{file}: expected the columns text and label, each once", WAYS)
+                batches = opened.iter_batches(CHUNK, columns=["text", "label", "label_text"])
+                rows = enumerate((row for batch in batches for row in batch.to_pylist()), 1)
+                yield from _not_empty(file, (_checked(file, number, row) for number, row in rows))
         except (OSError, pyarrow.ArrowException) as error:
             first = str(error).splitlines()[0]
             raise CorpusError(f"{file} cannot be read as parquet: {first}", "Download the file again.") from None
-
-
-def _chunks_to_rows(file: Path, names: Sequence[str], chunks: Iterable[Any]) -> Iterable[Row]:
-    if len(names) != len(set(names)):
-        raise CorpusError(f"{file}: a column stands there twice: {', '.join(sorted(names))}", WAYS)
-    if not {"text", "label"} <= set(names):
-        raise CorpusError(f"{file}: expected the columns text and label, found {', '.join(names) or 'none'}", WAYS)
-    number = 0
-    for chunk in chunks:
-        columns = {name: chunk[name].to_pylist() for name in names}
-        for row in zip(*columns.values(), strict=True):
-            number += 1
-            fields = dict(zip(names, row, strict=True))
-            yield _checked(file, number, fields["text"], fields["label"], fields.get("label_text"))
 
 
 def _lines(file: Path) -> Iterable[tuple[int, str]]:
@@ -253,14 +240,13 @@ def _lines(file: Path) -> Iterable[tuple[int, str]]:
         raise CorpusError(f"{file} cannot be read as UTF-8 text: {error}", "Download the file again.") from None
 
 
-def _checked(file: Path, number: int, text: Any, label: Any, label_text: Any = None) -> Row:
-    """Return the row; CorpusError says what is wrong with it, and never what stands in it."""
+def _checked(file: Path, number: int, row: dict[str, Any]) -> Row:
+    """Return text and label; CorpusError says what is wrong with them, and never what stands there."""
+    text, label, label_text = row["text"], row["label"], row.get("label_text")
     if not isinstance(text, str) or not text.strip():
-        what = "is empty" if text is None or isinstance(text, str) else f"is of the type {type(text).__name__}"
-        raise _bad(file, number, f"the text {what}")
+        raise _bad(file, number, "the text is empty, or is no text")
     if type(label) is not int or not 0 <= label < len(LABELS):
-        what = str(label) if type(label) is int and abs(label) < MOST_SHOWN else f"of the type {type(label).__name__}"
-        raise _bad(file, number, f"the label is {what}, expected a whole number from 0 to {len(LABELS) - 1}")
+        raise _bad(file, number, f"the label is no whole number from 0 to {len(LABELS) - 1}")
     if label_text is not None and label_text != LABELS[label]:
         raise _bad(file, number, f"label_text is not {LABELS[label]!r}, which label {label} stands for")
     if any("\ud800" <= letter <= "\udfff" for letter in text):
@@ -282,24 +268,8 @@ def _bad(file: Path, number: int, problem: str) -> CorpusError:
     )
 
 
-def _read_hub(expected: CorpusStamp) -> dict[str, list[Row]]:
-    try:
-        folder, _ = fetch_snapshot(HUB_CORPUS, revision=HUB_REVISION, files=["*.jsonl"], kind="dataset")
-    except HubError as error:
-        raise CorpusError(f"{HUB_CORPUS} is not available ({error.what})", WITHOUT_HUB) from None
-    try:
-        splits = read_folder(folder)
-        _refuse_other_rows(stamp_of(expected.name, splits), expected, HUB_CORPUS)
-    except CorpusError:
-        for file in folder.glob("*.jsonl"):
-            discard(file)  # or it would be read again instead of fetched
-        raise
-    return splits
-
-
 def _refuse_other_rows(found: CorpusStamp, expected: CorpusStamp, source: str) -> None:
-    problems = []
-    for split, want in expected.splits.items():
+    for split, want in expected.splits.items() if source != "rehearsal" else ():
         have = found.splits[split]
         for what, wanted, seen in (
             ("rows", want.rows, have.rows),
@@ -308,8 +278,8 @@ def _refuse_other_rows(found: CorpusStamp, expected: CorpusStamp, source: str) -
             ("order of rows, fingerprint", want.ordered[:12], have.ordered[:12]),
         ):
             if wanted != seen:
-                problems.append(f"{split}: {what} expected {wanted}, found {seen}")
-                break
-    if problems:
-        what = "is not the emotion corpus as published"
-        raise CorpusError(f"{source} {what}. {'; '.join(problems)}", "Download the files again. " + WAYS)
+                name = HUB_CORPUS if source == "hub" else source
+                raise CorpusError(
+                    f"{name} is not the emotion corpus as published. {split}: {what} expected {wanted}, found {seen}",
+                    f"Download the files again. {WAYS}",
+                )

@@ -69,11 +69,12 @@ def _warm_up(folder: Path) -> None:
     """Import what a run imports, and make what every run would make alike, before the first fork."""
     import torch
 
-    from repro.assets.checkpoints import tiny_folder
+    from repro.assets.builtin.tiny import tiny_folder
     from repro.assets.loading import load_classifier
 
     torch.set_num_threads(1)
-    tiny_folder().chmod(0o755)
+    for checkpoint in (tiny_folder().parent, tiny_folder()):
+        checkpoint.chmod(0o755)
     for file in tiny_folder().iterdir():
         file.chmod(0o644)
     load_classifier(tiny_folder())

@@ -24,7 +24,7 @@ POSITIONS = 512
 START, PAD, END, UNKNOWN = "<s>", "<pad>", "</s>", "<unk>"
 
 
-def build_tiny(folder: Path, *, seed: int = 0) -> None:
+def build_tiny(folder: Path) -> None:
     """Save a two-layer DistilBERT of random weights, 64 wide, with a vocabulary of the rehearsal corpus's words."""
     import torch
     from transformers import DistilBertConfig, DistilBertModel
@@ -34,9 +34,17 @@ def build_tiny(folder: Path, *, seed: int = 0) -> None:
         vocab_size=len(tokenizer), dim=64, n_layers=2, n_heads=4, hidden_dim=128, max_position_embeddings=POSITIONS
     )
     with torch.random.fork_rng(devices=[]), quiet():
-        torch.manual_seed(seed)
+        torch.manual_seed(0)
         DistilBertModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+@cache
+def tiny_folder() -> Path:
+    """Return the folder of the tiny checkpoint, built once a process and removed when it ends."""
+    folder = Path(_home().name, "encoder")
+    build_tiny(folder)
+    return folder
 
 
 @cache
@@ -72,7 +80,7 @@ def build_tiny_tour(task: str, folder: Path, *, tokenizer: PreTrainedTokenizerBa
 
 @cache
 def _home() -> TemporaryDirectory[str]:
-    return TemporaryDirectory(prefix="tiny-tour-")  # removed when the process ends
+    return TemporaryDirectory(prefix="tiny-models-")  # removed when the process ends
 
 
 def _sizes(architecture: str, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
