@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 
 import torch
 from accelerate import Accelerator
@@ -23,7 +20,6 @@ BF16_CAPABILITIES = ("avx512_bf16", "amx_bf16", "avx10_2", "bf16", "sve_bf16")
 # DistilBERT in fp32: 66 M parameters x 16 bytes (weight, gradient, two moments) are 1.0 GiB; activations of a padded
 # batch of 64 x 87 pieces about 1.3 GiB; the rest is CUDA's context and kernels
 NEEDED_MIB = 3_072
-MATMUL_SIZE, MATMUL_REPEATS = 256, 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +42,11 @@ def resolve_device(
     problem = None if device is Device.CPU else gpu_problem(needed_mib)
     if device is Device.CUDA and problem is not None:
         raise problem
-    if device is Device.AUTO:
-        device, why = (Device.CUDA, gpu_name()) if problem is None else (Device.CPU, f"no GPU: {problem.what}")
+    if device is Device.CPU or problem is not None:
+        why = f"no GPU: {problem.what}" if problem else "the CPU was asked for"
+        device = Device.CPU
     else:
-        why = gpu_name() if device is Device.CUDA else "the CPU was asked for"
+        why, device = torch.cuda.get_device_name(local_rank()), Device.CUDA
     native, arithmetic = _native_precisions(device)
     if precision is Precision.AUTO:
         precision = native[0]
@@ -67,42 +64,18 @@ def _native_precisions(device: Device) -> tuple[tuple[Precision, ...], str]:
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return (Precision.BF16, Precision.FP16, Precision.FP32), "it has bf16 arithmetic"
         return (Precision.FP16, Precision.FP32), "it has no bf16 arithmetic and would imitate it"
-    capabilities = cpu_capabilities()
-    if not capabilities:
-        native, source = _measured_bf16_is_faster(), "measured"
-    else:
-        native, source = any(capabilities.get(name) for name in BF16_CAPABILITIES), "by its capabilities"
-    if native:
-        return (Precision.BF16, Precision.FP32), f"this processor has bf16 arithmetic ({source}) and none of fp16"
-    return (Precision.FP32,), f"this processor has neither bf16 nor fp16 arithmetic ({source}) and would imitate it"
-
-
-def cpu_capabilities() -> Mapping[str, object]:
-    """Return the processor's capabilities by name, none where torch can't say."""
-    ask = getattr(torch.cpu, "get_capabilities", None)
-    return ask() if ask else {}
-
-
-@cache
-def _measured_bf16_is_faster() -> bool:
-    """Time a small product of matrices in both precisions, a few milliseconds; imitated bf16 is many times slower."""
-    fastest = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        matrix = torch.ones(MATMUL_SIZE, MATMUL_SIZE, dtype=dtype)
-        seconds = []
-        for _ in range(MATMUL_REPEATS):
-            start = time.perf_counter()
-            matrix @ matrix
-            seconds.append(time.perf_counter() - start)
-        fastest[dtype] = min(seconds)
-    return fastest[torch.bfloat16] < fastest[torch.float32]
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch can't say
+    if any(capabilities.get(name) for name in BF16_CAPABILITIES):
+        return (Precision.BF16, Precision.FP32), "this processor has bf16 arithmetic and none of fp16"
+    return (Precision.FP32,), "this processor has neither bf16 nor fp16 arithmetic and would imitate it"
 
 
 def gpu_problem(needed_mib: int = NEEDED_MIB) -> DeviceError | None:
     """Return why the GPUs of this machine can't be used, None where they can."""
     if not torch.cuda.is_available():
         return _no_gpu()
-    processes, names = local_processes(), gpu_names()
+    processes = local_processes()
+    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     if processes > len(names):
         return DeviceError(
             f"{processes} processes share {len(names)} GPU{'s' * (len(names) > 1)}",
@@ -124,40 +97,21 @@ def gpu_problem(needed_mib: int = NEEDED_MIB) -> DeviceError | None:
 
 
 def _no_gpu() -> DeviceError:
-    if torch.version.cuda is None:
-        return DeviceError(
-            f"torch {torch.__version__} is a build for the CPU alone",
-            "Install a CUDA build of torch (pytorch.org says which), or choose --device cpu.",
-        )
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None and (not visible.strip() or visible.strip().startswith("-1")):
-        return DeviceError(
-            f"CUDA_VISIBLE_DEVICES={visible!r} hides every GPU", "Unset CUDA_VISIBLE_DEVICES, or choose --device cpu."
-        )
-    try:
-        torch.cuda.init()  # says in its error what is missing
-        why = "it lists none"
-    except (RuntimeError, AssertionError) as error:
-        why = str(error).partition(". ")[0].strip().rstrip(".")
-    remedy = (
-        "Update the NVIDIA driver, or install a build of torch for an older CUDA"
-        if "too old" in why
-        else "Install the NVIDIA driver, or run on a machine with a GPU"
-    )
-    return DeviceError(
-        f"torch {torch.__version__} for CUDA {torch.version.cuda} cannot use a GPU: {why}",
-        f"{remedy}; or choose --device cpu.",
-    )
-
-
-def gpu_name() -> str:
-    """Return the name of this process's GPU."""
-    return str(torch.cuda.get_device_name(local_rank()))
-
-
-def gpu_names() -> list[str]:
-    """Return the names of all visible GPUs."""
-    return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    if torch.version.cuda is None:
+        what = f"torch {torch.__version__} is a build for the CPU alone"
+        remedy = "Install a CUDA build of torch (pytorch.org says which)"
+    elif visible is not None and (not visible.strip() or visible.strip().startswith("-1")):
+        what, remedy = f"CUDA_VISIBLE_DEVICES={visible!r} hides every GPU", "Unset CUDA_VISIBLE_DEVICES"
+    else:
+        try:
+            torch.cuda.init()  # says in its error what is missing
+            why = "it lists none"
+        except (RuntimeError, AssertionError) as error:
+            why = str(error).partition(". ")[0].strip().rstrip(".")
+        what = f"torch {torch.__version__} for CUDA {torch.version.cuda} cannot use a GPU: {why}"
+        remedy = "Install or update the NVIDIA driver, or install a build of torch for its CUDA"
+    return DeviceError(what, f"{remedy}, or choose --device cpu.")
 
 
 def accelerator_facts() -> dict[str, JsonValue]:
@@ -166,7 +120,7 @@ def accelerator_facts() -> dict[str, JsonValue]:
         return {}
     properties = torch.cuda.get_device_properties()
     return {
-        "gpu": gpu_name(),
+        "gpu": torch.cuda.get_device_name(local_rank()),
         "gpus": torch.cuda.device_count(),
         "memory_mib": properties.total_memory >> 20,
         "capability": f"{properties.major}.{properties.minor}",

@@ -88,11 +88,6 @@ def watched(count: int) -> Iterator[None]:
         if count == 1 or not LOST.search(str(error)):
             raise
         raise ProcessLostError(
-            f"one of {count} processes ended or no longer answers ({_first_line(error)}): the others cannot go on",
+            f"one of {count} processes ended or no longer answers ({str(error).strip().splitlines()[0][:120]})",
             "See what the first one said, then start the same command again: saved states and records are untouched.",
         ) from None
-
-
-def _first_line(error: Exception) -> str:
-    line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return re.sub(r"^\[\S+:\d+\]\s*|\[[\d.:a-fA-F]+\]:\d+", "", line).strip()[:120]

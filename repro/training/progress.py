@@ -44,38 +44,29 @@ class Progress:
     def bar(self, what: str, total: int) -> Iterator[Advance]:
         """Show a bar for `total` tweets; the function it gives takes those done and, if any, the loss (a scalar).
 
-        Nothing waits for the device: the loss that is shown was copied when the bar was last redrawn, a second before.
+        It waits for the device where it is redrawn: once a second.
         """
         if not self.enabled:
             yield lambda done, loss: None
             return
-        from rich import progress
         from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
 
-        bars = progress.Progress(
-            progress.TextColumn("{task.description}"),
-            progress.BarColumn(),
-            progress.MofNCompleteColumn(),
-            progress.TextColumn("{task.fields[rate]}"),
-            progress.TextColumn("{task.fields[loss]}"),
-            progress.TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        with bars:
-            task = bars.add_task(what, total=total, rate="", loss="")
+        parts = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Bars(*parts, console=Console(stderr=True), transient=True) as bars:
+            task = bars.add_task(what, total=total)
             start = redrawn = time.perf_counter()
-            finished, copied = 0, None
+            finished = 0
 
             def advance(done: int, loss: Tensor | None) -> None:
-                nonlocal finished, redrawn, copied
+                nonlocal finished, redrawn
                 finished += done
                 now = time.perf_counter()
                 if now - redrawn >= REDRAW_SECONDS or finished >= total:
                     redrawn = now
                     rate = f"{finished / (now - start):,.0f} tweets/s"
-                    shown = "" if copied is None else f"loss {copied.item():.3f}"
-                    copied = None if loss is None else loss.to("cpu", non_blocking=True)
-                    bars.update(task, completed=finished, rate=rate, loss=shown)
+                    shown = "" if loss is None else f", loss {loss.item():.3f}"
+                    bars.update(task, completed=finished, description=f"{what}: {rate}{shown}")
 
             yield advance
