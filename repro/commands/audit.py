@@ -48,26 +48,26 @@ def audit(
         raise UsageError(f"{notebook} has no code cells", "Name a notebook with code.")
     if not execute and code_hash(cells) not in COURSE:
         changed = repaired([("code", cell.source) for cell in cells])
-        broken = [(str(number), fix.id, fix.reason) for number, made in enumerate(changed, 1) for fix in made.fixes]
+        broken = [(str(number), fix.id, fix.reason) for number, cell in enumerate(changed, 1) for fix in cell.fixes]
         write_table(("cell", "broken", "why"), broken)
         raise UsageError(
             f"{notebook} is not the course's notebook, so that it was read and not run",
             f"Run it with --execute. {CONTAINER}",
         )
-    found = audit_twice(
+    result = audit_twice(
         cells, uses=_uses(use or []), python=python, repair=repair,
         limits=Limits(seconds=timeout, memory_bytes=int(memory * 2**30), rows=rows, steps=steps),
         progress=lambda line: sys.stderr.write(f"{line}\n"),
     )  # fmt: skip
-    for path, text in ((junit, found.to_junit(notebook.name)), (csv, found.table().to_csv())):
+    for path, text in ((junit, result.to_junit(notebook.name)), (csv, result.table().to_csv())):
         if path:
             path.write_text(text, encoding="utf-8")
     if as_json:
-        sys.stdout.write(json.dumps(found.as_row(), indent=1, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(result.as_row(), indent=1, ensure_ascii=False) + "\n")
     else:
-        write_table(found.table().columns, found.table().rows)
-        sys.stdout.write(f"{found.sentence}\n")
-    if any(result.status.startswith("fails") for result in found.written):
+        write_table(result.table().columns, result.table().rows)
+        sys.stdout.write(f"{result.sentence}\n")
+    if any(cell.status.startswith("fails") for cell in result.written):
         raise typer.Exit(1)
 
 

@@ -45,12 +45,12 @@ def diagnose(
     figures = {"f1": f1, "accuracy": accuracy, "train_loss": train_loss, "valid_loss": valid_loss}
     recipe = {"learning_rate": learning_rate, "batch_size": batch_size, "checkpoint": checkpoint}
     stated = {"steps": steps, "epochs": epochs, "flos": total_flos, "split": split}
-    found = diagnose_run(_run(file, figures, stated, {k: v for k, v in recipe.items() if v is not None}))
+    diagnosis = diagnose_run(_run(file, figures, stated, {k: v for k, v in recipe.items() if v is not None}))
     if as_json:
-        sys.stdout.write(json.dumps(found.as_row(), indent=1, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(diagnosis.as_row(), indent=1, ensure_ascii=False) + "\n")
     else:
-        _write(found)
-    if found.outcome != "normal":
+        _write(diagnosis)
+    if diagnosis.outcome != "normal":
         raise typer.Exit(1)
 
 
@@ -75,18 +75,18 @@ def _run(
     return run_from_figures(figures, **stated, recipe=recipe)
 
 
-def _write(found: Diagnosis) -> None:
+def _write(diagnosis: Diagnosis) -> None:
     """Write the sentence first, then what it rests on."""
-    sys.stdout.write(f"{found.sentence}\n")
-    for mistake in found.mistakes[:1]:
+    sys.stdout.write(f"{diagnosis.sentence}\n")
+    for mistake in diagnosis.mistakes[:1]:
         sys.stdout.write(f"{mistake.remedy}\n")
-    for mistake in found.mistakes[1:]:
+    for mistake in diagnosis.mistakes[1:]:
         sys.stdout.write(f"Or {mistake.text}: {mistake.evidence}. {mistake.remedy}\n")
-    for note in found.notes:
+    for note in diagnosis.notes:
         sys.stdout.write(f"Note: {note.text}: {note.evidence}. {note.remedy}\n")
-    for remark in found.remarks:
+    for remark in diagnosis.remarks:
         sys.stdout.write(f"Note: {remark}.\n")
-    if found.placed:
+    if diagnosis.placed:
         sys.stdout.write("\n")
         rows = [
             (
@@ -95,14 +95,14 @@ def _write(found: Diagnosis) -> None:
                 f"{p.figure.mean:.4f} ± {p.figure.sd:.4f}",
                 "{:.4f} to {:.4f}".format(*p.figure.prediction_interval()),
                 f"{p.percentile:.0f}",
-                "[red]outside[/]" if p.p_value * len(found.placed) < 0.01 else plain(""),  # noqa: PLR2004
+                "[red]outside[/]" if p.p_value * len(diagnosis.placed) < 0.01 else plain(""),  # noqa: PLR2004
             )
-            for p in found.placed
+            for p in diagnosis.placed
         ]
         write_table(("figure", "yours", "98 reruns", "95 % of runs", "percentile", ""), rows, markup_column=5)
-    if found.joint:
-        share = f"{found.joint.p_value * 100:.2g}" if found.joint.p_value >= 1e-4 else "fewer than 0.01"  # noqa: PLR2004
+    if diagnosis.joint:
+        share = f"{diagnosis.joint.p_value * 100:.2g}" if diagnosis.joint.p_value >= 1e-4 else "fewer than 0.01"  # noqa: PLR2004
         sys.stdout.write(
-            f"together: distance {found.joint.distance:.2f} over {', '.join(found.joint.figures)}; "
+            f"together: distance {diagnosis.joint.distance:.2f} over {', '.join(diagnosis.joint.figures)}; "
             f"{share} in 100 sound runs lie farther out\n"
         )

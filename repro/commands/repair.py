@@ -21,11 +21,12 @@ def repair(
 
     Each broken call becomes what to write instead, with the reason above it. Exit code 0: written; 2: bad input.
     """
-    from repro.notebooks.reading import EXPECTED, joined, notebook_of, read_text
+    from repro.notebooks.reading import EXPECTED, joined, notebook_of, read_text, require
     from repro.notebooks.repair import repaired
 
     if output.suffix != ".ipynb" or output.exists():
         raise UsageError(f"{output} exists already, or is no .ipynb", "Name a new file with -o OUT.ipynb.")
+    require("nbformat")
     import nbformat
 
     data = notebook_of(read_text(notebook, EXPECTED), str(notebook))

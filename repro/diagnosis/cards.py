@@ -27,7 +27,7 @@ _ORIGIN = re.compile(r"fine-tuned version of \[([^\]]{1,200})\](?:[^\n]{0,300}? 
 def run_from_card(name: str, text: str) -> StudentRun:
     """Return the run that a card tells of; UsageError where its head and its table contradict each other."""
     lines = [line.strip() for line in text[:MOST_TEXT].splitlines()]
-    stated = [(found[1].strip(), found[2].strip()) for line in lines if (found := _STATED.match(line))]
+    stated = [(match[1].strip(), match[2].strip()) for line in lines if (match := _STATED.match(line))]
     entries = table_entries(
         [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if "|" in line[:1]]
     )

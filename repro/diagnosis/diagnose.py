@@ -219,15 +219,15 @@ def _is_the_book(given: dict[str, float]) -> bool:
 
 def _resembled(facts: dict[str, float | str], about: str) -> tuple[Resembled, ...]:
     """Return the mistakes of which a sign fits, each with its first one; a fact about the run is explained once."""
-    found = []
+    resembled = []
     explained: set[str] = set()
     for mistake in load_mistakes().mistake:
         sign = next((s for s in mistake.signs if s.about == about and s.fits(facts)), None)
         if sign and not (about == "run" and explained & sign.holds.keys()):
             explained |= sign.holds.keys()
             evidence = sign.evidence.format_map(facts)
-            found.append(Resembled(id=mistake.id, text=mistake.text, evidence=evidence, remedy=mistake.remedy))
-    return tuple(found)
+            resembled.append(Resembled(id=mistake.id, text=mistake.text, evidence=evidence, remedy=mistake.remedy))
+    return tuple(resembled)
 
 
 def _telling(placed: list[Placed] | tuple[Placed, ...]) -> Placed:

@@ -37,7 +37,7 @@ _BAR = re.compile(r"\[\s{0,9}(\d{1,9})/(\d{1,9}) [^\]\[]{0,80}Epoch (\d[\d.]{0,9
 _TQDM = re.compile(r"(?<!\d)(\d{1,9})/(\d{1,9}) \[[^\]\[]{0,60}(?:it/s|s/it)")
 _DICT = re.compile(r"\{[^{}]{1,3000}\}")
 _LINE = re.compile(r"^[ \t]{0,9}((?:eval|test)_\w{1,40})[ \t]{0,40}[=:][ \t]{0,9}(\d\S{0,40})", re.MULTILINE)
-_TOLD = {
+_PRINTED = {
     "steps": re.compile(r"Total optimization steps = ([\d,]{1,15})"),
     "epochs": re.compile(r"Num Epochs = ([\d,]{1,9})"),
     "done": re.compile(r"TrainOutput\(global_step=(\d{1,12})"),
@@ -118,12 +118,11 @@ def _figures(
     entries = with_epochs(training.entries, training.steps, epochs)
     figures = figures_of(entries)
     losses = figures.get("train_loss", {})
-    logged = any("train_loss" in entry for entry in entries)
+    logged = sum("train_loss" in entry for entry in entries)
     means = [entry["mean_loss"] for entry in entries if "mean_loss" in entry]
-    an_epoch = training.steps / epochs if training.steps and epochs else None
-    often = bool(logging_steps and an_epoch and logging_steps < 0.95 * an_epoch) and not any(
-        "learning_rate" in entry for entry in entries
-    )
+    a_row = training.steps / logged if training.steps and logged else None
+    rates = any("learning_rate" in entry for entry in entries)  # a log, of which no entry is left out
+    often = bool(logging_steps and a_row and logging_steps < 0.95 * a_row) and not rates
     off = bool(means and len(losses) == epochs and abs(sum(losses.values()) / len(losses) - means[-1]) > 0.02)  # noqa: PLR2004
     if losses and (often or off):
         del figures["train_loss"]
@@ -144,12 +143,12 @@ def _training(cell: Cell, texts: Sequence[Output]) -> Training | None:
     attempted = bool(errors) and re.search(r"\.(?:train|fit)\(", cell.source)
     if not (trained or bars or attempted or any("train_loss" in entry for entry in logs)):
         return None
-    told = {what: found[-1] for what, pattern in _TOLD.items() if (found := pattern.findall(shown))}
+    printed = {what: values[-1] for what, pattern in _PRINTED.items() if (values := pattern.findall(shown))}
     entries = table_entries(trained[-1]) if trained else last_training(logs)
     entries += [entry for entry in logs if "mean_loss" in entry or "total_flos" in entry] if trained else []
-    if "mean_loss" in told and (mean := number(told["mean_loss"])) is not None:
+    if "mean_loss" in printed and (mean := number(printed["mean_loss"])) is not None:
         entries.append({"mean_loss": mean})
-    done, steps, epochs = _progress(bars, _TQDM.findall(shown), told)
+    done, steps, epochs = _progress(bars, _TQDM.findall(shown), printed)
     error = errors[-1].split(":")[0].rpartition(".")[2][:60] if errors else ""
     return Training(
         cell=cell,
@@ -157,23 +156,23 @@ def _training(cell: Cell, texts: Sequence[Output]) -> Training | None:
         done=done,
         steps=steps or total_steps(entries),
         epochs=epochs,
-        flos=number(told.get("flos")),
+        flos=number(printed.get("flos")),
         error=error,
     )
 
 
 def _progress(
-    bars: Sequence[tuple[str, ...]], tqdm: Sequence[tuple[str, ...]], told: dict[str, str]
+    bars: Sequence[tuple[str, ...]], tqdm: Sequence[tuple[str, ...]], printed: dict[str, str]
 ) -> tuple[int | None, int | None, int | None]:
     """Return steps done, steps in all, and epochs, of the notebook's bar, else of tqdm's with the most steps."""
-    steps, epochs = count(told.get("steps")), count(told.get("epochs"))
+    steps, epochs = count(printed.get("steps")), count(printed.get("epochs"))
     done = None
     if bars:
         done, steps, epochs = int(bars[-1][0]), int(bars[-1][1]), int(bars[-1][3])
     elif tqdm:
         steps = steps or max(int(total) for _, total in tqdm)
         done = next((int(at) for at, total in reversed(tqdm) if int(total) == steps), None)
-    return (int(told["done"]) if "done" in told else done), steps, epochs
+    return (int(printed["done"]) if "done" in printed else done), steps, epochs
 
 
 def _bounded(cells: Sequence[Cell]) -> Iterator[tuple[Cell, list[Output]]]:
@@ -209,11 +208,11 @@ def _tables(text: str) -> list[list[list[str]]]:
 def _logged(texts: Sequence[Output]) -> Iterator[Entry]:
     """Yield the metrics that the Trainer or the student printed, as a dict or a line each."""
     shown = "\n".join(output.text for output in texts if not output.html and not output.error)
-    for found in islice(_DICT.findall(shown), MOST_LOGS):
-        if not any(word in found for word in ("loss", "eval_", "test_")):
+    for text in islice(_DICT.findall(shown), MOST_LOGS):
+        if not any(word in text for word in ("loss", "eval_", "test_")):
             continue
         try:
-            entry = ast.literal_eval(re.sub(r"(?<=: )(nan|-?inf)\b", r"'\1'", found))
+            entry = ast.literal_eval(re.sub(r"(?<=: )(nan|-?inf)\b", r"'\1'", text))
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             continue
         if isinstance(entry, dict):

@@ -74,8 +74,7 @@ def _hyperparameters(given: Mapping[str, Any], *, own_optimizer: bool) -> dict[s
     stated: dict[str, float | None] = {name: number(given.get(name)) for name in DEFAULTS}
     parts: dict[str, str | float] = {}
     if not own_optimizer:
-        kept = {"learning_rate": stated["learning_rate"], "weight_decay": stated["weight_decay"]}
-        parts |= {name: value for name, value in kept.items() if value is not None}
+        parts |= {name: value for name in ("learning_rate", "weight_decay") if (value := stated[name]) is not None}
         if isinstance(schedule := given.get("lr_scheduler_type"), str):
             warm = any(stated[name] for name in ("warmup_steps", "warmup_ratio"))
             parts["schedule"] = schedule.rpartition(".")[2].lower() + (" with warm-up" if warm else "")

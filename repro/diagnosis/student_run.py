@@ -41,12 +41,12 @@ class StudentRun:
         """The number of epochs, where it is not stated the seminar's two, or one for a step count of one epoch."""
         if self.epochs is not None:
             return self.epochs
-        most = max((max(found) for found in self.figures.values() if found), default=EPOCHS)
+        most = max((max(values) for values in self.figures.values() if values), default=EPOCHS)
         return 1 if self.steps in ONE_EPOCH and most <= EPOCHS else max(most, EPOCHS)
 
     def facts(self) -> dict[str, float | str]:
         """Return everything that a sign of a mistake may ask for; `mistakes.toml` names the facts in its head."""
-        found: dict[str, float | str] = {
+        facts: dict[str, float | str] = {
             f"{kind}_{epoch}": value
             for kind, values in self.figures.items()
             for epoch, value in values.items()
@@ -54,19 +54,19 @@ class StudentRun:
         }
         last = {kind: values[EPOCHS] for kind, values in self.figures.items() if EPOCHS in values}
         if "accuracy" in last and "f1" in last:
-            found["gap"] = last["accuracy"] - last["f1"]
+            facts["gap"] = last["accuracy"] - last["f1"]
         if self.steps is not None:
             an_epoch = self.steps / self.epochs_run
-            found |= {"steps": self.steps, "steps_per_epoch": an_epoch, "rows": BATCH * an_epoch}
+            facts |= {"steps": self.steps, "steps_per_epoch": an_epoch, "rows": BATCH * an_epoch}
         if self.steps is not None or self.epochs is not None:
-            found["epochs"] = self.epochs_run
+            facts["epochs"] = self.epochs_run
         if self.flos is not None:
-            found |= {"flos": self.flos, "flos_share": self.flos / NOTEBOOK_FLOS}
+            facts |= {"flos": self.flos, "flos_share": self.flos / NOTEBOOK_FLOS}
             if self.steps:
-                found["pieces"] = 87 * 500 * self.flos / NOTEBOOK_FLOS / self.steps
-        found |= {"split": self.split} if self.split else {}
-        found |= {name: self.recipe[name] for name in ("average", "frozen") if name in self.recipe}
-        return found | ({"one_class": "yes"} if self.one_class else {})
+                facts["pieces"] = 87 * 500 * self.flos / NOTEBOOK_FLOS / self.steps
+        facts |= {"split": self.split} if self.split else {}
+        facts |= {name: self.recipe[name] for name in ("average", "frozen") if name in self.recipe}
+        return facts | ({"one_class": "yes"} if self.one_class else {})
 
 
 def checked(run: StudentRun) -> StudentRun:
@@ -116,9 +116,10 @@ def run_from_figures(given: Mapping[str, str | None], **stated: object) -> Stude
     lists = {kind: _numbers(kind, text) for kind, text in given.items() if text is not None}
     lengths = {len(values) for values in lists.values() if len(values) > 1}
     if len(lengths) > 1 or (lengths and isinstance(epochs, int) and lengths != {epochs}):
-        told = ", ".join(f"{len(values)} of {_name(kind)}" for kind, values in lists.items())
+        counts = [f"{len(values)} of {_name(kind)}" for kind, values in lists.items()]
+        counts += [f"{epochs} epochs"] if epochs else []
         raise UsageError(
-            f"contradictory: figures of different numbers of epochs ({told}{f', {epochs} epochs' if epochs else ''})",
+            f"contradictory: figures of different numbers of epochs ({', '.join(counts)})",
             "Give each figure once for every epoch, or once for the last.",
         )
     steps = stated.get("steps")

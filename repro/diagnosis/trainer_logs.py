@@ -48,8 +48,8 @@ def number(value: Any) -> float | None:
         except OverflowError:
             return inf
     if isinstance(value, str) and (match := _NUMBER.fullmatch(value.strip()[:80])):
-        found = float(match[1].replace(",", "."))
-        return found / 100 if match[2] else found
+        amount = float(match[1].replace(",", "."))
+        return amount / 100 if match[2] else amount
     return None
 
 
@@ -69,8 +69,8 @@ def log_entry(raw: Mapping[Any, Any]) -> Entry:
             kind = "valid_loss" if rest == "loss" else kind_of(rest) or ("" if _SPEED.search(rest) else rest)
         else:
             kind = _LOGGED.get(str(name), "")
-        if kind and (found := number(value)) is not None:
-            entry[kind] = found
+        if kind and (amount := number(value)) is not None:
+            entry[kind] = amount
     return entry
 
 

@@ -1,6 +1,6 @@
 """A notebook run cell by cell on the installed libraries: what each cell does, and of which other it fails.
 
-The reader's cells are executed as they stand; lines for the shell (`!pip …`) are left out and told, and what sends
+The reader's cells are executed as they stand; lines for the shell (`!pip …`) are left out and listed, and what sends
 something away (a login, a push) isn't run. Names of checkpoints and corpora may stand for folders (`uses`): a link
 of that name in the working folder is what the libraries look for first.
 """
@@ -71,9 +71,9 @@ def audit(
     limits: Limits,
     uses: Mapping[str, Path],
     python: Path | None = None,
-    told: Callable[[CellResult], None] = lambda _: None,
+    report: Callable[[CellResult], None] = lambda _: None,
 ) -> list[CellResult]:
-    """Execute the cells in order and return what became of each; `told` hears of each at once."""
+    """Execute the cells in order and return what became of each; `report` hears of each at once."""
     results: list[CellResult] = []
     blame = Blame()
     with TemporaryDirectory(prefix="audit-", ignore_cleanup_errors=True) as name:
@@ -83,7 +83,7 @@ def audit(
             for cell in cells:
                 result = _audited(cell, kernel, blame, limits)
                 results.append(result)
-                told(result)
+                report(result)
     return results
 
 
@@ -244,19 +244,19 @@ def audit_twice(
     """Audit the cells as they are written, and again after the repair where it changes any of them."""
     changed = repaired([("code", cell.source) for cell in cells])
     fixes = {
-        cell.number: tuple(fix.id for fix in made.fixes)
-        for cell, made in zip(cells, changed, strict=True)
-        if made.fixes
+        cell.number: tuple(fix.id for fix in fixed.fixes)
+        for cell, fixed in zip(cells, changed, strict=True)
+        if fixed.fixes
     }
 
     def run(part: str, cells: Sequence[Cell]) -> tuple[CellResult, ...]:
-        def told(result: CellResult) -> None:
+        def report(result: CellResult) -> None:
             progress(f"cell {result.number} of {len(cells)}, {part}: {result.status} {result.detail}".rstrip())
 
-        return tuple(audit(cells, limits=limits, uses=uses, python=python, told=told))
+        return tuple(audit(cells, limits=limits, uses=uses, python=python, report=report))
 
     written = run("as written", cells)
-    later = [replace(cell, source=made.source) for cell, made in zip(cells, changed, strict=True)]
+    later = [replace(cell, source=fixed.source) for cell, fixed in zip(cells, changed, strict=True)]
     after = run("after the repair", later) if repair and fixes else ()
     notes = [f"at most {n} {what}" for n, what in ((limits.rows, "rows a split"), (limits.steps, "steps")) if n]
     notes += [f"{name} taken from the folder {folder.name}" for name, folder in uses.items()]

@@ -39,7 +39,7 @@ def guard(
         if not any(host == known or host.endswith(f".{known}") for known in hosts):
             refuse(f"network: {host}")
         addresses.add(host)
-        addresses.update(str(found[4][0]) for found in socket.getaddrinfo(host, None))
+        addresses.update(str(info[4][0]) for info in socket.getaddrinfo(host, None))
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "socket.getaddrinfo" and arguments[0]:

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from repro.errors import UsageError
+from repro.notebooks.reading import require
 
 HUB_HOSTS = ("huggingface.co", "hf.co")
 KEPT = (
@@ -72,6 +73,7 @@ class Kernel:
 
     def start(self) -> None:
         """Start the kernel and put the guard before its first cell; UsageError where there is none to start."""
+        require("nbclient")
         import nbformat
         from jupyter_client.kernelspec import KernelSpecManager
         from jupyter_client.manager import AsyncKernelManager

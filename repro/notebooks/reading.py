@@ -13,6 +13,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,12 @@ def read_notebook(file: Path) -> tuple[Cell, ...]:
     return cells_of(notebook_of(read_text(file, EXPECTED), str(file)), str(file))
 
 
+def require(package: str) -> None:
+    """Raise UsageError where a package of the extra `notebook` is not installed."""
+    if find_spec(package) is None:
+        raise UsageError(f"{package} is not installed", "Install it: pip install 'seminar-repro[notebook]'.")
+
+
 def read_text(file: Path, expected: str) -> str:
     """Return a file's text; UsageError, with what was `expected`, for a folder, a huge file, or no UTF-8."""
     try:
@@ -85,12 +92,12 @@ def parse_json(content: str, name: str) -> Any:
 def notebook_of(content: str, name: str) -> dict[str, Any]:
     """Return a notebook of format 4 as JSON, also of a text export; UsageError for another kernel than Python's."""
     if not content.lstrip().startswith("{"):
-        made: list[dict[str, Any]] = [
+        parts: list[dict[str, Any]] = [
             {"cell_type": kind, "metadata": {}, "source": source}
             | ({"outputs": [], "execution_count": None} if kind == "code" else {})
             for kind, source in export_parts(content)
         ]
-        return {"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
+        return {"cells": parts, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
     data = parse_json(content, name)
     cells_of(data, name)
     metadata = data.get("metadata")

@@ -49,7 +49,7 @@ class Fix(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class RepairedCell:
-    """A cell's source after the repair, and the fixes that were made in it."""
+    """A cell's source after the repair, and the fixes that were fixes in it."""
 
     source: str
     fixes: tuple[Fix, ...] = ()
@@ -77,14 +77,14 @@ def repaired(sources: Sequence[tuple[str, str]]) -> list[RepairedCell]:
     wanted = [fix for fix in load_fixes() if _applies(fix, code)]
     cells = []
     for kind, source in sources:
-        made: list[Fix] = []
+        fixes: list[Fix] = []
         text = source
         for fix in wanted:
             changed = _in_text(fix, text, kind) if fix.kind == "text" else _in_code(fix, text, code, kind)
             if changed != text:
                 text = changed
-                made.append(fix)
-        cells.append(RepairedCell(source=text, fixes=tuple(made)))
+                fixes.append(fix)
+        cells.append(RepairedCell(source=text, fixes=tuple(fixes)))
     return cells
 
 

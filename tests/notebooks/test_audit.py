@@ -43,7 +43,7 @@ CELLS = [
     ("import urllib.request\nurllib.request.urlopen('http://example.org')", "not run", "network: example.org"),
     ("import subprocess\nsubprocess.run(['pip', 'install', 'x'])", "not run", "pip install x"),
     ("import subprocess\nsubprocess.Popen(['sleep', '987'], start_new_session=True)", "runs", ""),
-    ("import warnings\nwarnings.warn('f is deprecated and will be removed in 9', FutureWarning)", "runs, announces removal", "FutureWarning"),
+    ("import warnings\nwarnings.warn('to be removed', FutureWarning)", "runs, announces removal", "FutureWarning"),
     ("import missing_package", "not run", "needs a package"),
     ("raise RuntimeError('Found no NVIDIA driver on your system')", "not run", "needs a GPU"),
     ("notebook_login()", "not run", "a login"),
