@@ -85,7 +85,9 @@ def _with_random_head(encoder: Path) -> PreTrainedModel:
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return load_classifier(encoder).eval()
+        model = load_classifier(encoder)
+    model.eval()
+    return model
 
 
 SECTION = Section(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -64,7 +65,7 @@ def _native_precisions(device: Device) -> tuple[tuple[Precision, ...], str]:
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return (Precision.BF16, Precision.FP16, Precision.FP32), "it has bf16 arithmetic"
         return (Precision.FP16, Precision.FP32), "it has no bf16 arithmetic and would imitate it"
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch can't say
+    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch can't say
     if any(capabilities.get(name) for name in BF16_CAPABILITIES):
         return (Precision.BF16, Precision.FP32), "this processor has bf16 arithmetic and none of fp16"
     return (Precision.FP32,), "this processor has neither bf16 nor fp16 arithmetic and would imitate it"

@@ -79,7 +79,7 @@ def test_the_gpus_logits_are_the_cpus(tiny_context: Context) -> None:
         outputs = predict_rows(model, tiny_context.examples["validation"], batch_size=16, accelerator=accelerator)
         logits.append(outputs.logits)
         AcceleratorState._reset_state(reset_partial_state=True)
-    assert torch.allclose(*logits, atol=1e-3)
+    assert torch.allclose(logits[0], logits[1], atol=1e-3)
 
 
 def test_no_step_waits_for_the_gpu(tiny_context: Context) -> None:

@@ -136,7 +136,9 @@ def test_two_epochs_with_dropout_end_in_the_trainers_parameters_bit_for_bit(
 def of_distilberts_width() -> PreTrainedModel:
     """Two of DistilBERT's layers, as wide as its six, on a small vocabulary."""
     set_seed(0)
-    return DistilBertForSequenceClassification(DistilBertConfig(vocab_size=100, n_layers=2, num_labels=6))
+    config = DistilBertConfig(vocab_size=100, n_layers=2)
+    config.num_labels = 6
+    return DistilBertForSequenceClassification(config)
 
 
 @pytest.mark.parametrize(("width", "steps", "batch"), [("tiny", 20, 16), ("DistilBERT's", 4, 8)])

@@ -59,7 +59,12 @@ def cut_off(at: int) -> DoAt:
 
 def asked_to_stop(at: int, number: signal.Signals, *, times: int = 1) -> DoAt:
     """Send this process a signal."""
-    return DoAt(at, lambda: [os.kill(os.getpid(), number) for _ in range(times)] and None)
+
+    def ask() -> None:
+        for _ in range(times):
+            os.kill(os.getpid(), number)
+
+    return DoAt(at, ask)
 
 
 def plant_fp16(accelerator: Accelerator, **scaler: Any) -> None:

@@ -112,7 +112,12 @@ def test_loss_scaling_is_resumed_bit_for_bit(trial: Trial) -> None:
     def plant(accelerator: Accelerator) -> None:
         plant_fp16(accelerator, init_scale=2.0**24, growth_interval=3)  # so high that the first steps overflow
         update = accelerator.scaler.update
-        accelerator.scaler.update = lambda: (update(), scales.append(accelerator.scaler.get_scale()))
+
+        def update_and_note() -> None:
+            update()
+            scales.append(accelerator.scaler.get_scale())
+
+        accelerator.scaler.update = update_and_note
 
     trial = replace(trial, plant=plant)
     expected, _ = elsewhere(trial, "undisturbed").train()
