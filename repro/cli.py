@@ -33,7 +33,7 @@ TRAIN = (
 )  # fmt: skip
 EXTRAS = {  # by the module that is missing
     **dict.fromkeys(TRAIN, "train"),
-    **dict.fromkeys(("ipykernel", "libcst", "nbclient", "nbformat"), "notebook"),
+    **dict.fromkeys(("ipykernel", "jupyter_client", "nbclient", "nbformat"), "notebook"),
     **dict.fromkeys(("pytest", "pytest_benchmark"), "bench"),
     "umap": "projection",
     "sentencepiece": "tour",
