@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {  # each room, and all that it may import
     "catalogues": set(),
     "claims": {*RECORDS, "stats", "catalogues"},
     "regression": {*RECORDS, "display", "benchfiles", "stats", "claims"},
-    "notebooks": {*RECORDS},
+    "notebooks": {*RECORDS, "display"},
     "diagnosis": {*RECORDS, "stats", "claims", "notebooks"},
     "assets": {*RECORDS, "notebooks"},
     "training": {*RECORDS, "assets"},
