@@ -190,13 +190,10 @@ def test_assets_check_says_what_is_missing_and_one_remedy(repro: Repro) -> None:
     assert err.count("--checkpoints DIR") == 1
 
 
-def test_assets_check_takes_names_and_answers_in_json(repro: Repro) -> None:
-    code, out, _ = repro("assets", "check", "minilm", "corpus", "--json")
+def test_assets_check_takes_names(repro: Repro) -> None:
+    code, out, _ = repro("assets", "check", "minilm", "corpus")
     assert code == 0
-    minilm, corpus = json.loads(out)
-    assert (minilm["name"], corpus["name"]) == ("minilm", "corpus")
-    assert minilm["mib"] > 80
-    assert not minilm["problem"]
+    assert [line.split(": ")[0] for line in out.splitlines()] == ["minilm", "corpus"]
     code, _, err = repro("assets", "fetch", "minlm")
     assert code == 2
     assert "Did you mean 'minilm'" in err

@@ -173,7 +173,7 @@ def test_the_text_of_an_error_is_kept_without_its_paths_and_secrets(
 def test_a_login_in_the_hubs_address_stands_in_no_output(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("REPRO_", "HF_"))}
     environment |= {"HF_ENDPOINT": "http://jane:s3cr3t-pass@127.0.0.1:9/hf", "HF_HOME": str(tmp_path)}
-    for command in ("assets fetch distilbert", "assets fetch corpus --json", "run corpus-facts --corpus hub"):
+    for command in ("assets fetch distilbert", "assets fetch corpus", "run corpus-facts --corpus hub"):
         done = subprocess.run(
             [sys.executable, "-m", "repro", *command.split()],
             cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
-from secrets import token_hex
 
 from repro.assets.checkpoints import HUB_FILES, WEIGHTS, disk_errors, file_sha256, locate_checkpoint
 from repro.assets.hub import fetch_snapshot
 from repro.assets.recipes import PinnedCheckpoint
-from repro.errors import CheckpointError, HubError, ResultsError
+from repro.errors import CheckpointError, HubError
 
 PICKLE = "pytorch_model.bin"
-RECORD = "converted.json"  # beside the weights: what they were made from
 
 
 def convert_checkpoint(pinned: PinnedCheckpoint, checkpoints: Path) -> tuple[Path, str]:
     """Write DIR/NAME with the checkpoint's weights as safetensors; return the folder and the weights' SHA-256.
 
-    The pickle is that of DIR/NAME, else the Hub's at the pinned revision. It is read by torch.load with
-    weights_only=True, which knows tensors and containers and refuses all else. CheckpointError where that does.
+    The pickle is that of DIR/NAME, else the Hub's at the pinned revision; its SHA-256 stands in the metadata of the
+    weights. It is read by torch.load with weights_only=True, which knows tensors and containers and refuses all else.
+    CheckpointError where that does, OSError where the disk refuses.
     """
     folder = checkpoints / pinned.checkpoint.split("/")[-1]
     if (folder / WEIGHTS).exists():
@@ -34,28 +32,18 @@ def convert_checkpoint(pinned: PinnedCheckpoint, checkpoints: Path) -> tuple[Pat
                 f"{pinned.checkpoint} is not available ({error.what})",
                 f"Put its files, {PICKLE} among them, into {folder}, or run where the Hub is reachable.",
             ) from None
-    partial = checkpoints / f".{folder.name}.{token_hex(4)}.partial"
+    partial = folder / f".{WEIGHTS}.partial"
     try:
-        partial.mkdir(parents=True)
-        _convert(source / PICKLE, partial / WEIGHTS)
-        written = {"pickle_sha256": file_sha256(source / PICKLE), "weights_sha256": file_sha256(partial / WEIGHTS)}
-        about = {"checkpoint": pinned.checkpoint, "revision": pinned.revision, **written}
-        (partial / RECORD).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        folder.mkdir(parents=True, exist_ok=True)
+        _convert(source / PICKLE, partial)
         if source != folder:
             for file in source.iterdir():
                 if file.is_file() and file.name not in (PICKLE, WEIGHTS):
-                    shutil.copyfile(file, partial / file.name)
-        folder.mkdir(exist_ok=True)
-        for file in sorted(partial.iterdir(), key=lambda path: path.name == WEIGHTS):  # which makes it whole, last
-            file.replace(folder / file.name)
-    except OSError as error:
-        raise ResultsError(
-            f"cannot write to {checkpoints}: {error.strerror or error}", "Name another folder."
-        ) from None
+                    shutil.copyfile(file, folder / file.name)
+        partial.replace(folder / WEIGHTS)  # which makes it whole, last
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    locate_checkpoint(pinned, checkpoints, use_hub=False)
-    return folder, written["weights_sha256"]
+        partial.unlink(missing_ok=True)
+    return folder, locate_checkpoint(pinned, checkpoints, use_hub=False).weights_sha256
 
 
 def _convert(pickle: Path, weights: Path) -> None:
@@ -76,4 +64,4 @@ def _convert(pickle: Path, weights: Path) -> None:
         raise CheckpointError(f"{pickle} is not a table of tensors", "Fetch it again.")
     with disk_errors():
         tensors = {str(name): tensor.contiguous().clone() for name, tensor in state.items()}
-        save_file(tensors, weights, metadata={"format": "pt"})
+        save_file(tensors, weights, metadata={"format": "pt", "pickle_sha256": file_sha256(pickle)})

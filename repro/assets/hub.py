@@ -8,31 +8,26 @@ that the Hub lists. The time without progress is bounded for each asset and for 
 from __future__ import annotations
 
 import hashlib
-import logging
-import os
 import re
 import socket
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from repro.errors import HubError
+from repro.errors import HubError, ReproError
 from repro.records.private import without_private_parts
 
 if TYPE_CHECKING:
     from repro.assets.watch import HubWatch
 
-COMMIT = re.compile("[0-9a-f]{40}")
-HASH_LETTERS = {40: "sha1", 64: "sha256"}  # of files in git, with git's header before the bytes, and in LFS
+CACHE = "the Hub's local cache"
 _seconds_spent = 0.0  # by this process, without progress
-_spent_lock = threading.Lock()
 
 
 def why_unreachable(seconds: float = 10.0) -> str | None:
@@ -76,57 +71,39 @@ def fetch_snapshot(
 
     ask = partial(snapshot_download, repository, repo_type=kind, revision=revision, allow_patterns=files)
     failure = why_unreachable() if use_hub else "the Hub was not asked"
-    folder, source = "", "the Hub"
+    source = CACHE
     if failure is None:
         try:
             with bounded_hub() as watch:
-                folder = _ask(ask, patiently=not COMMIT.fullmatch(revision))
-            if watch.problem:  # at the last request: the client fell back to what it has, and says nothing
-                source = "the Hub's local cache"
-        except Exception as error:  # noqa: BLE001 (the client raises more than it documents; the ways out are the same)
-            failure = f"the Hub, asked for revision {revision[:12]}: {why_failed(error)}"
+                folder = Path(ask())
+            if not watch.problem:  # at the last request: the client fell back to what it has, and says nothing
+                source = "the Hub"
+        except HubError as error:
+            failure = f"the Hub, asked for revision {revision[:12]}: {error.what}"
     if failure is not None:
-        source = "the Hub's local cache"
         try:
-            folder = ask(local_files_only=True)
-        except Exception as error:  # noqa: BLE001 (the same)
-            in_part: Any = getattr(errors, "IncompleteSnapshotError", ())  # newer versions of the client have it
-            what = "holds a part of it only" if isinstance(error, in_part) else "does not hold it"
+            folder = Path(ask(local_files_only=True))
+        except errors.LocalEntryNotFoundError:
             cache = without_private_parts(str(constants.HF_HUB_CACHE))
             raise HubError(
-                f"{failure}; its local cache, {cache}, {what}", "Try again when the Hub can be reached."
+                f"{failure}; its local cache, {cache}, does not hold all of it",
+                "Try again when the Hub can be reached.",
             ) from None
-    _refuse_damaged(Path(folder))
-    return Path(folder), source
-
-
-def _ask(ask: Callable[[], str], *, patiently: bool) -> str:
-    """Ask; `patiently` where a branch's name is to be resolved, the one request that the client never tries again."""
-    from huggingface_hub import errors
-
-    from repro.assets.watch import PASSING
-
-    for seconds in (1, 2, 4) if patiently else ():
-        try:
-            return ask()
-        except errors.LocalEntryNotFoundError as error:
-            cause: Any = error.__cause__
-            if isinstance(cause, errors.HfHubHTTPError) and cause.response.status_code not in PASSING:
-                raise
-        time.sleep(seconds)
-    return ask()
+    _refuse_damaged(folder)
+    return folder, source
 
 
 @contextmanager
 def bounded_hub() -> Iterator[HubWatch]:
-    """Have huggingface_hub ask over plain HTTP within bounds, with bars on a person's terminal only.
+    """Have huggingface_hub ask over plain HTTP within bounds, with bars on a terminal only.
 
-    Raises HubError at once where this process has spent all the time without progress that it may.
+    Raises HubError, in one line without address or secret, for whatever the client meets; and at once where this
+    process has spent all the time without progress that it may.
     """
     from huggingface_hub import constants, get_session, set_client_factory
+    from huggingface_hub.utils import disable_progress_bars
     from huggingface_hub.utils import logging as client_logging
     from huggingface_hub.utils._http import default_client_factory
-    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     from repro.assets.watch import BOUNDS, HubWatch
 
@@ -138,58 +115,46 @@ def bounded_hub() -> Iterator[HubWatch]:
     hooks = get_session().event_hooks  # the client's own: offline mode, request ids
     set_client_factory(lambda: watch.client(hooks))
     xet, constants.HF_HUB_DISABLE_XET = constants.HF_HUB_DISABLE_XET, True  # its transfers know none of these bounds
-    silent = not (sys.stderr.isatty() and not os.environ.get("CI")) and not are_progress_bars_disabled()
-    verbosity = client_logging.get_verbosity()
-    client_logging.set_verbosity(logging.ERROR)  # its warnings hold addresses, and with them what HF_ENDPOINT holds
-    if silent:
+    client_logging.set_verbosity_error()  # its warnings hold addresses, and with them what HF_ENDPOINT holds
+    if not sys.stderr.isatty():
         disable_progress_bars()
     try:
         with watch:
             yield watch
+    except ReproError:
+        raise
+    except Exception as error:  # noqa: BLE001 (the client raises more than it documents; the ways out are the same)
+        raise HubError(_why_failed(error, watch.problem), "Try again.") from None
     finally:
-        with _spent_lock:
-            _seconds_spent += watch.seconds_spent
+        _seconds_spent += watch.seconds_spent
         constants.HF_HUB_DISABLE_XET = xet
         set_client_factory(default_client_factory)
-        client_logging.set_verbosity(verbosity)
-        if silent:
-            enable_progress_bars()
 
 
-def why_failed(error: BaseException) -> str:
-    """Return in one line, without address or secret, what the client met."""
+def _why_failed(error: BaseException, problem: str) -> str:
     from huggingface_hub import errors
-
-    from repro.assets.watch import BOUNDS, TIMED_OUT, UNCONNECTED
 
     if isinstance(error, errors.LocalEntryNotFoundError | RuntimeError) and error.__cause__ is not None:
-        return why_failed(error.__cause__)
+        return _why_failed(error.__cause__, problem)
+    if isinstance(error, HubError):
+        return error.what
     if isinstance(error, errors.HfHubHTTPError):
-        return _why_refused(error)
-    if isinstance(error, TIMED_OUT):
-        return f"no answer within {BOUNDS.answer_seconds:g} seconds"
-    if isinstance(error, UNCONNECTED):
-        return f"no connection ({error})"
+        reasons = {
+            errors.GatedRepoError: ", its terms are to be accepted first, on its page and logged in",
+            errors.RevisionNotFoundError: ", the revision is not there, or no longer",
+            errors.RemoteEntryNotFoundError: ", a file that it lists is not there",
+        }
+        status = error.response.status_code
+        reason = next((text for kind, text in reasons.items() if isinstance(error, kind)), "")
+        if not reason and status in (401, 403, 404):
+            reason = ", it is not there, or not for you: a token (HF_TOKEN, hf auth login) may be missing"
+        return f"it answers {status}{reason}"
+    if problem:
+        return problem
     if isinstance(error, ValueError | TypeError | KeyError | AttributeError | AssertionError | RecursionError):
         return "it sent a page or text that is not the Hub's: a portal, proxy or filter may answer in its name"
-    text = error.what if isinstance(error, HubError) else getattr(error, "strerror", None) or str(error)
+    text = getattr(error, "strerror", None) or str(error)
     return without_private_parts((text.strip() or type(error).__name__).splitlines()[0])
-
-
-def _why_refused(error: Any) -> str:
-    from huggingface_hub import errors
-
-    reasons = {
-        errors.GatedRepoError: "its terms are to be accepted first, on its page and logged in",
-        errors.RevisionNotFoundError: "the revision is not there, or no longer",
-        errors.RemoteEntryNotFoundError: "a file that it lists is not there",
-    }
-    status = error.response.status_code
-    if reason := next((text for kind, text in reasons.items() if isinstance(error, kind)), ""):
-        return f"it answers {status}, {reason}"
-    if status in (401, 403, 404):
-        return f"it answers {status}, it is not there, or not for you: a token (HF_TOKEN, hf auth login) may be missing"
-    return f"it answers {status}"
 
 
 def discard(file: Path) -> None:
@@ -214,12 +179,12 @@ def _refuse_damaged(folder: Path) -> None:
 
 def _as_listed(file: Path) -> bool:
     """Tell whether the content has the hash that the cache names it by; where names are no hashes there is none."""
+    from huggingface_hub.utils.sha import git_hash
+
     name = file.resolve().name
-    kind = HASH_LETTERS.get(len(name)) if re.fullmatch("[0-9a-f]+", name) else None
-    if kind is None:
+    if not re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", name):
         return True
+    if len(name) == 40:  # noqa: PLR2004 (letters of SHA-1, by which git names a file)
+        return git_hash(file.read_bytes()) == name
     with file.open("rb") as opened:
-        if kind == "sha256":
-            return hashlib.file_digest(opened, kind).hexdigest() == name
-        content = opened.read()
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest() == name
+        return hashlib.file_digest(opened, "sha256").hexdigest() == name

@@ -141,18 +141,16 @@ def _unusable(folder: Path, why: str) -> CheckpointError:
     return CheckpointError(f"the checkpoint {folder.name} cannot be used: {why}", "Fetch its files again, all of them.")
 
 
-class quiet:  # noqa: N801 (reads as the statement it is: with quiet())
-    """Keeps transformers' load report and bars, which tell of heads that are meant to be new, off the screen."""
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers' load report and bars, which tell of heads that are meant to be new, off the screen."""
+    from transformers.utils import logging
 
-    def __enter__(self) -> None:
-        from transformers.utils import logging
-
-        self.verbosity = logging.get_verbosity()
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
-
-    def __exit__(self, *_: object) -> None:
-        from transformers.utils import logging
-
-        logging.set_verbosity(self.verbosity)
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
         logging.enable_progress_bar()

@@ -6,7 +6,6 @@ give time back; where nothing is left, the connections are shut, also under a he
 
 from __future__ import annotations
 
-import logging
 import re
 import socket
 import threading
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 else:  # the name under which every version exports the library that it is built on
     from huggingface_hub.utils import httpx
 
-LOG = logging.getLogger(__name__)
-TIMED_OUT, UNCONNECTED = httpx.TimeoutException, httpx.ConnectError
 RETRIED_FOR_FILES = (408, 429)  # by the client itself; for listings it does so for all
 PASSING = (*RETRIED_FOR_FILES, 500, 502, 503, 504)  # what another try may change; 401 and 404 are answers
 
@@ -93,8 +90,15 @@ class HubWatch:
             self._reached[path] += new
         if position > (self.bounds.largest_listing if listing else self.bounds.largest_file):
             raise HubError(f"it sent {position:,} bytes, more than any {'listing' if listing else 'file'} has", "")
-        if self._pass_time(0 if listing else new) <= 0:
-            raise self.time_is_up()
+        self._pass_time(0 if listing else new)
+        self.refuse_if_late()
+
+    def refuse_if_late(self) -> None:
+        """Raise HubError, which says what came in which time, where the time is up."""
+        if self.seconds_left <= 0:
+            received, seconds = sum(self._reached.values()), time.monotonic() - self._started
+            problem = f"{self.problem}; " if self.problem else ""
+            raise HubError(f"{problem}given up after {seconds:.0f} seconds, in which {received:,} bytes came", "")
 
     def _pass_time(self, new_bytes: int = 0) -> float:
         with self._lock:
@@ -104,12 +108,6 @@ class HubWatch:
                 self.seconds_left = min(self.allowed_seconds, left)
             self._since = now
             return self.seconds_left
-
-    def time_is_up(self) -> HubError:
-        """Return the error that says what came in which time."""
-        received, seconds = sum(self._reached.values()), time.monotonic() - self._started
-        problem = f"{self.problem}; " if self.problem else ""
-        return HubError(f"{problem}given up after {seconds:.0f} seconds, in which {received:,} bytes came", "")
 
     def _guard(self) -> None:
         """Shut the connections where the time is up: some answers hold a thread without ever being late."""
@@ -121,8 +119,7 @@ class HubWatch:
 
     def _before(self, request: httpx.Request) -> None:
         left = self._pass_time()
-        if left <= 0:
-            raise self.time_is_up()
+        self.refuse_if_late()
         timeout = httpx.Timeout(min(left, self.bounds.answer_seconds)).as_dict()
         request.extensions = {**request.extensions, "timeout": timeout, "trace": self._trace}
         request.headers["Accept-Encoding"] = "identity"  # what is sent is what is counted
@@ -136,8 +133,6 @@ class HubWatch:
             asked, left = _seconds_asked_for(response.headers), self._pass_time()
             if asked > left:
                 raise HubError(f"it answers {status} and asks to wait {asked:,} seconds", "")
-            if asked:
-                LOG.warning("The Hub, of %s: it answers %d; asked again in %d s", path, status, asked)
             if response.request.method == "GET" and "/api/" not in path and status not in RETRIED_FOR_FILES:
                 raise httpx.RemoteProtocolError(f"it answers {status}")  # which the client tries again for a file
         span = re.match(r"bytes (\d{1,18})-", response.headers.get("Content-Range", ""))
@@ -171,8 +166,7 @@ class _Counted(httpx.SyncByteStream):
                 position += len(part)
                 self._watch.advance(self._path, position)
         except httpx.TransportError as error:
-            if self._watch.seconds_left <= 0:  # the guard shut the connection
-                raise self._watch.time_is_up() from None
+            self._watch.refuse_if_late()  # the guard shut the connection
             if isinstance(error, httpx.ReadError):  # huggingface_hub resumes after the other kind of cut alone
                 raise httpx.RemoteProtocolError(str(error) or "the connection was reset") from error
             raise

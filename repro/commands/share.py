@@ -23,8 +23,8 @@ def share(
 
     files = files_to_share(model)
     for file in files:
-        sys.stdout.write(f"{file.size:>12,} bytes  {file.name}\n")
-    sys.stdout.write(f"{sum(file.size for file in files):>12,} bytes in {len(files)} files\n")
+        sys.stdout.write(f"{file.stat().st_size:>12,} bytes  {file.name}\n")
+    sys.stdout.write(f"{sum(file.stat().st_size for file in files):>12,} bytes in {len(files)} files\n")
     if warning := read_stamp(model).warning():
         sys.stderr.write(f"note: {warning}\n")
     if push_to_hub is None:

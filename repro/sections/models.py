@@ -48,10 +48,8 @@ def prepare_models(context: Context, seeds: list[int]) -> None:
     """
     for seed in seeds:
         folder = model_folder(context, seed)
-        with suppress(CheckpointError):
-            if not folder.exists() or read_stamp(folder).run_key == _key(context, seed):
-                continue
-        raise UsageError(f"{folder} exists already", "Name another --save folder, or move that folder away.")
+        if folder.exists() and _key_at(folder) != _key(context, seed):
+            raise UsageError(f"{folder} exists already", "Name another --save folder, or move that folder away.")
     try:
         context.models.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -71,18 +69,17 @@ def own_model(context: Context, seed: int) -> Iterator[None]:
         return
     folder = model_folder(context, seed)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0)
+    lock = folder.with_name(f".{folder.name}.lock")
     try:
-        lock.acquire()
+        with FileLock(lock, timeout=0):
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
     except Timeout:
         raise ResultsError(
             f"another process is making {folder}", "Wait until it is done, or name another --save folder."
         ) from None
-    try:
-        yield
-    finally:
-        Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
 
 
 def save_model(model: PreTrainedModel, context: Context, seed: int, scores: dict[str, Scores]) -> Path:
@@ -99,7 +96,8 @@ def save_model(model: PreTrainedModel, context: Context, seed: int, scores: dict
         context.tokenizer.save_pretrained(partial)
         _write_stamp(partial, folder.name, context, seed, scores)
         if folder.exists():
-            _refuse_another_run(folder, _key(context, seed))
+            if _key_at(folder) not in (None, _key(context, seed)):
+                raise OSError(errno.EEXIST, "the model of another run stands there", str(folder))
             shutil.rmtree(replaced, ignore_errors=True)
             folder.rename(replaced)
         partial.rename(folder)
@@ -132,17 +130,15 @@ def _write_stamp(partial: Path, name: str, context: Context, seed: int, scores: 
     sync_folder(partial)
 
 
-def _refuse_another_run(folder: Path, key: str) -> None:
-    try:
-        standing = read_stamp(folder).run_key
-    except CheckpointError:  # damaged
-        standing = None
-    if standing not in (None, key):
-        raise OSError(errno.EEXIST, "the model of another run stands there", str(folder))
-
-
 def _key(context: Context, seed: int) -> str:
     return run_key(context.decided_by("finetune", seed))
+
+
+def _key_at(folder: Path) -> str | None:
+    """Return the key of the run whose model stands there; None for a damaged one, or for something else."""
+    with suppress(CheckpointError):
+        return read_stamp(folder).run_key
+    return None
 
 
 def read_stamp(folder: Path) -> ModelStamp:
@@ -183,10 +179,6 @@ def trained_model(context: Context, seed: int) -> Path:
         others = len(list(context.models.glob(f"{folder.name[:-KEY_LETTERS]}*/{STAMP}")))
         beside = f"; {others} of other settings, code or library versions are" if others else ""
         raise MissingAssetError(f"no fine-tuned model {folder.name} is here{beside}", ways)
-    try:
-        standing = read_stamp(folder).run_key
-    except CheckpointError as error:
-        raise MissingAssetError(error.what, error.remedy) from None
-    if standing != _key(context, seed):
-        raise MissingAssetError(f"{folder} is the model of another run than the one asked for", ways)
+    if _key_at(folder) != _key(context, seed):
+        raise MissingAssetError(f"{folder} was changed, or is the model of another run than the one asked for", ways)
     return folder

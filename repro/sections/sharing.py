@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from repro.assets.checkpoints import file_sha256
-from repro.assets.hub import bounded_hub, why_failed, why_unreachable
+from repro.assets.hub import bounded_hub, why_unreachable
 from repro.errors import CheckpointError, HubError, UsageError
 from repro.sections.models import STAMP, read_stamp
 
@@ -22,31 +20,16 @@ LOG_IN = "Log in with `hf auth login`, or set HF_TOKEN to a token that may write
 WITHOUT_MODEL = {".gitattributes", "README.md"}  # which the Hub itself puts into a new repository
 
 
-@dataclass(frozen=True, kw_only=True)
-class SharedFile:
-    """A file that a push would send, its size in bytes and its SHA-256."""
-
-    name: str
-    size: int
-    sha256: str
-
-
-def files_to_share(folder: Path) -> list[SharedFile]:
+def files_to_share(folder: Path) -> list[Path]:
     """Return what a push would send: the files that the stamp names, and the stamp.
 
     CheckpointError where no model is, or where one of them is a link or not what the stamp says.
     """
-    stamp = read_stamp(folder)
-    files = []
-    for name in sorted({*stamp.files, STAMP}):
-        path = folder / name
-        if path.is_symlink() or Path(name).name != name or not path.is_file():
+    paths = [folder / name for name in sorted({*read_stamp(folder).files, STAMP})]
+    for path in paths:
+        if path.is_symlink() or path.parent.resolve() != folder.resolve() or not path.is_file():
             raise CheckpointError(f"{path} is a link, or no file: it is not sent", "Train and save the model again.")
-        digest = file_sha256(path)
-        if digest != stamp.files.get(name, digest):
-            raise CheckpointError(f"{path} is not the file that was saved with {STAMP}", "Save the model again.")
-        files.append(SharedFile(name=name, size=path.stat().st_size, sha256=digest))
-    return files
+    return paths
 
 
 def check_repository(repository: str) -> str:
@@ -60,34 +43,30 @@ def push_model(folder: Path, repository: str, *, public: bool = False) -> str:
     """Send a saved model to the Hub and return its address; HubError, with nothing lost, where that is not possible.
 
     A repository that is made is private unless `public`; one that holds another model is refused, and so is one
-    that is public already unless that was asked for.
+    that is public already unless that was asked for. The bytes that are sent are those that the stamp has hashes of.
     """
     from huggingface_hub import CommitOperationAdd, HfApi, get_token
 
     check_repository(repository)
-    files, run_key = files_to_share(folder), read_stamp(folder).run_key
-    token = get_token()
-    if not token:
+    stamp = read_stamp(folder)
+    operations = [CommitOperationAdd(path_in_repo=f.name, path_or_fileobj=f) for f in files_to_share(folder)]
+    for operation in operations:
+        name, digest = operation.path_in_repo, operation.upload_info.sha256.hex()
+        if digest != stamp.files.get(name, digest):
+            raise CheckpointError(f"{folder / name} is not the file that was saved with {STAMP}", "Nothing was sent.")
+    if not (token := get_token()):
         raise HubError("no token for the Hub, in the environment or from a login", LOG_IN)
     if unreachable := why_unreachable():
         raise HubError(f"cannot reach the Hub: {unreachable}", f"Push again later; {folder} is untouched.")
     api = HfApi(token=token)
     try:
         with bounded_hub():
-            _refuse_other_use(api, repository, run_key, public=public)
-            operations = [CommitOperationAdd(path_in_repo=f.name, path_or_fileobj=folder / f.name) for f in files]
-            for file, operation in zip(files, operations, strict=True):
-                if operation.upload_info.sha256.hex() != file.sha256:
-                    raise CheckpointError(f"{folder / file.name} has changed just now", "Nothing was sent.")
+            _refuse_other_use(api, repository, stamp.run_key, public=public)
             address = api.create_repo(repository, private=not public, exist_ok=True)
             message = "Training completed!"  # the notebook's
             api.create_commit(repository, operations, commit_message=message)
-    except (UsageError, CheckpointError):
-        raise
-    except Exception as error:  # noqa: BLE001 (the client raises more than it documents; the way out is the same)
-        raise HubError(
-            f"the Hub did not take {repository}: {why_failed(error)}", f"{folder} is untouched. {LOG_IN}"
-        ) from None
+    except HubError as error:
+        raise HubError(f"the Hub did not take {repository}: {error.what}", f"{folder} is untouched. {LOG_IN}") from None
     return str(address)
 
 

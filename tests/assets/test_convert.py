@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -11,11 +10,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from repro.assets.builtin.tiny import build_tiny_tour
 from repro.assets.checkpoints import file_sha256, locate_checkpoint
-from repro.assets.convert import PICKLE, RECORD, convert_checkpoint
+from repro.assets.convert import PICKLE, convert_checkpoint
 from repro.assets.loading import load_model
 from repro.assets.recipes import TOUR
 from repro.errors import CheckpointError
@@ -44,9 +44,9 @@ def test_a_pickle_becomes_safetensors_of_the_same_weights(pickled: Path) -> None
     assert all(torch.equal(after[name], before[name]) for name in before)
     found = locate_checkpoint(SUMMARY, pickled.parent, use_hub=False)
     assert (found.folder, found.weights_sha256) == (pickled, digest)
-    record = json.loads((folder / RECORD).read_text())
-    assert record["pickle_sha256"] == file_sha256(pickled / PICKLE)
-    assert record["weights_sha256"] == digest == file_sha256(folder / "model.safetensors")
+    assert digest == file_sha256(folder / "model.safetensors")
+    with safe_open(folder / "model.safetensors", "pt") as weights:
+        assert weights.metadata()["pickle_sha256"] == file_sha256(pickled / PICKLE)
     load_model("AutoModelForSeq2SeqLM", folder)
     with pytest.raises(CheckpointError, match="already"):
         convert_checkpoint(SUMMARY, pickled.parent)

@@ -15,7 +15,7 @@ import pytest
 from repro.assets.builtin.rehearsal import rehearsal_rows
 from repro.assets.corpus import HUB_CORPUS, HUB_REVISION
 from repro.assets.recipes import DISTILBERT, MINILM
-from tests.assets.hub_faults import cut_after, status
+from tests.assets.hub_faults import in_part, status
 from tests.assets.hub_server import HubServer, Repository
 
 DRIVER = """
@@ -93,7 +93,7 @@ def test_what_the_hub_has_is_fetched_checked_and_kept_and_what_it_has_not_is_tol
 ) -> None:
     run = "run corpus-facts token-facts --corpus hub --recipe"
     with hub:
-        hub.fault(f"GET /stored/{MINILM.sha256['model.safetensors']}", cut_after(50_000_000), times=1)
+        hub.fault(f"GET /stored/{MINILM.sha256['model.safetensors']}", in_part(50_000_000), times=1)
         hub.fault("HEAD .*jsonl", status(503), times=1)
         commands = ("assets fetch", "load_dataset", f"{run} minilm", f"{run} distilbert")
         out, err, told = drive(tmp_path, tweets, *commands, HF_ENDPOINT=hub.endpoint)
@@ -127,4 +127,4 @@ def test_what_the_hub_has_is_fetched_checked_and_kept_and_what_it_has_not_is_tol
     assert "corpus: emotion, 192 rows: verified" in out
     offline = "distilbert-base-uncased is not available (HF_HUB_OFFLINE is set; its local cache, "
     assert offline in out
-    assert "hf/hub, holds a part of it only)" in out
+    assert "hf/hub, does not hold all of it)" in out

@@ -6,7 +6,7 @@ checkpoint is not available, so that shapes, spans and formats are the real ones
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -113,40 +113,38 @@ def _word_pieces() -> PreTrainedTokenizerBase:
 
 def _byte_pairs(*, framed: bool = False) -> PreTrainedTokenizerBase:
     """Train byte-level BPE on our own sentences, GPT-2's kind; `framed` in <s> and </s> as BART's is."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+    from tokenizers import decoders, pre_tokenizers, processors
 
-    trained = Tokenizer(models.BPE())
-    trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    trained.decoder = decoders.ByteLevel()
-    _train(trained, [START, PAD, END, UNKNOWN], initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    parts = {"pre_tokenizer": pre_tokenizers.ByteLevel(add_prefix_space=False), "decoder": decoders.ByteLevel()}
     if framed:
-        trained.post_processor = processors.RobertaProcessing((END, 2), (START, 0), trim_offsets=True)
-    return _wrapped(trained, bos_token=START)
+        parts["post_processor"] = processors.RobertaProcessing((END, 2), (START, 0), trim_offsets=True)
+    letters = pre_tokenizers.ByteLevel.alphabet()
+    return _trained([START, PAD, END, UNKNOWN], parts, initial_alphabet=letters, bos_token=START)
 
 
 def _sentence_pieces() -> PreTrainedTokenizerBase:
     """Train pieces over ▁-marked words on our own sentences, the kind of Marian's SentencePiece models."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+    from tokenizers import decoders, pre_tokenizers, processors
 
-    trained = Tokenizer(models.BPE(unk_token=UNKNOWN))
-    trained.pre_tokenizer = pre_tokenizers.Metaspace()
-    trained.decoder = decoders.Metaspace()
-    _train(trained, [END, UNKNOWN, PAD])
-    trained.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[(END, 0)])
-    return _wrapped(trained)
+    ending = processors.TemplateProcessing(single="$A </s>", special_tokens=[(END, 0)])
+    parts = {"pre_tokenizer": pre_tokenizers.Metaspace(), "decoder": decoders.Metaspace(), "post_processor": ending}
+    return _trained([END, UNKNOWN, PAD], parts)
 
 
-def _train(tokenizer: Any, special: list[str], **options: Any) -> None:
-    from tokenizers import trainers
-
-    sentences = [*[LETTER, QUESTION, REPLY_HEAD + REPLY] * 50, *(text for text, _ in rehearsal_rows()["train"])]
-    trainer = trainers.BpeTrainer(vocab_size=BPE_SIZE, special_tokens=special, show_progress=False, **options)
-    tokenizer.train_from_iterator(sentences, trainer)
-
-
-def _wrapped(tokenizer: Any, **more: str) -> PreTrainedTokenizerBase:
+def _trained(
+    special: list[str], parts: dict[str, Any], *, initial_alphabet: Sequence[str] = (), **more: str
+) -> PreTrainedTokenizerBase:
+    from tokenizers import Tokenizer, models, trainers
     from transformers import PreTrainedTokenizerFast
 
+    tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
+    for name, part in parts.items():
+        setattr(tokenizer, name, part)
+    trainer = trainers.BpeTrainer(
+        vocab_size=BPE_SIZE, special_tokens=special, show_progress=False, initial_alphabet=list(initial_alphabet)
+    )
+    sentences = [*[LETTER, QUESTION, REPLY_HEAD + REPLY] * 50, *(text for text, _ in rehearsal_rows()["train"])]
+    tokenizer.train_from_iterator(sentences, trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token=PAD, eos_token=END, unk_token=UNKNOWN, model_max_length=POSITIONS, **more
     )
