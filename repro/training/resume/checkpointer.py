@@ -6,7 +6,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,6 @@ from repro.training.resume.signals import Leave, StopRequest
 
 SAVE_SECONDS = 60.0  # by the clock, no save within an epoch sooner after the one before
 SHARE = 50  # nor at its end before so many times what that one took: saving stays near 2 % of the time
-OWN = ("notes", "resumed_after", "not_saved", "seconds")  # what a Checkpointer saves of itself
 AGREE_STEPS = 10  # how often several GPUs, which would wait for it, ask each other whether to save or to stop
 
 
@@ -70,7 +69,8 @@ class Checkpointer:
         policy: CheckpointPolicy,
     ) -> None:
         self.name, self.decided_by, self.accelerator, self.policy = name, decided_by, accelerator, policy
-        self.folder = unfinished / run_key(decided_by)
+        self.key = run_key(decided_by)
+        self.folder = unfinished / self.key
         self.notes: dict[str, Any] = {}
         self.resumed_after: list[int] = []
         self.not_saved = 0
@@ -83,16 +83,15 @@ class Checkpointer:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Lock the run's folder against other processes within the block; one without any state is removed after it."""
-        if not self.accelerator.is_main_process:
-            yield
-            return
-        with locked(self.folder, self.name):
+        main = self.accelerator.is_main_process
+        with locked(self.folder, self.name) if main else nullcontext():
             try:
-                for parent in (self.folder.parent, self.folder.parent.parent):
-                    sync_folder(parent)  # else a state could be durable in a folder that is not
+                if main:
+                    for parent in (self.folder.parent, self.folder.parent.parent):
+                        sync_folder(parent)  # else a state could be durable in a folder that is not
                 yield
             finally:
-                if not list(self.folder.glob("step-*")):
+                if main and not list(self.folder.glob("step-*")):
                     self.discard()
 
     @contextmanager
@@ -117,9 +116,11 @@ class Checkpointer:
             snapshot.restore(training, self._state)
             self._state = None  # its tensors are no longer needed
 
-    def finish_step(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def finish_step(self) -> Iterator[None]:
         """Let SIGINT and SIGTERM wait within the block for the end of the step in hand."""
-        return self._stop.deferred()
+        with self._stop.deferred():
+            yield
 
     def is_due(self, training: Training) -> bool:
         """Return whether a state is to be saved after this step; of several processes each must ask.
@@ -145,12 +146,15 @@ class Checkpointer:
         """Save a state, and leave where a signal asked for it; a disk that refuses it costs one line, not the run."""
         start = time.perf_counter()
         numbers, tensors = snapshot.capture(training)
-        numbers |= {name: getattr(self, name) for name in OWN}
+        numbers |= {"notes": self.notes, "resumed_after": self.resumed_after, "not_saved": self.not_saved}
+        numbers["seconds"] = self.seconds
         if self.accelerator.is_main_process and training.step != self._saved_step:
             try:
-                step, steps = training.step, training.steps
-                states.write_state(self.folder, numbers, tensors, decided_by=self.decided_by, step=step, steps=steps)
-            except OSError as error:
+                states.write_state(
+                    self.folder, numbers, tensors,
+                    key=self.key, decided_by=self.decided_by, step=training.step, steps=training.steps,
+                )  # fmt: skip
+            except (OSError, states.DamagedStateError) as error:
                 self._report_not_saved(training.step, error)
             else:
                 self._saved_step = training.step
@@ -162,8 +166,12 @@ class Checkpointer:
 
     def facts(self) -> dict[str, JsonValue]:
         """Return what a record says of the parts in which its run was trained."""
-        facts: dict[str, JsonValue] = {"resumed_after_steps": [*self.resumed_after], "states_not_saved": self.not_saved}
-        return {name: value for name, value in facts.items() if value}
+        facts: dict[str, JsonValue] = {}
+        if self.resumed_after:
+            facts["resumed_after_steps"] = list(self.resumed_after)
+        if self.not_saved:
+            facts["states_not_saved"] = self.not_saved
+        return facts
 
     def newest_step(self) -> tuple[int, int]:
         """Return the step of the newest state, and of how many; zeros where none can be read."""
@@ -194,11 +202,11 @@ class Checkpointer:
                 f"{self.name}: the main process resumes from {path}, which this process does not see",
                 "Let all machines share one results folder, or start at step 0 with --fresh.",
             )
-        self._state = self._state or states.read_state(path, decided_by=self.decided_by)
-        self._saved_step, manifest = step[0], self._state.manifest
-        for name in OWN:
-            setattr(self, name, manifest.numbers[name])
-        self.resumed_after.append(manifest.step)
+        state = self._state or states.read_state(path, key=self.key, decided_by=self.decided_by)
+        self._state, self._saved_step = state, step[0]
+        manifest, numbers = state.manifest, state.manifest.numbers
+        self.notes, self.not_saved, self.seconds = numbers["notes"], numbers["not_saved"], numbers["seconds"]
+        self.resumed_after = [*numbers["resumed_after"], manifest.step]
         if self.accelerator.is_main_process:
             where = f"after step {manifest.step} of {manifest.steps} (saved {manifest.saved})"
             self.policy.tell(f"resuming {self.name} {where}")
@@ -211,16 +219,16 @@ class Checkpointer:
             for path in paths:
                 states.remove(path)
             return None
-        newest = states.read_newest(self.folder, decided_by=self.decided_by, tell=self.policy.tell)
+        newest = states.read_newest(self.folder, key=self.key, decided_by=self.decided_by, tell=self.policy.tell)
         if newest is None and paths and self.policy.resume:
             raise StateError(f"--resume: every state of {self.name} is damaged", "Start at step 0 without --resume.")
         if newest is None and paths:
             self.policy.tell(f"every state of {self.name} is damaged: it starts at step 0")
         return newest
 
-    def _report_not_saved(self, step: int, error: OSError) -> None:
+    def _report_not_saved(self, step: int, error: OSError | StateError) -> None:
         self.not_saved += 1
         if self.not_saved == 1:
             older = f"the one after step {self._saved_step} stays" if self._saved_step else "there is none before it"
-            why = error.strerror or error
+            why = (error.strerror if isinstance(error, OSError) else error.what) or str(error)
             self.policy.tell(f"the state after step {step} could not be saved ({why}); {older}, training continues")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from accelerate import Accelerator
 
-from repro.errors import InterruptedRunError
+from repro.errors import InterruptedRunError, ResultsError
 from repro.training.resume import checkpointer as checkpointer_module
 from repro.training.resume import state as states
 from tests.training.trial import Killed, Trial, asked_to_stop, cut_off, plant_fp16
@@ -50,20 +50,27 @@ def test_cut_off_again_and_again_it_still_ends_the_same(trial: Trial) -> None:
 
 
 @pytest.mark.usefixtures("interruptible")
-@pytest.mark.parametrize(("number", "times", "code"), [(signal.SIGINT, 1, 130), (signal.SIGTERM, 2, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize(("at", "saved"), [(2, 3), (8, 6)])  # in a step, in an evaluation
 def test_asked_to_stop_it_finishes_the_step_saves_and_leaves(
-    trial: Trial, number: signal.Signals, times: int, code: int, at: int, saved: int
+    trial: Trial, number: signal.Signals, code: int, at: int, saved: int
 ) -> None:
     before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
     with pytest.raises(InterruptedRunError, match="Start the same command again") as stopped:
-        trial.train(progress=asked_to_stop(at, number, times=times))
+        trial.train(progress=asked_to_stop(at, number))
     assert stopped.value.exit_code == code
     assert f"its state after step {saved} is saved" in str(stopped.value)
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
     resumed, checkpointer = trial.train()
     assert checkpointer.resumed_after == [saved]
     assert resumed == elsewhere(trial, "undisturbed").train()[0]
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_a_second_sigterm_does_not_cost_the_step_in_hand(trial: Trial) -> None:
+    with pytest.raises(InterruptedRunError, match="its state after step 3 is saved") as stopped:
+        trial.train(progress=asked_to_stop(2, signal.SIGTERM, times=2))
+    assert stopped.value.exit_code == 143
 
 
 def test_by_the_clock_costly_states_are_few_but_the_last_step_has_one(
@@ -122,3 +129,9 @@ def test_loss_scaling_is_resumed_bit_for_bit(trial: Trial) -> None:
     scales.clear()
     assert trial.train(save_every=4)[0] == expected
     assert scales == undisturbed[6:]
+
+
+def test_a_training_without_a_folder_for_its_states_is_refused(trial: Trial) -> None:
+    (trial.folder / "unfinished").write_text("")
+    with pytest.raises(ResultsError, match="cannot save the states of finetune, seed 0"):
+        trial.train()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import subprocess
@@ -17,21 +18,23 @@ import torch
 from safetensors import SafetensorError
 
 from repro.errors import StateError
+from repro.records.seal import sealed
+from repro.spec import run_key
 from repro.training.resume import state as states
 from repro.training.resume.lock import locked
-from repro.training.resume.state import State, read_newest, states_in, write_state
-from tests.training.trial import Killed
+from repro.training.resume.state import MANIFEST, State, read_newest, states_in, write_state
 
 DECIDED_BY: dict[str, Any] = {"recipe": {"name": "tiny"}, "settings": {"seed": 0}}
+KEY = run_key(DECIDED_BY)
 
 
 def save(folder: Path, step: int) -> Path:
     tensors = {"model/weight": torch.full((3, 2), float(step)), "process-0/torch": torch.get_rng_state()}
-    return write_state(folder, {"at": step}, tensors, decided_by=DECIDED_BY, step=step, steps=9)
+    return write_state(folder, {"at": step}, tensors, key=KEY, decided_by=DECIDED_BY, step=step, steps=9)
 
 
 def read(folder: Path, lines: list[str] | None = None) -> State | None:
-    return read_newest(folder, decided_by=DECIDED_BY, tell=(lines if lines is not None else []).append)
+    return read_newest(folder, key=KEY, decided_by=DECIDED_BY, tell=(lines if lines is not None else []).append)
 
 
 def flip(file: Path) -> None:
@@ -40,7 +43,11 @@ def flip(file: Path) -> None:
     file.write_bytes(content)
 
 
-@pytest.mark.parametrize("damage", [flip, lambda file: os.truncate(file, 100), Path.unlink])
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-7])
+
+
+@pytest.mark.parametrize("damage", [flip, cut, Path.unlink], ids=["flipped bit", "cut off", "missing"])
 @pytest.mark.parametrize("name", ["manifest.json", "tensors.safetensors"])
 def test_a_damaged_state_is_set_aside_and_the_one_before_it_read(
     tmp_path: Path, name: str, damage: Callable[[Path], None]
@@ -58,6 +65,43 @@ def test_a_damaged_state_is_set_aside_and_the_one_before_it_read(
     assert name in lines[0]
     damage(older / name)
     assert read(tmp_path) is None
+
+
+def test_the_two_newest_states_stay(tmp_path: Path) -> None:
+    saved = [save(tmp_path, step) for step in (3, 6, 9)]
+    assert states_in(tmp_path) == [saved[2], saved[1]]
+
+
+def test_a_disk_that_gives_back_other_bytes_leaves_the_older_states(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = [save(tmp_path, 3), save(tmp_path, 6)]
+    monkeypatch.setattr(states, "_forget_cached", lambda file: flip(file) if file.suffix == ".safetensors" else None)
+    with pytest.raises(StateError, match=r"step-000009 is damaged \(\S+ is not the file that was saved"):
+        save(tmp_path, 9)
+    assert states_in(tmp_path) == older[::-1]
+
+
+def test_a_state_of_a_newer_version_is_refused_and_stays(tmp_path: Path) -> None:
+    manifest = save(tmp_path, 3) / MANIFEST
+    found = json.loads(manifest.read_text())
+    del found["sha256"]
+    manifest.write_text(sealed(json.dumps({**found, "schema_version": 3, "news": 1}, indent=1)))
+    with pytest.raises(StateError, match=r"newer version of the suite \(schema 3, this one reads 2\)"):
+        read(tmp_path)
+    assert states_in(tmp_path)
+
+
+def test_a_state_of_another_run_is_refused_with_what_differs(tmp_path: Path) -> None:
+    save(tmp_path, 3)
+    other: dict[str, Any] = {"recipe": {"name": "minilm"}, "settings": {"seed": 0}}
+    with pytest.raises(StateError, match=r"another run: it differs in recipe\.name"):
+        read_newest(tmp_path, key=run_key(other), decided_by=other, tell=print)
+    assert states_in(tmp_path)
+
+
+class Killed(BaseException):
+    """The process is gone."""
 
 
 @pytest.mark.parametrize("call", ["fsync", "rename"])
@@ -85,9 +129,7 @@ def test_cut_off_at_any_call_of_a_save_a_whole_state_is_left(
         assert state is not None
         assert state.manifest.numbers["at"] == state.manifest.step
         assert torch.equal(state.part("model")["weight"], torch.full((3, 2), float(state.manifest.step)))
-        save(folder, 9)
-        assert states_in(folder)[0].name == "step-000009"
-        assert len(states_in(folder)) == 2  # the newest, and the one before it
+        assert save(folder, 9).exists()
 
 
 def test_a_disk_that_refuses_the_tensors_leaves_the_state_before(
