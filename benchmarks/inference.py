@@ -1,25 +1,25 @@
-"""Hidden states, evaluation, encoding and the linear baseline, the notebook's way and ours, as variants."""
+"""Hidden states, evaluation, encoding and the linear baseline, the notebook's way and ours, in a worker."""
 
 from __future__ import annotations
 
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.lengths import random_examples
+from benchmarks.lengths import random_examples, tweet_lengths
 from benchmarks.steps import BATCH, LONGEST, architecture
 from benchmarks.turns import Turn
 
 if TYPE_CHECKING:
-    from repro.training.batches import Examples
+    from repro.training.data import Examples
 
 
-def extract_notebook(turn: Turn, *, lengths: list[int], device: str = "cpu") -> None:
+def extract_notebook(turn: Turn, *, tweets: int, device: str = "cpu") -> None:
     """The notebook's `map` over rows padded to LONGEST, 1,000 at a time; a round is all texts."""
     import torch
     from datasets import disable_progress_bars
 
     disable_progress_bars()
-    examples = random_examples(lengths)
+    examples = random_examples(tweet_lengths()[:tweets])
     encoder: Any = architecture().base_model.eval().to(device)
     dataset = _padded(examples)
     dataset.set_format("torch", columns=["input_ids", "attention_mask", "label"])
@@ -32,28 +32,28 @@ def extract_notebook(turn: Turn, *, lengths: list[int], device: str = "cpu") -> 
 
     while True:
         dataset.map(extract_hidden_states, batched=True, load_from_cache_file=False, keep_in_memory=True)
-        turn.done(pieces=sum(lengths), parameters=encoder.num_parameters(exclude_embeddings=True))
+        turn.done(**_facts(examples, encoder))
 
 
-def extract_ours(turn: Turn, *, lengths: list[int], precision: str, device: str = "cpu") -> None:
+def extract_ours(turn: Turn, *, tweets: int, precision: str, device: str = "cpu") -> None:
     """Our packed encoder over the same texts."""
-    from repro.training.loop import make_accelerator
+    from repro.training.device import make_accelerator
     from repro.training.predict import cls_states
 
-    examples = random_examples(lengths)
+    examples = random_examples(tweet_lengths()[:tweets])
     encoder: Any = architecture().base_model
     accelerator = make_accelerator(device=device, precision=precision)
-    parameters = encoder.num_parameters(exclude_embeddings=True)
     while True:
         cls_states(encoder, examples.tokens, accelerator=accelerator)
-        turn.done(pieces=sum(lengths), parameters=parameters)
+        turn.done(**_facts(examples, encoder))
 
 
-def evaluate_trainer(turn: Turn, *, lengths: list[int], precision: str, device: str = "cpu") -> None:
+def evaluate_trainer(turn: Turn, *, tweets: int, precision: str, device: str = "cpu") -> None:
     """The Trainer's `predict` over rows padded to LONGEST, as in the notebook."""
     from transformers import Trainer, TrainingArguments
 
-    model, dataset = architecture(), _padded(random_examples(lengths))
+    examples, model = random_examples(tweet_lengths()[:tweets]), architecture()
+    dataset = _padded(examples)
     with TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             output_dir=folder, per_device_eval_batch_size=BATCH, report_to="none", disable_tqdm=True,
@@ -63,27 +63,27 @@ def evaluate_trainer(turn: Turn, *, lengths: list[int], precision: str, device: 
         trainer = Trainer(model=model, args=arguments)
         while True:
             trainer.predict(dataset)
-            turn.done(pieces=sum(lengths), parameters=model.num_parameters(exclude_embeddings=True))
+            turn.done(**_facts(examples, model))
 
 
-def evaluate_ours(turn: Turn, *, lengths: list[int], precision: str, device: str = "cpu") -> None:
+def evaluate_ours(turn: Turn, *, tweets: int, precision: str, shape: str = "distilbert", device: str = "cpu") -> None:
     """Our prediction of the same rows."""
-    from repro.training.loop import make_accelerator
+    from repro.training.device import make_accelerator
     from repro.training.predict import predict_rows
 
-    examples, model = random_examples(lengths), architecture()
+    examples, model = random_examples(tweet_lengths()[:tweets]), architecture(shape)
     accelerator = make_accelerator(device=device, precision=precision)
     prepared = accelerator.prepare_model(model, evaluation_mode=True)
     while True:
         predict_rows(prepared, examples, batch_size=BATCH, accelerator=accelerator)
-        turn.done(pieces=sum(lengths), parameters=model.num_parameters(exclude_embeddings=True))
+        turn.done(**_facts(examples, model))
 
 
 def encode(turn: Turn, *, way: str, recipe: str, corpus: str, checkpoints: str | None) -> None:
     """Tokenize the three splits: the notebook's padded `map`, or ours into one flat array."""
     from datasets import disable_progress_bars
 
-    from repro.training.tokens import tokenize
+    from repro.training.data import tokenize
 
     disable_progress_bars()
     context = _context(recipe, corpus, checkpoints, "fp32")
@@ -104,7 +104,7 @@ def fit_linear(turn: Turn, *, solver: str, recipe: str, corpus: str, checkpoints
     """Fit the logistic regression on the frozen states of the training split; says the objective that it reached."""
     from repro.sections.linear import SOLVERS, fit_logistic, objective
 
-    context = _context(recipe, corpus, checkpoints, "bf16")
+    context = _context(recipe, corpus, checkpoints, "fp32")
     states, labels = context.cls_states["train"].numpy(), context.corpus.labels("train")
     turn.prepared()
     while True:
@@ -112,15 +112,23 @@ def fit_linear(turn: Turn, *, solver: str, recipe: str, corpus: str, checkpoints
         turn.done(objective=objective(model, states, labels), tweets=len(labels))
 
 
+def _facts(examples: Examples, model: Any) -> dict[str, int]:
+    parameters = int(model.num_parameters(exclude_embeddings=True))
+    return {"pieces": len(examples.tokens.ids), "rows": int(examples.tokens.ids.sum()), "parameters": parameters}
+
+
 def _context(recipe: str, corpus: str, checkpoints: str | None, precision: str, device: str = "cpu") -> Any:
     from pathlib import Path
 
-    from repro.sections.context import make_context
+    from repro.sections.context import Sources
+    from repro.sections.runner import open_context
+    from repro.spec import Device, Precision, RunSpec
     from repro.training.progress import Progress
 
-    folder = Path(checkpoints) if checkpoints else None
-    return make_context(
-        recipe=recipe, corpus=corpus, checkpoints=folder, precision=precision, device=device, progress=Progress()
+    return open_context(
+        RunSpec(recipe=recipe, precision=Precision(precision), device=Device(device)),
+        sources=Sources(corpus=corpus, checkpoints=Path(checkpoints) if checkpoints else None),
+        progress=Progress(),
     )
 
 
@@ -128,19 +136,19 @@ def _padded(examples: Examples) -> Any:
     import torch
     from datasets import Dataset
 
-    from repro.training.batches import pad_rows
+    from repro.training.packing import pad_rows
 
     rows = pad_rows(examples.tokens, torch.arange(len(examples)), width=LONGEST)
     return Dataset.from_dict({**{k: v.tolist() for k, v in rows.items()}, "label": examples.labels.tolist()})
 
 
-def encode_and_run(turn: Turn, *, tweets: int, device: str = "cpu") -> None:
+def encode_and_run(turn: Turn, *, tweets: int, precision: str, device: str = "cpu") -> None:
     """Tokenize that many texts of the rehearsal corpus, repeated, and run the tiny encoder over all of them."""
-    from repro.assets.checkpoints import load_encoder
+    from repro.assets.loading import load_encoder
+    from repro.training.data import tokenize
     from repro.training.predict import cls_states
-    from repro.training.tokens import tokenize
 
-    context = _context("tiny", "rehearsal", None, "bf16", device)
+    context = _context("tiny", "rehearsal", None, precision, device)
     texts = context.corpus.texts("train")[:]
     repeated = [texts[i % len(texts)] for i in range(tweets)]
     encoder = load_encoder(context.checkpoint.folder)

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import torch
 
-from repro.training.batches import Examples
-from repro.training.tokens import TokenizedTexts
+from repro.training.data import Examples, TokenizedTexts
 
 VOCABULARY = 30_522
 FIRST_WORD = 1_000  # ids below are special or unused

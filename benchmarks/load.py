@@ -6,11 +6,12 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.turns import forget_peak
 from repro.assets.corpus import load_corpus, read_rows, stamp_of
-from repro.records.record import LABELS, CorpusStamp
+from repro.records.schema import LABELS, CorpusStamp
 
 STAMP = "stamp.json"
 
@@ -36,40 +37,39 @@ def run_through(folder: Path, stamp: CorpusStamp, *, score: bool = True) -> dict
     """Load, check, tokenize, pack and score the training split; return seconds and peak MiB so far of each stage."""
     import torch
 
-    from repro.assets.checkpoints import load_classifier
-    from repro.sections.context import make_context
-    from repro.sections.registry import peak_mib
-    from repro.training.batches import Examples, pack_rows
+    from repro.assets.loading import load_classifier
+    from repro.records.provenance import peak_mib
+    from repro.sections.runner import open_context
+    from repro.spec import RunSpec
+    from repro.training.data import Examples, tokenize
     from repro.training.metrics import score as score_rows
+    from repro.training.packing import pack_rows
     from repro.training.predict import predict_rows
-    from repro.training.tokens import tokenize
 
-    context = make_context(recipe="tiny", corpus="rehearsal", device="cpu")
+    context = open_context(RunSpec(recipe="tiny", corpus="rehearsal"))
     model = load_classifier(context.checkpoint.folder)
-    stages: dict[str, dict[str, float]] = {}
+    stages: dict[str, dict[str, float]] = {"libraries": {"seconds": 0.0, "peak_mib": peak_mib()}}
     forget_peak()
 
-    def stage(name: str, begun: float) -> None:
-        stages[name] = {"seconds": time.perf_counter() - begun, "peak_mib": peak_mib()}
+    @contextmanager
+    def stage(name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        stages[name] = {"seconds": time.perf_counter() - start, "peak_mib": peak_mib()}
 
-    stage("libraries", time.perf_counter())
-    begun = time.perf_counter()
-    corpus = load_corpus(str(folder), expected=stamp)
-    stage("load and check", begun)
-    begun = time.perf_counter()
-    tokens = tokenize(context.tokenizer, corpus.texts("train"), max_length=context.recipe.max_length)
-    examples = Examples(tokens=tokens, labels=torch.tensor(corpus.labels("train")))
-    stage("tokenize", begun)
-    begun = time.perf_counter()
-    for rows in torch.arange(len(examples)).split(context.recipe.batch_size):
-        pack_rows(tokens, rows)
-    stage("pack", begun)
+    with stage("load and check"):
+        corpus = load_corpus(str(folder), expected=stamp)
+    with stage("tokenize"):
+        tokens = tokenize(context.tokenizer, corpus.texts("train"), max_length=context.recipe.max_length)
+        examples = Examples(tokens=tokens, labels=torch.tensor(corpus.labels("train")))
+    with stage("pack"):
+        for rows in torch.arange(len(examples)).split(context.recipe.batch_size):
+            pack_rows(tokens, rows)
     if score:
-        begun = time.perf_counter()
-        outputs = predict_rows(model, examples, batch_size=256, accelerator=context.accelerator)
-        labels = corpus.labels("train")
-        scores = score_rows(labels, outputs.predictions, classes=len(LABELS), loss=outputs.mean_loss)
-        stage("score", begun)
+        with stage("score"):
+            outputs = predict_rows(model, examples, batch_size=256, accelerator=context.accelerator)
+            labels = corpus.labels("train")
+            scores = score_rows(labels, outputs.predictions, classes=len(LABELS), loss=outputs.mean_loss)
         if scores.n != len(examples):
             raise ValueError(f"{scores.n} rows were scored of {len(examples)}")
     return stages
@@ -77,11 +77,9 @@ def run_through(folder: Path, stamp: CorpusStamp, *, score: bool = True) -> dict
 
 def main(folders: list[Path], *, score: bool) -> None:
     """Run through the corpora of some folders, one after the other, and write what each stage cost."""
-    found = []
-    for folder in folders:
-        stamp = CorpusStamp.model_validate_json((folder / STAMP).read_bytes())
-        found.append(run_through(folder, stamp, score=score))
-    sys.stdout.write(json.dumps(found))
+    stamps = [CorpusStamp.model_validate_json((folder / STAMP).read_bytes()) for folder in folders]
+    passes = [run_through(folder, stamp, score=score) for folder, stamp in zip(folders, stamps, strict=True)]
+    sys.stdout.write(json.dumps(passes))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -24,9 +23,10 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 from transformers import set_seed
 
-from repro.assets.checkpoints import load_classifier
-from repro.sections.context import make_context
-from repro.training.batches import Examples
+from repro.assets.loading import load_classifier
+from repro.sections.runner import open_context
+from repro.spec import Batching, RunSpec
+from repro.training.data import Examples
 from repro.training.loop import fit
 from repro.training.predict import predict_rows
 from repro.training.processes import watched
@@ -57,11 +57,10 @@ class Case:
         return f"{self.recipe}, {self.batching}, dropout {'on' if self.dropout else 'off'}"
 
 
-def train(case: Case, *, kill_at: int | None = None, told: Path | None = None) -> dict[str, Any]:
-    """Train the case and return what every process holds of it; the last process kills itself before step `kill_at`."""
-    context = make_context(
-        recipe=case.recipe, corpus=case.corpus, device="cpu", batching=case.batching, limit=case.limit
-    )
+def train(case: Case) -> dict[str, Any]:
+    """Train the case and return what every process holds of it."""
+    spec = RunSpec(recipe=case.recipe, corpus=case.corpus, batching=Batching(case.batching), limit=case.limit)
+    context = open_context(spec)
     recipe = replace(context.recipe, batch_size=case.batch_size, epochs=case.epochs)
     set_seed(3)
     model = load_classifier(context.checkpoint.folder)
@@ -71,7 +70,7 @@ def train(case: Case, *, kill_at: int | None = None, told: Path | None = None) -
     accelerator = context.accelerator
     shared: dict[str, Any] = {"accelerator": accelerator, "batching": case.batching}
     validation = context.examples["validation"]
-    with watched(accelerator.num_processes), _killed_at(kill_at, accelerator, told):
+    with watched(accelerator.num_processes):
         results = list(
             fit(
                 model, recipe=recipe, train=context.examples["train"], validation=validation, seed=3,
@@ -101,15 +100,16 @@ def first_rows(examples: Examples, rows: int) -> Examples:
 
 
 @contextmanager
-def _killed_at(step: int | None, accelerator: Any, told: Path | None) -> Iterator[None]:
+def killed_before_step(step: int | None, note: Path | None = None) -> Iterator[None]:
+    """Kill this process within the block before an optimizer step, counted from 1; `note` is touched first."""
     taken = 0
 
     def count(*_: Any) -> None:
         nonlocal taken
         taken += 1
-        if taken == step and accelerator.process_index == accelerator.num_processes - 1:
-            if told:
-                told.touch()
+        if taken == step:
+            if note:
+                note.touch()
             os.kill(os.getpid(), signal.SIGKILL)
 
     hook = register_optimizer_step_pre_hook(count)
@@ -185,14 +185,17 @@ def _ip(*arguments: str) -> None:
 
 
 def main(cases: Sequence[Case], output: Path, kill_at: int | None) -> None:
-    """Train every case; the main process writes what it holds, by the case's name."""
-    found = {}
-    for case in cases:
-        found[case.name] = train(case, kill_at=kill_at, told=output.with_suffix(".killed"))
+    """Train every case; the main process writes what it holds, by the case's name.
+
+    The last process kills itself before step `kill_at`.
+    """
     from accelerate import PartialState
 
+    last = int(os.environ.get("RANK", "0")) + 1 == int(os.environ.get("WORLD_SIZE", "1"))
+    with killed_before_step(kill_at if last else None, output.with_suffix(".killed")):
+        trained = {case.name: train(case) for case in cases}
     if PartialState().is_main_process:
-        output.write_text(json.dumps(found), encoding="utf-8")
+        output.write_text(json.dumps(trained), encoding="utf-8")
     PartialState().wait_for_everyone()
     PartialState().destroy_process_group()
 
@@ -200,11 +203,6 @@ def main(cases: Sequence[Case], output: Path, kill_at: int | None) -> None:
 def arguments_of(cases: Sequence[Case], output: Path, kill_at: int | None = None) -> list[str]:
     """Return the arguments that let this module train the cases."""
     return ["benchmarks.processes", json.dumps([asdict(case) for case in cases]), str(output), json.dumps(kill_at)]
-
-
-def seconds_since(file: Path) -> float:
-    """Return how long ago the file was touched."""
-    return time.time() - file.stat().st_mtime
 
 
 if __name__ == "__main__":

@@ -17,9 +17,11 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from transformers import Trainer, TrainingArguments, set_seed
 
 from repro.assets.recipes import Recipe
-from repro.training.batches import Examples, pack_rows, pad_rows
+from repro.training.data import Examples
+from repro.training.device import make_accelerator
 from repro.training.encoder import enable_packing
-from repro.training.loop import fit, make_accelerator
+from repro.training.loop import fit
+from repro.training.packing import pack_rows, pad_rows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

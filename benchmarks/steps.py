@@ -1,7 +1,8 @@
-"""One training step of DistilBERT's architecture (random weights), ours and transformers' Trainer, as variants.
+"""One training step of an architecture with random weights, ours and transformers' Trainer, in a worker.
 
 A round is a whole turn of the loop as its user runs it: the batch made, forward, backward, clip, optimizer, schedule.
-It says the real pieces (padding not counted) of its batch and the parameters outside the embeddings.
+It says the real pieces (padding not counted) of its batch, the parameters outside the embeddings, and the sum of the
+batch's ids (`rows`), by which two checkouts are known to have taken the same rows.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.lengths import random_examples
-from benchmarks.turns import WARM_UP, Turn, forget_peak
+from benchmarks.lengths import random_examples, tweet_lengths
+from benchmarks.turns import Turn, forget_peak
+from repro.regression.workers import WARM_UP
 
 if TYPE_CHECKING:
     import torch
@@ -26,14 +28,19 @@ GROUP = 50  # batches that the Trainer sorts by length together, longest first
 SETTLE = 1  # steps before each timed one
 
 
-def architecture() -> PreTrainedModel:
-    """DistilBERT's architecture with a six-class head and random weights."""
-    from transformers import DistilBertConfig, DistilBertForSequenceClassification, set_seed
+def architecture(shape: str = "distilbert") -> PreTrainedModel:
+    """Return the architecture of a recipe with a six-class head and random weights."""
+    from transformers import AutoModelForSequenceClassification, BertConfig, DistilBertConfig, set_seed
 
     set_seed(0)
-    config = DistilBertConfig()
+    config = {
+        "distilbert": DistilBertConfig(),
+        "minilm": BertConfig(hidden_size=384, num_hidden_layers=6, intermediate_size=1536),
+        "tiny": DistilBertConfig(dim=64, n_layers=2, n_heads=4, hidden_dim=128),
+    }[shape]
     config.num_labels = 6
-    return DistilBertForSequenceClassification(config)
+    model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)
+    return model
 
 
 def spread_batches(rounds: int) -> list[int]:
@@ -45,33 +52,37 @@ def spread_batches(rounds: int) -> list[int]:
 def train_ours(
     turn: Turn,
     *,
-    lengths: list[int],
     batching: str,
     precision: str,
+    shape: str = "distilbert",
+    lengths: list[int] | None = None,
     device: str = "cpu",
     batch: int = BATCH,
     compiled: bool = False,
 ) -> None:
-    """Our loop on texts of these lengths; `compiled`: its layers but the last go through torch.compile."""
+    """Our loop on texts of these lengths, else the tweets'; `compiled`: its layers but the last by torch.compile."""
     from dataclasses import replace
 
     import torch
 
     from repro.assets.recipes import DISTILBERT
-    from repro.training.loop import fit, make_accelerator
+    from repro.training.device import make_accelerator
+    from repro.training.loop import fit
     from repro.training.progress import Progress
 
-    examples, model = random_examples(lengths), architecture()
+    examples, model = random_examples(lengths or tweet_lengths()), architecture(shape)
     parameters = model.num_parameters(exclude_embeddings=True)
-    layers: Any = model.base_model.get_submodule("transformer.layer")
-    for layer in layers[:-1] if compiled else ():
-        layer.compile(dynamic=True)  # each batch has another number of pieces
-    pieces: list[Any] = []  # real ones of each part of the step's batch, as the model was given it
+    if compiled:
+        layers: Any = model.base_model.get_submodule("transformer.layer")
+        for layer in layers[:-1]:
+            layer.compile(dynamic=True)  # each batch has another number of pieces
+    parts: list[tuple[Any, Any]] = []  # real pieces and the sum of ids of each part of the step's batch
 
     def count(module: Any, args: Any, kwargs: Any) -> None:
         del module, args
         packing = kwargs.get("packing")
-        pieces.append(kwargs["attention_mask"].sum() if packing is None else packing.pieces)
+        pieces = kwargs["attention_mask"].sum() if packing is None else packing.pieces
+        parts.append((pieces, kwargs["input_ids"].sum()))
 
     model.register_forward_pre_hook(count, with_kwargs=True)
 
@@ -84,8 +95,9 @@ def train_ours(
                 del done, loss
                 if device == "cuda":
                     torch.cuda.synchronize()
-                turn.done(pieces=int(sum(pieces)), parameters=parameters)
-                pieces.clear()
+                pieces, rows = (int(sum(counts)) for counts in zip(*parts, strict=True))
+                parts.clear()
+                turn.done(pieces=pieces, parameters=parameters, rows=rows)
                 forget_peak()
 
             yield advance
@@ -99,9 +111,7 @@ def train_ours(
         raise RuntimeError("the epoch ended: more rounds than there are steps")
 
 
-def train_peer(
-    turn: Turn, *, lengths: list[int], padding: str, precision: str, rounds: int, device: str = "cpu"
-) -> None:
+def train_peer(turn: Turn, *, padding: str, precision: str, rounds: int, device: str = "cpu") -> None:
     """Transformers' Trainer: rows padded to LONGEST as in the notebook, or by its collator, at random or by length.
 
     By length, `rounds` timed batches lie evenly over a sorted group, from its longest tweets to its shortest.
@@ -110,33 +120,35 @@ def train_peer(
     from datasets import Dataset
     from transformers import DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
 
-    from repro.assets.checkpoints import load_tokenizer, locate_checkpoint
+    from repro.assets.checkpoints import locate_checkpoint
+    from repro.assets.loading import load_tokenizer
     from repro.assets.recipes import TINY
-    from repro.training.batches import pad_rows
-    from repro.training.loop import leave_out_cudnn
+    from repro.training.device import leave_out_cudnn
+    from repro.training.packing import pad_rows
 
     leave_out_cudnn(device)  # as ours does
+    lengths = tweet_lengths()
     examples, model = random_examples(lengths), architecture()
     parameters = model.num_parameters(exclude_embeddings=True)
     tokenizer = load_tokenizer(locate_checkpoint(TINY).folder, TINY)
-    batch = pad_rows(examples.tokens, torch.arange(len(examples)), width=LONGEST)
-    columns = {name: rows.tolist() for name, rows in batch.items()}
+    padded = pad_rows(examples.tokens, torch.arange(len(examples)), width=LONGEST)
+    columns = {name: rows.tolist() for name, rows in padded.items()}
     if padding != "notebook":
         columns = {name: [row[:n] for row, n in zip(rows, lengths, strict=True)] for name, rows in columns.items()}
     collate = DataCollatorWithPadding(tokenizer)
-    pieces: list[int] = []
+    counts: list[dict[str, int]] = []
 
     def counting(features: Any) -> Any:
-        collated = collate(features)
-        pieces.append(int(collated["attention_mask"].sum()))
-        return collated
+        batch = collate(features)
+        counts.append({"pieces": int(batch["attention_mask"].sum()), "rows": int(batch["input_ids"].sum())})
+        return batch
 
     class Turns(TrainerCallback):
         def on_step_end(self, *args: Any, **kwargs: Any) -> None:
             del kwargs
             if device == "cuda":
                 torch.cuda.synchronize()
-            turn.done(pieces=pieces[args[1].global_step - 1], parameters=parameters)
+            turn.done(**counts[args[1].global_step - 1], parameters=parameters)
             forget_peak()
 
     class Thinned(Trainer):

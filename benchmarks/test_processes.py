@@ -1,6 +1,6 @@
 """Is it the same training on several processes, and what do they bring? And: what happens when one is killed.
 
-One process is held beside 2 and 4 on this machine and 2 on two machines (two network namespaces with a cable between
+One process is compared with 2 and 4 on this machine and 2 on two machines (two network namespaces with a cable between
 them where the system lets us make them, else two launches over 127.0.0.1). They share the machine's cores, so that
 their speed shows what sharing costs and not what more machines would give.
 """
@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from benchmarks.conftest import record
 from benchmarks.processes import Case, arguments_of, finish, launches, start, two_machines
-from benchmarks.replay import CLOCK, replay
-from benchmarks.turns import Round
+from repro.regression.workers import Round
 
 # minilm on the first rows only: what is compared is every step, and 12 of them tell
 CASES = (
@@ -53,14 +53,24 @@ WORLDS = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """What a world's processes computed of each case, its exit codes, and the seconds from a kill to its end."""
+
+    trained: dict[str, Any]
+    codes: list[int]
+    between: str
+    seconds: float
+
+
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """What each world holds of its cases, its exit codes and how long it took to end."""
+def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
+    """The end of each world."""
     folder = tmp_path_factory.mktemp("worlds")
     return {name: _run(world, folder / f"{name}.json") for name, world in WORLDS.items()}
 
 
-def _run(world: World, output: Path) -> dict[str, Any]:
+def _run(world: World, output: Path) -> Ended:
     with ExitStack() as stack:
         namespaces: Any = ()
         between = "" if world.machines == 1 else "127.0.0.1"
@@ -70,48 +80,52 @@ def _run(world: World, output: Path) -> dict[str, Any]:
                 between = "two network namespaces"
         commands = launches(world.processes, machines=world.machines, namespaces=namespaces)
         threads = max(1, (os.cpu_count() or 1) // world.processes)
-        ended = finish(start(commands, arguments_of(world.cases, output, world.kill_at), threads=threads))
-    killed = output.with_suffix(".killed")
-    seconds = time.time() - killed.stat().st_mtime if killed.exists() else 0.0
-    codes = [code for code, _ in ended]
+        launched = finish(start(commands, arguments_of(world.cases, output, world.kill_at), threads=threads))
+    codes, killed = [code for code, _ in launched], output.with_suffix(".killed")
     if world.kill_at is None:
-        assert codes == [0] * world.machines, ended
-    held = json.loads(output.read_text()) if output.exists() else {}
-    return {"held": held, "codes": codes, "between": between, "ended_seconds": seconds}
+        assert codes == [0] * world.machines, launched
+    return Ended(
+        trained=json.loads(output.read_text()) if output.exists() else {},
+        codes=codes,
+        between=between,
+        seconds=time.time() - killed.stat().st_mtime if killed.exists() else 0.0,
+    )
 
 
 @pytest.mark.parametrize("world", [name for name, world in WORLDS.items() if world.kill_at is None])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(", ", "-").replace(" ", "-"))
-@pytest.mark.benchmark(timer=CLOCK)
-def test_training(case: Case, world: str, measured: dict[str, dict[str, Any]], benchmark: BenchmarkFixture) -> None:
+def test_training(case: Case, world: str, ended: dict[str, Ended], benchmark: BenchmarkFixture) -> None:
     benchmark.group = f"processes: {case.name}"
-    one, found = measured["1"]["held"][case.name], measured[world]["held"][case.name]
-    losses = max(abs(a - b) for a, b in zip(one["losses"], found["losses"], strict=True))
-    differing = sum(a != b for a, b in zip(one["predictions"], found["predictions"], strict=True))
-    replay(
+    one, several = ended["1"].trained[case.name], ended[world].trained[case.name]
+
+    def largest_difference(name: str) -> float:
+        return float(max(abs(a - b) for a, b in zip(one[name], several[name], strict=True)))
+
+    losses = largest_difference("losses")
+    differing = sum(a != b for a, b in zip(one["predictions"], several["predictions"], strict=True))
+    record(
         benchmark,
-        [Round(seconds=s, facts={}, peak_mib=0.0) for s in found["epoch_seconds"]],
-        case=case.name, processes=found["processes"], machines=WORLDS[world].machines, threads=found["threads"],
-        device="cpu", between=measured[world]["between"], rows=found["rows"], losses_difference=losses,
-        row_losses_difference=max(abs(a - b) for a, b in zip(one["row_losses"], found["row_losses"], strict=True)),
-        predictions=len(found["predictions"]), predictions_differing=differing,
+        [Round(seconds=s, facts={}, peak_mib=0.0) for s in several["epoch_seconds"]],
+        case=case.name, processes=several["processes"], machines=WORLDS[world].machines, threads=several["threads"],
+        device="cpu", between=ended[world].between, rows=several["rows"], losses_difference=losses,
+        row_losses_difference=largest_difference("row_losses"),
+        predictions=len(several["predictions"]), predictions_differing=differing,
     )  # fmt: skip
-    assert found["processes"] == WORLDS[world].processes
+    assert several["processes"] == WORLDS[world].processes
     if not case.dropout:
         assert losses < SAME
         assert differing == 0
 
 
 @pytest.mark.parametrize("world", [name for name, world in WORLDS.items() if world.kill_at is not None])
-@pytest.mark.benchmark(timer=CLOCK)
-def test_one_killed(world: str, measured: dict[str, dict[str, Any]], benchmark: BenchmarkFixture) -> None:
+def test_one_killed(world: str, ended: dict[str, Ended], benchmark: BenchmarkFixture) -> None:
     benchmark.group = "processes: one killed"
-    found = measured[world]
-    replay(
+    end, launched = ended[world], WORLDS[world]
+    record(
         benchmark,
-        [Round(seconds=found["ended_seconds"], facts={}, peak_mib=0.0)],
-        killed=True, processes=WORLDS[world].processes, machines=WORLDS[world].machines, between=found["between"],
-        device="cpu", step=WORLDS[world].kill_at, exit_codes=found["codes"],
+        [Round(seconds=end.seconds, facts={}, peak_mib=0.0)],
+        killed=True, processes=launched.processes, machines=launched.machines, between=end.between, device="cpu",
+        step=launched.kill_at, exit_codes=end.codes,
     )  # fmt: skip
-    assert 0 not in found["codes"]
-    assert not found["held"]
+    assert 0 not in end.codes
+    assert not end.trained

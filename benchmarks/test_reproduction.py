@@ -1,28 +1,26 @@
-"""The seminar's experiments under pytest-benchmark: one round is one seed, and every round writes its record.
+"""The seminar's sections under pytest-benchmark: one round is one seed, and every round writes its record.
 
-What is timed: the whole experiment, evaluation included; seconds by phase stand in the record. Loading the
-corpus and the checkpoint's hash check happen before. Tokens and hidden states are made once and shared, so their
-time goes to the first experiment that asks (`features`), and a round of `linear` alone is longer. No warm-up: a
-run of minutes has none in the notebook either. Every round measures afresh, but for a training that an earlier session
-left unfinished: it goes on, and its round is the sum of its phases over all parts, without what each part loaded twice.
+What is timed: the whole section, evaluation included; seconds by phase stand in the record. Loading the corpus and the
+checkpoint's hash check happen before. Tokens and hidden states are made once and shared, so their time goes to the
+first section that asks (`features`), and a round of `linear` alone is longer. No warm-up: a run of minutes has none in
+the notebook either. Every round measures afresh, but for a training that an earlier session left unfinished: it is
+resumed, its seed stands under `resumed`, and its own seconds are those of its record.
 """
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.replay import CLOCK, replay
-from benchmarks.turns import Round
 from repro.errors import InterruptedRunError, MissingAssetError
-from repro.records.record import RunRecord
+from repro.records.provenance import peak_mib
+from repro.records.schema import RunRecord
+from repro.sections import SECTIONS, section_named
 from repro.sections.context import Context
-from repro.sections.once import run_once
-from repro.sections.registry import EXPERIMENTS, Experiment
-from repro.training.resume.keeper import Keeping
+from repro.sections.runner import run_once
+from repro.training.resume.checkpointer import CheckpointPolicy
 
 WIDE_MARGIN = 0.15  # of accuracy over the dummy: four standard errors of a difference on the 150 rehearsal rows
 
@@ -36,10 +34,9 @@ def dummy_accuracy(context: Context) -> float:
     return validation.count(majority) / len(validation)
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=list(EXPERIMENTS))
-@pytest.mark.benchmark(timer=CLOCK)
-def test_experiment(
-    experiment: Experiment,
+@pytest.mark.parametrize("name", SECTIONS)
+def test_section(
+    name: str,
     context: Context,
     seeds: list[int],
     results: Path,
@@ -47,28 +44,27 @@ def test_experiment(
     benchmark: BenchmarkFixture,
 ) -> None:
     records: list[RunRecord] = []
-    rounds: list[Round] = []
-    for seed in experiment.seeds(seeds):
-        begun = time.perf_counter()
-        try:
-            found = run_once(experiment, context, seed, results, Keeping(again=True))
-        except MissingAssetError as error:
-            pytest.skip(f"{experiment.name} did not run: {error}")  # the others do, as under `repro run`
-        except InterruptedRunError as stopped:
-            pytest.exit(str(stopped), returncode=stopped.exit_code)
-        assert found is not None
-        record, _ = found
-        resumed = "resumed_after_steps" in record.facts
-        seconds = sum(record.seconds.values()) if resumed else time.perf_counter() - begun
-        rounds.append(Round(seconds=seconds, facts={}, peak_mib=record.peak_mib))
-        records.append(record)
-    replay(benchmark, rounds)
+    peaks: list[float] = []
+    section = section_named(name)
+    wanted = section.seeds(seeds)
+
+    def measure_next_seed() -> None:
+        finished = run_once(section, context, wanted[len(records)], results, CheckpointPolicy(again=True))
+        assert finished is not None
+        records.append(finished[0])
+        peaks.append(peak_mib())
+
+    try:
+        benchmark.pedantic(measure_next_seed, rounds=len(wanted))
+    except MissingAssetError as error:
+        pytest.skip(f"{name} did not run: {error}")  # the others do, as under `repro run`
+    except InterruptedRunError as stopped:
+        pytest.exit(str(stopped), returncode=stopped.exit_code)
     benchmark.extra_info.update(
-        recipe=context.recipe.name,
-        corpus=context.corpus.stamp.name,
-        precision=context.precision,
-        batching=context.batching,
+        records[0].spec.setup.as_json(),
         seeds=[record.settings.seed for record in records],
+        resumed=[record.settings.seed for record in records if "resumed_after_steps" in record.facts],
+        peak_mib=peaks,
         scores=[
             {
                 name: {"n": s.n, "accuracy": s.accuracy, "weighted_f1": s.weighted_f1, "macro_f1": s.macro_f1}
@@ -93,6 +89,6 @@ def assert_plausible(record: RunRecord, context: Context, dummy_accuracy: float)
     if record.epochs:
         assert len(record.epochs) == context.recipe.epochs
         assert record.epochs[-1].train_loss < record.epochs[0].train_loss or len(record.epochs) == 1
-        if context.recipe.name != "tiny" and context.limit is None:  # those learn nothing worth asserting
+        if context.recipe.name != "tiny" and context.spec.limit is None:  # those learn nothing worth asserting
             final = record.scores[f"epoch-{len(record.epochs)}/validation"]
             assert final.accuracy > dummy_accuracy + WIDE_MARGIN

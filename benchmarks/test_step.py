@@ -1,24 +1,19 @@
 """One training step of DistilBERT's architecture on tweets' real lengths, batch 64: transformers' Trainer and ours.
 
-Interleaved runs, one for each way to run the Trainer (so that all variants of a run fit into 16 GiB) and one for
-torch.compile (which wants a C++ compiler), each with our packed step and the machine's own matrix multiplication in
-both precisions. Needs no corpus, checkpoint or Hub.
+A group for each way to run the Trainer (so that all variants of a group fit into 16 GiB) and one for torch.compile
+(which wants a C++ compiler), each with our packed step. Needs no corpus, checkpoint or Hub.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.lengths import tweet_lengths
-from benchmarks.peak import multiply
-from benchmarks.replay import CLOCK, replay
-from benchmarks.steps import SETTLE, train_ours, train_peer
-from benchmarks.turns import Round, Variant, take_turns
+from benchmarks.conftest import Measured, record
+from benchmarks.peak import Variant
+from benchmarks.steps import SETTLE
 
 PRECISIONS = ("fp32", "bf16")
 COMPILED = "compiled"
@@ -33,48 +28,30 @@ VARIANTS += [(peer, f"packed-{precision}") for peer in PEERS for precision in PR
 VARIANTS += [(peer, f"{peer}-{precision}") for peer in ("dynamic", COMPILED) for precision in PRECISIONS]
 
 
-@pytest.fixture(scope="module")
-def measured(rounds: int, device: str) -> Callable[[str], dict[str, list[Round]]]:
-    """The function from a peer to all rounds by variant, measured when it is first asked for."""
-
-    @cache
-    def measure(peer: str) -> dict[str, list[Round]]:
-        lengths = tweet_lengths()
-        variants = {
-            f"peak-{precision}": Variant(work=multiply, options={"precision": precision, "device": device})
-            for precision in PRECISIONS
-        }
-        for name in (name for run, name in VARIANTS if run == peer):
-            batching, _, precision = name.partition("-")
-            options: dict[str, Any] = {"lengths": lengths, "precision": precision, "device": device}
-            work = train_peer if batching == "trainer" else train_ours
-            if batching == "trainer":
-                options |= {"padding": peer, "rounds": rounds}
-            elif batching == COMPILED:
-                options |= {"batching": "packed", "compiled": True}
-            else:
-                options["batching"] = batching
-            variants[name] = Variant(work=work, options=options, settle=SETTLE)
-        return take_turns(variants, rounds)
-
-    return measure
+def group(peer: str, rounds: int, device: str) -> dict[str, Variant]:
+    variants = {}
+    for name in (name for key, name in VARIANTS if key == peer):
+        batching, _, precision = name.partition("-")
+        options: dict[str, Any] = {"precision": precision, "device": device}
+        if batching == "trainer":
+            work, options = "train_peer", options | {"padding": peer, "rounds": rounds}
+        elif batching == COMPILED:
+            work, options = "train_ours", options | {"batching": "packed", "compiled": True}
+        else:
+            work, options = "train_ours", options | {"batching": batching}
+        variants[name] = Variant(work=f"benchmarks.steps:{work}", options=options, settle=SETTLE)
+    return variants
 
 
 @pytest.mark.parametrize(("peer", "variant"), VARIANTS)
-@pytest.mark.benchmark(timer=CLOCK)
 def test_step(
-    peer: str, variant: str, measured: Callable[[str], dict[str, list[Round]]], benchmark: BenchmarkFixture
+    peer: str, variant: str, in_turns: Measured, rounds: int, device: str, benchmark: BenchmarkFixture
 ) -> None:
     benchmark.group = "step, layers compiled" if peer == COMPILED else f"step beside the Trainer, {peer}"
-    found, precision = measured(peer), variant.rpartition("-")[2]
-    rounds = found[variant]
-    flop = [
-        6 * r.facts["pieces"] * r.facts["parameters"] for r in rounds
-    ]  # forward 2, backward 4 a parameter and piece
-    replay(
-        benchmark, rounds, found[f"peak-{precision}"], useful_flop=flop, unit="step", tweets=64,
-        precision=precision, peer=PEERS[peer],
+    timed, peak = in_turns(group(peer, rounds, device), peer, rounds, peak=True)
+    # forward 2, backward 4 a parameter and piece
+    flop = [6 * r.facts["pieces"] * r.facts["parameters"] for r in timed]
+    precision = variant.rpartition("-")[2]
+    record(
+        benchmark, timed, peak, useful_flop=flop, unit="step", tweets=64, precision=precision, peer=PEERS[peer],
     )  # fmt: skip
-    if peer != "grouped":  # both draw the batches from the same seed: the very same tweets
-        ours = found["packed-fp32"]
-        assert [r.facts["pieces"] for r in rounds] == [r.facts["pieces"] for r in ours]

@@ -1,19 +1,26 @@
-"""Benchmarks as pytest-benchmark writes them: files read and checked, and of each benchmark the newest."""
+"""pytest-benchmark's files, typed: the one reader of them.
+
+A benchmark's `setup` is how it was run, in RunSpec's fields, as far as its file says; `facts` are whatever else it
+notes in `extra_info`: one value, or a list with one value a round.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import fmean, median
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from repro.errors import RecordError
+from repro.spec import RunSpec
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+SETTINGS = tuple(field.name for field in fields(RunSpec) if field.name not in {"section", "seed"})
 
 
 class _Loose(BaseModel):
@@ -24,135 +31,159 @@ class _Stats(_Loose):
     data: list[Seconds] = Field(min_length=1)  # one a round
 
 
-class _Extra(_Loose):
-    """What our benchmarks note beside the time; `calibration_seconds` are of the same rounds.
-
-    `device` is noted where it is not the session's: by what runs on the CPU though a GPU is there.
-    """
-
-    calibration_seconds: list[Seconds] | None = None
-    recipe: JsonValue = None
-    corpus: JsonValue = None
-    protocol: JsonValue = None
-    precision: JsonValue = None
-    batching: JsonValue = None
-    device: JsonValue = None
-
-
 class _Entry(_Loose):
     name: str
     fullname: str
+    group: str | None = None
     stats: _Stats
-    extra_info: _Extra
+    extra_info: dict[str, JsonValue] = {}
 
-    @model_validator(mode="after")
-    def _calibrated_every_round(self) -> _Entry:
-        calibration = self.extra_info.calibration_seconds
-        if calibration is not None and len(calibration) != len(self.stats.data):
-            raise ValueError(f"{len(self.stats.data)} rounds and {len(calibration)} calibrations")
-        return self
+
+class _Commit(_Loose):
+    id: str | None = None
+    dirty: bool | None = None
 
 
 class _File(_Loose):
     written: datetime = Field(alias="datetime")
     machine_info: dict[str, JsonValue]
+    commit_info: _Commit = _Commit()
     benchmarks: list[_Entry]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Benchmark:
-    """One benchmark's rounds in seconds, the calibration of each, and the machine and file they come from.
+class Machine:
+    """Where a file was written; None for what the file does not say."""
 
-    `way` says in pairs how it was run (recipe, corpus, precision, batching), as far as the file tells, and always
-    the device: `cpu` or `cuda`.
+    processor: str | None = None
+    cores: int | None = None
+    threads: int | None = None
+    accelerator: str | None = None
+    driver: str | None = None
+    python: str | None = None
+    libraries: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """One benchmark of one file: its rounds in seconds, how it was run, and where and when.
+
+    `setup` always holds the device (`cpu` or `cuda`); `machine.accelerator` is None for what ran on the CPU, whatever
+    else the machine holds.
     """
 
     name: str
-    short: str
-    way: tuple[tuple[str, str], ...]
+    fullname: str
+    group: str
     rounds: tuple[float, ...]
-    calibration: tuple[float, ...] | None
-    machine: tuple[tuple[str, str], ...]
+    setup: Mapping[str, str]
+    facts: Mapping[str, JsonValue]
+    machine: Machine
+    commit: str | None
+    dirty: bool
     written: datetime
     file: Path
 
+    @property
+    def median(self) -> float:
+        """The median round, in seconds."""
+        return median(self.rounds)
+
+    @property
+    def mean(self) -> float:
+        """The mean round, in seconds."""
+        return fmean(self.rounds)
+
+    @property
+    def spec(self) -> RunSpec | None:
+        """What was run and how, where the file names recipe, corpus, precision and batching; None where it does not."""
+        if not {"recipe", "corpus", "precision", "batching"} <= self.setup.keys():
+            return None
+        numbers = {"micro_batches", "epochs", "limit"}
+        values: dict[str, Any] = {k: int(v) if k in numbers else v for k, v in self.setup.items()}
+        return RunSpec(**values)
+
+    @property
+    def identity(self) -> tuple[str, tuple[tuple[str, str], ...], str | None]:
+        """What two measurements of the same thing share: full name, setup and accelerator."""
+        return self.fullname, tuple(sorted(self.setup.items())), self.machine.accelerator
+
+    def series(self, name: str) -> list[float]:
+        """Return the fact that has one number a round; empty where there is none."""
+        values = self.facts.get(name)
+        if not isinstance(values, list) or len(values) != len(self.rounds):
+            return []
+        return [float(value) for value in values if isinstance(value, int | float)]
+
+    def number(self, name: str) -> float | None:
+        """Return the fact as a number, the first of a list; None where it is neither."""
+        value = self.facts.get(name)
+        if isinstance(value, list):
+            value = value[0] if value else None
+        return float(value) if isinstance(value, int | float) else None
+
 
 def read_benchmarks(path: Path) -> list[Benchmark]:
-    """Read a folder of benchmark files, or one; RecordError names the file and the first thing wrong with it."""
-    if path.is_file():
-        return _read(path)
-    paths: list[Path] = []
-    for folder, _, names in os.walk(path, onerror=_raise):
-        paths += (Path(folder, name) for name in names if name.endswith(".json"))
-    return [benchmark for found in sorted(paths) for benchmark in _read(found)]
+    """Read a file, or all below a folder, oldest first; RecordError names the file and the first thing wrong in it."""
+    paths = [path] if path.is_file() else sorted(_json_files(path))
+    return sorted((b for file in paths for b in _read(file)), key=lambda b: b.written)
 
 
-def newest(benchmarks: Sequence[Benchmark], ignore: frozenset[str]) -> dict[tuple[Any, ...], Benchmark]:
-    """Return the newest of each name and way of running; the names in `ignore` are no part of the way."""
-    found: dict[tuple[Any, ...], Benchmark] = {}
+def newest(benchmarks: Iterable[Benchmark]) -> list[Benchmark]:
+    """Return the newest of each identity, in the order in which they were measured."""
+    latest: dict[Any, Benchmark] = {}
     for benchmark in sorted(benchmarks, key=lambda b: b.written):
-        way = tuple(pair for pair in benchmark.way if pair[0] not in ignore)
-        found[benchmark.name, way] = benchmark
-    return found
+        latest.pop(benchmark.identity, None)  # so that what was measured together stays together
+        latest[benchmark.identity] = benchmark
+    return list(latest.values())
 
 
-def newest_of_both(
-    before: Sequence[Benchmark], after: Sequence[Benchmark], ignore: frozenset[str]
-) -> tuple[dict[tuple[Any, ...], Benchmark], dict[tuple[Any, ...], Benchmark]]:
-    """Return the newest of two sides by name and way: of a device that both have, else of whichever each has.
-
-    So a GPU's files beside a CPU's are neither the CPU's baseline nor missing, and those of a GPU alone still meet
-    those of a CPU alone, to be told that they are not comparable.
-    """
-    first, second = (newest(side, ignore) for side in (before, after))
-    shared = first.keys() & second.keys()
-    compared = {_on_any_device(key) for key in shared}
-
-    def paired(side: dict[tuple[Any, ...], Benchmark]) -> dict[tuple[Any, ...], Benchmark]:
-        return {
-            key if key in shared else _on_any_device(key): benchmark
-            for key, benchmark in side.items()
-            if key in shared or _on_any_device(key) not in compared
-        }
-
-    return paired(first), paired(second)
+def _json_files(path: Path) -> Iterable[Path]:
+    for folder, _, names in os.walk(path, onerror=_refuse_unreadable):
+        yield from (Path(folder, name) for name in names if name.endswith(".json"))
 
 
-def _on_any_device(key: tuple[Any, ...]) -> tuple[Any, ...]:
-    name, way = key
-    return name, tuple(pair for pair in way if pair[0] != "device")
+def _refuse_unreadable(error: OSError) -> None:
+    raise RecordError(f"cannot read {error.filename}: {error.strerror}", "Make it readable, or move it out.") from None
 
 
 def _read(path: Path) -> list[Benchmark]:
     try:
         file = _File.model_validate_json(path.read_bytes())
+    except OSError as error:
+        what = error.strerror or str(error)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        remedy = "Run the benchmarks again, with --benchmark-save-data: every round's time is needed."
         what = f"{where}: {first['msg']}" if where else first["msg"]
-        raise RecordError(f"{path} is no benchmark file that can be judged: {what}", remedy) from None
-    return [_benchmark(entry, file, path) for entry in file.benchmarks]
+    else:
+        return [_benchmark(entry, file, path) for entry in file.benchmarks]
+    raise RecordError(
+        f"{path} is no benchmark file: {what}",
+        "Run the benchmarks again with --benchmark-save-data (every round's time is needed), or move the file out.",
+    )
 
 
 def _benchmark(entry: _Entry, file: _File, path: Path) -> Benchmark:
     extra = entry.extra_info
-    way = {name: str(value) for name, value in extra if name != "calibration_seconds" and value is not None}
-    way.setdefault("device", "cuda" if file.machine_info.get("accelerator") else "cpu")
+    setup = {name: str(extra[name]) for name in SETTINGS if extra.get(name) is not None}
+    setup.setdefault("device", "cuda" if file.machine_info.get("accelerator") else "cpu")
     return Benchmark(
-        name=entry.fullname,
-        short=entry.name,
-        way=tuple(way.items()),
+        name=entry.name,
+        fullname=entry.fullname,
+        group=entry.group or "",
         rounds=tuple(entry.stats.data),
-        calibration=tuple(extra.calibration_seconds) if extra.calibration_seconds else None,
-        machine=_machine(file.machine_info, on_gpu=way["device"] != "cpu"),
+        setup=setup,
+        facts={name: value for name, value in extra.items() if name not in SETTINGS},
+        machine=_machine(file.machine_info, on_gpu=setup["device"] != "cpu"),
+        commit=file.commit_info.id,
+        dirty=bool(file.commit_info.dirty),
         written=file.written if file.written.tzinfo else file.written.replace(tzinfo=UTC),
         file=path,
     )
 
 
-def _machine(info: dict[str, JsonValue], *, on_gpu: bool) -> tuple[tuple[str, str], ...]:
-    """Return what must be equal for seconds to be compared as they are; an unnamed processor is left out."""
+def _machine(info: Mapping[str, JsonValue], *, on_gpu: bool) -> Machine:
     cpu, libraries = info.get("cpu"), info.get("libraries")
     facts: dict[str, Any] = {
         "processor": cpu.get("brand_raw") if isinstance(cpu, dict) else None,
@@ -160,11 +191,7 @@ def _machine(info: dict[str, JsonValue], *, on_gpu: bool) -> tuple[tuple[str, st
         "threads": info.get("threads"),
         "accelerator": info.get("accelerator") if on_gpu else None,
         "driver": info.get("driver") if on_gpu else None,
-        "Python": info.get("python_version"),
-        **(libraries if isinstance(libraries, dict) else {}),
+        "python": info.get("python_version"),
     }
-    return tuple((name, str(value)) for name, value in facts.items() if value is not None)
-
-
-def _raise(error: OSError) -> None:
-    raise error
+    named = libraries if isinstance(libraries, dict) else {}
+    return Machine(**facts, libraries={name: str(version) for name, version in named.items()})

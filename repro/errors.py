@@ -39,7 +39,15 @@ class HubError(ReproError):
 
 
 class MissingAssetError(ReproError):
-    """What one experiment alone needs and is not here; a run of several goes on with the others."""
+    """What one section alone needs and is not available here; the other sections of a run still run."""
+
+    exit_code: ClassVar[int] = 5
+
+
+class NotComparableError(ReproError):
+    """Two things that were to be compared and differ in what must be equal."""
+
+    exit_code: ClassVar[int] = 6
 
 
 class DeviceError(ReproError):
@@ -54,12 +62,16 @@ class RecordError(ReproError):
     """A file among the results that is no valid record."""
 
 
+class CatalogueError(ReproError):
+    """A catalogue of claims that says something it may not say, or whose tables cannot be read."""
+
+
 class StateError(ReproError):
     """A saved training state that cannot be gone on from, or is in use; it stays as it is."""
 
 
-class MemoryShortError(ReproError):
-    """Memory that does not suffice for the smallest part of a batch, or for what is not done in parts."""
+class OutOfMemoryError(ReproError):
+    """Memory of the host or the device ran out; --micro-batches splits a batch into smaller parts."""
 
 
 class InterruptedRunError(ReproError):
@@ -96,3 +108,8 @@ def unknown(kind: str, name: str, known: list[str]) -> UsageError:
     near = get_close_matches(name, known, n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
     return UsageError(f"unknown {kind} {name!r}", f"{hint}Known: {', '.join(known)}.")
+
+
+def printable(text: str) -> str:
+    """Return the text without what a terminal would obey: control characters become their escapes."""
+    return "".join(c if c in "\n\t" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)

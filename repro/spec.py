@@ -13,11 +13,12 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
-from typing import Any, TypeVar
-
-from pydantic import JsonValue
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from repro.errors import UsageError, unknown
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 LARGEST_SEED = 2**32 - 1  # numpy's
 MOST_SEEDS = 1_000

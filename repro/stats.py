@@ -1,26 +1,34 @@
-"""Student's t for whole degrees of freedom in closed form: `verify` answers before scipy would be imported."""
+"""The statistics of the package: tails of t and F, t quantiles, ranks. Begin here; it imports nothing of ours.
+
+In closed form, since `verify` and `diagnose` run without scipy; the tests compare every function with scipy's.
+"""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from functools import cache
+from math import exp, lgamma, log, sqrt
+from statistics import correlation, fmean
+
+PRECISE = 1e-15
 
 
-def t_tail(t: float, degrees: int) -> float:
-    """Return P(T > t) for a whole number of degrees of freedom (Abramowitz and Stegun 26.7.3 and 26.7.4)."""
-    angle = math.atan(t / math.sqrt(degrees))
-    cosine, odd = math.cos(angle), degrees % 2
-    term = cosine if odd else 1.0
-    total = term if degrees > 1 else 0.0
-    for k in range(2 + odd, degrees - 1, 2):
-        term *= cosine**2 * (k - 1) / k
-        total += term
-    within = 2 / math.pi * (angle + math.sin(angle) * total) if odd else math.sin(angle) * total
-    return (1 - within) / 2
+def t_tail(t: float, degrees: float) -> float:
+    """Return P(T > t) for Student's t."""
+    if t * t < degrees:  # near the middle its complement has no cancellation
+        beyond = 0.5 - _beta_share(t * t / (degrees + t * t), 0.5, degrees / 2) / 2
+    else:
+        beyond = _beta_share(degrees / (degrees + t * t), degrees / 2, 0.5) / 2
+    return beyond if t > 0 else 1 - beyond
+
+
+def f_tail(ratio: float, degrees: float, others: float) -> float:
+    """Return P(F > ratio) for F with `degrees` in the numerator and `others` in the denominator."""
+    return _beta_share(others / (others + degrees * ratio), others / 2, degrees / 2)
 
 
 @cache
-def t_quantile(probability: float, degrees: int) -> float:
+def t_quantile(probability: float, degrees: float) -> float:
     """Return the t that a share `probability` (0.5 to 1) of the distribution lies below, by bisection."""
     if not 0.5 <= probability < 1 or degrees < 1:  # noqa: PLR2004
         raise ValueError(f"expected 0.5 <= p < 1 and a degree of freedom, got {probability} and {degrees}")
@@ -34,3 +42,39 @@ def t_quantile(probability: float, degrees: int) -> float:
         else:
             high = middle
     return (low + high) / 2
+
+
+def rank_correlation(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
+    """Return Spearman's correlation of two series of equal length, and its two-sided p by t on n - 2 degrees."""
+    rho = correlation(ranks(first), ranks(second))
+    if abs(rho) >= 1:
+        return rho, 0.0
+    return rho, 2 * t_tail(abs(rho) * sqrt((len(first) - 2) / (1 - rho * rho)), len(first) - 2)
+
+
+def ranks(values: Sequence[float]) -> list[float]:
+    """Return each value's rank from 1; equal values share their mean rank."""
+    places: dict[float, list[int]] = {}
+    for place, value in enumerate(sorted(values), 1):
+        places.setdefault(value, []).append(place)
+    return [fmean(places[value]) for value in values]
+
+
+def _beta_share(x: float, a: float, b: float) -> float:
+    """Return the regularised incomplete beta function I_x(a, b) by its continued fraction (Lentz's method)."""
+    if x <= 0 or x >= 1:
+        return float(x >= 1)
+    if x > (a + 1) / (a + b + 2):  # there the fraction of the complement converges
+        return 1 - _beta_share(1 - x, b, a)
+    front = exp(a * log(x) + b * log(1 - x) + lgamma(a + b) - lgamma(a) - lgamma(b)) / a
+    d = 1 / (1 - (a + b) * x / (a + 1))
+    c, total = 1.0, d
+    for m in range(1, 10_000):
+        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        for term in (even, odd):
+            d, c = 1 / (1 + term * d), 1 + term / c
+            total *= d * c
+        if abs(d * c - 1) < PRECISE:
+            break
+    return front * total

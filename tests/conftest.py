@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from repro.assets.checkpoints import locate_checkpoint
-from repro.assets.corpus import EMOTION, load_corpus
-from repro.assets.recipes import DISTILBERT, TINY
+from repro.assets.corpus import EMOTION
+from repro.assets.recipes import DISTILBERT
 from repro.records.provenance import collect_provenance
-from repro.records.record import RecipeStamp, RunRecord, Settings
+from repro.records.schema import RecipeStamp, RunRecord, Settings
 from repro.sections.context import Context
+from repro.sections.runner import open_context
+from repro.spec import RunSpec
 
 MakeRecord = Callable[..., RunRecord]
 OWN_SESSIONS = ("faults", "page")  # `nox -s faults` and `nox -s page` run these
@@ -47,7 +48,7 @@ def _fresh_accelerate_state() -> Iterator[None]:
 @pytest.fixture
 def tiny_context() -> Context:
     """The tiny recipe on the first 96 sentences of each split of the rehearsal corpus."""
-    return Context(recipe=TINY, corpus=load_corpus("rehearsal", limit=96), checkpoint=locate_checkpoint(TINY), limit=96)
+    return open_context(RunSpec(recipe="tiny", corpus="rehearsal", limit=96))
 
 
 @pytest.fixture
@@ -55,7 +56,8 @@ def make_record() -> MakeRecord:
     """Make a record that meets the needs of every claim; keyword arguments replace parts of it."""
 
     def make(experiment: str = "finetune", *, seed: int = 0, **parts: Any) -> RunRecord:
-        recipe = {name: getattr(DISTILBERT, name) for name in RecipeStamp.model_fields if name != "weights_sha256"}
+        names = RecipeStamp.model_fields.keys() - {"weights_sha256", "behaviour"}
+        recipe = {name: getattr(DISTILBERT, name) for name in names}
         recipe["weights_sha256"] = DISTILBERT.sha256["model.safetensors"]
         settings = {"protocol": "seeded", "precision": "fp32", "batching": "padded", "device": "cpu"}
         fields: dict[str, Any] = {

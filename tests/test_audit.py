@@ -24,8 +24,8 @@ HIT = {
     [
         ([SOUND, UNKNOWN], (1, ["ours"], [])),
         ([UNKNOWN], (0, ["ours"], [])),
-        ([SOUND, HIT], (2, [], ["jinja2 2.4.1: PYSEC-2019-217, mended in 2.10.1"])),
-        ([{**HIT, "vulns": [{"id": "X-1", "fix_versions": []}]}], (1, [], ["jinja2 2.4.1: X-1, mended in none"])),
+        ([SOUND, HIT], (2, [], ["jinja2 2.4.1: PYSEC-2019-217, fixed in 2.10.1"])),
+        ([{**HIT, "vulns": [{"id": "X-1", "fix_versions": []}]}], (1, [], ["jinja2 2.4.1: X-1, fixed in none"])),
     ],
 )
 def test_what_pip_audit_found_is_told_apart_from_what_it_could_not_look_up(

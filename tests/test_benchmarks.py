@@ -9,21 +9,23 @@ from pathlib import Path
 
 import pytest
 
+from repro.benchfiles import newest, read_benchmarks
+
 ROOT = Path(__file__).parents[1]
 
 
-def benchmark(results: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def benchmark(
+    results: Path, *options: str, selected: str = "benchmarks/test_reproduction.py"
+) -> subprocess.CompletedProcess[str]:
     command = [
-        sys.executable, "-m", "pytest", "benchmarks/test_reproduction.py", "-q", "-Wdefault", "-p", "no:cacheprovider",
+        sys.executable, "-m", "pytest", selected, "-q", "-p", "no:cacheprovider",
         f"--results={results}", "--recipe=tiny", "--corpus=rehearsal", "--limit=64",
         f"--benchmark-json={results}/benchmark.json", *options,
     ]  # fmt: skip
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def test_one_round_a_seed_with_its_scores_beside_the_time_and_no_host_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_round_is_a_seed_with_its_scores_beside_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     planted = {"HF_TOKEN": "hf_plantedplanted", "USER": "jane.planted", "LOGNAME": "jane.planted"}
     for name, value in planted.items():
         monkeypatch.setenv(name, value)
@@ -33,20 +35,37 @@ def test_one_round_a_seed_with_its_scores_beside_the_time_and_no_host_name(
     assert not [secret for secret in (*planted.values(), str(tmp_path), str(ROOT)) if secret in text]
     saved = json.loads(text)
     by_name = {entry["name"]: entry for entry in saved["benchmarks"]}
-    finetune = by_name["test_experiment[finetune]"]
+    finetune = by_name["test_section[finetune]"]
     assert finetune["stats"]["rounds"] == 2
     assert finetune["extra_info"]["seeds"] == [0, 1]
     records = sorted((tmp_path / "runs" / "rehearsal" / "tiny" / "finetune").glob("*.json"))
     written = [json.loads(path.read_text())["scores"]["test"]["accuracy"] for path in records]
     assert sorted(scores["test"]["accuracy"] for scores in finetune["extra_info"]["scores"]) == sorted(written)
-    assert by_name["test_experiment[linear]"]["stats"]["rounds"] == 1  # seeds do not matter to it
+    assert by_name["test_section[linear]"]["stats"]["rounds"] == 1  # seeds do not matter to it
     machine = saved["machine_info"]
     assert "node" not in machine
     assert machine["accelerator"] is None
     assert machine["libraries"]["transformers"]
 
 
-def test_an_experiment_without_its_asset_is_told_and_the_others_are_measured(
+def test_one_selected_id_measures_one_variant_and_compares(tmp_path: Path) -> None:
+    storage = f"--benchmark-storage=file://{tmp_path}/saved"
+    options = storage, "--benchmark-autosave", "--benchmark-save-data", "--benchmark-compare", "--device=cpu"
+    for warned in (True, False):  # the first time nothing is saved yet
+        done = benchmark(tmp_path, *options, selected="benchmarks/test_growth.py::test_growth[tweets-1000]")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert ("Can't compare" in done.stdout + done.stderr) is warned
+    saved = read_benchmarks(tmp_path / "saved")
+    assert [entry.name for entry in newest(saved)] == ["test_growth[tweets-1000]"]
+    assert [len(entry.rounds) for entry in saved] == [6, 6]
+    assert saved[0].setup["precision"] in {"fp32", "bf16"}
+    command = [str(Path(sys.executable).with_name("pytest-benchmark")), storage.replace("benchmark-", ""), "compare"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("test_growth[tweets-1000]") == 2
+
+
+def test_a_section_without_its_asset_is_named_and_the_others_are_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -55,22 +74,22 @@ def test_an_experiment_without_its_asset_is_told_and_the_others_are_measured(
     assert done.returncode == 0, done.stdout + done.stderr
     assert "tour did not run" in done.stdout
     saved = json.loads((tmp_path / "benchmark.json").read_text())
-    assert [entry["name"] for entry in saved["benchmarks"]] == ["test_experiment[corpus-facts]"]
+    assert [entry["name"] for entry in saved["benchmarks"]] == ["test_section[corpus-facts]"]
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--device=cuda"], "finds no usable GPU here"),
         (["--seeds=1,1"], "seed 1 repeats"),
         (["--recipe=minilm", "--checkpoints=nowhere"], "no checkpoints folder nowhere"),
     ],
 )
-def test_what_cannot_run_stops_at_once_with_its_remedy_and_exit_code_2(
-    options: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_cannot_run_stops_at_once_with_exit_code_2(
+    options: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     done = benchmark(tmp_path, *options)
     assert done.returncode == 2, done.stdout + done.stderr
-    assert told in done.stdout + done.stderr
+    assert message in done.stdout + done.stderr
     assert not list(tmp_path.rglob("*.json"))

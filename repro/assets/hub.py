@@ -1,30 +1,37 @@
-"""Files of the Hub at a pinned revision: out of its local cache, or asked for with patience that ends.
+"""Files of the Hub at a pinned revision: from its local cache, or fetched by huggingface_hub within bounds.
 
-Every file is checked against the hash that the Hub lists it under, and one that does not fit leaves the cache.
+huggingface_hub lists, fetches, retries, resumes and checks sizes. What it leaves open is closed here: how long it may
+go without progress, whatever it waits for (`HubWatch`), how large an answer may be, and whether the bytes are those
+that the Hub lists. The time without progress is bounded for each asset and for all that one process asks for.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 import socket
-import time
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from repro.errors import HubError
+from repro.errors import HubError, ReproError
+from repro.records.private import without_private_parts
 
-SILENT_SECONDS = 60.0
-_SILENT: dict[str, float] = {}  # since when the Hub does not answer this process
-HASH_LETTERS = {40: "sha1", 64: "sha256"}  # of files in git, with git's header before the bytes, and in LFS
+if TYPE_CHECKING:
+    from repro.assets.watch import HubWatch
+
+CACHE = "the Hub's local cache"
+_seconds_spent = 0.0  # by this process, without progress
 
 
-def why_unreachable() -> str | None:
-    """Return why the Hub cannot be reached, or None where only asking it would tell."""
+def why_unreachable(seconds: float = 10.0) -> str | None:
+    """Return why the Hub cannot be reached, or None where only asking it would tell; ends within `seconds`."""
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
@@ -32,11 +39,19 @@ def why_unreachable() -> str | None:
     parts = urlsplit(constants.ENDPOINT)
     if getproxies():
         return None  # the proxy knows names that this machine does not
-    try:
-        socket.getaddrinfo(parts.hostname, parts.port or parts.scheme)
-    except OSError:
-        return f"no network, or {parts.hostname} is not known in it"
-    return None
+    answer: list[str | None] = [f"the name of {parts.hostname} was not resolved within {seconds:.0f} seconds"]
+
+    def resolve() -> None:
+        try:
+            socket.getaddrinfo(parts.hostname, parts.port or parts.scheme)
+            answer[0] = None
+        except (OSError, ValueError):
+            answer[0] = f"no network, or {parts.hostname} is not known in it"
+
+    resolver = threading.Thread(target=resolve, daemon=True)  # the system's resolver takes no deadline
+    resolver.start()
+    resolver.join(seconds)
+    return answer[0]
 
 
 def fetch_snapshot(
@@ -50,40 +65,96 @@ def fetch_snapshot(
     """Return a local folder of those of the repository's `files` (patterns) that it has, and where they are from.
 
     What is in the Hub's local cache is not asked for again, and stands in where the Hub does not answer. Raises
-    HubError, with what was tried, where neither has all of them or a file is not the one that the Hub lists.
+    HubError, with cause and folder, where neither has all of them or a file is not the one that the Hub lists.
     """
-    from huggingface_hub import errors, snapshot_download
-
-    from repro.assets.patience import GaveUpError, patient_hub
+    from huggingface_hub import constants, errors, snapshot_download
 
     ask = partial(snapshot_download, repository, repo_type=kind, revision=revision, allow_patterns=files)
-    failed = (why_unreachable() or _silent_lately()) if use_hub else "the Hub was not asked"
-    folder, source = "", "the Hub"
-    if failed is None:
+    failure = why_unreachable() if use_hub else "the Hub was not asked"
+    source = CACHE
+    if failure is None:
         try:
-            with patient_hub():
-                folder = ask()
-        except Exception as error:  # noqa: BLE001 (the client raises more than it documents; the ways out are the same)
-            failed = f"the Hub, asked for revision {revision[:12]}: {_told(error)}"
-            if isinstance(error, GaveUpError) and error.silent:
-                _SILENT.update(since=time.monotonic())
-    if failed is not None:
-        source = "the Hub's local cache"
+            with bounded_hub() as watch:
+                folder = Path(ask())
+            if not watch.problem:  # at the last request: the client fell back to what it has, and says nothing
+                source = "the Hub"
+        except HubError as error:
+            failure = f"the Hub, asked for revision {revision[:12]}: {error.what}"
+    if failure is not None:
         try:
-            folder = ask(local_files_only=True)
-        except Exception as error:  # noqa: BLE001 (the same)
-            in_part: Any = getattr(errors, "IncompleteSnapshotError", ())  # newer versions of the client have it
-            kept = "holds a part of it only" if isinstance(error, in_part) else "does not hold it"
-            raise HubError(f"{failed}; its local cache {kept}", "Try again when the Hub can be reached.") from None
-    _refuse_damaged(Path(folder))
-    return Path(folder), source
+            folder = Path(ask(local_files_only=True))
+        except errors.LocalEntryNotFoundError:
+            cache = without_private_parts(str(constants.HF_HUB_CACHE))
+            raise HubError(
+                f"{failure}; its local cache, {cache}, does not hold all of it",
+                "Try again when the Hub can be reached.",
+            ) from None
+    _refuse_damaged(folder)
+    return folder, source
 
 
-def _silent_lately() -> str | None:
-    """Return that the Hub did not answer a moment ago, so that ten assets are not waited for one after the other."""
-    if time.monotonic() - _SILENT.get("since", -math.inf) < SILENT_SECONDS:
-        return "the Hub did not answer a moment ago, and was not asked again"
-    return None
+@contextmanager
+def bounded_hub() -> Iterator[HubWatch]:
+    """Have huggingface_hub ask over plain HTTP within bounds, with bars on a terminal only.
+
+    Raises HubError, in one line without address or secret, for whatever the client meets; and at once where this
+    process has spent all the time without progress that it may.
+    """
+    from huggingface_hub import constants, get_session, set_client_factory
+    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils import logging as client_logging
+    from huggingface_hub.utils._http import default_client_factory
+
+    from repro.assets.watch import BOUNDS, HubWatch
+
+    global _seconds_spent  # noqa: PLW0603 (the deadline of a command is one for all assets that it asks for)
+    allowed = min(BOUNDS.asset_seconds, BOUNDS.command_seconds - _seconds_spent)
+    if allowed <= 0:
+        raise HubError(f"it made no progress for {_seconds_spent:.0f} seconds, and was not asked again", "Try later.")
+    watch = HubWatch(BOUNDS, allowed)
+    hooks = get_session().event_hooks  # the client's own: offline mode, request ids
+    set_client_factory(lambda: watch.client(hooks))
+    xet, constants.HF_HUB_DISABLE_XET = constants.HF_HUB_DISABLE_XET, True  # its transfers know none of these bounds
+    client_logging.set_verbosity_error()  # its warnings hold addresses, and with them what HF_ENDPOINT holds
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    try:
+        with watch:
+            yield watch
+    except ReproError:
+        raise
+    except Exception as error:  # noqa: BLE001 (the client raises more than it documents; the ways out are the same)
+        raise HubError(_why_failed(error, watch.problem), "Try again.") from None
+    finally:
+        _seconds_spent += watch.seconds_spent
+        constants.HF_HUB_DISABLE_XET = xet
+        set_client_factory(default_client_factory)
+
+
+def _why_failed(error: BaseException, problem: str) -> str:
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.LocalEntryNotFoundError | RuntimeError) and error.__cause__ is not None:
+        return _why_failed(error.__cause__, problem)
+    if isinstance(error, HubError):
+        return error.what
+    if isinstance(error, errors.HfHubHTTPError):
+        reasons = {
+            errors.GatedRepoError: ", its terms are to be accepted first, on its page and logged in",
+            errors.RevisionNotFoundError: ", the revision is not there, or no longer",
+            errors.RemoteEntryNotFoundError: ", a file that it lists is not there",
+        }
+        status = error.response.status_code
+        reason = next((text for kind, text in reasons.items() if isinstance(error, kind)), "")
+        if not reason and status in (401, 403, 404):
+            reason = ", it is not there, or not for you: a token (HF_TOKEN, hf auth login) may be missing"
+        return f"it answers {status}{reason}"
+    if problem:
+        return problem
+    if isinstance(error, ValueError | TypeError | KeyError | AttributeError | AssertionError | RecursionError):
+        return "it sent a page or text that is not the Hub's: a portal, proxy or filter may answer in its name"
+    text = getattr(error, "strerror", None) or str(error)
+    return without_private_parts((text.strip() or type(error).__name__).splitlines()[0])
 
 
 def discard(file: Path) -> None:
@@ -108,36 +179,12 @@ def _refuse_damaged(folder: Path) -> None:
 
 def _as_listed(file: Path) -> bool:
     """Tell whether the content has the hash that the cache names it by; where names are no hashes there is none."""
+    from huggingface_hub.utils.sha import git_hash
+
     name = file.resolve().name
-    kind = HASH_LETTERS.get(len(name)) if re.fullmatch("[0-9a-f]+", name) else None
-    if kind is None:
+    if not re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", name):
         return True
+    if len(name) == 40:  # noqa: PLR2004 (letters of SHA-1, by which git names a file)
+        return git_hash(file.read_bytes()) == name
     with file.open("rb") as opened:
-        if kind == "sha256":
-            return hashlib.file_digest(opened, kind).hexdigest() == name
-        content = opened.read()
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest() == name
-
-
-def _told(error: BaseException) -> str:
-    """Return in one line, without an address, what the client met."""
-    from huggingface_hub import errors
-
-    if isinstance(error, errors.LocalEntryNotFoundError) and error.__cause__ is not None:
-        return _told(error.__cause__)
-    if isinstance(error, errors.HfHubHTTPError):
-        status = error.response.status_code
-        if isinstance(error, errors.GatedRepoError):
-            what = ", its terms are to be accepted first, on its page and logged in"
-        elif isinstance(error, errors.RevisionNotFoundError):
-            what = ", the revision is not there, or no longer"
-        elif isinstance(error, errors.RemoteEntryNotFoundError):
-            what = ", a file that it lists is not there"
-        elif status in (401, 403, 404):
-            what = ", it is not there, or not for you: a token (HF_TOKEN, hf auth login) may be missing or wrong"
-        else:
-            what = ""
-        return f"it answers {status}{what}"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+        return hashlib.file_digest(opened, "sha256").hexdigest() == name

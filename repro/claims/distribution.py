@@ -1,35 +1,37 @@
-"""The mean of n seeds against the 98 reruns: equivalence within a margin, or a difference, or neither yet.
+"""The mean of n seeds against the public reruns: equivalence within a margin, or a difference, or neither yet.
 
-With d the difference of the means and s the standard deviation pooled over both, its standard error is
-s * sqrt(1/n + 1/98) on n + 96 degrees of freedom. A figure is
-- equivalent if the 90 % interval of d lies within ± its margin (two one-sided tests at 5 %);
-- different if it is not, and the 95 % interval of d, which for one seed is the prediction interval of one run,
-  leaves out 0. A claim of k figures tests each at 5 % / k, so that all together raise 5 % of false alarms;
+With d the difference of the means over n seeds and m distinct reruns, a figure is
+- equivalent if the 90 % interval of d lies within ± its margin (two one-sided t tests at 5 %, the standard deviation
+  pooled over both); one seed shows no spread of its own and is never equivalent;
+- different if it is not equivalent and d is significant both by the reruns' spread (the mean lies outside the 95 %
+  prediction interval of n further reruns) and by Welch's test, in which the seeds' own spread enters: the reruns all
+  set seed 42, ours draw the order of rows anew. A claim of k figures tests each at 5 % / k;
 - undecided else. How many seeds would decide is counted under the assumption that the mean stays.
 A claim is reproduced if all its figures are equivalent and no seed alone lies where fewer than one in a hundred
-such sets of runs has one.
+such sets of runs has one. The rates of false alarms and of power are simulated in tests/claims/test_distribution.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import floor, sqrt
 from statistics import fmean, stdev
 from typing import Any
 
-from repro.claims.catalogue import Claim, Outcome, Side
-from repro.claims.reruns import Figure, reference
-from repro.claims.seeds import ALPHA, MOST_SEEDS, Finding
-from repro.claims.wording import brief, is_number, number
+from repro.claims.catalogue import Catalogue
+from repro.claims.claim import Claim, Direction, Outcome
+from repro.claims.references import Figure
+from repro.claims.seeds import ALPHA, MOST_SEEDS, Judgement
+from repro.claims.wording import number
 from repro.stats import t_quantile
 
 STRAY = 0.01  # chance that any of a claim's seeds and figures strays, were all drawn from the reruns
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
-    """One figure's seeds held against the reruns: the difference of the means and the intervals around it."""
+class Comparison:
+    """One figure's seeds beside the reruns: the difference of the means and the half-widths of its two intervals."""
 
     figure: Figure
     margin: float
@@ -41,7 +43,7 @@ class Held:
     @property
     def equivalent(self) -> bool:
         """Whether the 90 % interval of the difference lies within the margin."""
-        return abs(self.difference) + self.equivalence <= self.margin
+        return self.seeds > 1 and abs(self.difference) + self.equivalence <= self.margin
 
     @property
     def different(self) -> bool:
@@ -59,63 +61,74 @@ class Held:
         )
 
 
-def hold(values: Sequence[float], figure: Figure, margin: float, *, tests: int = 1) -> Held:
-    """Hold one figure's seeds against the reruns; `tests` figures share the 5 % of false alarms."""
-    n, mean = len(values), fmean(values)
-    squares = (figure.n - 1) * figure.sd**2 + (n - 1) * (stdev(values) ** 2 if n > 1 else 0)
-    return _held(mean - figure.mean, n, sqrt(squares / (n + figure.n - 2)), figure, margin, tests)
+def compare_figure(values: Sequence[float], figure: Figure, margin: float, *, tests: int = 1) -> Comparison:
+    """Compare one figure's seeds with the reruns; `tests` figures share the 5 % of false alarms."""
+    spread = stdev(values) if len(values) > 1 else None
+    return _comparison(fmean(values) - figure.mean, len(values), spread, figure, margin, tests)
 
 
-def compare_distribution(claim: Claim, measured: Sequence[Any]) -> Finding:
+def judge_distribution(claim: Claim, catalogue: Catalogue, measured: Sequence[Any]) -> Judgement:
     """Judge each figure of the claim, then all of them together."""
-    names, margins = claim.reference, claim.tolerance
-    if not isinstance(names, dict) or not isinstance(margins, dict):
-        names, margins, measured = {"": str(names)}, {"": claim.margin}, [{"": value} for value in measured]
-    for values in measured:
-        if wrong := [value for value in values.values() if not is_number(value)]:
-            raise ValueError(f"expected a number, found {brief(wrong[0])}")
-    by_part = {part: [values[part] for values in measured] for part in names}
-    held = {part: hold(by_part[part], reference(name), margins[part], tests=len(names)) for part, name in names.items()}
-    different = {part: h for part, h in held.items() if h.different}
+    names = claim.figures
+    by_part = {part: [value[part] if part else value for value in measured] for part in names}
+    comparisons = {
+        part: compare_figure(by_part[part], catalogue.figure(name), claim.tolerance_of(part), tests=len(names))
+        for part, name in names.items()
+    }
+    different = {part: c for part, c in comparisons.items() if c.different}
     if different:
-        sides: set[Side] = {"low" if h.difference < 0 else "high" for h in different.values()}
-        return Outcome.DEVIATES, sides.pop() if len(sides) == 1 else "different", _told(different)
-    open_parts = {part: h for part, h in held.items() if not h.equivalent}
-    if open_parts:
-        more = max(more_seeds(h, tests=len(names)) for h in open_parts.values())
-        decide = f"if the mean{'s stay' if len(open_parts) > 1 else ' stays'}, {_count(more)} would decide"
-        return Outcome.INCONCLUSIVE, None, f"{decide}: {_told(open_parts)}"
-    if stray := _strays(by_part, held):
-        return Outcome.INCONCLUSIVE, None, stray
-    return Outcome.REPRODUCED, None, _told(held) if len(held) == 1 else _all_within(held)
+        directions: set[Direction] = {"low" if c.difference < 0 else "high" for c in different.values()}
+        direction = directions.pop() if len(directions) == 1 else "different"
+        return Judgement(
+            outcome=Outcome.DEVIATES, direction=direction, why=_in_words(different), parts=frozenset(different)
+        )
+    undecided = {part: c for part, c in comparisons.items() if not c.equivalent}
+    if undecided:
+        more = max(more_seeds(c, tests=len(names)) for c in undecided.values())
+        decide = f"if the mean{'s stay' if len(undecided) > 1 else ' stays'}, {_count(more)} would decide"
+        return Judgement(outcome=Outcome.INCONCLUSIVE, why=f"{decide}: {_in_words(undecided)}")
+    if stray := _stray(by_part, comparisons):
+        return Judgement(outcome=Outcome.INCONCLUSIVE, why=stray)
+    why = _in_words(comparisons) if len(comparisons) == 1 else _all_within(comparisons)
+    return Judgement(outcome=Outcome.REPRODUCED, why=why)
 
 
-def more_seeds(held: Held, *, tests: int = 1) -> int:
-    """Return how many more seeds would decide, were the mean and the reruns' spread to stay as they are."""
+def more_seeds(comparison: Comparison, *, tests: int = 1) -> int:
+    """Return how many more seeds would decide, were the mean to stay and the spread to be the reruns'."""
+    c = comparison
     for more in range(1, MOST_SEEDS):
-        then = _held(held.difference, held.seeds + more, held.figure.sd, held.figure, held.margin, tests)
+        then = _comparison(c.difference, c.seeds + more, c.figure.sd, c.figure, c.margin, tests)
         if then.equivalent or then.different:
             return more
     return MOST_SEEDS
 
 
-def _held(difference: float, n: int, sd: float, figure: Figure, margin: float, tests: int) -> Held:
-    error, degrees = sd * sqrt(1 / n + 1 / figure.n), n + figure.n - 2
-    return Held(
+def _comparison(
+    difference: float, n: int, spread: float | None, figure: Figure, margin: float, tests: int
+) -> Comparison:
+    m, confidence = figure.n, 1 - ALPHA / tests
+    squares = (m - 1) * figure.sd**2 + (n - 1) * (spread or 0) ** 2
+    pooled = sqrt(squares / (n + m - 2))
+    significance = figure.half_width(n, confidence)
+    if spread is not None:
+        ours, theirs = spread**2 / n, figure.sd**2 / m
+        degrees = floor((ours + theirs) ** 2 / (ours**2 / (n - 1) + theirs**2 / (m - 1)))  # Welch-Satterthwaite
+        significance = max(significance, t_quantile(1 - (1 - confidence) / 2, degrees) * sqrt(ours + theirs))
+    return Comparison(
         figure=figure,
         margin=margin,
         seeds=n,
         difference=difference,
-        equivalence=t_quantile(1 - ALPHA, degrees) * error,
-        significance=t_quantile(1 - ALPHA / tests / 2, degrees) * error,
+        equivalence=t_quantile(1 - ALPHA, n + m - 2) * pooled * sqrt(1 / n + 1 / m),
+        significance=significance,
     )
 
 
-def _strays(by_part: dict[str, list[float]], held: dict[str, Held]) -> str | None:
+def _stray(by_part: Mapping[str, Sequence[float]], comparisons: Mapping[str, Comparison]) -> str | None:
     """Name a seed that lies alone outside, although the mean is equivalent."""
     looks = sum(map(len, by_part.values()))
     for part, values in by_part.items():
-        low, high = held[part].figure.prediction_interval(confidence=1 - STRAY / looks)
+        low, high = comparisons[part].figure.prediction_interval(confidence=1 - STRAY / looks)
         for value in values:
             if not low <= value <= high:
                 return (
@@ -125,13 +138,14 @@ def _strays(by_part: dict[str, list[float]], held: dict[str, Held]) -> str | Non
     return None
 
 
-def _told(held: dict[str, Held]) -> str:
-    return "; ".join(f"{part}: {h}" if part else str(h) for part, h in held.items())
+def _in_words(comparisons: Mapping[str, Comparison]) -> str:
+    return "; ".join(f"{part}: {c}" if part else str(c) for part, c in comparisons.items())
 
 
-def _all_within(held: dict[str, Held]) -> str:
-    within = ", ".join(f"{part} {h.difference:+.4f} of ±{number(h.margin)}" for part, h in held.items())
-    return f"each mean within its margin of the {next(iter(held.values())).figure.n} reruns': {within}"
+def _all_within(comparisons: Mapping[str, Comparison]) -> str:
+    within = ", ".join(f"{part} {c.difference:+.4f} of ±{number(c.margin)}" for part, c in comparisons.items())
+    reruns = next(iter(comparisons.values())).figure.n
+    return f"each mean within its margin of the {reruns} reruns': {within}"
 
 
 def _count(more: int) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import sqrt
 from statistics import fmean, stdev
 from typing import Any
 
-from repro.claims.catalogue import Claim, Kind
+from repro.claims.claim import Claim, Kind
 from repro.claims.wording import brief, is_number, number
 from repro.stats import t_quantile
 
@@ -17,7 +17,7 @@ from repro.stats import t_quantile
 class Estimate:
     """One figure over n seeds: mean, standard deviation, 95 % t interval of the mean; one seed has no spread.
 
-    `reference` names the figure of the 98 reruns that it is held against (`repro.claims.reruns`), if any.
+    `reference` names the figure that it is compared with (`Catalogue.figure`), if any.
     """
 
     n: int
@@ -50,17 +50,17 @@ def estimate(values: Sequence[float], reference: str | None = None) -> Estimate:
 def estimates_of(claim: Claim, measured: Sequence[Any]) -> dict[str, Estimate]:
     """Return the claim's figures over seeds by part, `""` for a claim of one figure; none for words and tables."""
     if claim.kind is Kind.OVERLAP:
-        return {"": estimate([len(set(claim.reported) & set(found)) for found in measured])}
-    parts = claim.reference if isinstance(claim.reference, dict) else {"": claim.reference}
+        return {"": estimate([len(set(claim.reported) & set(members)) for members in measured])}
+    parts = claim.figures
     if all(is_number(value) for value in measured):
         return {"": estimate(measured, parts.get(""))}
     if all(isinstance(value, dict) for value in measured):
-        found = {key: [value.get(key) for value in measured] for key in measured[0]}
-        return {key: estimate(values, parts.get(key)) for key, values in found.items() if all(map(is_number, values))}
+        columns = {key: [value.get(key) for value in measured] for key in measured[0]}
+        return {key: estimate(values, parts.get(key)) for key, values in columns.items() if all(map(is_number, values))}
     return {}
 
 
-def over_seeds(measured: Sequence[Any], estimates: dict[str, Estimate]) -> str:
+def over_seeds(measured: Sequence[Any], estimates: Mapping[str, Estimate]) -> str:
     """Return several seeds' values in short: mean ± SD [interval] of numbers, words that differ side by side."""
     if "" in estimates:
         return str(estimates[""])

@@ -1,43 +1,49 @@
-"""Claims x records -> verdicts: reproduced, deviates (low or high), inconclusive, not comparable, not run.
+"""Claims x records -> verdicts.
 
-A claim is judged on one cohort of records. One that lacks what the claim needs is never judged, only shown.
-Among those that have it the seminar's own recipe goes first, then the newest; others that come to another
-answer are named.
+A claim is judged on one cohort of records. One that lacks what the claim needs is never judged, only shown. Among
+those that have it the catalogue's own recipe goes first, then the newest; others that come to another answer are
+named. What the verdict is called depends on what the claim rests on: see `Outcome`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from repro.claims.catalogue import Catalogue, Claim, Kind, Outcome, Side
-from repro.claims.cohorts import Cohort, cohorts_of, unmet_need
-from repro.claims.compare import compare
+from repro.claims.catalogue import Catalogue
+from repro.claims.claim import POPULATION, Claim, Direction, Evidence, Kind, Outcome
+from repro.claims.cohorts import Cohort, cohorts_of
+from repro.claims.corroboration import corroborate
 from repro.claims.estimates import Estimate, estimates_of, over_seeds
 from repro.claims.gates import failed_gate
+from repro.claims.kinds import check_shape, judge_kind
+from repro.claims.needs import on_stand_in, unmet_need
+from repro.claims.seeds import Judgement
 from repro.claims.wording import brief, is_number, number
-from repro.errors import RecordError
-from repro.records.record import RunRecord
-
-SEMINARS_RECIPE = "distilbert"
+from repro.records.schema import RunRecord
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """The answer to one claim, with what was measured (`shown`), on which seeds and basis, and why.
 
-    `estimates` holds the figures behind it by part, `""` where the claim has one figure alone.
+    `estimates` holds the figures behind it by part, `""` where the claim has one figure alone; `corroboration` what
+    independent public runs say, beside the verdict and never part of it; `placed` and `among` are of claims of
+    reference only.
     """
 
     claim: Claim
     outcome: Outcome
     why: str
-    side: Side | None = None
+    direction: Direction | None = None
     shown: str = ""
     seeds: tuple[int, ...] = ()
     basis: str = ""
-    estimates: dict[str, Estimate] = field(default_factory=dict)
+    estimates: Mapping[str, Estimate] = field(default_factory=dict)
+    placed: Mapping[str, Direction | None] = field(default_factory=dict)
+    among: int = 0
+    corroboration: str = ""
 
     @property
     def n(self) -> int:
@@ -45,115 +51,136 @@ class Verdict:
         return len(self.seeds)
 
     @property
-    def mean(self) -> float | None:
-        """The mean over seeds of a claim of one figure."""
-        return self.estimates[""].mean if "" in self.estimates else None
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """The 95 % t interval of that mean; one seed has none."""
-        return self.estimates[""].interval if "" in self.estimates else None
-
-    @property
-    def reference(self) -> str | None:
-        """The name of the figure of the 98 reruns that it is held against: `reference(name).values`."""
-        return self.estimates[""].reference if "" in self.estimates else None
+    def estimate(self) -> Estimate | None:
+        """The figure over seeds of a claim of one figure."""
+        return self.estimates.get("")
 
     @property
     def label(self) -> str:
         """The outcome in words: `deviates (low)`."""
-        return f"{self.outcome} ({self.side})" if self.side in ("low", "high") else str(self.outcome)
+        return f"{self.outcome} ({self.direction})" if self.direction in ("low", "high") else str(self.outcome)
 
     def as_row(self) -> dict[str, Any]:
         """Return the verdict as flat JSON."""
+        one = self.estimate
         return {
             "claim": self.claim.id,
+            "version": self.claim.version,
             "section": self.claim.section,
             "text": self.claim.text,
             "reported": self.claim.shown,
             "measured": self.shown,
             "seeds": list(self.seeds),
             "verdict": str(self.outcome),
-            "side": self.side,
+            "side": self.direction,
             "why": self.why,
+            "corroboration": self.corroboration,
             "basis": self.basis,
             "source": self.claim.source,
             "n": self.n,
-            "mean": self.mean,
-            "interval": None if self.interval is None else list(self.interval),
-            "reference": self.reference,
-            "parts": {part: found.as_row() for part, found in self.estimates.items() if part},
+            "mean": one and one.mean,
+            "interval": list(one.interval) if one and one.interval else None,
+            "reference": one and one.reference,
+            "parts": {part: estimate.as_row() for part, estimate in self.estimates.items() if part},
         }
 
 
 def judge_all(catalogue: Catalogue, records: Sequence[RunRecord], runnable: Sequence[str]) -> list[Verdict]:
     """Judge every claim on records (oldest first); `runnable` names the experiments that this version has.
 
-    RecordError where a record holds something of another shape than its experiment writes.
+    RecordError where a record holds something of another shape than its experiment writes. A claim about seconds is
+    judged on runs of one machine and number of threads.
     """
-    cohorts = cohorts_of(records)
-    verdicts = []
-    for claim in catalogue.claim:
-        try:
-            verdicts.append(judge(claim, catalogue, cohorts, runnable))
-        except (ArithmeticError, AttributeError, TypeError, ValueError, IndexError) as error:
-            raise RecordError(
-                f"a record of {claim.experiment} does not hold what {claim.id} reads from it: {error}",
-                "Move that record out of the results folder, or run the experiment again.",
-            ) from None
-    return verdicts
+    by_result, by_seconds = cohorts_of(records), cohorts_of(records, by_machine=True)
+    return [
+        replace(
+            judge(claim, catalogue, by_seconds if claim.reads_seconds else by_result, runnable),
+            corroboration=corroborate(claim, catalogue),
+        )
+        for claim in catalogue.claim
+    ]
 
 
 def judge(claim: Claim, catalogue: Catalogue, cohorts: Sequence[Cohort], runnable: Sequence[str]) -> Verdict:
     """Judge one claim on the cohort that suits it best."""
-    ran = [cohort for cohort in cohorts if cohort.of(claim.experiment)]
-    if not ran:
-        return Verdict(claim=claim, outcome=Outcome.NOT_RUN, why=_how_to_run(claim, runnable))
+    ran = [cohort for cohort in cohorts if cohort.experiment == claim.experiment]
     having = [cohort for cohort in ran if cohort.measured(claim) is not None]
-    if not having and any(_lacked_its_asset(claim, record) for c in ran for record in c.of(claim.experiment)):
-        return Verdict(claim=claim, outcome=Outcome.NOT_RUN, why=_how_to_run(claim, runnable))
+    lacking_asset = not having and any(_lacked_its_asset(claim, r) for cohort in ran for r in cohort.records)
+    if not ran or lacking_asset:
+        return Verdict(claim=claim, outcome=Outcome.NOT_RUN, why=_how_to_run(claim, catalogue, runnable))
     if not having:
-        basis = ran[-1].basis(claim.experiment)
-        why = f"what was run holds no value for it; {_how_to_run(claim, runnable)}"
-        return Verdict(claim=claim, outcome=Outcome.NOT_COMPARABLE, why=why, basis=basis)
+        why = f"what was run holds no value for it; {_how_to_run(claim, catalogue, runnable)}"
+        return Verdict(claim=claim, outcome=Outcome.NOT_COMPARABLE, why=why, basis=ran[-1].setup.label)
     having.sort(key=lambda cohort: _rank(claim, catalogue, cohort))
     verdict = _judge_on(claim, catalogue, having[-1], cohorts)
-    if verdict.outcome is Outcome.NOT_COMPARABLE:
+    if verdict.outcome in (Outcome.NOT_COMPARABLE, Outcome.INFORMATION):
         return verdict
     others = [_judge_on(claim, catalogue, cohort, cohorts) for cohort in having[:-1]]
     differing = [o for o in others if o.outcome not in (verdict.outcome, Outcome.NOT_COMPARABLE)]
-    told = "".join(f"; but {o.label} with {o.shown} ({o.basis})" for o in differing)
-    return Verdict(**{**vars(verdict), "why": verdict.why + told})
+    but = "".join(f"; but {o.label} with {o.shown} ({o.basis})" for o in differing)
+    return replace(verdict, why=verdict.why + but)
 
 
 def _rank(claim: Claim, catalogue: Catalogue, cohort: Cohort) -> tuple[bool, bool, str]:
     comparable = unmet_need(claim, catalogue, cohort) is None
-    own = cohort.of(claim.experiment)[0].recipe.name == SEMINARS_RECIPE
-    return comparable, own, cohort.newest(claim.experiment)
+    return comparable, cohort.setup.recipe == catalogue.recipe, cohort.newest
 
 
 def _judge_on(claim: Claim, catalogue: Catalogue, cohort: Cohort, cohorts: Sequence[Cohort]) -> Verdict:
     measured = cohort.measured(claim) or []
-    estimates = estimates_of(claim, measured)
-    found: dict[str, Any] = {
-        "claim": claim,
-        "shown": _show(claim, cohort, measured, estimates),
-        "estimates": estimates,
-        "seeds": tuple(record.settings.seed for record in cohort.of(claim.experiment)),
-        "basis": cohort.basis(claim.experiment),
-    }
-    if claim.kind is Kind.INFORMATION:
-        return Verdict(outcome=Outcome.NOT_COMPARABLE, why="for information: " + (claim.note or "not judged"), **found)
+    check_shape(claim, measured)
     unmet = unmet_need(claim, catalogue, cohort)
+    draft = Verdict(
+        claim=claim, outcome=Outcome.NOT_COMPARABLE, why=unmet or "", seeds=cohort.seeds, basis=cohort.setup.label
+    )
+    if unmet and not claim.elsewhere:
+        return draft  # shapes, seconds and operations of another checkpoint say nothing of it
+    estimates = estimates_of(claim, measured)
+    draft = replace(draft, estimates=estimates, shown=_show(claim, cohort, measured, estimates))
     if unmet:
-        return Verdict(outcome=Outcome.NOT_COMPARABLE, why=unmet, **found)
-    if failed := failed_gate(claim, cohort.of(claim.experiment)):
-        return Verdict(outcome=failed[0], why=failed[1], **found)
-    outcome, side, why = compare(claim, cohort, cohorts, measured)
-    return Verdict(outcome=outcome, side=side, why=why, **found)
+        return draft
+    if claim.kind is Kind.INFORMATION:
+        return replace(draft, outcome=Outcome.INFORMATION, why=claim.note or "not judged")
+    judgement = (
+        failed_gate(claim, catalogue, cohort.records)
+        or _undeclared(claim, cohort)
+        or judge_kind(claim, catalogue, cohort, cohorts, measured)
+    )
+    return replace(
+        draft,
+        outcome=_word(judgement, claim, catalogue, cohort),
+        direction=judgement.direction,
+        why=judgement.why + cohort.remarks,
+        placed=judgement.placed,
+        among=judgement.among,
+    )
 
 
-def _show(claim: Claim, cohort: Cohort, measured: list[Any], estimates: dict[str, Estimate]) -> str:
+def _undeclared(claim: Claim, cohort: Cohort) -> Judgement | None:
+    """Keep a mean of seeds from being judged before all that were declared have run: the number is fixed beforehand."""
+    if not cohort.missing or claim.kind not in POPULATION:
+        return None
+    n = len(cohort.seeds)
+    why = f"{n} of the {n + len(cohort.missing)} seeds that were declared have run; the others decide with them"
+    return Judgement(outcome=Outcome.INCONCLUSIVE, why=why)
+
+
+def _word(judgement: Judgement, claim: Claim, catalogue: Catalogue, cohort: Cohort) -> Outcome:
+    """Return the word that the evidence allows."""
+    if judgement.outcome is Outcome.REPRODUCED:
+        if claim.evidence is Evidence.CONSTRUCTION:
+            return Outcome.BY_CONSTRUCTION
+        return Outcome.STAND_IN if on_stand_in(claim, catalogue, cohort) else Outcome.REPRODUCED
+    if judgement.outcome is Outcome.DEVIATES:
+        if claim.evidence is Evidence.LIBRARY:
+            return Outcome.NO_LONGER
+        known = claim.known_deviation
+        if known and judgement.parts and judgement.parts <= set(known.parts):
+            return Outcome.KNOWN
+    return judgement.outcome
+
+
+def _show(claim: Claim, cohort: Cohort, measured: list[Any], estimates: Mapping[str, Estimate]) -> str:
     """Return what was measured for people: mean, spread and interval over seeds, or one seed's interval over rows."""
     of = f" of {len(claim.reported)} shared" if claim.kind is Kind.OVERLAP else ""
     if len(measured) > 1:
@@ -163,7 +190,7 @@ def _show(claim: Claim, cohort: Cohort, measured: list[Any], estimates: dict[str
     if is_number(measured[0]) and isinstance(claim.measure, str):
         parent = claim.measure.rpartition(".")[0]
         interval, rows = cohort.values(claim.measure + "_interval"), cohort.values(parent + ".n")
-        if interval and rows:
+        if interval and rows and isinstance(interval[0], tuple):
             low, high = interval[0]
             return f"{number(measured[0])} [{number(low)}, {number(high)}], n = {rows[0]:,} rows"
     return brief(measured[0])
@@ -171,13 +198,12 @@ def _show(claim: Claim, cohort: Cohort, measured: list[Any], estimates: dict[str
 
 def _lacked_its_asset(claim: Claim, record: RunRecord) -> bool:
     """Whether the record says that the part of the experiment that the claim reads did not run: `facts.PART…`."""
-    addresses = [claim.measure] if isinstance(claim.measure, str) else list(claim.measure.values())
     not_run = record.facts.get("not_run")
-    return isinstance(not_run, dict) and any(address.split(".")[1] in not_run for address in addresses)
+    return isinstance(not_run, dict) and any(address.split(".")[1] in not_run for address in claim.addresses)
 
 
-def _how_to_run(claim: Claim, runnable: Sequence[str]) -> str:
+def _how_to_run(claim: Claim, catalogue: Catalogue, runnable: Sequence[str]) -> str:
     if claim.experiment not in runnable:
         return f"this version of the suite has no experiment {claim.experiment!r} yet"
     padded = " --batching padded" if "padded" in claim.needs else ""
-    return f"python -m repro run {claim.experiment} --recipe distilbert --corpus hub{padded}"
+    return catalogue.command.replace("{experiment}", claim.experiment) + padded

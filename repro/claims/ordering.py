@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, erfc, sqrt
 
-from repro.claims.catalogue import Claim, Outcome, Side
-from repro.claims.cohorts import Cohort
-from repro.claims.seeds import ALPHA, Finding, conclude, majority, more_seeds_for_majority, two_sided_binomial
+from repro.claims.claim import Claim, Direction, Outcome
+from repro.claims.cohorts import Cohort, malformed
+from repro.claims.seeds import ALPHA, Judgement, conclude, majority, more_seeds_for_majority, two_sided_binomial
 from repro.claims.wording import number
-from repro.records.record import RowResults
+from repro.records.schema import RowResults
 
 FEW = 25  # fewer rows than this on which the two disagree: the exact test, as is usual
 Z = 1.959964  # of a two-sided test at ALPHA
@@ -50,47 +50,58 @@ def pair(first: RowResults, second: RowResults) -> Paired | None:
     return Paired(n=len(hits), only_first=hits.count((True, False)), only_second=hits.count((False, True)))
 
 
-def compare_ordering(claim: Claim, cohort: Cohort, cohorts: Sequence[Cohort]) -> Finding:
-    """Hold each seed's rows against the newest other classifier's on the same corpus and weights.
+def judge_ordering(claim: Claim, cohort: Cohort, cohorts: Sequence[Cohort]) -> Judgement:
+    """Compare each seed's rows with the newest other classifier's on the same corpus and weights.
 
     A seed holds if it is ahead significantly and by more than the claim's margin, misses if it is behind
     significantly, and is open else; seeds that hold and seeds that do not are weighed by the sign test.
     """
     than, experiment = claim.than or "", (claim.than or "").split(":", 1)[0]
     others = [c for c in cohorts if c.material == cohort.material and c.values(than)]
-    others.sort(key=lambda c: (c.key == cohort.key, c.newest(experiment)))
+    others.sort(key=lambda c: (c.setup == cohort.setup, c.newest))
     if not others:
-        return Outcome.INCONCLUSIVE, None, f"nothing to compare with: {experiment} has no such record for these weights"
-    ours, theirs = cohort.values(claim.rows or ""), others[-1].values(claim.than_rows or "")
+        why = f"nothing to compare with: {experiment} has no such record for these weights"
+        return Judgement(outcome=Outcome.INCONCLUSIVE, why=why)
+    ours, theirs = _rows(cohort, claim.rows), _rows(others[-1], claim.than_rows)
     if not ours or not theirs:
-        return Outcome.INCONCLUSIVE, None, "the records hold no predictions of rows to pair"
+        return Judgement(outcome=Outcome.INCONCLUSIVE, why="the records hold no predictions of rows to pair")
     if len(theirs) != len(ours):
         theirs = [theirs[0]] * len(ours)  # a baseline that draws nothing is recorded once
     pairs = [pair(a, b) for a, b in zip(ours, theirs, strict=True)]
-    found = [p for p in pairs if p is not None]
-    if len(found) < len(pairs):
-        return Outcome.NOT_COMPARABLE, None, "the two were not scored on the same rows"
-    return _weigh(found, claim.margin)
+    paired = [p for p in pairs if p is not None]
+    if len(paired) < len(pairs):
+        return Judgement(outcome=Outcome.NOT_COMPARABLE, why="the two were not scored on the same rows")
+    return _weigh(paired, claim.tolerance_of(""))
 
 
-def _weigh(found: Sequence[Paired], margin: float) -> Finding:
-    open_ = [_is_open(p, margin) for p in found]
-    ahead = sum(p.lead > margin and not o for p, o in zip(found, open_, strict=True))
-    least = min(found, key=lambda p: p.lead)
+def _rows(cohort: Cohort, address: str | None) -> list[RowResults]:
+    rows = cohort.values(address or "") or []
+    for row in rows:
+        if not isinstance(row, RowResults) or len(row.labels) != len(row.predictions):
+            raise malformed(str(address), "a prediction for every row")
+    return rows
+
+
+def _weigh(pairs: Sequence[Paired], margin: float) -> Judgement:
+    open_ = [_is_open(p, margin) for p in pairs]
+    ahead = sum(p.lead > margin and not o for p, o in zip(pairs, open_, strict=True))
+    least = min(pairs, key=lambda p: p.lead)
     why = (
         f"McNemar on {least.n:,} rows: right alone {least.only_first} to {least.only_second}, "
         f"p {_p(least.p_value)}; ahead by {number(least.lead)}, margin {number(margin)}"
     )
-    if len(found) > 1:
-        why = f"the least of {len(found)} seeds: {why}"
+    if len(pairs) > 1:
+        why = f"the least of {len(pairs)} seeds: {why}"
     undecided = sum(open_)
-    if undecided == len(found):
-        return Outcome.INCONCLUSIVE, None, f"{why}; {_what_would_decide(least, margin)}"
-    if undecided and not majority(ahead, len(found)):
-        needed = more_seeds_for_majority(ahead, len(found))
-        return Outcome.INCONCLUSIVE, None, f"{ahead} of {len(found)} seeds hold: {needed}; {why}"
-    sides: list[Side | None] = [None if p.lead > margin else "low" for p, o in zip(found, open_, strict=True) if not o]
-    return conclude({"ahead": sides}, why)
+    if undecided == len(pairs):
+        return Judgement(outcome=Outcome.INCONCLUSIVE, why=f"{why}; {_what_would_decide(least, margin)}")
+    if undecided and not majority(ahead, len(pairs)):
+        needed = more_seeds_for_majority(ahead, len(pairs))
+        return Judgement(outcome=Outcome.INCONCLUSIVE, why=f"{ahead} of {len(pairs)} seeds hold: {needed}; {why}")
+    directions: list[Direction | None] = [
+        None if p.lead > margin else "low" for p, o in zip(pairs, open_, strict=True) if not o
+    ]
+    return conclude({"ahead": directions}, why)
 
 
 def _is_open(paired: Paired, margin: float) -> bool:

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import comb
 
-from repro.claims.catalogue import Outcome, Side
+from repro.claims.claim import Direction, Outcome
 
-Finding = tuple[Outcome, Side | None, str]
 ALPHA = 0.05
-MOST_SEEDS = 500  # nobody runs more; a number beyond it is told as such
+MOST_SEEDS = 500  # nobody runs more; beyond it the number is only bounded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """An outcome and why; where it deviates the direction and the parts that do.
+
+    `placed` says of each figure of reference on which side of its interval it lies, None for inside, `among` how many
+    runs that interval is of.
+    """
+
+    outcome: Outcome
+    why: str
+    direction: Direction | None = None
+    parts: frozenset[str] = frozenset()
+    placed: Mapping[str, Direction | None] = field(default_factory=dict)
+    among: int = 0
 
 
 def two_sided_binomial(successes: int, n: int) -> float:
@@ -31,38 +48,37 @@ def more_seeds_for_majority(successes: int, n: int) -> str:
         return "they split evenly, and no number of seeds decides while they do"
     for more in range(1, MOST_SEEDS):
         if majority(round(successes / n * (n + more)), n + more) is not None:
-            return f"{_seeds(more)} would decide if that share stays"
+            return f"{more} more seed{'' if more == 1 else 's'} would decide if that share stays"
     return f"not even {MOST_SEEDS} more seeds would decide if that share stays"
 
 
-def conclude(by_part: dict[str, list[Side | None]], why: str) -> Finding:
-    """Conclude from each part's seeds, None for one that holds and else the side on which it misses.
+def conclude(by_part: dict[str, list[Direction | None]], why: str) -> Judgement:
+    """Conclude from each part's seeds, None for one that holds and else the direction in which it misses.
 
     A part whose seeds agree is decided; where they disagree, the sign test decides between holding and missing.
     """
-    deviating: set[Side | None] = set()
+    deviating: dict[str, Direction | None] = {}
     undecided: list[str] = []
-    told = ""
-    for sides in by_part.values():
-        holding, n = sides.count(None), len(sides)
+    share = ""
+    for part, directions in by_part.items():
+        holding, n = directions.count(None), len(directions)
         if holding == n:
             continue
-        missing, misses = Counter(side for side in sides if side is not None).most_common(1)[0]
+        missing, misses = Counter(d for d in directions if d is not None).most_common(1)[0]
         if misses == n:
-            deviating.add(missing)
+            deviating[part] = missing
             continue
         decided = majority(holding, n)
-        told = f"{holding} of {n} seeds hold: "
+        share = f"{holding} of {n} seeds hold: "
         if decided is False:
-            deviating.add(missing if misses == n - holding else "different")
+            deviating[part] = missing if misses == n - holding else "different"
         elif decided is None:
             undecided.append(f"the seeds disagree, {holding} of {n} hold: {more_seeds_for_majority(holding, n)}; ")
     if deviating:
-        return Outcome.DEVIATES, deviating.pop() if len(deviating) == 1 else "different", told + why
+        directions_met = set(deviating.values())
+        direction = directions_met.pop() if len(directions_met) == 1 else "different"
+        why, parts = share + why, frozenset(deviating)
+        return Judgement(outcome=Outcome.DEVIATES, direction=direction, why=why, parts=parts)
     if undecided:
-        return Outcome.INCONCLUSIVE, None, undecided[0] + why
-    return Outcome.REPRODUCED, None, told + why
-
-
-def _seeds(more: int) -> str:
-    return f"{more} more seed{'' if more == 1 else 's'}"
+        return Judgement(outcome=Outcome.INCONCLUSIVE, why=undecided[0] + why)
+    return Judgement(outcome=Outcome.REPRODUCED, why=share + why)

@@ -8,26 +8,27 @@ from typing import Annotated
 
 import typer
 
-from repro.commands.options import write_table
+from repro.commands.options import CatalogueName, write_table
 
 
 def claims(
     claim: Annotated[str | None, typer.Argument(help="One claim, in full.")] = None,
+    catalogue: CatalogueName = "seminar",
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
     """List every claim, its source and what a run must have for it to be comparable."""
     from repro.claims.catalogue import load_catalogue
 
-    catalogue = load_catalogue()
-    chosen = [catalogue.claim_named(claim)] if claim else list(catalogue.claim)
+    read = load_catalogue(catalogue)
+    chosen = [read.claim_named(claim)] if claim else list(read.claim)
     if as_json:
         sys.stdout.write(json.dumps([c.model_dump(mode="json") for c in chosen], indent=1, ensure_ascii=False) + "\n")
         return
     if claim:
         for name, value in chosen[0].model_dump(mode="json", exclude_none=True).items():
-            sys.stdout.write(f"{name:>10}  {value}\n")
+            sys.stdout.write(f"{name:>15}  {value}\n")
         return
     write_table(
-        ("claim", "reported", "source", "needs"),
-        [(c.id, c.shown, c.source, ", ".join(c.needs)) for c in chosen],
+        ("claim", "version", "reported", "source", "needs"),
+        [(c.id, str(c.version), c.shown, c.source, ", ".join(c.needs)) for c in chosen],
     )

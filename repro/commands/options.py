@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from repro.spec import choice
+
 Results = Annotated[
     Path, typer.Option("--results", envvar="REPRO_RESULTS", help="Folder of records, tables and figures.")
+]
+CatalogueName = Annotated[
+    str, typer.Option("--catalogue", help="seminar, minilm or rehearsal, or a folder of your own claims.")
 ]
 RecipeName = Annotated[str, typer.Option("--recipe", help="distilbert, minilm or tiny.")]
 CorpusSource = Annotated[
@@ -18,6 +24,11 @@ CorpusSource = Annotated[
 Checkpoints = Annotated[
     Path | None, typer.Option("--checkpoints", envvar="REPRO_CHECKPOINTS", help="A folder of checkpoints.")
 ]
+
+
+def choose(kind: type[StrEnum], help: str) -> Any:  # noqa: A002 (typer's name)
+    """Return an option that takes one of the values; an unknown one is answered with the nearest."""
+    return typer.Option(parser=lambda text: choice(kind, text), metavar="|".join(kind), help=help)
 
 
 def plain(text: str) -> str:

@@ -21,9 +21,7 @@ BAR = 40  # characters for a probability of 1
 def predict(
     texts: Annotated[list[str], typer.Argument(help="One or more texts, each between quotation marks.")],
     model: Annotated[Path | None, typer.Option("--model", help="A folder that `run finetune --save` wrote.")] = None,
-    figure: Annotated[
-        Path | None, typer.Option(help="Also draw the bars of the first text: NAME.svg and NAME.png.")
-    ] = None,
+    figure: Annotated[Path | None, typer.Option(help="Also draw the bars of the first text, as NAME.svg.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
     """Give the probability of every class for each text, from a fine-tuned model."""
@@ -31,20 +29,22 @@ def predict(
         raise UsageError(
             "no model is named", "Train one with `repro run finetune --save DIR`, then give --model DIR/NAME."
         )
+    if figure and figure.suffix not in ("", ".svg"):
+        raise UsageError(f"--figure {figure}: figures are saved as SVG", "Name it NAME.svg.")
     from repro.sections.inference import load_finetuned, predict
 
     loaded = load_finetuned(model)
-    found = predict(loaded, texts)
+    predictions = predict(loaded, texts)
     if as_json:
-        rows = [{"text": p.text, "label": p.label, "probabilities": p.probabilities, "cut": p.cut} for p in found]
+        rows = [{"text": p.text, "label": p.label, "probabilities": p.probabilities, "cut": p.cut} for p in predictions]
         sys.stdout.write(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
     else:
-        for prediction in found:
+        for prediction in predictions:
             _write_bars(prediction)
     if loaded.note:
         sys.stderr.write(f"note: {loaded.note}\n")
     if figure:
-        _draw(found[0], figure, model.resolve().name)
+        _draw(predictions[0], figure, model.resolve().name)
 
 
 def _write_bars(prediction: Prediction) -> None:
@@ -62,8 +62,7 @@ def _write_bars(prediction: Prediction) -> None:
 
 def _draw(prediction: Prediction, figure: Path, model: str) -> None:
     from repro.display.figure import save_figure
-    from repro.report.probabilities import probability_drawing
+    from repro.sections.inference import probability_drawing
 
-    name = figure.stem if figure.suffix in (".svg", ".png") else figure.name
-    drawing = probability_drawing(prediction.probabilities, prediction.text, f"n = 1 text, {model}", name)
+    drawing = probability_drawing(prediction.probabilities, prediction.text, f"n = 1 text, {model}", figure.stem)
     sys.stdout.write(f"{save_figure(drawing, figure.parent)}\n")

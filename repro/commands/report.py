@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from repro.commands.options import Results
+from repro.commands.options import CatalogueName, Results
 from repro.commands.verify import judged
 
 
@@ -18,12 +18,13 @@ def report(
         str | None,
         typer.Option(help="Also write report-with-texts.html, which shows tweets of this corpus and git must ignore."),
     ] = None,
+    catalogue: CatalogueName = "seminar",
     readme: Annotated[Path | None, typer.Option(help="Also put the verdict table into this README.")] = None,
 ) -> None:
     """Write REPORT.md, report.html, tables and figures from the records."""
     from repro.report.pages import update_readme, write_report
 
-    verdicts, records = judged(results)
+    read, verdicts, records = judged(results, catalogue)
     if corpus:
         from repro.assets.corpus import read_rows, stamp_of
         from repro.report.texts import write_texts
@@ -31,8 +32,8 @@ def report(
         name, rows = read_rows(corpus)
         content = {split: stamp.content for split, stamp in stamp_of(name, rows).splits.items()}
         sys.stdout.write(f"{write_texts(records, rows, content, results)}\n")
-    for path in write_report(verdicts, records, results):
+    for path in write_report(read, verdicts, records, results):
         sys.stdout.write(f"{path}\n")
     if readme:
-        update_readme(readme, verdicts, records)
+        update_readme(readme, read, verdicts, records)
         sys.stdout.write(f"{readme}\n")

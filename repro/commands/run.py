@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from repro.commands.options import Checkpoints, CorpusSource, RecipeName, Results
-from repro.commands.shown import parts_not_run, show
+from repro.commands.options import Checkpoints, CorpusSource, RecipeName, Results, choose, write_table
 from repro.errors import MissingAssetError, ReproError
+from repro.spec import Batching, Device, Precision, Protocol, RunSpec, parse_seeds
 
 if TYPE_CHECKING:
-    from repro.records.record import RunRecord
+    from repro.records.schema import RunRecord
     from repro.sections.context import Context
-    from repro.sections.registry import Experiment
-    from repro.training.resume.keeper import Keeping
+    from repro.sections.section import Section
 
 
 def run(
-    experiments: Annotated[list[str] | None, typer.Argument(help="All of them, where none is named.")] = None,
+    sections: Annotated[list[str] | None, typer.Argument(help="All of them, if none is named.")] = None,
     recipe: RecipeName = "distilbert",
     corpus: CorpusSource = "hub",
     checkpoints: Checkpoints = None,
     seeds: Annotated[str, typer.Option(help="0, 0,2,5 or 0-4.")] = "0",
     protocol: Annotated[
-        str, typer.Option(help="seeded, or as-published (head drawn before the seed is set).")
-    ] = "seeded",
-    precision: Annotated[str, typer.Option(help="fp32, or bf16 autocast.")] = "fp32",
+        Protocol, choose(Protocol, "seeded, or as-published (head drawn before the seed is set).")
+    ] = Protocol.SEEDED,
+    precision: Annotated[
+        Precision, choose(Precision, "Of training: auto (what the machine computes natively), fp32, bf16 or fp16.")
+    ] = Precision.AUTO,
     batching: Annotated[
-        str, typer.Option(help="packed (no padding), dynamic, or padded as in the notebook.")
-    ] = "packed",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+        Batching, choose(Batching, "packed (no padding), dynamic, or padded as in the notebook.")
+    ] = Batching.PACKED,
+    device: Annotated[Device, choose(Device, "auto, cpu or cuda.")] = Device.AUTO,
     micro_batches: Annotated[int, typer.Option(help="Parts of a batch, whose gradients are accumulated.")] = 1,
     epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's; no longer comparable.")] = None,
     limit: Annotated[int | None, typer.Option(help="First N rows of each split; no longer comparable.")] = None,
@@ -40,115 +40,96 @@ def run(
         Path | None, typer.Option(help="The notebook to verify (.ipynb or its text): the tour reads its letter there.")
     ] = None,
     save: Annotated[
-        Path | None, typer.Option(help="Keep fine-tuned models in this folder; inference alone reads them there.")
+        Path | None, typer.Option(help="Save fine-tuned models in this folder; inference alone reads them there.")
     ] = None,
     track: Annotated[str, typer.Option(help="none, wandb or tensorboard, for fine-tuning.")] = "none",
-    spread: Annotated[
-        str, typer.Option(help="What several processes share: every batch, or seeds (each runs whole seeds alone).")
-    ] = "batch",
-    again: Annotated[bool, typer.Option("--again", help="Run also what has a record of just this run.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Repeat completed runs too.")] = False,
     resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Go on with what is unfinished; refused where none of these runs was begun."),
+        bool, typer.Option("--resume", help="Resume what is unfinished; refused if none of these runs was started.")
     ] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Begin at step 0, and drop what was unfinished.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start at step 0, and drop what was unfinished.")] = False,
     save_every: Annotated[
-        int | None, typer.Option(help="Steps between saved states of the training; by the clock, if left out.")
+        int | None, typer.Option(help="Steps between saved training states; by the clock, if left out.")
     ] = None,
     results: Results = Path("results"),
 ) -> None:
-    """Run experiments and write a record for each recipe, corpus and seed.
+    """Run sections of the seminar and write a record for each recipe, corpus and seed.
 
-    What has a record of just this run is not run again, and what was interrupted goes on where its state was saved.
-
-    Exit code 2 also where an asset of one experiment is missing: it is named, and all else has run.
+    Completed runs are skipped, and interrupted ones resume where their state was saved. Exit code 5: an asset of one
+    section is missing; it is named, and everything else has run.
     """
-    from repro.records.record import inside, prepare_results
-    from repro.sections.context import choose, make_context, parse_seeds
-    from repro.sections.once import check_resumable
-    from repro.sections.registry import EXPERIMENTS, experiments_named, run_and_record
-    from repro.sections.sharing import prepare_models
-    from repro.training.processes import SPREADS, leave_group
-    from repro.training.progress import Progress
+    from repro.records.store import inside, prepare_results
+    from repro.sections import sections_named
 
-    chosen, parsed = experiments_named(experiments or []), parse_seeds(seeds)
-    everyones, progress = parsed, None
-    if choose("spread", spread, SPREADS) == "seeds":
-        place = leave_group()
-        parsed = place.share(parsed)
-        progress = Progress() if place.number else None  # one process draws
-        if not parsed:
-            sys.stderr.write(f"process {place.number} of {place.count}: fewer seeds than processes, nothing to do\n")
-        chosen = [experiment for experiment in chosen if parsed and (experiment.seeded or place.number == 0)]
-    keeping = _keeping(again=again, resume=resume, fresh=fresh, save_every=save_every)
-    prepare_results(results)
-    context = make_context(
-        recipe=recipe, corpus=corpus, checkpoints=checkpoints, protocol=protocol, precision=precision,
-        batching=batching, device=device, micro_batches=micro_batches, epochs=epochs, limit=limit, seminar=seminar,
-        save=save, track=track, tracking_folder=inside(results, results / "tracking"),
-        progress=progress,
+    spec = RunSpec(
+        recipe=recipe, protocol=protocol, precision=precision, batching=batching, device=device,
+        micro_batches=micro_batches, epochs=epochs, limit=limit,
     )  # fmt: skip
-    if resume and chosen:
-        check_resumable(chosen, context, everyones, results)
-    if save and "finetune" in [experiment.name for experiment in chosen]:
+    chosen, parsed = sections_named(sections or []), parse_seeds(seeds)
+    from repro.sections.context import Outputs, Sources
+    from repro.sections.models import prepare_models
+    from repro.sections.runner import check_resumable, open_context, run_sections
+    from repro.training.resume.checkpointer import CheckpointPolicy
+
+    policy = CheckpointPolicy(
+        again=again, resume=resume, fresh=fresh, save_every=save_every, tell=_to_stderr, tell_done=typer.echo
+    )
+    prepare_results(results)
+    context = open_context(
+        spec,
+        sources=Sources(corpus=corpus, checkpoints=checkpoints, seminar=seminar),
+        outputs=Outputs(save=save, track=track, tracking_folder=inside(results, results / "tracking")),
+        seeds=parsed,
+    )
+    if resume:
+        check_resumable(chosen, context, parsed, results)
+    if save and "finetune" in [section.name for section in chosen]:
         prepare_models(context, parsed)
-    _say_what_runs(context)
-    missing: list[str] = []
+    main, missing = context.accelerator.is_main_process, list[str]()
+    if main:
+        on = f"on {context.spec.device}; checkpoint: {context.checkpoint.source}; {context.precision_reason}"
+        typer.echo(f"{context.spec.label}, {on}")
 
-    def tell_missing(experiment: Experiment, error: ReproError) -> None:
-        missing.append(experiment.name)
-        if context.accelerator.is_main_process:
-            sys.stderr.write(f"{experiment.name} did not run: {error}\n")
+    def report_missing(section: Section, error: ReproError) -> None:
+        missing.append(section.name)
+        if main:
+            _to_stderr(f"{section.name} did not run: {error}")
 
-    for record, path in run_and_record(chosen, context, parsed, results, keeping=keeping, on_missing=tell_missing):
-        _tell(record, path, context, EXPERIMENTS[record.experiment].what)
-        missing += parts_not_run(record)
+    for record, path in run_sections(chosen, context, parsed, results, policy=policy, on_missing=report_missing):
+        missing += _show(record, path, context)
     if missing:
         raise typer.Exit(MissingAssetError.exit_code)
 
 
-def _keeping(**options: Any) -> Keeping:
-    from repro.training.resume.keeper import Keeping
+def _show(record: RunRecord, path: Path, context: Context) -> list[str]:
+    """Write what a reader of the notebook would look at in this section; return the parts that lacked an asset."""
+    from repro.sections import section_named
 
-    def tell(line: str) -> None:
-        sys.stderr.write(f"{line}\n")
-
-    def tell_done(line: str) -> None:
-        sys.stdout.write(f"{line}\n")
-
-    return Keeping(tell=tell, tell_done=tell_done, **options)
-
-
-def _tell(record: RunRecord, path: Path, context: Context, what: str) -> None:
+    section = section_named(record.experiment)
     seconds = sum(record.seconds.values())
-    seed = f"{record.experiment}, seed {record.settings.seed}"
-    sys.stdout.write(f"{seed}: {what}; {seconds:.1f} s{_headline(record)}\n  {path}\n")
-    if context.save and "not_saved" in record.facts:
-        sys.stderr.write(f"the model was not saved: {record.facts['not_saved']}; its record is complete\n")
-    short: Any = record.facts.get("out_of_memory", [])
-    for found in short:
-        sys.stderr.write(
-            f"memory ran short in step {found['step']}: from there on each batch was taken in "
-            f"{found['micro_batches']} parts, their gradients added up; the record says so\n"
-        )
-    show(record, context)
-
-
-def _say_what_runs(context: Context) -> None:
-    from repro.training.loop import why_slow
-
-    if context.progress.enabled:
-        sys.stderr.write(
-            f"{context.recipe.name} ({context.checkpoint.source}) on {context.corpus.stamp.name}, "
-            f"{context.device}, {context.precision}, {context.batching} batches\n"
-        )
-    if told := why_slow(context.device, context.precision):
-        sys.stderr.write(f"{told}\n")
+    typer.echo(f"{section.name}, seed {record.settings.seed}: {section.what}; {seconds:.1f} s{_headline(record)}")
+    typer.echo(f"  {path}")
+    if context.outputs.save and "not_saved" in record.facts:
+        _to_stderr(f"the model was not saved: {record.facts['not_saved']}; its record is complete")
+    for part in section.printed(record, context.corpus):
+        if isinstance(part, str):
+            typer.echo(part)
+        else:
+            write_table(part.columns, part.rows)
+    not_run: Any = record.facts.get("not_run", {})
+    for name, why in not_run.items():
+        _to_stderr(f"{section.name}, {name} did not run: {why}")
+    return list(not_run)
 
 
 def _headline(record: RunRecord) -> str:
+    """Return the scores of a section's own classifier on validation, after the last epoch."""
     last = [name for name in record.scores if not name.startswith(("dummy", "test", "converged", "stopped"))]
     if not last:
         return ""
     scores = record.scores[last[-1]]
     return f", {last[-1]} accuracy {scores.accuracy:.4f}, weighted F1 {scores.weighted_f1:.4f} (n = {scores.n:,})"
+
+
+def _to_stderr(line: str) -> None:
+    typer.echo(line, err=True)

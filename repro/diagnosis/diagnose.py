@@ -1,4 +1,4 @@
-"""Is a stranger's run normal? Its place among the 98 reruns, and the known mistake that it resembles."""
+"""Is a stranger's run normal? Its place among the 94 distinct reruns, and the known mistake that it resembles."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from repro.claims.reruns import FIGURES, Figure, Joint, joint_distance, reference
+from repro.claims.references import Figure, Joint
+from repro.claims.reruns import FIGURES, joint_distance, reference
 from repro.claims.wording import brief
 from repro.diagnosis.student_run import EPOCHS, StudentRun
 from repro.stats import t_tail
 
 # 1 % for the most extreme figure, shared among those given, and 1 % for all of them together: judged against
-# the other 97, 2 of the 98 reruns are flagged (a test runs all of them through, whole and figure by figure).
+# the other 93, 1 of the 94 reruns is flagged (a test runs all of them through, whole and figure by figure).
 # A final score beyond all reruns and outside their 95 % interval is not called normal either.
 ALPHA = 0.01
 BEYOND = 0.05

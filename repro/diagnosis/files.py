@@ -22,7 +22,8 @@ from repro.diagnosis.trainer_logs import (
 )
 from repro.errors import RecordError, UsageError
 from repro.notebooks.reading import cells_of, parse_json, read_text
-from repro.records.record import SCHEMA_VERSION, read_record
+from repro.records.schema import SCHEMA_VERSION
+from repro.records.store import read_record
 
 EXPECTED = "a trainer_state.json, a model card (README.md), an executed notebook (.ipynb) or one of our records"
 MOST_LOGS = 50_000  # entries; the Trainer writes one in 500 steps

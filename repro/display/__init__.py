@@ -1,1 +1,4 @@
-"""What people see, before it is put on a page: tables and figures. Imports records only; no torch."""
+"""What people see before it is put on a page: tables (table.py) and figures (figure.py), and tables on a terminal.
+
+Imports spec only; no torch, and matplotlib inside functions.
+"""

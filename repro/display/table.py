@@ -20,8 +20,8 @@ class Table:
         left_out = len(self.rows) - rows
         if left_out <= 0:
             return self
-        told = (f"… {left_out:,} earlier rows: {whole}", *("" for _ in self.columns[1:]))
-        return Table(self.columns, (told, *self.rows[-rows:]), self.note)
+        pointer = (f"… {left_out:,} earlier rows: {whole}", *("" for _ in self.columns[1:]))
+        return Table(self.columns, (pointer, *self.rows[-rows:]), self.note)
 
     def to_csv(self) -> str:
         """Return the table as CSV with a head."""

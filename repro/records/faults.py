@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import re
-import secrets
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from repro.errors import RecordError, ResultsError
-from repro.records.durable import write_new
 from repro.records.provenance import Provenance
-from repro.records.record import inside
-from repro.records.seal import sealed, unsealed
-
-Count = Annotated[int, Field(ge=0)]
+from repro.records.schema import Count, Strict
+from repro.records.store import inside, read_sealed, write_sealed
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class FaultRow(_Strict):
+class FaultRow(Strict):
     """One fault: trials in which it hit, and what came of them.
 
     `lost` counts records and training states that had been reported or stood before and were gone or unreadable
@@ -46,7 +37,7 @@ class FaultRow(_Strict):
         return self
 
 
-class FaultTally(_Strict):
+class FaultTally(Strict):
     """One session of faults: what ran undisturbed, its steps, the seed of the draws, and a row a fault."""
 
     schema_version: Literal[1] = 1
@@ -60,31 +51,11 @@ class FaultTally(_Strict):
 
 def write_tally(tally: FaultTally, folder: Path) -> Path:
     """Write the tally below `folder` durably, under a name of its own, and return its path."""
-    stamp = re.sub(r"[-:]", "", tally.provenance.started)
-    path = inside(folder.parent, folder) / f"{stamp}-{secrets.token_hex(4)}.json"
-    try:
-        write_new(path, sealed(tally.model_dump_json(indent=1)).encode())
-    except OSError as error:
-        raise ResultsError(
-            f"cannot write the tally {path}: {error.strerror or error}", "Free space or choose another folder."
-        ) from None
-    return path
+    started = re.sub("[-:]", "", tally.provenance.started)
+    return write_sealed(tally.model_dump_json(indent=1), inside(folder.parent, folder), started, "tally")
 
 
 def newest_tally(results: Path) -> FaultTally | None:
     """Return the newest tally below `results/faults`, None where there is none; RecordError names a damaged one."""
-    found = [_read(path) for path in sorted((results / "faults").glob("*.json"))]
-    return max(found, key=lambda tally: tally.provenance.started, default=None)
-
-
-def _read(path: Path) -> FaultTally:
-    try:
-        return FaultTally.model_validate_json(unsealed(path.read_bytes()))
-    except RecordError as error:
-        what = error.what
-    except OSError as error:
-        what = error.strerror or str(error)
-    except ValidationError as error:
-        first = error.errors()[0]
-        what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    raise RecordError(f"{path} is no valid tally of faults: {what}", "Move the file out of the folder, or restore it.")
+    tallies = [read_sealed(path, FaultTally, "tally of faults") for path in sorted((results / "faults").glob("*.json"))]
+    return max(tallies, key=lambda tally: tally.provenance.started, default=None)

@@ -6,6 +6,8 @@ import os
 import platform
 import re
 import subprocess
+import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -66,14 +68,29 @@ def collect_provenance(
     )
 
 
+def peak_mib() -> float:
+    """Return the most memory that this process has held so far, in MiB, the GPU's not counted."""
+    if sys.platform == "win32":
+        import psutil
+
+        return float(psutil.Process().memory_info().peak_wset) / 2**20
+    with suppress(OSError):  # Linux: the next line's figure would begin with what the parent process once held
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        return float(status.partition("VmHWM:")[2].split()[0]) / 2**10
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # macOS counts bytes, others KiB
+
+
 def driver_version() -> str | None:
-    """Return the NVIDIA driver's version, or None where its tool is not there to tell."""
+    """Return the NVIDIA driver's version, or None where its tool is not installed."""
     command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout
+        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout
     except (OSError, subprocess.SubprocessError):
         return None
-    return found.splitlines()[0].strip() if found.strip() else None
+    return answer.splitlines()[0].strip() if answer.strip() else None
 
 
 @cache
@@ -96,20 +113,18 @@ def code_state() -> tuple[str | None, bool | None]:
 
 def library_versions() -> dict[str, str]:
     """Return the installed versions of the libraries whose changes could move a number."""
-    found = {}
+    versions = dict.fromkeys(LIBRARIES, "not installed")
     for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
 
 
 def processor_name() -> str:
-    """Return the processor's model name as the system tells it."""
+    """Return the processor's model name as the system names it."""
     try:
         cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return platform.processor() or platform.machine()
-    found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
-    return found.group(1).strip() if found else platform.machine()
+    model = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+    return model[1].strip() if model else platform.machine()

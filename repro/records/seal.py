@@ -9,13 +9,12 @@ from pathlib import Path
 from repro.errors import RecordError
 
 SEAL = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n\}\s*\Z')
-END = b"\n}\n"
 
 
 def sealed(text: str) -> str:
     """Return the text of a JSON object, indented by one, with its own SHA-256 as the last field."""
     body = text.rstrip().removesuffix("}").rstrip()
-    return f'{body},\n "sha256": "{_sha256(body.encode())}"\n}}\n'
+    return f'{body},\n "sha256": "{hashlib.sha256(body.encode()).hexdigest()}"\n}}\n'
 
 
 def unsealed(content: bytes) -> bytes:
@@ -23,24 +22,20 @@ def unsealed(content: bytes) -> bytes:
 
     Records from before there were seals come back as they are. Line ends that a checkout changed are no damage.
     """
-    plain = content.replace(b"\r\n", b"\n") if b"\r\n" in content else content
-    found = SEAL.search(plain)
-    if found is None:
+    plain = content.replace(b"\r\n", b"\n")
+    match = SEAL.search(plain)
+    if match is None:
         return content
-    body = plain[: found.start()]
-    if _sha256(body) != found[1].decode():
+    body = plain[: match.start()]
+    if hashlib.sha256(body).hexdigest() != match[1].decode():
         raise RecordError(
             "its content is not what its seal (sha256) was made of: it was changed or damaged after it was written",
             "Restore the file, or move it away.",
         )
-    return body + END
+    return body + b"\n}\n"
 
 
 def digest_of(file: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal; OSError where it cannot be read."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def _sha256(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()

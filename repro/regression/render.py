@@ -1,4 +1,4 @@
-"""A comparison's findings for people, CI and programs: tables for the terminal, Markdown, JUnit XML, JSON."""
+"""Comparisons for people, CI and programs: tables for the terminal, Markdown, JUnit XML, JSON."""
 
 from __future__ import annotations
 
@@ -8,91 +8,81 @@ from itertools import groupby
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from repro.benchfiles import newest_of_both
 from repro.display.table import Table
-from repro.records.private import without_private_parts
-from repro.regression.findings import FAILURES, OPEN, Finding, Ruling
-from repro.regression.sources import Source
+from repro.regression.verdict import FAILURES, Answer, Comparison
 
 SIGNS = {
     **dict.fromkeys(FAILURES, "✗"),
-    Ruling.HOLDS: "✓",
-    Ruling.UNDECIDED: "?",
-    Ruling.NOT_JUDGED: "·",
-    Ruling.NOT_COMPARABLE: "≠",
-    Ruling.NEW: "+",
+    Answer.HOLDS: "✓",
+    Answer.UNDECIDED: "?",
+    Answer.NOT_JUDGED: "·",
+    Answer.NEW: "+",
 }
-COLUMNS = ("what", "baseline", "candidate", "difference", "limit", "verdict")
-HEADS = {
-    "quality": ("what", "baseline (seeds)", "candidate (seeds)", "difference [95 %]", "verdict"),
-    "speed": ("what", "baseline (rounds)", "candidate (rounds)", "ratio [90 %]", "verdict"),
-    "claims": ("what", "baseline", "candidate", "", "verdict"),
-}
-CONCLUSIONS = {0: "no regression", 1: "regression", 2: "not all could be compared"}
+COLUMNS = ("what", "baseline", "candidate", "difference [interval]", "answer")
+MOST_NAMED = 12  # of those of which one reason is given
+CONCLUSIONS = {0: "no regression", 1: "regression", 6: "nothing could be judged"}
 
 
-def grouped(findings: Sequence[Finding]) -> list[tuple[str, Table]]:
-    """Return a title, which tells the limit, and a table for each section and way of running.
-
-    Claims that hold are left to the count.
-    """
-    found = []
-    for (section, basis), group in groupby(_worth_a_row(findings), key=lambda f: (f.section, f.basis)):
-        rows = [_row(f) for f in group]
-        limit = next((f" (limit {row[4]})" for row in rows if row[4]), "")
-        table = Table(HEADS[section], tuple((*row[:4], row[5]) for row in rows))
-        found.append((shown(f"{section}{limit}: {basis}" if basis else f"{section}{limit}"), table))
-    return found
+def grouped(comparisons: Sequence[Comparison]) -> list[tuple[str, Table]]:
+    """Return a title with the limit, and a table, for each section and setup; claims that hold are only counted."""
+    tables = []
+    for (section, setup), group in groupby(_worth_a_row(comparisons), key=lambda c: (c.section, c.setup)):
+        members = list(group)
+        limit = next((f" (limit {_amount(c, c.limit)})" for c in members if c.limit is not None), "")
+        title = f"{section}{limit}: {setup}" if setup else f"{section}{limit}"
+        tables.append((printable(title), Table(COLUMNS, tuple(_row(c) for c in members))))
+    return tables
 
 
-def remarks(findings: Sequence[Finding]) -> list[str]:
-    """Return a line for each reason why something does not hold, with all that it is said of."""
-    told: dict[tuple[Ruling, str], dict[str, None]] = {}
-    for f in findings:
-        if f.ruling is not Ruling.HOLDS:
-            told.setdefault((f.ruling, f.why), {})[_what(f)] = None
-    return [shown(f"{SIGNS[ruling]} {why}: {'; '.join(of)}") for (ruling, why), of in told.items()]
+def reasons(comparisons: Sequence[Comparison]) -> list[str]:
+    """Return a line for each reason why something does not hold, with what it is said of: the first MOST_NAMED."""
+    by_reason: dict[tuple[Answer, str], dict[str, None]] = {}
+    for c in comparisons:
+        if c.answer is not Answer.HOLDS:
+            by_reason.setdefault((c.answer, c.why), {})[_what(c)] = None
+    lines = []
+    for (answer, why), names in by_reason.items():
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        lines.append(printable(f"{SIGNS[answer]} {why}: {'; '.join(list(names)[:MOST_NAMED])}{more}"))
+    return lines
 
 
-def conclusion(findings: Sequence[Finding], code: int) -> str:
-    """Return the whole in one line: the exit code in words, and how many findings of each ruling."""
-    counts = Counter(f.ruling for f in findings)
+def conclusion(comparisons: Sequence[Comparison], code: int) -> str:
+    """Return the whole in one line: the exit code in words, and how many of each answer."""
+    counts = Counter(c.answer for c in comparisons)
     return f"{CONCLUSIONS[code]}: " + ", ".join(
-        f"{counts[ruling]} {'hold' if ruling is Ruling.HOLDS else ruling}" for ruling in Ruling if counts[ruling]
+        f"{counts[answer]} {'hold' if answer is Answer.HOLDS else answer}" for answer in Answer if counts[answer]
     )
 
 
-def side_table(before: Source, after: Source, ignore: frozenset[str]) -> Table:
-    """One row a side: the end of its path, how many records it holds, and its benchmark files that count."""
-    rows = []
-    compared = newest_of_both(before.benchmarks, after.benchmarks, ignore)
-    for side, source, found in zip(("baseline", "candidate"), (before, after), compared, strict=True):
-        files = Counter(b.file.name for b in found.values())
-        used = ", ".join(f"{name} ({count})" for name, count in sorted(files.items()))
-        path = without_private_parts(str(source.path))  # CI shows it to everybody
-        rows.append((side, shown(path), str(len(source.records)), shown(used) or "none"))
-    return Table(("side", "path", "records", "newest benchmarks, by file"), tuple(rows))
+def to_markdown(comparisons: Sequence[Comparison], code: int, notes: Sequence[str]) -> str:
+    """Return a step summary: what fails first, then what is open, and what holds folded away."""
+    parts = [f"### repro regress: {conclusion(comparisons, code)}\n"]
+    rows = [(c, (c.section, printable(c.setup), *_row(c), printable(c.why))) for c in _worth_a_row(comparisons)]
+    head = ("section", "setup", *COLUMNS, "why")
+    failing = tuple(row for c, row in rows if c.answer in FAILURES)
+    others = tuple(row for c, row in rows if c.answer not in {*FAILURES, Answer.HOLDS})
+    parts += [Table(head, chosen).to_markdown() for chosen in (failing, others) if chosen]
+    if holding := tuple(row for c, row in rows if c.answer is Answer.HOLDS):
+        folded = Table(head, holding).to_markdown()
+        parts.append(f"<details><summary>{len(holding)} hold</summary>\n\n{folded}\n</details>\n")
+    return "\n".join((*parts, *(f"- {printable(note)}" for note in notes), ""))
 
 
-def to_markdown(findings: Sequence[Finding], code: int, sides: Table) -> str:
-    """Return the findings for a step summary."""
-    rows = [(f.section, shown(f.basis), *_row(f), shown(f.why)) for f in _worth_a_row(findings)]
-    table = Table(("section", "of", *COLUMNS, "why"), tuple(rows))
-    return f"### repro regress: {conclusion(findings, code)}\n\n{table.to_markdown()}\n{sides.to_markdown()}\n"
-
-
-def to_junit(findings: Sequence[Finding]) -> bytes:
-    """Return the findings as JUnit XML, a test case each: what fails, an error (not comparable), what is skipped."""
-    kinds = {**dict.fromkeys(FAILURES, "failure"), **dict.fromkeys(OPEN, "skipped"), Ruling.NOT_COMPARABLE: "error"}
-    suite = ET.Element("testsuite", name="repro regress", tests=str(len(findings)))
-    for name, of in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
-        suite.set(name, str(sum(kinds.get(f.ruling) == of for f in findings)))
-    for f in findings:
-        told = {"classname": shown(f"{f.section}: {f.basis}"), "name": shown(f"{f.names[0]}, {f.measure}")}
-        case = ET.SubElement(suite, "testcase", told)
-        text = shown("; ".join((f"{f.ruling}: {f.why}", *(cell for cell in _row(f)[1:-1] if cell))))
-        if kind := kinds.get(f.ruling):
-            ET.SubElement(case, kind, message=text)
+def to_junit(comparisons: Sequence[Comparison]) -> bytes:
+    """Return the comparisons as JUnit XML, a test case each; what is open or not judged is skipped."""
+    kinds = {
+        **dict.fromkeys(FAILURES, "failure"), Answer.UNDECIDED: "skipped", Answer.NOT_JUDGED: "skipped",
+    }  # fmt: skip
+    suite = ET.Element("testsuite", name="repro regress", tests=str(len(comparisons)), errors="0")
+    for name, kind in (("failures", "failure"), ("skipped", "skipped")):
+        suite.set(name, str(sum(kinds.get(c.answer) == kind for c in comparisons)))
+    for c in comparisons:
+        of = {"classname": printable(f"{c.section}: {c.setup}"), "name": printable(f"{c.name}, {c.measure}")}
+        case = ET.SubElement(suite, "testcase", of)
+        text = printable("; ".join((f"{c.answer}: {c.why}", *filter(None, _row(c)[1:-1]))))
+        if (outcome := kinds.get(c.answer)) is not None:
+            ET.SubElement(case, outcome, message=text)
         else:
             ET.SubElement(case, "system-out").text = text
     suites = ET.Element("testsuites")
@@ -102,47 +92,41 @@ def to_junit(findings: Sequence[Finding]) -> bytes:
     return f'<?xml version="1.0" encoding="utf-8"?>\n{document}\n'.encode()
 
 
-def to_data(findings: Sequence[Finding], code: int, sides: Table) -> dict[str, Any]:
-    """Return the findings as they go into JSON."""
+def to_data(comparisons: Sequence[Comparison], code: int, notes: Sequence[str]) -> dict[str, Any]:
+    """Return the comparisons as they go into JSON."""
     return {
         "exit_code": code,
-        "conclusion": conclusion(findings, code),
-        "sides": [dict(zip(("side", "path", "records", "benchmarks"), row, strict=True)) for row in sides.rows],
-        "findings": [
-            {
-                "section": f.section, "name": f.names[0], "measure": f.measure, "of": f.basis, "baseline": f.baseline,
-                "candidate": f.candidate, "difference": f.difference, "interval": f.interval, "limit": f.limit,
-                "verdict": str(f.ruling), "why": f.why,
-            }
-            for f in findings
-        ],
-    }  # fmt: skip
+        "conclusion": conclusion(comparisons, code),
+        "notes": list(notes),
+        "comparisons": [{**vars(c), "answer": str(c.answer)} for c in comparisons],
+    }
 
 
-def shown(text: str) -> str:
+def printable(text: str) -> str:
     """Return the text with whatever cannot be seen, control characters above all, as a replacement character."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def _worth_a_row(findings: Sequence[Finding]) -> list[Finding]:
+def _worth_a_row(comparisons: Sequence[Comparison]) -> list[Comparison]:
     sections = ("quality", "speed", "claims")
-    told = [f for f in findings if f.section != "claims" or f.ruling is not Ruling.HOLDS]
-    return sorted(told, key=lambda f: (sections.index(f.section), f.basis))
+    shown = [c for c in comparisons if c.section != "claims" or c.answer is not Answer.HOLDS]
+    return sorted(shown, key=lambda c: (sections.index(c.section), c.setup))
 
 
-def _row(f: Finding) -> tuple[str, ...]:
-    return shown(_what(f)), f.baseline, f.candidate, *_difference(f), f"{SIGNS[f.ruling]} {f.ruling}"
+def _row(c: Comparison) -> tuple[str, ...]:
+    return printable(_what(c)), c.baseline, c.candidate, _difference(c), f"{SIGNS[c.answer]} {c.answer}"
 
 
-def _what(f: Finding) -> str:
-    short = f.names[-1]  # a benchmark's name without its file; other things have one name
-    return f"{short} {f.measure}" if f.section == "quality" else short
+def _what(c: Comparison) -> str:
+    return f"{c.name} {c.measure}" if c.section == "quality" else c.name
 
 
-def _difference(f: Finding) -> tuple[str, str]:
-    form, sign = ("{:+.4f}", "") if f.section == "quality" else ("{:.2f}", "× ")
-    limit = "" if f.limit is None else sign + form.format(f.limit)
-    if f.difference is None or f.interval is None:
-        return "", limit
-    low, high = (form.format(bound) for bound in f.interval)
-    return f"{sign}{form.format(f.difference)} [{low}, {high}]", limit
+def _difference(c: Comparison) -> str:
+    if c.difference is None:
+        return ""
+    within = "" if c.interval is None else f" [{', '.join(_amount(c, end).lstrip('× ') for end in c.interval)}]"
+    return f"{_amount(c, c.difference)}{within}"
+
+
+def _amount(c: Comparison, value: float | None) -> str:
+    return "" if value is None else f"× {value:.2f}" if c.section == "speed" else f"{value:+.4f}"

@@ -1,82 +1,106 @@
-"""Benchmarks against benchmarks: the newest of each name and way of running, round against round, device by device."""
+"""Speed in turns: paired rounds of two checkouts, launch by launch, and whether the candidate is slower.
+
+The unit is the logarithm of candidate over baseline in one round: the same rows, seconds apart, so that whatever slows
+the machine slows both. The rounds of a launch share that launch's memory layout and thread placement, so launches are
+the clusters: each gives one number, the mean of its log ratios without the smallest and the largest (one disturbed
+round moves nothing), and Student's t over launches gives the interval.
+
+A benchmark is accused where the lower end of the interval lies beyond the margin. It fails only if a second, fresh
+measurement accuses it too. Each measurement of K benchmarks tests at sqrt(FAMILY / K): two independent accusations of
+one benchmark have a chance of at most FAMILY / K, and one of any of the K at most FAMILY, where nothing is slower by
+more than the margin. The tests simulate the whole rule and print alarms and power.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from statistics import median
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, exp, inf, log, sqrt
+from statistics import fmean, median, stdev
 
-from repro.benchfiles import Benchmark, newest_of_both
-from repro.errors import ResultsError
-from repro.regression.findings import Finding, Rules, Ruling, Side, Way, in_words, why_absent
-from repro.regression.rounds import ratio, why_not_comparable, why_not_judged
+from repro.regression.verdict import Answer, Comparison
+from repro.stats import t_quantile
 
-RULINGS = {False: Ruling.HOLDS, True: Ruling.REGRESSION, None: Ruling.UNDECIDED}
+MARGIN = 0.05
+FAMILY = 0.05  # false alarms over all benchmarks of a session
+MOST_LAUNCHES = 200  # more are not worth naming
+
+Pairs = Sequence[tuple[float, float]]  # seconds of baseline and candidate, a round each
+Launches = Sequence[Pairs]
 
 
-def compare_speed(before: Sequence[Benchmark], after: Sequence[Benchmark], *, rules: Rules) -> Iterator[Finding]:
-    """Compare two sides' benchmarks; ResultsError where those that tell corpus and recipe have none in common."""
-    counted = [[b for b in side if rules.counts(b.name, b.short)] for side in (before, after)]
-    sides = newest_of_both(counted[0], counted[1], rules.across)
-    _refuse_other_material(*sides)
-    for name, way in dict.fromkeys((*sides[0], *sides[1])):
-        was, now = (side.get((name, way)) for side in sides)
-        names = tuple(dict.fromkeys((name, *(side.short for side in (was, now) if side))))
-        told: dict[str, Any] = {
-            "section": "speed",
-            "names": names,
-            "basis": _basis(way),
-            "measure": "median time",
-            "limit": rules.threshold,
-            "baseline": _seconds(was),
-            "candidate": _seconds(now),
-        }
-        if was is None or now is None:
-            lacking: Side = "baseline" if was is None else "candidate"
-            held = [_basis(other) for found, other in (sides[0] if was is None else sides[1]) if found == name]
-            yield Finding(ruling=rules.on_absent(*names, lacking=lacking), why=why_absent(lacking, held), **told)
-        elif why := why_not_judged(was, now):
-            yield Finding(ruling=Ruling.NOT_JUDGED, why=why, **told)
-        elif why := why_not_comparable(was, now):
-            yield Finding(ruling=Ruling.NOT_COMPARABLE, why=why, **told)
+@dataclass(frozen=True, kw_only=True)
+class Ratio:
+    """Candidate over baseline with both ends of its interval; below 1 is faster."""
+
+    value: float
+    interval: tuple[float, float]
+    launches: int
+
+    def slower(self, margin: float) -> bool | None:
+        """True: slower by more than the margin; False: shown not to be; None: these launches cannot tell."""
+        if self.interval[0] > 1 + margin:
+            return True
+        return False if self.interval[1] <= 1 + margin else None
+
+    def launches_to_decide(self, margin: float) -> float:
+        """Return about how many launches would decide, if the noise stays what it is; infinite at the margin itself."""
+        away, half = abs(log(self.value / (1 + margin))), log(self.interval[1] / self.value)
+        return max(self.launches + 1, ceil(self.launches * (half / away) ** 2)) if away else inf
+
+
+def level(benchmarks: int) -> float:
+    """Return the one-sided level of each of the two measurements of that many benchmarks."""
+    return sqrt(FAMILY / benchmarks)
+
+
+def ratio(launches: Launches, alpha: float) -> Ratio:
+    """Return candidate over baseline, its interval one-sided at `alpha` at either end; at least two launches."""
+    means = [trimmed_mean([log(after / before) for before, after in pairs]) for pairs in launches]
+    center = fmean(means)
+    half = t_quantile(1 - alpha, len(means) - 1) * stdev(means) / sqrt(len(means))
+    return Ratio(value=exp(center), interval=(exp(center - half), exp(center + half)), launches=len(means))
+
+
+def trimmed_mean(values: Sequence[float]) -> float:
+    """Return the mean without the smallest and the largest, where there are five or more."""
+    return fmean(sorted(values)[1:-1] if len(values) > 4 else values)  # noqa: PLR2004
+
+
+def judge_speed(
+    first: Mapping[str, Launches], again: Mapping[str, Launches], *, margin: float = MARGIN
+) -> list[Comparison]:
+    """Judge every benchmark on its first measurement and, where that accused it, on the fresh one too."""
+    alpha = level(len(first))
+    return [_judge(name, launches, again.get(name), alpha, margin) for name, launches in first.items()]
+
+
+def accused(first: Mapping[str, Launches], *, margin: float = MARGIN) -> list[str]:
+    """Return the benchmarks that a measurement accuses: they are measured a second time."""
+    return [name for name, launches in first.items() if ratio(launches, level(len(first))).slower(margin)]
+
+
+def _judge(name: str, launches: Launches, again: Launches | None, alpha: float, margin: float) -> Comparison:
+    measured = ratio(launches, alpha)
+    slower, why = measured.slower(margin), "not slower by the margin"
+    answer = {True: Answer.REGRESSION, False: Answer.HOLDS, None: Answer.UNDECIDED}[slower]
+    if slower and again is not None:
+        first, measured = measured, ratio(again, alpha)
+        if measured.slower(margin):
+            why = f"slower by more than the margin, measured twice: × {first.value:.2f}, then × {measured.value:.2f}"
         else:
-            yield _compare(was, now, rules, told)
-
-
-def _compare(was: Benchmark, now: Benchmark, rules: Rules, told: Mapping[str, Any]) -> Finding:
-    found = ratio(was, now)
-    slower = found.slower(rules.threshold)
-    why = {
-        False: "not slower by the threshold",
-        True: "slower, beyond chance and by more than the threshold",
-        None: "slower by more than the threshold, which may be chance: more rounds would decide",
-    }[slower]
-    if was.calibration and now.calibration:
-        pace = median(now.calibration) / median(was.calibration)
-        why += f"; the machine needs {pace:.2f} times as long for the same multiplication"
-    else:
-        why += "; the same processor and libraries, not calibrated"
-    return Finding(ruling=RULINGS[slower], why=why, difference=found.value, interval=found.interval, **told)
-
-
-def _refuse_other_material(before: Iterable[tuple[str, Way]], after: Iterable[tuple[str, Way]]) -> None:
-    for kind in ("corpus", "recipe"):
-        was, now = ({dict(way)[kind] for _, way in side if kind in dict(way)} for side in (before, after))
-        if was and now and not was & now:
-            raise ResultsError(
-                f"the baseline's benchmarks are of another {kind}: {', '.join(sorted(was))} there,"
-                f" {', '.join(sorted(now))} here",
-                "Compare benchmarks of one corpus and recipe; nothing was judged.",
-            )
-
-
-def _basis(way: Way) -> str:
-    told = dict(way)
-    rest = tuple(pair for pair in way if pair[0] not in {"corpus", "recipe"})
-    if "recipe" in told and "corpus" in told:
-        return in_words(told["recipe"], told["corpus"], rest)
-    return ", ".join(told.values())
-
-
-def _seconds(benchmark: Benchmark | None) -> str:
-    return f"{median(benchmark.rounds):.4g} s ({len(benchmark.rounds)})" if benchmark else ""
+            answer = Answer.UNDECIDED if measured.slower(margin) is None else Answer.HOLDS
+            why = f"accused at × {first.value:.2f}, which a second, fresh measurement does not confirm"
+    elif slower:
+        why = "slower by more than the margin"
+    elif slower is None:
+        wanted = measured.launches_to_decide(margin)
+        why = "slower by the margin or not: " + (
+            f"about {wanted:.0f} launches would decide" if wanted < MOST_LAUNCHES else "too close to the margin to tell"
+        )
+    pairs = [pair for launch in launches for pair in launch]
+    return Comparison(
+        section="speed", name=name, measure="time of a round", setup="", answer=answer, why=why,
+        baseline=f"{median(a for a, _ in pairs):.4g} s", candidate=f"{median(b for _, b in pairs):.4g} s",
+        difference=measured.value, interval=measured.interval, limit=1 + margin,
+    )  # fmt: skip

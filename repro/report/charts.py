@@ -35,8 +35,8 @@ class Strip:
     def axis(self) -> Span:
         """The ends of the axis, a little beyond everything that is drawn."""
         lone = [value for value in (self.reported, self.mean) if value is not None]
-        found = [*lone, *(self.allowed or ()), *(self.interval or ()), *self.reference]
-        low, high = min(found), max(found)
+        drawn = [*lone, *(self.allowed or ()), *(self.interval or ()), *self.reference]
+        low, high = min(drawn), max(drawn)
         beyond = 0.04 * (high - low) or abs(low) * 0.1 or 1.0
         return low - beyond, high + beyond
 
@@ -46,7 +46,7 @@ class Strip:
         return round(MARGIN + (WIDTH - 2 * MARGIN) * (value - low) / (high - low), 1)
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """The strip in words, for those who do not see it."""
         parts = [] if self.mean is None else [f"measured {number(self.mean)}, n = {self.n}"]
         if self.interval:

@@ -6,50 +6,68 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
+from repro.claims.catalogue import Catalogue
+from repro.claims.headline import headline, reference_line
 from repro.claims.judge import Verdict
 from repro.display.table import Table
 from repro.errors import ResultsError
-from repro.records.record import RunRecord, inside
+from repro.records.schema import RunRecord
+from repro.records.store import inside
 from repro.report import tables
 from repro.report.faults import fault_tables
-from repro.report.gallery import Picture, pictures
-from repro.report.sections import seminar_tables
+from repro.report.gallery import Picture, draw_figures, save_picture
+from repro.report.reruns import rerun_drawing, rerun_table
 from repro.report.speed import speed_tables
 from repro.report.timings import read_timings
 from repro.report.webpage import render, report_html
+from repro.sections import SECTIONS, section_named
 
 MOST_ROWS = 500  # of a table on a page; its file has them all
 BEGIN, END = "<!-- verdicts: begin -->", "<!-- verdicts: end -->"
 
 
-def table_files(verdicts: Sequence[Verdict], records: Sequence[RunRecord]) -> dict[str, Table]:
+def table_files(catalogue: Catalogue, verdicts: Sequence[Verdict], records: Sequence[RunRecord]) -> dict[str, Table]:
     """Return every table of the report by its file name."""
     return {
         "verdicts": tables.verdict_table(verdicts),
         "scores": tables.score_table(records),
         "timings": tables.timing_table(records),
         "environment": tables.environment_table(records),
-        **seminar_tables(records),
+        **section_tables(records),
+        **({"reruns": rerun_table(catalogue)} if catalogue.corroboration else {}),
     }
 
 
-def write_report(verdicts: Sequence[Verdict], records: Sequence[RunRecord], results: Path) -> list[Path]:
-    """Write tables, figures, REPORT.md and report.html into the results folder; return what was written."""
-    from repro.report.figures import draw_figures
+def section_tables(records: Sequence[RunRecord]) -> dict[str, Table]:
+    """Return by file name what the sections show besides verdicts and figures; a table without rows is left out."""
+    made: dict[str, Table] = {}
+    for section in map(section_named, SECTIONS):
+        for name, table in section.tables(records).items():
+            before = made[name].rows if name in made else ()
+            made[name] = Table(table.columns, (*before, *table.rows), table.note)
+    return {name: table for name, table in made.items() if table.rows}
 
+
+def write_report(
+    catalogue: Catalogue, verdicts: Sequence[Verdict], records: Sequence[RunRecord], results: Path
+) -> list[Path]:
+    """Write tables, figures, REPORT.md and report.html into the results folder; return what was written."""
     timings = read_timings(results)
-    made = {**table_files(verdicts, records), **speed_tables(timings), **fault_tables(results)}
+    report_tables = {**table_files(catalogue, verdicts, records), **speed_tables(timings), **fault_tables(results)}
     try:
         folder = inside(results, results / "tables")
-        written = [_write(folder / f"{name}.csv", table.to_csv()) for name, table in made.items()]
-        noted = {name: f"{table.note}\n\n{table.to_markdown()}" for name, table in made.items() if table.note}
+        written = [_write(folder / f"{name}.csv", table.to_csv()) for name, table in report_tables.items()]
+        noted = {name: f"{table.note}\n\n{table.to_markdown()}" for name, table in report_tables.items() if table.note}
         written += [_write(folder / f"{name}.md", text) for name, text in noted.items()]
-        made = {name: table.newest(MOST_ROWS, f"tables/{name}.csv") for name, table in made.items()}
-        figures = draw_figures(records, inside(results, results / "figures"))
-        written += figures
-        shown = pictures(figures)
-        written.append(_write(results / "REPORT.md", report_markdown(verdicts, records, shown, made)))
-        page = report_html(verdicts, records, made, shown, timings)
+        short = {name: table.newest(MOST_ROWS, f"tables/{name}.csv") for name, table in report_tables.items()}
+        figures = inside(results, results / "figures")
+        shown = draw_figures(records, figures)
+        if catalogue.headline:
+            heading = catalogue.claim_named(catalogue.headline.claim).section
+            shown.append(save_picture(rerun_drawing(catalogue), heading, figures))
+        written += [figures / f"{picture.name}.svg" for picture in shown]
+        written.append(_write(results / "REPORT.md", report_markdown(catalogue, verdicts, records, shown, short)))
+        page = report_html(catalogue, verdicts, records, short, shown, timings)
         written.append(_write(results / "report.html", page))
     except OSError as error:
         raise ResultsError(
@@ -60,31 +78,44 @@ def write_report(verdicts: Sequence[Verdict], records: Sequence[RunRecord], resu
 
 
 def report_markdown(
-    verdicts: Sequence[Verdict], records: Sequence[RunRecord], shown: Sequence[Picture], made: Mapping[str, Table]
+    catalogue: Catalogue,
+    verdicts: Sequence[Verdict],
+    records: Sequence[RunRecord],
+    shown: Sequence[Picture],
+    report_tables: Mapping[str, Table],
 ) -> str:
     """Return REPORT.md: the seminar's sections with verdicts and figures, then environment, timings and scores."""
-    sections = [(name, list(found)) for name, found in groupby(verdicts, key=lambda v: v.claim.section)]
+    sections = [(name, list(members)) for name, members in groupby(verdicts, key=lambda v: v.claim.section)]
     return render(
         "REPORT.md",
-        sections=[(name, found, [p for p in shown if p.section == name]) for name, found in sections],
+        texts=catalogue.texts,
+        answers=answers(catalogue, verdicts),
+        sections=[(name, members, [p for p in shown if p.section == name]) for name, members in sections],
         more=[p for p in shown if p.section not in dict(sections)],
         counts=tables.outcome_counts(verdicts),
         verdict_table=tables.verdict_table,
-        tables=made,
+        tables=report_tables,
         records=len(records),
     )
 
 
-def update_readme(readme: Path, verdicts: Sequence[Verdict], records: Sequence[RunRecord]) -> None:
+def answers(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> list[str]:
+    """Return what is answered in one sentence each: the headline, and whether this machine matches the reference."""
+    return [line for line in (headline(catalogue, verdicts), reference_line(catalogue, verdicts)) if line]
+
+
+def update_readme(
+    readme: Path, catalogue: Catalogue, verdicts: Sequence[Verdict], records: Sequence[RunRecord]
+) -> None:
     """Put the verdict table between the README's two marks."""
     try:
         text = readme.read_text(encoding="utf-8")
-        _write(readme, with_verdicts(text, verdicts, records))
+        _write(readme, with_verdicts(text, catalogue, verdicts, records))
     except OSError as error:
         raise ResultsError(f"cannot update {readme}: {error.strerror or error}", "Name the README to update.") from None
 
 
-def with_verdicts(text: str, verdicts: Sequence[Verdict], records: Sequence[RunRecord]) -> str:
+def with_verdicts(text: str, catalogue: Catalogue, verdicts: Sequence[Verdict], records: Sequence[RunRecord]) -> str:
     """Return the README's text with its verdict block made anew; ResultsError where a mark is missing."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
@@ -92,10 +123,11 @@ def with_verdicts(text: str, verdicts: Sequence[Verdict], records: Sequence[RunR
         raise ResultsError("the README has no place for the verdicts", f"Put the lines {BEGIN} and {END} into it.")
     block = render(
         "readme_verdicts.md",
+        answers=answers(catalogue, verdicts),
         counts=tables.outcome_counts(verdicts),
         records=len(records),
         environment={row[0]: row[1] for row in tables.environment_table(records).rows},
-        short=tables.short_verdict_table(verdicts),
+        answer=tables.answer_table(verdicts),
     )
     return f"{before}{BEGIN}\n{block}{END}{after}"
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from repro.benchfiles import Benchmark
 from repro.display.table import Table
-from repro.report.timings import Timing
+from repro.report.timings import commit_of, heading
 
 
-def process_table(timings: Sequence[Timing]) -> Table:
+def process_table(timings: Sequence[Benchmark]) -> Table:
     """One row a training and number of processes, beside one process; then how those with a killed one ended."""
     trained = [t for t in timings if "predictions_differing" in t.facts]
-    alone = {t.facts["case"]: t.shortest for t in trained if t.facts["processes"] == 1}
+    alone = {t.facts["case"]: min(t.rounds) for t in trained if t.facts["processes"] == 1}
     rows = []
     for t in trained:
         f = t.facts
@@ -20,14 +21,15 @@ def process_table(timings: Sequence[Timing]) -> Table:
             (
                 str(f["case"]), _where(t), str(f["threads"]), f"{f['losses_difference']:.1e}",
                 f"{f['row_losses_difference']:.1e}", f"{f['predictions_differing']} of {f['predictions']}",
-                f"{_number(f['rows']) / t.shortest:,.1f}", f"{base / t.shortest:.2f}" if base else "", t.commit,
+                f"{(t.number('rows') or 0) / min(t.rounds):,.1f}", f"{base / min(t.rounds):.2f}" if base else "",
+                commit_of(t),
             )
         )  # fmt: skip
     for t in (t for t in timings if t.facts.get("killed") is True):
         codes = t.facts["exit_codes"]
         shown = " and ".join(map(str, codes)) if isinstance(codes, list) else str(codes)
         what = f"one process killed before step {t.facts['step']}: ended after {t.median:.1f} s, exit code {shown}"
-        rows.append((what, _where(t), "", "", "", "", "", "", t.commit))
+        rows.append((what, _where(t), "", "", "", "", "", "", commit_of(t)))
     return Table(
         ("training", "processes", "threads each", "losses differ by", "rows' losses differ by",
          "predictions that differ", "tweets/s", "of one process", "commit"),
@@ -35,25 +37,22 @@ def process_table(timings: Sequence[Timing]) -> Table:
     )  # fmt: skip
 
 
-def load_table(timings: Sequence[Timing]) -> Table:
+def load_table(timings: Sequence[Benchmark]) -> Table:
     """One row a stage of a large corpus or folder: size, seconds and the most memory."""
-    found = [t for t in timings if t.group.startswith("load")]
     return Table(
         ("what", "size", "seconds", "a second", "peak MiB", "commit"),
         tuple(
             (
-                str(t.facts["what"]), f"{_number(t.facts['size']):,.0f}", f"{t.median:.2f}",
-                f"{_number(t.facts['size']) / t.median:,.0f}", f"{max(t.series('peak_mib'), default=0):.0f}", t.commit,
+                str(t.facts["what"]), f"{(t.number('size') or 0):,.0f}", f"{t.median:.2f}",
+                f"{(t.number('size') or 0) / t.median:,.0f}", f"{max(t.series('peak_mib'), default=0):.0f}",
+                commit_of(t),
             )
-            for t in found
+            for t in timings
+            if heading(t).startswith("load")
         ),
     )  # fmt: skip
 
 
-def _where(timing: Timing) -> str:
+def _where(timing: Benchmark) -> str:
     machines, between = timing.facts["machines"], timing.facts["between"]
     return str(timing.facts["processes"]) + (f" on {machines} machines ({between})" if machines != 1 else "")
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0

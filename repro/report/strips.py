@@ -5,39 +5,41 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from repro.claims.catalogue import Claim, Kind
+from repro.claims.catalogue import Catalogue
+from repro.claims.claim import POPULATION, Claim, Kind
 from repro.claims.estimates import Estimate
 from repro.claims.judge import Verdict
-from repro.claims.reruns import reference
 from repro.claims.wording import is_number
 from repro.report.charts import Span, Strip
 
-DRAWN = {Kind.VALUE, Kind.DISTRIBUTION, Kind.RANGE}  # the others hold or do not; a picture would add nothing
+DRAWN = {Kind.VALUE, Kind.RANGE, *POPULATION}  # the others hold or do not; a picture would add nothing
 MOST = 8  # more numbers than that are a figure of their own
 SPELT = {"weighted f1": "weighted F1", "macro f1": "macro F1"}
 
 
-def strips(verdict: Verdict) -> tuple[Strip, ...]:
+def strips(catalogue: Catalogue, verdict: Verdict) -> tuple[Strip, ...]:
     """Return a strip for each number of the claim; none where nothing was measured that could be drawn."""
     if verdict.claim.kind not in DRAWN or len(verdict.estimates) > MOST:
         return ()
     return tuple(
-        found for part, measured in verdict.estimates.items() for found in _strip(verdict.claim, part, measured)
+        strip
+        for part, measured in verdict.estimates.items()
+        for strip in _strip(verdict.claim, part, measured, catalogue)
     )
 
 
-def _strip(claim: Claim, part: str, measured: Estimate) -> Iterator[Strip]:
+def _strip(claim: Claim, part: str, measured: Estimate, catalogue: Catalogue) -> Iterator[Strip]:
     reported, margin = _of(claim.reported, part), _of(claim.tolerance, part)
-    population = () if measured.reference is None else reference(measured.reference).values
+    figure = catalogue.figure(measured.reference) if measured.reference else None
     allowed: Span | None = None
     if claim.kind is Kind.RANGE and isinstance(reported, list):
         allowed, reported = (float(reported[0]), float(reported[1])), None
+    elif claim.kind is Kind.REFERENCE and figure:
+        allowed = figure.prediction_interval(measured.n)
     elif not is_number(reported):
         return
     elif is_number(margin):
-        middle = reported
-        if claim.kind is Kind.DISTRIBUTION and measured.reference is not None:
-            middle = reference(measured.reference).mean
+        middle = figure.mean if figure else reported
         allowed = (middle - margin, middle + margin)
     label = part or (claim.measure.rpartition(".")[2] if isinstance(claim.measure, str) else claim.id)
     label = label.replace("_", " ")
@@ -48,7 +50,7 @@ def _strip(claim: Claim, part: str, measured: Estimate) -> Iterator[Strip]:
         allowed=allowed,
         mean=measured.mean,
         interval=measured.interval,
-        reference=population,
+        reference=figure.values if figure else (),
     )
 
 

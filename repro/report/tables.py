@@ -4,39 +4,64 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from repro.claims.catalogue import Outcome
+from repro.claims.claim import Outcome
 from repro.claims.judge import Verdict
 from repro.display.table import Table
-from repro.records.record import RunRecord
+from repro.records.schema import RunRecord
 
 SIGNS = {
     Outcome.REPRODUCED: "✓",
+    Outcome.BY_CONSTRUCTION: "≡",
+    Outcome.STAND_IN: "≈",
+    Outcome.MATCHES: "=",
     Outcome.DEVIATES: "✗",
+    Outcome.KNOWN: "!",
+    Outcome.NO_LONGER: "†",
     Outcome.INCONCLUSIVE: "?",
+    Outcome.INFORMATION: "i",
     Outcome.NOT_COMPARABLE: "≠",
     Outcome.NOT_RUN: "·",
 }
 
 
+EXPLAINED = (Outcome.DEVIATES, Outcome.KNOWN, Outcome.NO_LONGER, Outcome.INCONCLUSIVE)  # with the reason beside
+
+
 def verdict_table(verdicts: Sequence[Verdict]) -> Table:
     """One row a claim."""
     return Table(
-        ("claim", "what", "reported", "measured", "verdict", "why", "measured on", "source"),
+        ("claim", "version", "what", "reported", "measured", "verdict", "why", "public runs", "measured on", "source"),
         tuple(
-            (v.claim.id, v.claim.text, v.claim.shown, v.shown, f"{SIGNS[v.outcome]} {v.label}", v.why, v.basis,
-             v.claim.source)
+            (v.claim.id, str(v.claim.version), v.claim.text, v.claim.shown, v.shown, f"{SIGNS[v.outcome]} {v.label}",
+             v.why, v.corroboration, v.basis, v.claim.source)
             for v in verdicts
         ),
     )  # fmt: skip
 
 
-def short_verdict_table(verdicts: Sequence[Verdict]) -> Table:
-    """One row a claim, for the README: reported, measured and the verdict, with the reason where it fails."""
-    rows = []
+def answer_table(verdicts: Sequence[Verdict]) -> Table:
+    """The answer in five rows, for the README: two sections counted, and one claim for each classifier."""
+    rows = [
+        _counted("corpus and tokenizer", [v for v in verdicts if v.claim.section in ("Dataset", "Tokenizer")]),
+        _counted("calls of the libraries", [v for v in verdicts if v.claim.section == "Libraries"]),
+    ]
+    shown = {"dummy.accuracy": "dummy", "linear.accuracy": "linear on frozen states", "finetune.f1": "fine-tuned"}
     for v in verdicts:
-        why = f": {v.why}" if v.outcome in (Outcome.DEVIATES, Outcome.INCONCLUSIVE) else ""
-        rows.append((v.claim.id, v.claim.shown, v.shown, f"{SIGNS[v.outcome]} {v.label}{why}", v.basis))
-    return Table(("claim", "reported", "measured", "verdict", "measured on"), tuple(rows))
+        if v.claim.id in shown:
+            ours = f"{v.shown} ({v.basis})" if v.shown else ""
+            rows.append((shown[v.claim.id], v.claim.shown, v.corroboration, ours, f"{SIGNS[v.outcome]} {v.label}"))
+    return Table(("what", "reported", "public reruns", "ours", "verdict"), tuple(rows))
+
+
+def _counted(what: str, verdicts: Sequence[Verdict]) -> tuple[str, ...]:
+    counts = {outcome: sum(v.outcome is outcome for v in verdicts) for outcome in Outcome}
+    return (
+        what,
+        f"{len(verdicts)} claims",
+        "",
+        "",
+        ", ".join(f"{SIGNS[outcome]} {count} {outcome}" for outcome, count in counts.items() if count),
+    )
 
 
 def score_table(records: Sequence[RunRecord]) -> Table:
@@ -80,7 +105,7 @@ def environment_table(records: Sequence[RunRecord]) -> Table:
     facts: dict[str, dict[str, None]] = {}
     for r in records:
         p = r.provenance
-        found = {
+        values = {
             "suite": p.suite,
             "commit": _commit(r),
             "Python": p.python,
@@ -90,7 +115,7 @@ def environment_table(records: Sequence[RunRecord]) -> Table:
             "accelerator": f"{p.accelerator} ({p.driver})" if p.accelerator else "none",
             "started": p.started[:10],
         }
-        for name, value in found.items():
+        for name, value in values.items():
             facts.setdefault(name, {})[value] = None
     return Table(("what", "value"), tuple((name, "; ".join(values)) for name, values in facts.items()))
 

@@ -9,11 +9,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from repro.display.figure import newest_runs, way_of
 from repro.display.table import Table
 from repro.errors import ResultsError
-from repro.records.record import LABELS, RunRecord
-from repro.report.hardest import ranked_rows
+from repro.records.schema import LABELS, RunRecord
+from repro.records.store import newest_runs
+from repro.sections.finetune import table_with_texts
 
 NAME = "report-with-texts.html"
 Rows = Mapping[str, Sequence[tuple[str, int]]]
@@ -74,12 +74,8 @@ def text_tables(records: Sequence[RunRecord], rows: Rows) -> dict[str, Table]:
     """Return the page's tables by title."""
     tables = {}
     for run in newest_runs(records, "finetune"):
-        ranked = tuple(
-            (r.which, str(r.row), r.label, r.predicted, f"{r.loss:.4f}", rows["validation"][r.row][0])
-            for r in ranked_rows(run)
-        )
-        title = f"Hardest and easiest validation tweets: {way_of(run)}, seed {run.settings.seed}"
-        tables[title] = Table(("which", "row", "label", "predicted", "loss", "text"), ranked)
+        title = f"Hardest and easiest validation tweets: {run.spec.slug}, seed {run.settings.seed}"
+        tables[title] = table_with_texts(run, [text for text, _ in rows["validation"]])
     for look in newest_runs(records, "corpus-facts")[-1:]:
         facts: Any = look.facts
         longest = [(str(r["row"]), str(r["words"]), rows["train"][r["row"]][0]) for r in facts.get("longest_rows", [])]

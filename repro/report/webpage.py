@@ -11,21 +11,24 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from repro.claims.catalogue import load_catalogue
+from repro.benchfiles import Benchmark
+from repro.claims.catalogue import Catalogue
+from repro.claims.headline import headline, reference_line
 from repro.claims.judge import Verdict
 from repro.display.table import Table, as_text
-from repro.records.record import RunRecord
+from repro.records.schema import RunRecord
 from repro.report import tables
-from repro.report.again import commands
 from repro.report.charts import Strip, legend
-from repro.report.gallery import OTHER, Picture
+from repro.report.gallery import Picture
 from repro.report.strips import strips
-from repro.report.timings import Timing, grouped_bars, seconds
+from repro.report.timings import basis, commit_of, grouped_bars, seconds
+from repro.spec import RunSpec
 
-HELD = {  # how each kind is judged, as the head of claims.toml says
+RULES = {  # how each kind is judged, as the head of claims.toml says
     "exact": "holds when the measured value equals the reported one",
     "value": "holds when every number is within the tolerance, in both directions, and everything else is equal",
-    "distribution": "holds when the seeds' mean is equivalent to the 98 reruns' mean, within the margin",
+    "distribution": "holds when the seeds' mean is equivalent to the public reruns' mean, within the margin",
+    "reference": "holds when every figure lies in the prediction interval of this suite's own runs",
     "range": "holds when every measured number lies in the reported range, ends included",
     "one-of": "holds when the measured word of every part is among those reported",
     "overlap": "holds when enough of the reported list is in the measured one",
@@ -40,7 +43,8 @@ class Row:
 
     verdict: Verdict
     style: str
-    held: str
+    rule: str
+    explained: bool
     needs: tuple[str, ...]
     strips: tuple[Strip, ...]
     legend: str
@@ -61,11 +65,12 @@ def render(template: str, **values: object) -> str:
 
 
 def report_html(
+    catalogue: Catalogue,
     verdicts: Sequence[Verdict],
     records: Sequence[RunRecord],
-    made: Mapping[str, Table],
+    report_tables: Mapping[str, Table],
     pictures: Sequence[Picture],
-    timings: Sequence[Timing],
+    timings: Sequence[Benchmark],
 ) -> str:
     """Return the page; it forbids itself every request and every script but its own."""
     style, script = _own("style.css"), _own("page.js")
@@ -75,26 +80,41 @@ def report_html(
         script=Markup(script),  # noqa: S704 (the same)
         policy=f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
         "base-uri 'none'; form-action 'none'",
-        rows=[_row(verdict) for verdict in verdicts],
+        texts=catalogue.texts,
+        headline=headline(catalogue, verdicts) or reference_line(catalogue, verdicts),
+        rows=[_row(catalogue, verdict) for verdict in verdicts],
         sections=list(dict.fromkeys(v.claim.section for v in verdicts)),
         counts=tables.outcome_counts(verdicts),
         signs={str(outcome): sign for outcome, sign in tables.SIGNS.items()},
         galleries=_galleries(verdicts, pictures),
         timings=grouped_bars(timings),
         seconds=seconds,
-        tables=made,
+        basis=basis,
+        commit_of=commit_of,
+        tables=report_tables,
         commands=commands(records),
         commits=list(dict.fromkeys(r.provenance.commit for r in records if r.provenance.commit)),
         records=len(records),
     )
 
 
-def _row(verdict: Verdict) -> Row:
-    needs, drawn = load_catalogue().needs, strips(verdict)
+def commands(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
+    """Return (what it ran, command) of every setup, in the records' order."""
+    sections: dict[RunSpec, dict[str, None]] = {}
+    seeds: dict[RunSpec, set[int]] = {}
+    for spec in (r.spec for r in records if r.experiment != "published"):  # it runs with any recipe: the book's model
+        sections.setdefault(spec.setup, {})[spec.section] = None
+        seeds.setdefault(spec.setup, set()).add(spec.seed)
+    return [(setup.label, setup.command(list(names), seeds[setup])) for setup, names in sections.items()]
+
+
+def _row(catalogue: Catalogue, verdict: Verdict) -> Row:
+    needs, drawn = catalogue.needs, strips(catalogue, verdict)
     return Row(
         verdict=verdict,
         style=str(verdict.outcome).replace(" ", "-"),
-        held=HELD[verdict.claim.kind],
+        rule=RULES[verdict.claim.kind],
+        explained=verdict.outcome in tables.EXPLAINED,
         needs=tuple(needs[name].text for name in verdict.claim.needs),
         strips=drawn,
         legend=legend(drawn),
@@ -103,11 +123,11 @@ def _row(verdict: Verdict) -> Row:
 
 def _galleries(verdicts: Sequence[Verdict], pictures: Sequence[Picture]) -> list[tuple[str, list[Picture]]]:
     """Return the pictures by section, in the claims' order; in a section the broad ones first, so that rows fill."""
-    order = list(dict.fromkeys([*(v.claim.section for v in verdicts), *(p.section for p in pictures), OTHER]))
-    found = [
+    order = list(dict.fromkeys([*(v.claim.section for v in verdicts), *(p.section for p in pictures)]))
+    galleries = [
         (section, sorted((p for p in pictures if p.section == section), key=lambda p: not p.broad)) for section in order
     ]
-    return [(section, members) for section, members in found if members]
+    return [(section, members) for section, members in galleries if members]
 
 
 def _own(name: str) -> str:

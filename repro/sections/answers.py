@@ -1,4 +1,4 @@
-"""The answer in a context from start and end logits, as transformers' question-answering pipeline found it.
+"""The answer in a context from start and end logits, as transformers' question-answering pipeline gave it.
 
 The pipeline is gone since transformers 5; this is its algorithm, after 4.57's question_answering.py with its
 defaults: windows of at most 384 tokens with 128 in common, answers of at most 15 tokens, whole words.
@@ -6,8 +6,7 @@ defaults: windows of at most 384 tokens with 128 in common, answers of at most 1
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +22,7 @@ MASKED = -10_000.0
 Logits = NDArray[np.float32]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Span:
+class Span(NamedTuple):
     """First and last token of a span, both included, and its score in [0, 1]."""
 
     first: int
@@ -39,20 +37,14 @@ def best_spans(start: Logits, end: Logits, context: NDArray[np.bool_], cls: int 
     softmax probability of its start times that of its end, both over the context's tokens and `cls`, the place of
     [CLS]: it takes part in the softmax, for "no answer", and is in no span.
     """
-    scored = context.copy()
-    if cls is not None:
-        scored[cls] = True
-    first, last = _softmax(start, scored), _softmax(end, scored)
-    if cls is not None:
-        first[cls] = last[cls] = 0.0
+    from scipy.special import softmax
+
+    scored = context | (np.arange(len(context)) == cls)
+    first, last = (softmax(np.where(scored, logits.astype(np.float64), MASKED)) * context for logits in (start, end))
     scores = np.tril(np.triu(np.outer(first, last)), LONGEST_ANSWER - 1)  # (T, T): last not before first, nor too far
     order = np.argsort(-scores, axis=None, kind="stable")[:CANDIDATES]
-    rows, columns = np.unravel_index(order, scores.shape)
-    return [
-        Span(first=int(i), last=int(j), score=float(scores[i, j]))
-        for i, j in zip(rows, columns, strict=True)
-        if context[i] and context[j] and j >= i
-    ]
+    places = zip(*np.unravel_index(order, scores.shape), strict=True)
+    return [Span(int(i), int(j), float(scores[i, j])) for i, j in places if scores[i, j]]
 
 
 def find_answer(
@@ -67,33 +59,21 @@ def find_answer(
     )  # fmt: skip
     answers: dict[str, dict[str, Any]] = {}  # by the answer in lower case: spans over the same words count together
     for window, ids in enumerate(encoded["input_ids"]):
-        inputs = {
-            name: torch.tensor([encoded[name][window]], device=model.device) for name in tokenizer.model_input_names
-        }
+        inputs = {name: torch.tensor([encoded[name][window]]).to(model.device) for name in tokenizer.model_input_names}
         with torch.inference_mode():
             outputs = model(**inputs)
-        spans = best_spans(
-            outputs.start_logits[0].float().cpu().numpy(),
-            outputs.end_logits[0].float().cpu().numpy(),
-            np.array([sequence == 1 for sequence in encoded.sequence_ids(window)]),
-            ids.index(tokenizer.cls_token_id) if tokenizer.cls_token_id in ids else None,
-        )
-        for span in spans:
+        start_logits, end_logits = (outputs[f"{side}_logits"][0].float().cpu().numpy() for side in ("start", "end"))
+        in_context = np.array([sequence == 1 for sequence in encoded.sequence_ids(window)])
+        cls = ids.index(tokenizer.cls_token_id) if tokenizer.cls_token_id in ids else None
+        for span in best_spans(start_logits, end_logits, in_context, cls):
             start, end = _characters(encoded.encodings[window], span)
-            found = answers.setdefault(
+            answer = answers.setdefault(
                 context[start:end].lower(), {"answer": context[start:end], "start": start, "end": end, "score": 0.0}
             )
-            found["score"] += span.score
+            answer["score"] += span.score
     if not answers:
         raise UsageError("the text holds nothing that an answer could be", "Give a text with words of that tokenizer.")
-    return max(answers.values(), key=lambda found: found["score"])
-
-
-def _softmax(logits: Logits, taking_part: NDArray[np.bool_]) -> NDArray[np.float64]:
-    masked = np.where(taking_part, logits.astype(np.float64), MASKED)
-    powers = np.exp(masked - masked.max())
-    shares: NDArray[np.float64] = powers / powers.sum()
-    return shares
+    return max(answers.values(), key=lambda answer: float(answer["score"]))
 
 
 def _characters(encoding: Any, span: Span) -> tuple[int, int]:

@@ -1,7 +1,8 @@
-"""The notebook's calls into the libraries, each tried on tiny things built on the spot, and what to write instead.
+"""The notebook's calls into the libraries as a table, each tried on tiny things built on the spot.
 
-Run as a program it tries them all, offline, and writes a JSON list. The experiment runs it in a process of its own:
-the Trainer changes settings that hold for the whole process, and WANDB_DISABLED is read from the environment.
+A call runs as the notebook has it, in a namespace that holds the notebook's names. Run as a program the file tries
+them all, offline, and writes a JSON list: in a process of its own, because the Trainer changes settings that hold for
+the whole process, and WANDB_DISABLED is read from the environment.
 """
 
 from __future__ import annotations
@@ -11,10 +12,8 @@ import os
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from tempfile import TemporaryDirectory
@@ -22,9 +21,10 @@ from types import ModuleType
 from typing import Any
 
 from repro.assets.builtin.letter import LETTER, QUESTION
-from repro.assets.builtin.tiny_tour import tiny_tour_folder
+from repro.assets.builtin.tiny import tiny_tour_folder
 from repro.records.private import without_private_parts
 
+TRAINER, LOGIN = "Trainer(…, tokenizer=tokenizer)", "huggingface-cli login"
 PIPELINES = {
     "text-classification": "sentiment",
     "ner": "entities",
@@ -33,180 +33,148 @@ PIPELINES = {
     "translation_en_to_nl": "translation",
     "text-generation": "generation",
 }
-TRAINER, LOGIN = "Trainer(…, tokenizer=tokenizer)", "huggingface-cli login"
 
 
 class NoEffectError(Exception):
     """A call that raises nothing and does nothing of what the notebook says."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Trial:
-    """A call as the notebook has it, what to write `instead` where it fails, and both as functions that try them."""
+    """A call as the notebook has it, the code that tries it (else the call itself); then what to write instead."""
 
     call: str
-    does: Callable[[], object]
+    code: str = ""
     instead: str = ""
-    instead_does: Callable[[], object] | None = None
+    instead_code: str = ""
 
     def result(self) -> dict[str, Any]:
         """Try the call, and only where it fails what to write instead."""
-        error, message = attempt(self.does)
-        found = {"call": self.call, "runs": not error, "error": error, "message": message}
+        error, message = attempt(self.code or self.call)
+        result = {"call": self.call, "runs": not error, "error": error, "message": message}
         if not error:
-            return {**found, "instead": "", "instead_runs": None}
-        tried = self.instead_does and not attempt(self.instead_does)[0]
-        return {**found, "instead": self.instead, "instead_runs": tried}
+            return {**result, "instead": "", "instead_runs": None}
+        code = self.instead_code or self.instead
+        return {**result, "instead": self.instead, "instead_runs": not attempt(code)[0] if code else None}
 
 
-def attempt(does: Callable[[], object]) -> tuple[str, str]:
-    """Return the class of the error that the call raises and its message's first line; two empty strings for none."""
+TRIALS = (  # in the notebook's order
+    Trial('pipeline("text-classification")', 'pipeline("text-classification")(text)'),
+    Trial('pipeline("ner", aggregation_strategy="simple")', 'pipeline("ner", aggregation_strategy="simple")(text)'),
+    Trial(
+        'pipeline("question-answering")',
+        'pipeline("question-answering")(question=question, context=text)',
+        "AutoModelForQuestionAnswering, then the best span of start_logits and end_logits",
+        "start_logits()",
+    ),
+    Trial(
+        'pipeline("summarization")',
+        'pipeline("summarization")(text, min_length=20, max_length=45)',
+        "AutoModelForSeq2SeqLM, then generate(**inputs, min_length=20, max_length=45)",
+        'generate("summary", min_length=20, max_length=45)',
+    ),
+    Trial(
+        'pipeline("translation_en_to_nl", model=…)',
+        'pipeline("translation_en_to_nl")(text, min_length=100)',
+        "AutoModelForSeq2SeqLM, then generate(**inputs, min_length=100)",
+        'generate("translation", min_length=100, max_length=104)',
+    ),
+    Trial(
+        'pipeline("text-generation")(prompt, max_length=200, truncation=True)',
+    ),
+    Trial(
+        "classifier(custom_tweet, top_k=None)",
+        'pipeline("text-classification")(custom_tweet, top_k=None)[0]["label"]',
+    ),
+    Trial('emotions.set_format(type="pandas"); emotions["train"][:].head()'),
+    Trial('tokenizer(emotions["train"][:2]["text"], padding=True, truncation=True)'),
+    Trial('train_ds["text"][:5]'),
+    Trial(
+        'tokenizer(emotions["train"]["text"], padding=True) (one step beyond the notebook: a whole column)',
+        'tokenizer(emotions["train"]["text"], padding=True)',
+        'tokenizer(emotions["train"]["text"][:], padding=True)',
+    ),
+    Trial(
+        'np.array(emotions_hidden["train"]["hidden_state"])',
+        'np.array(emotions_hidden["train"]["hidden_state"]).sum()',
+        'emotions_hidden.with_format("numpy")["train"]["hidden_state"][:]',
+    ),
+    Trial(
+        'os.environ["WANDB_DISABLED"] = "true"',
+        "disable_wandb()",
+        'TrainingArguments(…, report_to="none"), which the notebook has too',
+        "trainer()",
+    ),
+    Trial(
+        TRAINER,
+        "trainer(tokenizer=tokenizer)",
+        "Trainer(…, processing_class=tokenizer)",
+        "trainer(processing_class=tokenizer)",
+    ),
+    Trial(LOGIN, 'command("huggingface-cli", "login")', "hf auth login", 'command("hf", "auth", "login")'),
+    Trial("from huggingface_hub import notebook_login"),
+)
+
+
+def attempt(code: str) -> tuple[str, str]:
+    """Return the class of the error that the code raises and its message's first line; two empty strings for none."""
+    names = notebook_names()
     try:
-        does()
+        exec(code, names)  # noqa: S102 (the table's own)
     except Exception as error:  # noqa: BLE001 (whatever the libraries raise is the finding)
         text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
         return type(error).__name__, without_private_parts((text.strip() or "no message").splitlines()[0])
     return "", ""
 
 
-def all_trials() -> list[Trial]:
-    """Return every trial, in the notebook's order."""
-    return [*_pipeline_trials(), *_dataset_trials(), *_training_trials(), *_sharing_trials()]
-
-
-def _pipeline_trials() -> list[Trial]:
-    return [
-        Trial(call='pipeline("text-classification")', does=lambda: _pipeline("text-classification")(LETTER)),
-        Trial(
-            call='pipeline("ner", aggregation_strategy="simple")',
-            does=lambda: _pipeline("ner", aggregation_strategy="simple")(LETTER),
-        ),
-        Trial(
-            call='pipeline("question-answering")',
-            does=lambda: _pipeline("question-answering")(question=QUESTION, context=LETTER),
-            instead="AutoModelForQuestionAnswering, then the best span of start_logits and end_logits",
-            instead_does=_start_logits,
-        ),
-        Trial(
-            call='pipeline("summarization")',
-            does=lambda: _pipeline("summarization")(LETTER, min_length=20, max_length=45),
-            instead="AutoModelForSeq2SeqLM, then generate(**inputs, min_length=20, max_length=45)",
-            instead_does=lambda: _generate("summary", min_length=20, max_length=45),
-        ),
-        Trial(
-            call='pipeline("translation_en_to_nl", model=…)',
-            does=lambda: _pipeline("translation_en_to_nl")(LETTER, min_length=100),
-            instead="AutoModelForSeq2SeqLM, then generate(**inputs, min_length=100)",
-            instead_does=lambda: _generate("translation", min_length=100, max_length=104),
-        ),
-        Trial(
-            call='pipeline("text-generation")(prompt, max_length=200, truncation=True)',
-            does=lambda: _pipeline("text-generation")(LETTER[:200], max_length=200, truncation=True),
-        ),
-        Trial(
-            call="classifier(custom_tweet, top_k=None)",
-            does=lambda: _pipeline("text-classification")("It was really good.", top_k=None)[0]["label"],
-        ),
-    ]
-
-
-def _pipeline(task: str, **options: Any) -> Any:
-    from transformers import pipeline
-
-    make: Any = pipeline  # typed for the tasks that exist
-    return make(task, model=str(tiny_tour_folder(PIPELINES[task])), **options)
-
-
-def _start_logits() -> object:
-    from transformers import AutoModelForQuestionAnswering
-
-    inputs = _tokenizer("answer")(QUESTION, LETTER, return_tensors="pt")
-    return AutoModelForQuestionAnswering.from_pretrained(tiny_tour_folder("answer"))(**inputs).start_logits
-
-
-def _generate(task: str, **lengths: int) -> object:
-    from transformers import AutoModelForSeq2SeqLM
-
-    inputs = _tokenizer(task)(LETTER, return_tensors="pt", return_token_type_ids=False)
-    return AutoModelForSeq2SeqLM.from_pretrained(tiny_tour_folder(task)).generate(**inputs, **lengths)
-
-
-def _dataset_trials() -> list[Trial]:
+def notebook_names() -> dict[str, Any]:
+    """Return what the calls refer to by the notebook's names, and what tries those that it writes in several cells."""
     import numpy as np
     from datasets import Dataset, DatasetDict
 
     rows = {"text": ["i feel sad", "i feel so happy"], "label": [0, 1], "hidden_state": [[0.0, 1.0], [1.0, 0.0]]}
     emotions = DatasetDict({"train": Dataset.from_dict(rows)})
-    tokenizer = _tokenizer("sentiment")
-
-    def to_pandas() -> object:
-        emotions.set_format(type="pandas")
-        try:
-            return emotions["train"][:].head()
-        finally:
-            emotions.reset_format()
-
-    def column_to_numpy() -> object:
-        return emotions["train"].with_format("numpy")["hidden_state"][:].sum()
-
-    return [
-        Trial(call='emotions.set_format(type="pandas"); emotions["train"][:].head()', does=to_pandas),
-        Trial(
-            call='tokenizer(emotions["train"][:2]["text"], padding=True, truncation=True)',
-            does=lambda: tokenizer(emotions["train"][:2]["text"], padding=True, truncation=True),
-        ),
-        Trial(call='train_ds["text"][:5]', does=lambda: len(emotions["train"]["text"][:5])),
-        Trial(
-            call='tokenizer(emotions["train"]["text"], padding=True) (one step beyond the notebook: a whole column)',
-            does=lambda: tokenizer(emotions["train"]["text"], padding=True),
-            instead='tokenizer(emotions["train"]["text"][:], padding=True)',
-            instead_does=lambda: tokenizer(emotions["train"]["text"][:], padding=True),
-        ),
-        Trial(
-            call='np.array(emotions_hidden["train"]["hidden_state"])',
-            does=lambda: np.array(emotions["train"].with_format("torch")["hidden_state"]).sum(),
-            instead='emotions_hidden.with_format("numpy")["train"]["hidden_state"][:]',
-            instead_does=column_to_numpy,
-        ),
-    ]
+    texts = {"text": LETTER, "question": QUESTION, "prompt": LETTER[:200], "custom_tweet": "It was really good."}
+    data = {"emotions": emotions, "train_ds": emotions["train"], "emotions_hidden": emotions.with_format("torch")}
+    functions = (pipeline, start_logits, generate, trainer, disable_wandb, command)
+    ours = {function.__name__: function for function in functions}
+    return {"np": np, "tokenizer": _tiny("AutoTokenizer", "sentiment"), **texts, **data, **ours}
 
 
-def _training_trials() -> list[Trial]:
-    return [
-        Trial(
-            call='os.environ["WANDB_DISABLED"] = "true"',
-            does=_disable_wandb,
-            instead='TrainingArguments(…, report_to="none"), which the notebook has too',
-            instead_does=_make_trainer,
-        ),
-        Trial(
-            call=TRAINER,
-            does=lambda: _make_trainer(tokenizer=_tokenizer("sentiment")),
-            instead="Trainer(…, processing_class=tokenizer)",
-            instead_does=lambda: _make_trainer(processing_class=_tokenizer("sentiment")),
-        ),
-    ]
+def pipeline(task: str, **options: Any) -> Any:
+    """Return the library's pipeline for the task, around a tiny model."""
+    import transformers
+
+    make: Any = transformers.pipeline  # typed for the tasks that exist
+    return make(task, model=str(tiny_tour_folder(PIPELINES[task])), **options)
 
 
-def _tokenizer(task: str) -> Any:
-    from transformers import AutoTokenizer
+def start_logits() -> object:
+    """Answer the question on the letter as a model class does it."""
+    inputs = _tiny("AutoTokenizer", "answer")(QUESTION, LETTER, return_tensors="pt")
+    return _tiny("AutoModelForQuestionAnswering", "answer")(**inputs).start_logits
 
-    return AutoTokenizer.from_pretrained(tiny_tour_folder(task))
+
+def generate(task: str, **lengths: int) -> object:
+    """Rewrite the letter as a model class does it."""
+    inputs = _tiny("AutoTokenizer", task)(LETTER, return_tensors="pt", return_token_type_ids=False)
+    return _tiny("AutoModelForSeq2SeqLM", task).generate(**inputs, **lengths)
 
 
-def _make_trainer(**given: Any) -> object:
-    from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments
+def trainer(**given: Any) -> object:
+    """Make a Trainer as the notebook does."""
+    from transformers import Trainer, TrainingArguments
 
-    model = AutoModelForSequenceClassification.from_pretrained(tiny_tour_folder("sentiment"))
     with TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             output_dir=folder, num_train_epochs=2, learning_rate=2e-5, weight_decay=0.01, eval_strategy="epoch",
             report_to="none", log_level="error", use_cpu=True,
         )  # fmt: skip
+        model = _tiny("AutoModelForSequenceClassification", "sentiment")
         return Trainer(model=model, args=arguments, eval_dataset=[], **given)
 
 
-def _disable_wandb() -> None:
+def disable_wandb() -> None:
     """Ask for the trackers with the variable set; where wandb is not installed, an empty module stands in for it."""
     if find_spec("wandb") is None:
         stand_in: Any = ModuleType("wandb")
@@ -219,29 +187,19 @@ def _disable_wandb() -> None:
         raise NoEffectError("the variable is not read: wandb is still among the trackers that report_to='all' takes")
 
 
-def _sharing_trials() -> list[Trial]:
-    return [
-        Trial(
-            call=LOGIN,
-            does=lambda: _command(*LOGIN.split(), "--help"),
-            instead="hf auth login",
-            instead_does=lambda: _command("hf", "auth", "login", "--help"),
-        ),
-        Trial(
-            call="from huggingface_hub import notebook_login",
-            does=lambda: import_module("huggingface_hub").notebook_login,
-        ),
-    ]
-
-
-def _command(*words: str) -> None:
-    """Run a command of this Python's installation; FileNotFoundError where it has none, OSError where it fails."""
-    scripts = sysconfig.get_path("scripts")
+def command(*words: str) -> None:
+    """Ask a command of this Python for its help; FileNotFoundError where there is none, OSError where it fails."""
     with TemporaryDirectory() as home:  # no token of the user's is read or written
-        environment = {**os.environ, "HF_HOME": home, "PATH": scripts}
-        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=120)
+        environment = {**os.environ, "HF_HOME": home, "PATH": sysconfig.get_path("scripts")}
+        done = subprocess.run([*words, "--help"], env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise OSError((done.stdout + done.stderr).strip() or f"exit code {done.returncode}")
+
+
+def _tiny(kind: str, task: str) -> Any:
+    import transformers
+
+    return getattr(transformers, kind).from_pretrained(tiny_tour_folder(task))
 
 
 if __name__ == "__main__":
@@ -250,5 +208,5 @@ if __name__ == "__main__":
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     with redirect_stdout(sys.stderr):  # standard output is the answer's alone
-        results = [trial.result() for trial in all_trials()]
+        results = [trial.result() for trial in TRIALS]
     sys.stdout.write(json.dumps(results, ensure_ascii=False))

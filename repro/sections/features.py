@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from repro.records.record import Measurements
-from repro.sections.context import Context, timed
+from repro.records.schema import Measurements
+from repro.sections.context import Context
+from repro.sections.section import Section
 
 SENTENCE = "this is a test"  # the seminar's own
 
 
-def run(context: Context, seed: int) -> Measurements:
-    """Extract the features, and the hidden state of the seminar's test sentence; `seed` changes nothing."""
-    del seed
+def run(context: Context, _seed: int) -> Measurements:
+    """Extract the features, and the hidden state of the seminar's test sentence; another seed changes nothing."""
     import torch
 
-    from repro.assets.checkpoints import load_encoder
+    from repro.assets.loading import load_encoder
 
-    seconds: dict[str, float] = {}
-    with timed(seconds, "test sentence"):
+    with context.timed("test sentence"):
         encoder = load_encoder(context.checkpoint.folder)
         inputs = context.tokenizer(SENTENCE, return_tensors="pt")
         with torch.inference_mode():
             hidden = encoder(**inputs).last_hidden_state  # (1, T, H)
-    with timed(seconds, "tokenize"):
-        examples = context.examples
-    with timed(seconds, "extract"):
+    with context.timed("tokenize"):
+        _ = context.examples
+    with context.timed("extract"):
         states = context.cls_states
-    rows = sum(len(found) for found in states.values())
     return Measurements(
         facts={
             "this_is_a_test": {
@@ -37,9 +35,9 @@ def run(context: Context, seed: int) -> Measurements:
                 name: [*row[:3].tolist(), *row[-3:].tolist()]
                 for name, row in (("first row", hidden[0, 0]), ("last row", hidden[0, -1]))
             },
-            "shape": {split: list(found.shape) for split, found in states.items()},
-            "tweets_per_second": rows / seconds["extract"],
-            "truncated": sum(found.tokens.truncated for found in examples.values()),
+            "shape": {split: list(of_split.shape) for split, of_split in states.items()},
         },
-        seconds=seconds,
     )
+
+
+SECTION = Section(name="features", heading="Features", what="[CLS] states of the frozen encoder", run=run)

@@ -8,19 +8,22 @@ iterations, as a ConvergenceWarning announces it: the difference is what an unco
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
+from repro.display.figure import Drawing
+from repro.display.table import Table
 from repro.errors import UsageError
-from repro.records.record import LABELS, Measurements, RowResults
-from repro.sections.context import Context, timed
-from repro.training.metrics import confusion_rates, most_often_taken_for, score
+from repro.records.schema import LABELS, Measurements, RowResults, RunRecord
+from repro.records.store import newest_runs
+from repro.sections.classified import cell_table, confusion_facts, confusion_figures
+from repro.sections.context import Context
+from repro.sections.section import Section
 
 MAX_ITER = 3000  # the seminar's, "to guarantee convergence"
 
@@ -36,33 +39,29 @@ class Solver:
     runs_to_the_end: bool = True
 
 
-SOLVERS: Mapping[str, Solver] = MappingProxyType(
-    {
-        "logistic": Solver(solver="lbfgs", max_iter=MAX_ITER),
-        "converged": Solver(solver="newton-cg", max_iter=MAX_ITER, tolerance=1e-6, double=True),
-        "stopped": Solver(solver="lbfgs", max_iter=100, runs_to_the_end=False),
-    }
-)
+SOLVERS: Mapping[str, Solver] = {
+    "logistic": Solver(solver="lbfgs", max_iter=MAX_ITER),
+    "converged": Solver(solver="newton-cg", max_iter=MAX_ITER, tolerance=1e-6, double=True),
+    "stopped": Solver(solver="lbfgs", max_iter=100, runs_to_the_end=False),
+}
 
 
-def run(context: Context, seed: int) -> Measurements:
-    """Fit all on train and score them on validation; nothing is drawn, so `seed` changes nothing."""
-    del seed
+def run(context: Context, _seed: int) -> Measurements:
+    """Fit all on train and score them on validation; nothing is drawn, so another seed changes nothing."""
     from sklearn.dummy import DummyClassifier
 
-    seconds: dict[str, float] = {}
-    with timed(seconds, "extract"):
-        states = {split: found.numpy() for split, found in context.cls_states.items()}
+    from repro.training.metrics import score
+
+    with context.timed("extract"):
+        states = {split: tensor.numpy() for split, tensor in context.cls_states.items()}
     labels = {split: context.corpus.labels(split) for split in states}
     if len(set(labels["train"])) == 1:
         raise UsageError("all training rows have one label, nothing can be learned", "Use more rows with --limit.")
-    dummy = DummyClassifier(strategy="most_frequent")
-    with timed(seconds, "dummy"):
-        dummy.fit(states["train"], labels["train"])
-    models: dict[str, Any] = {"dummy": dummy}
+    with context.timed("dummy"):
+        models = {"dummy": DummyClassifier(strategy="most_frequent").fit(states["train"], labels["train"])}
     fits: dict[str, dict[str, JsonValue]] = {}
     for name, solver in SOLVERS.items():
-        with timed(seconds, name), context.progress.wait(f"logistic regression, {solver.solver}"):
+        with context.timed(name), context.progress.wait(f"logistic regression, {solver.solver}"):
             models[name], converged = fit_logistic(solver, states["train"], labels["train"])
         fits[name] = {
             "solver": solver.solver,
@@ -71,26 +70,22 @@ def run(context: Context, seed: int) -> Measurements:
             "converged": converged,
             "objective": objective(models[name], states["train"], labels["train"]),
         }
-    predictions = {name: [int(y) for y in model.predict(states["validation"])] for name, model in models.items()}
-    scores = {
-        f"{name}/validation": score(labels["validation"], found, classes=len(LABELS))
-        for name, found in predictions.items()
+    rows = {
+        f"{name}/validation": RowResults(
+            labels=labels["validation"], predictions=model.predict(states["validation"]).tolist()
+        )
+        for name, model in models.items()
     }
-    confusion = scores["logistic/validation"].confusion
+    scores = {name: score(row.labels, row.predictions, classes=len(LABELS)) for name, row in rows.items()}
     return Measurements(
         facts={
             **{name: fits["logistic"][name] for name in ("solver", "max_iter", "n_iter", "converged")},
             "fits": dict(fits),
-            "majority_class": LABELS[predictions["dummy"][0]],
-            "confusion_rates": confusion_rates(confusion),
-            "most_often_taken_for": dict(most_often_taken_for(confusion, LABELS)),
+            "majority_class": LABELS[rows["dummy/validation"].predictions[0]],
+            **confusion_facts(scores["logistic/validation"]),
         },
         scores=scores,
-        rows={
-            f"{name}/validation": RowResults(labels=labels["validation"], predictions=found)
-            for name, found in predictions.items()
-        },
-        seconds=seconds,
+        rows=rows,
     )
 
 
@@ -113,3 +108,43 @@ def objective(model: Any, states: NDArray[np.float32], labels: Sequence[int]) ->
     shares = model.predict_proba(states.astype(np.float64))
     rows = log_loss(labels, shares, normalize=False, labels=model.classes_)
     return float(rows + 0.5 * np.square(model.coef_).sum())
+
+
+def figures(record: RunRecord) -> Iterator[Drawing]:
+    """Draw the confusion matrix of the regression that the seminar fits."""
+    return confusion_figures(record, [name for name in record.scores if name == "logistic/validation"])
+
+
+def tables(records: Sequence[RunRecord]) -> dict[str, Table]:
+    """Return the three fits, and the cells of the confusion matrix beside the published ones."""
+    runs = newest_runs(records, SECTION.name)
+    return {"fits": fits_table(runs), "confusions": cell_table(runs)}
+
+
+def fits_table(records: Sequence[RunRecord]) -> Table:
+    """One row a fit of each record: solver, iterations, the objective it ended at, and its scores."""
+    rows = []
+    for r in records:
+        fits: Any = r.facts.get("fits", {})
+        for name, fit in fits.items():
+            scores = r.scores[f"{name}/validation"]
+            rows.append(
+                (
+                    f"{r.recipe.name} on {r.corpus.name}", fit["solver"], f"{fit['max_iter']:,}",
+                    ", ".join(map(str, fit["n_iter"])), "yes" if fit["converged"] else "no",
+                    f"{fit['objective']:.2f}", f"{scores.accuracy:.4f}", f"{scores.weighted_f1:.4f}",
+                    f"{r.seconds[name]:.1f}",
+                )
+            )  # fmt: skip
+    head = ("on", "solver", "at most", "iterations", "converged", "objective", "accuracy", "weighted F1", "seconds")
+    return Table(head, tuple(rows))
+
+
+SECTION = Section(
+    name="linear",
+    heading="Simple classifier",
+    what="dummy and logistic regression on the frozen states",
+    run=run,
+    figures=figures,
+    tables=tables,
+)

@@ -11,22 +11,27 @@ nobody's nearest class.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from repro.display.figure import Drawing, caption_of, new_figure
 from repro.errors import UsageError
-from repro.records.record import LABELS, Measurements
-from repro.sections.context import Context, timed
+from repro.records.schema import LABELS, Measurements, RunRecord
+from repro.sections.context import Context
+from repro.sections.section import Section
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from pydantic import JsonValue
 
 NEIGHBOURS = 15  # UMAP's own default, and as many are asked for their class
 FEWEST_ROWS = 5  # below it UMAP's spectral start has no solution
 SCATTERED = LABELS.index("surprise")
 GRID = 20  # hexagons a row, the seminar's
+RAMPS = ("Greys", "Blues", "Oranges", "Reds", "Purples", "Greens")  # the seminar's; the panels' names tell them apart
 Points = NDArray[np.float64]
 
 
@@ -38,51 +43,40 @@ def run(context: Context, seed: int) -> Measurements:
             f"{len(labels)} training rows are too few for a projection, expected at least {FEWEST_ROWS}",
             "Use more rows with --limit.",
         )
-    seconds: dict[str, float] = {}
-    with timed(seconds, "extract"):
+    with context.timed("extract"):
         states = context.cls_states["train"].numpy()
-    with timed(seconds, "import"), context.progress.wait("UMAP is compiled"):
-        umap_class = load_umap()
-    with timed(seconds, "project"), context.progress.wait("UMAP"):
-        points = project(states, seed=seed, umap_class=umap_class)
-    with timed(seconds, "count"):
+    with context.timed("project"), context.progress.wait("UMAP"):
+        points = project(states, seed=seed)
+    with context.timed("count"):
         shares = neighbour_shares(points, labels)
         lifts = neighbour_lifts(shares, labels)
     return Measurements(
         facts={
             "shape": list(points.shape),
-            "neighbours": min(NEIGHBOURS, len(labels) - 1),
-            "neighbour_shares": by_class(shares),
-            "neighbour_lifts": by_class(lifts),
+            "neighbour_lifts": {
+                name: dict(zip(LABELS, row, strict=True)) for name, row in zip(LABELS, lifts.tolist(), strict=True)
+            },
             "nearest_class": nearest_classes(lifts),
             "own_share": {name: float(shares[i, i]) for i, name in enumerate(LABELS) if shares[i].any()},
             "density": hexagons(points, labels),
         },
-        seconds=seconds,
     )
 
 
-def load_umap() -> Any:
-    """Import UMAP, which warns of an optional TensorFlow and takes seconds; return its class."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ImportWarning)
-        from umap import UMAP
-    return UMAP
-
-
-def project(states: NDArray[np.float32], *, seed: int, umap_class: Any) -> Points:
+def project(states: NDArray[np.float32], *, seed: int) -> Points:
     """Project `states` (n, H) into the plane, (n, 2)."""
     from sklearn.preprocessing import MinMaxScaler
 
-    scaled = MinMaxScaler().fit_transform(states)
-    mapper = umap_class(
-        n_components=2,
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImportWarning)  # of a TensorFlow that is optional
+        from umap import UMAP
+    mapper: Any = UMAP(
         metric="cosine",
         n_neighbors=min(NEIGHBOURS, len(states) - 1),
         random_state=seed,
         n_jobs=1,  # what a seed leads to in any case
     )
-    points: Points = np.asarray(mapper.fit_transform(scaled), dtype=np.float64)
+    points: Points = np.asarray(mapper.fit_transform(MinMaxScaler().fit_transform(states)), dtype=np.float64)
     return points
 
 
@@ -124,14 +118,6 @@ def nearest_classes(lifts: Points) -> dict[str, JsonValue]:
     return {name: LABELS[int(row.argmax())] for name, row in zip(LABELS, placed, strict=True) if row.any()}
 
 
-def by_class(table: Points) -> dict[str, JsonValue]:
-    """Return a (classes, classes) table under the classes' names."""
-    return {
-        name: {other: float(value) for other, value in zip(LABELS, row, strict=True)}
-        for name, row in zip(LABELS, table, strict=True)
-    }
-
-
 def hexagons(points: Points, labels: NDArray[np.int64]) -> dict[str, JsonValue]:
     """Count each class's points in hexagons that all classes share: enough to draw the panels again.
 
@@ -141,18 +127,58 @@ def hexagons(points: Points, labels: NDArray[np.int64]) -> dict[str, JsonValue]:
     from matplotlib.figure import Figure
 
     axes = Figure().add_subplot()
-    low, high = points.min(axis=0), points.max(axis=0)
-    extent = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
+    extent = np.stack([points.min(axis=0), points.max(axis=0)], axis=1).flatten().tolist()
     counts: dict[str, JsonValue] = {}
     for i, name in enumerate(LABELS):
-        own = points[labels == i]
-        drawn = axes.hexbin(own[:, 0], own[:, 1], gridsize=GRID, extent=extent)
+        drawn = axes.hexbin(*points[labels == i].T, gridsize=GRID, extent=tuple(extent))
         counts[name] = [int(n) for n in np.asarray(drawn.get_array())]
-        centres = np.round(np.asarray(drawn.get_offsets()), 4)
-    return {
-        "gridsize": GRID,
-        "extent": list(extent),
-        "x": centres[:, 0].tolist(),
-        "y": centres[:, 1].tolist(),
-        "counts": counts,
-    }
+    x, y = np.round(np.asarray(drawn.get_offsets()), 4).T.tolist()
+    return {"gridsize": GRID, "extent": extent, "x": x, "y": y, "counts": counts}
+
+
+def figures(record: RunRecord) -> Iterator[Drawing]:
+    """Draw the seminar's six panels again from the hexagons that the record holds."""
+    density: Any = record.facts.get("density")
+    if not density:
+        return
+    nearest: Any = record.facts.get("nearest_class", {})
+    points = sum(map(sum, density["counts"].values()))
+    caption = f"UMAP of the training features, n = {points:,}\n{caption_of(record.spec)}"
+    yield Drawing(
+        name=f"projection-{record.spec.slug}-seed{record.settings.seed}",
+        figure=_draw(density, nearest, caption),
+        title=caption.replace("\n", ": "),
+        description="Density of each class in the plane. Nearest class: "
+        + ", ".join(f"{name} to {other}" for name, other in nearest.items()),
+    )
+
+
+def _draw(density: Mapping[str, Any], nearest: Mapping[str, str], caption: str) -> Figure:
+    """Draw where each class lies, every panel from 0 to its own fullest hexagon, all on one pair of axes."""
+    from matplotlib import colormaps
+
+    figure = new_figure(7.2, 5.4)
+    panels: Sequence[Any] = figure.subplots(2, 3, sharex=True, sharey=True).flatten()
+    for axes, name_of_ramp, (name, counts) in zip(panels, RAMPS, density["counts"].items(), strict=True):
+        ramp = colormaps[name_of_ramp]
+        x, y, filled = np.array([density["x"], density["y"], counts])[:, np.array(counts) > 0]
+        axes.hexbin(
+            x, y, C=filled, reduce_C_function=np.sum, gridsize=density["gridsize"], extent=density["extent"],
+            cmap=ramp, vmin=0, vmax=max(*counts, 1), linewidths=(0,),
+        )  # fmt: skip
+        axes.set_facecolor(ramp(0.0))  # the empty hexagons, none of which is drawn
+        near = f", nearest {nearest[name]}" if name in nearest else ""
+        axes.set_title(f"{name}, n = {sum(counts):,}{near}", fontsize=9)
+        axes.set(xticks=[], yticks=[], xlim=density["extent"][:2], ylim=density["extent"][2:])
+    figure.suptitle(caption, fontsize=10)
+    return figure
+
+
+SECTION = Section(
+    name="projection",
+    heading="Projection",
+    what="the features in the plane, and who lies next to whom",
+    run=run,
+    seeded=True,
+    figures=figures,
+)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-from repro.assets.checkpoints import load_classifier, locate_checkpoint
-from repro.assets.recipes import TINY
-from repro.assets.tour import PUBLISHED
-from repro.errors import CheckpointError, MissingAssetError
-from repro.records.record import LABELS, Measurements, RowResults
-from repro.sections.context import Context, timed
-from repro.training.metrics import confusion_rates, most_often_taken_for, score
+from repro.assets.checkpoints import locate_checkpoint
+from repro.assets.loading import load_classifier, load_model
+from repro.assets.recipes import PUBLISHED, TINY
+from repro.errors import CheckpointError
+from repro.records.schema import LABELS, Measurements
+from repro.sections.classified import confusion_facts, score_outputs
+from repro.sections.context import Context
+from repro.sections.section import Section
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 SPLITS = ("validation", "test")
 
@@ -21,62 +25,41 @@ SPLITS = ("validation", "test")
 def prepare(context: Context) -> Context:
     """Return the context with the published model for its recipe and checkpoint, so that the record names them.
 
-    MissingAssetError where neither the checkpoints folder nor the Hub has it as safetensors.
+    CheckpointError where neither the checkpoints folder nor the Hub has it as safetensors.
     """
     if context.recipe.name == TINY.name:
         return context  # rehearsed on the tiny encoder with a head of random weights
-    try:
-        found = locate_checkpoint(PUBLISHED, context.checkpoints)
-    except CheckpointError as error:
-        raise MissingAssetError(error.what, error.remedy) from None
-    revision = found.folder.name if found.source.startswith("the Hub") else "a folder's"
-    return replace(context, recipe=replace(PUBLISHED, revision=revision), checkpoint=found)
+    published = locate_checkpoint(PUBLISHED, context.sources.checkpoints)
+    revision = published.folder.name if published.source.startswith("the Hub") else "a folder's"
+    return replace(context, recipe=replace(PUBLISHED, revision=revision), checkpoint=published)
 
 
-def run(context: Context, seed: int) -> Measurements:
-    """Score the prepared checkpoint on validation and test; `seed` changes nothing."""
-    del seed
-    from transformers import AutoModelForSequenceClassification
-
-    from repro.assets.loading import load_complete
+def run(context: Context, _seed: int) -> Measurements:
+    """Score the prepared checkpoint on validation and test; another seed changes nothing."""
     from repro.training.predict import predict_rows
 
-    seconds: dict[str, float] = {}
-    with timed(seconds, "load"), TemporaryDirectory() as spot:
+    with context.timed("load"):
         folder = context.checkpoint.folder
         if context.recipe.name == TINY.name:
-            folder = _with_random_head(folder, Path(spot))
-        refuse_other_labels(folder)
-        model = context.accelerator.prepare_model(
-            load_complete(AutoModelForSequenceClassification, folder), evaluation_mode=True
-        )
-    with timed(seconds, "tokenize"):
-        examples = {split: context.examples[split] for split in SPLITS}
+            model = _with_random_head(folder)
+        else:
+            refuse_other_labels(folder)
+            model = load_model("AutoModelForSequenceClassification", folder)
+        model.to(context.accelerator.device)
+    with context.timed("tokenize"):
+        tokenized = context.examples
     scores, rows = {}, {}
     for split in SPLITS:
-        with timed(seconds, split):
-            outputs = predict_rows(
-                model,
-                examples[split],
-                batch_size=context.recipe.batch_size,
-                accelerator=context.accelerator,
-                batching=context.batching,
-                progress=context.progress,
-            )
-        labels, found = context.corpus.labels(split), outputs.predictions
-        scores[f"published/{split}"] = score(labels, found, classes=len(LABELS), loss=outputs.mean_loss)
-        losses = [round(loss, 6) for loss in outputs.losses.tolist()]
-        rows[f"published/{split}"] = RowResults(labels=labels, predictions=found, losses=losses)
-    confusion = scores["published/validation"].confusion
+        with context.timed(split):
+            # fp32, whatever training uses: its claims allow ± 0.0015
+            options = {**context.running, "batch_size": context.recipe.batch_size, "fp32": True}
+            outputs = predict_rows(model, tokenized[split], **options)
+        name = f"published/{split}"
+        scores[name], rows[name] = score_outputs(context.corpus.labels(split), outputs)
     return Measurements(
-        facts={
-            "source": context.checkpoint.source,
-            "confusion_rates": confusion_rates(confusion),
-            "most_often_taken_for": dict(most_often_taken_for(confusion, LABELS)),
-        },
+        facts={"source": context.checkpoint.source, **confusion_facts(scores["published/validation"])},
         scores=scores,
         rows=rows,
-        seconds=seconds,
     )
 
 
@@ -87,25 +70,31 @@ def refuse_other_labels(folder: Path) -> None:
         named = {int(number): str(name) for number, name in (config.get("id2label") or {}).items()}
     except (OSError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{folder}: config.json cannot be read: {error}", "Fetch its files again.") from None
-    for number, emotion in enumerate(LABELS):
-        if named.get(number) not in (f"LABEL_{number}", emotion) or len(named) != len(LABELS):
-            raise CheckpointError(
-                f"{folder}: its classes are {list(named.values()) or 'not named'}, expected {list(LABELS)} "
-                "or LABEL_0 to LABEL_5",
-                f"Take the files of {PUBLISHED.checkpoint}.",
-            )
+    expected = (dict(enumerate(LABELS)), {i: f"LABEL_{i}" for i in range(len(LABELS))})
+    if named not in expected:
+        raise CheckpointError(
+            f"{folder}: its classes are {list(named.values()) or 'not named'}, expected {list(LABELS)} "
+            "or LABEL_0 to LABEL_5",
+            f"Take the files of {PUBLISHED.checkpoint}.",
+        )
 
 
-def _with_random_head(encoder: Path, folder: Path) -> Path:
-    """Save the encoder with a classification head of random weights and unnamed classes, as the book's model has."""
+def _with_random_head(encoder: Path) -> PreTrainedModel:
+    """Load the encoder with a classification head of random weights, the same in every process."""
     import torch
 
-    from repro.assets.checkpoints import quiet
-
-    with torch.random.fork_rng(devices=[]), quiet():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = load_classifier(encoder)
-        model.config.id2label = {i: f"LABEL_{i}" for i in range(len(LABELS))}
-        model.config.label2id = {f"LABEL_{i}": i for i in range(len(LABELS))}
-        model.save_pretrained(folder)
-    return folder
+    model.eval()
+    return model
+
+
+SECTION = Section(
+    name="published",
+    heading="Inference and sharing",
+    what="the book's own fine-tuned model, scored",
+    run=run,
+    together=True,
+    prepare=prepare,
+)

@@ -7,39 +7,40 @@ and a claim is comparable only where they are the seminar's.
 
 from __future__ import annotations
 
-from repro.assets.checkpoints import vocabulary_sha256
-from repro.assets.corpus import SPLITS
-from repro.records.record import Measurements
-from repro.sections.context import Context, timed
+from collections.abc import Iterator
+from typing import Any
+
+from repro.assets.corpus import SPLITS, Corpus
+from repro.assets.loading import vocabulary_sha256
+from repro.display.table import Table
+from repro.records.schema import Measurements, RunRecord
+from repro.sections.context import Context
+from repro.sections.section import Section
 
 SENTENCE = "Tokenizing text is a core task of NLP."  # the seminar's own
 
 
-def run(context: Context, seed: int) -> Measurements:
-    """Tokenize the seminar's sentence, a padded pair and the whole corpus; `seed` changes nothing."""
-    del seed
+def run(context: Context, _seed: int) -> Measurements:
+    """Tokenize the seminar's sentence, a padded pair and the whole corpus; another seed changes nothing."""
     from datasets import disable_progress_bars, enable_progress_bars
     from transformers import DistilBertTokenizer
 
-    seconds: dict[str, float] = {}
-    with timed(seconds, "walk"):
+    with context.timed("walk"):
         tokenizer = DistilBertTokenizer.from_pretrained(context.checkpoint.folder, local_files_only=True)
         ids = tokenizer(SENTENCE)["input_ids"]
-        pieces = tokenizer.convert_ids_to_tokens(ids)
+        pieces, vocabulary = tokenizer.convert_ids_to_tokens(ids), tokenizer.get_vocab()
         pair = tokenizer(context.corpus.texts("train")[:2], padding=True, truncation=True)
         few = context.corpus.splits["train"].select(range(len(pair["input_ids"])))
         disable_progress_bars()  # for two rows
         encoded = few.map(lambda batch: tokenizer(batch["text"], padding=True, truncation=True), batched=True)
         enable_progress_bars()
-    with timed(seconds, "tokenize"):
-        lengths = {split: context.examples[split].tokens.lengths for split in SPLITS}
+    with context.timed("tokenize"):
+        tokens = {split: context.examples[split].tokens for split in SPLITS}
+        lengths = {split: tokens[split].lengths for split in SPLITS}
     special = sorted(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True))
     return Measurements(
         facts={
-            "tokenizer": {
-                "class": type(tokenizer).__name__,
-                "vocabulary_sha256": vocabulary_sha256(tokenizer.get_vocab()),
-            },
+            "tokenizer": {"class": type(tokenizer).__name__, "vocabulary_sha256": vocabulary_sha256(vocabulary)},
             "ids": list(ids),
             "pieces": list(pieces),
             "string": tokenizer.convert_tokens_to_string(pieces),
@@ -52,11 +53,34 @@ def run(context: Context, seed: int) -> Measurements:
                 "zeros": sum(mask.count(0) for mask in pair["attention_mask"]),
             },
             "columns": sorted(encoded.column_names),
-            "longest_tweet": max(int(found.max()) for found in lengths.values()),
-            "longest_tweet_by_split": {split: int(found.max()) for split, found in lengths.items()},
+            "longest_tweet": max(int(n.max()) for n in lengths.values()),
             "mean_pieces": float(lengths["train"].double().mean()),
-            "tweets_by_pieces": {split: found.bincount().tolist() for split, found in lengths.items()},
-            "truncated": sum(context.examples[split].tokens.truncated for split in SPLITS),
+            "tweets_by_pieces": {split: n.bincount().tolist() for split, n in lengths.items()},
+            "truncated": sum(tokens[split].truncated for split in SPLITS),
         },
-        seconds=seconds,
     )
+
+
+def printed(record: RunRecord, _corpus: Corpus) -> Iterator[str | Table]:
+    """Show the seminar's walk over the tokenizer, from the record alone."""
+    facts: Any = record.facts
+    walk = enumerate(zip(facts["ids"], facts["pieces"], strict=True))
+    yield Table(("place", "id", "piece"), tuple((str(i), str(n), piece) for i, (n, piece) in walk))
+    yield f"back to a string: {facts['string']}\n"
+    pieces = facts["padded_pair"]["pieces"]
+    masks = (f"1 × {n}, 0 × {max(pieces) - n}" for n in pieces)
+    rows = {
+        "class": facts["tokenizer"]["class"],
+        "vocabulary size": f"{facts['vocabulary_size']:,}",
+        "maximum context size": f"{facts['max_length']:,}",
+        "input names": ", ".join(facts["input_names"]),
+        "columns after encoding": ", ".join(facts["columns"]),
+        "longest tweet": f"{facts['longest_tweet']:,} pieces",
+        "mean of training tweets": f"{facts['mean_pieces']:.2f} pieces",
+        "special tokens": ", ".join(f"{token} {number}" for token, number in facts["special_tokens"].items()),
+        **{f"attention mask of row {row}, padded": mask for row, mask in enumerate(masks)},
+    }
+    yield Table(("tokenizer", ""), tuple(rows.items()))
+
+
+SECTION = Section(name="token-facts", heading="Tokenizer", what="the walk over the tokenizer", run=run, printed=printed)

@@ -10,12 +10,11 @@ import re
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
 
-from repro.assets.loading import load_complete, load_its_tokenizer
+from repro.assets.loading import load_model, load_tokenizer
 from repro.assets.notebook import TourTexts
 from repro.sections.answers import find_answer
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 SEED = 42  # the notebook's set_seed
-SUMMARY_TOKENS = (20, 45)
+SUMMARY_TOKENS = {"min_length": 20, "max_length": 45}
 LEAST_DUTCH_TOKENS = 100
 MOST_TOKENS = 200  # prompt and continuation together
 PIPELINE_BEAMS, PIPELINE_NEW_TOKENS = 4, 256  # 4.57's defaults, where neither model nor call say otherwise
@@ -34,43 +33,25 @@ Task = Callable[[Path, TourTexts, "torch.device"], JsonValue]
 
 def sentiment(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue:
     """Return the letter's polarity: `label` and its `score`."""
-    from transformers import AutoModelForSequenceClassification
-
-    classifier = _pipeline("text-classification", AutoModelForSequenceClassification, folder, device)
-    found = classifier(texts.letter)[0]
-    return {"label": found["label"], "score": float(found["score"])}
+    classifier = _pipeline("text-classification", "AutoModelForSequenceClassification", folder, device)
+    return dict(classifier(texts.letter)[0])
 
 
 def entities(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue:
     """Return the letter's named entities, neighbouring tokens of one kind as a group, with scores and places."""
-    from transformers import AutoModelForTokenClassification
-
-    tagger = _pipeline("ner", AutoModelForTokenClassification, folder, device, aggregation_strategy="simple")
-    return [
-        {
-            "entity_group": found["entity_group"],
-            "score": float(found["score"]),
-            "word": found["word"],
-            "start": int(found["start"]),
-            "end": int(found["end"]),
-        }
-        for found in tagger(texts.letter)
-    ]
+    tagger = _pipeline("ner", "AutoModelForTokenClassification", folder, device, aggregation_strategy="simple")
+    return [{**entity, "score": float(entity["score"])} for entity in tagger(texts.letter)]
 
 
 def answer(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue:
     """Return the answer to the question: `answer`, `start`, `end` (excluded) and `score`."""
-    from transformers import AutoModelForQuestionAnswering
-
-    tokenizer = load_its_tokenizer(folder)
-    model = load_complete(AutoModelForQuestionAnswering, folder, device)
-    return dict(find_answer(model, tokenizer, texts.question, texts.letter))
+    model = load_model("AutoModelForQuestionAnswering", folder, device)
+    return dict(find_answer(model, load_tokenizer(folder), texts.question, texts.letter))
 
 
 def summary(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue:
     """Return the letter's summary of 20 to 45 tokens: `text`, its `first_sentence` and its number of `tokens`."""
-    least, most = SUMMARY_TOKENS
-    text, tokens = _rewrite("summarization", folder, texts.letter, device, min_length=least, max_length=most)
+    text, tokens = _rewrite("summarization", folder, texts.letter, device, **SUMMARY_TOKENS)
     return {"text": text, "first_sentence": first_sentence(text), "tokens": tokens}
 
 
@@ -83,9 +64,8 @@ def translation(folder: Path, texts: TourTexts, device: torch.device) -> JsonVal
 def generation(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue:
     """Return the prompt's `continuation`, drawn with seed 42, and whether the output `continues_prompt`."""
     import torch
-    from transformers import AutoModelForCausalLM
 
-    generator = _pipeline("text-generation", AutoModelForCausalLM, folder, device)
+    generator = _pipeline("text-generation", "AutoModelForCausalLM", folder, device)
     with torch.random.fork_rng():
         torch.manual_seed(SEED)  # what set_seed(42) does for sampling, and no later draw of ours is touched by it
         drawn = generator(texts.prompt, max_length=MOST_TOKENS, truncation=True, return_tensors=True)
@@ -99,38 +79,30 @@ def generation(folder: Path, texts: TourTexts, device: torch.device) -> JsonValu
     }
 
 
-TASKS: Mapping[str, Task] = MappingProxyType(
-    {
-        "sentiment": sentiment,
-        "entities": entities,
-        "answer": answer,
-        "summary": summary,
-        "translation": translation,
-        "generation": generation,
-    }
-)
+TASKS: Mapping[str, Task] = {
+    task.__name__: task for task in (sentiment, entities, answer, summary, translation, generation)
+}
 
 
 def first_sentence(text: str) -> str:
     """Return the text up to its first full stop, question or exclamation mark before a space or the end."""
-    found = re.match(r"\s*(.+?[.!?])(?=\s|$)", text, re.DOTALL)
-    return found[1] if found else text.strip()
+    match = re.match(r"\s*(.+?[.!?])(?=\s|$)", text, re.DOTALL)
+    return match[1] if match else text.strip()
 
 
-def _pipeline(task: str, kind: Any, folder: Path, device: torch.device, **options: Any) -> Any:
+def _pipeline(task: str, kind: str, folder: Path, device: torch.device, **options: Any) -> Any:
     from transformers import pipeline
 
     make: Any = pipeline
-    model = load_complete(kind, folder, device)
-    return make(task, model=model, tokenizer=load_its_tokenizer(folder), device=device, **options)
+    model = load_model(kind, folder, device)
+    return make(task, model=model, tokenizer=load_tokenizer(folder), device=device, **options)
 
 
 def _rewrite(task: str, folder: Path, letter: str, device: torch.device, **lengths: int) -> tuple[str, int]:
     """Return what the encoder-decoder makes of the letter, and its number of tokens, the decoder's start counted."""
     import torch
-    from transformers import AutoModelForSeq2SeqLM
 
-    tokenizer, model = load_its_tokenizer(folder), load_complete(AutoModelForSeq2SeqLM, folder, device)
+    tokenizer, model = load_tokenizer(folder), load_model("AutoModelForSeq2SeqLM", folder, device)
     prefix, config = generation_settings(model, tokenizer, task, **lengths)
     inputs = tokenizer(prefix + letter, return_tensors="pt", return_token_type_ids=False).to(device)
     generate: Any = model.generate

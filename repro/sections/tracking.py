@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 from repro.errors import UsageError, unknown
 
 if TYPE_CHECKING:
+    from repro.records.schema import Epoch, Scores
     from repro.sections.context import Context
-    from repro.training.epochs import EpochResult
 
 TRACKERS = ("none", "wandb", "tensorboard")
-PROJECT = "seminar-repro"
-LogEpoch = Callable[["EpochResult", dict[str, float]], None]
+LogEpoch = Callable[["Epoch", "Scores"], None]
 
 
 def check_tracker(name: str) -> str:
@@ -32,27 +31,21 @@ def check_tracker(name: str) -> str:
 
 @contextmanager
 def tracked(context: Context, seed: int) -> Iterator[LogEpoch]:
-    """Give a function that logs one epoch and its scores at its optimizer step; it does nothing for `none`."""
-    if context.track == "none":
-        yield lambda result, scores: None
-        return
-    from accelerate.tracking import filter_trackers
+    """Give a function that logs one epoch and its scores at its optimizer step; for `none` there is no tracker."""
+    accelerator, folder = context.accelerator, context.outputs.tracking_folder
+    if context.outputs.track != "none":
+        folder.mkdir(parents=True, exist_ok=True)
+        accelerator.project_configuration.set_directories(str(folder))
+        accelerator.log_with = [context.outputs.track]
+        stamp = {**context.recipe_stamp().model_dump(), **context.settings(seed).model_dump()}
+        config = {name: value for name, value in stamp.items() if value is not None}
+        accelerator.init_trackers("seminar-repro", config={**config, "corpus": context.corpus.stamp.name})
 
-    accelerator, steps = context.accelerator, 0
-    context.tracking_folder.mkdir(parents=True, exist_ok=True)
-    accelerator.project_configuration.set_directories(str(context.tracking_folder))
-    accelerator.log_with = filter_trackers(context.track, accelerator.logging_dir)
-    if not accelerator.log_with:  # what accelerate cannot use it leaves out without a word
-        raise UsageError(f"--track {context.track}: accelerate cannot use it here", "Leave --track out.")
-    stamp = {**context.recipe_stamp().model_dump(), **context.settings(seed).model_dump()}
-    config = {name: value for name, value in stamp.items() if value is not None}
-    accelerator.init_trackers(PROJECT, config={**config, "corpus": context.corpus.stamp.name})
-
-    def log(result: EpochResult, scores: dict[str, float]) -> None:
-        nonlocal steps
-        steps += result.epoch.steps
-        epoch = result.epoch.model_dump(include={"epoch", "train_loss", "train_seconds", "tweets_per_second"})
-        accelerator.log({**epoch, **{f"validation_{name}": value for name, value in scores.items()}}, step=steps)
+    def log(epoch: Epoch, scores: Scores) -> None:
+        values = epoch.model_dump(include={"epoch", "train_loss", "train_seconds", "tweets_per_second"})
+        of_validation = {"loss": scores.loss, "accuracy": scores.accuracy, "f1": scores.weighted_f1}
+        values |= {f"validation_{name}": value for name, value in of_validation.items()}
+        accelerator.log(values, step=epoch.epoch * epoch.steps)
 
     try:
         yield log

@@ -21,11 +21,11 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from repro.errors import UsageError
-from repro.training.batches import Packing
 from repro.training.dropout import drop, use_fast_dropout
+from repro.training.packing import Packing
 
-varlen_attn: Any = None  # torch has it from 2.10 on
-with suppress(ImportError):
+varlen_attn: Any = None
+with suppress(ImportError):  # a torch built without it
     from torch.nn.attention.varlen import varlen_attn
 
 IMPLEMENTATION = "packed"
@@ -63,10 +63,10 @@ def _attention(
 ) -> tuple[Tensor, None]:
     """Attend within each text; query, key and value are (1, heads, N, D), the result is (1, N, heads, D)."""
     if packing is None:  # a padded batch
-        found: tuple[Tensor, None] = sdpa_attention_forward(
+        padded: tuple[Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
-        return found
+        return padded
     q, k, v = (states[0].transpose(0, 1) for states in (query, key, value))  # (N, heads, D) each
     if _takes_varlen(q, dropout):
         return _attend_varlen(q, k, v, packing).unsqueeze(0), None
@@ -125,15 +125,15 @@ def _attend_cls(
     key_weight, value_weight = (layer.weight.unflatten(0, (heads, head_size)) for layer in (key, value))
     wanted = (queries @ key_weight).transpose(0, 1)  # (B, heads, H)
     offsets = (queries @ key.bias.view(heads, head_size, 1)).transpose(0, 1)  # (B, heads, 1)
-    found, shares = [], []
+    mixtures, shares = [], []
     for group, states in zip(packing.groups, packing.lay_out(hidden[0].unsqueeze(1)), strict=True):
         laid_out = states[:, 0]  # (b, T, H)
         scores = (wanted[group.texts] @ laid_out.mT).float() + offsets[group.texts]  # (b, heads, T)
         weights = scores.masked_fill(~group.real[:, None], -torch.inf).softmax(dim=-1)
         weights = drop(weights, dropout).to(laid_out.dtype)
-        found.append(weights @ laid_out)  # (b, heads, H)
+        mixtures.append(weights @ laid_out)  # (b, heads, H)
         shares.append(weights.sum(dim=-1, keepdim=True))  # 1 where nothing is dropped
-    mixed, share = (torch.cat(parts)[packing.order].transpose(0, 1) for parts in (found, shares))  # (heads, B, ...)
+    mixed, share = (torch.cat(parts)[packing.order].transpose(0, 1) for parts in (mixtures, shares))  # (heads, B, ...)
     attended: Tensor = mixed @ value_weight.mT + share * value.bias.view(heads, 1, head_size)  # (heads, B, D)
     return attended.transpose(0, 1).flatten(1).unsqueeze(0)
 

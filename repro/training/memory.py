@@ -1,27 +1,26 @@
-"""Memory of the C library's allocator, which tensors on the CPU take theirs from."""
+"""The error where memory runs out, on the host or the device."""
 
 from __future__ import annotations
 
-import ctypes
-from contextlib import suppress
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
-KEPT = 2**31 - 1  # bytes at the end of the heap; the most that mallopt takes
-LARGE = 128 << 20  # bytes; a tensor larger than any of a step's has memory of its own, which goes back when it is freed
+from repro.errors import OutOfMemoryError
 
-
-def keep_freed_memory() -> None:
-    """Let what a step frees serve the next one, instead of going back to the system to be zeroed again (glibc only).
-
-    A step of DistilBERT's architecture meets under 2,000 page faults with it, over 28,000 without.
-    """
-    with suppress(OSError, AttributeError, TypeError):  # no glibc; on Windows no library of that name
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(M_MMAP_THRESHOLD, LARGE)
-        mallopt(M_TRIM_THRESHOLD, KEPT)
+OUT_OF_MEMORY = re.compile(r"not enough memory|DefaultCPUAllocator|out of memory|bad_alloc|ALLOC_FAILED", re.IGNORECASE)
 
 
-def return_freed_memory() -> None:
-    """Give back what is freed but lies between what is not, as batches of ever other sizes leave it (glibc only)."""
-    with suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
+@contextmanager
+def report_out_of_memory(what: str) -> Iterator[None]:
+    """Turn memory that runs out within the block into OutOfMemoryError, which names --micro-batches."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, RuntimeError) and not OUT_OF_MEMORY.search(str(error)):
+            raise
+        raise OutOfMemoryError(
+            f"{what}: out of memory",
+            "Split each batch with --micro-batches 2 (or 4, 8, …; its gradients add up to the same), end other "
+            "programs, or start fewer processes.",
+        ) from None

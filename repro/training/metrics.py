@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
-from repro.records.record import Scores
+from repro.records.schema import Scores
 
 RESAMPLES = 2_000
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +15,10 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel
 
-from repro.training.batches import Batch, Examples, batcher
+from repro.training.data import Examples, TokenizedTexts
 from repro.training.encoder import enable_packing
-from repro.training.memory import return_freed_memory
+from repro.training.packing import batcher, to_device
 from repro.training.progress import Progress
-from repro.training.tokens import TokenizedTexts
-
-TRIM_BATCHES = 100  # more than an evaluation of the seminar's has: of millions of rows alone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +31,8 @@ class RowOutputs:
     @property
     def predictions(self) -> list[int]:
         """The class of the largest logit, a row."""
-        found: list[int] = self.logits.argmax(dim=-1).tolist()
-        return found
+        largest: list[int] = self.logits.argmax(dim=-1).tolist()
+        return largest
 
     @property
     def mean_loss(self) -> float:
@@ -50,15 +48,19 @@ def predict_rows(
     accelerator: Accelerator,
     batching: str = "packed",
     progress: Progress | None = None,
+    fp32: bool = False,
 ) -> RowOutputs:
-    """Return logits and losses of every row, in order, without dropout."""
+    """Return logits and losses of every row, in order, without dropout; `fp32` whatever the accelerator's precision.
+
+    Then the model must not have been prepared by the accelerator.
+    """
     share = share_of(torch.arange(len(examples)), accelerator)
-    found = _over_rows(
+    own = _over_rows(
         model, examples.tokens, share, lambda outputs: outputs.logits, "evaluate",
-        accelerator=accelerator, batching=batching, batch_size=batch_size, progress=progress,
+        accelerator=accelerator, batching=batching, batch_size=batch_size, progress=progress, fp32=fp32,
     )  # fmt: skip
     # the shares in the order of processes are the rows in order; where rows are few some are empty
-    gathered = torch.cat([part for part in gather_object([found]) if len(part)])
+    gathered = torch.cat([part for part in gather_object([own]) if len(part)])
     losses = functional.cross_entropy(gathered, examples.labels, reduction="none")
     return RowOutputs(logits=gathered, losses=losses)
 
@@ -72,11 +74,14 @@ def cls_states(
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> Tensor:
-    """Return the last layer's [CLS] state of every text, (n, H) in fp32 on the CPU, in order."""
+    """Return the last layer's [CLS] state of every text, (n, H) on the CPU, in order.
+
+    It is computed in fp32 whatever the accelerator's precision; the encoder is not one that it has prepared.
+    """
+    encoder.to(accelerator.device)
     return _over_rows(
-        accelerator.prepare_model(encoder, evaluation_mode=True), tokens, torch.arange(len(tokens)),
-        lambda outputs: outputs.last_hidden_state[:, 0], "hidden states",
-        accelerator=accelerator, batching=batching, batch_size=batch_size, progress=progress,
+        encoder, tokens, torch.arange(len(tokens)), lambda outputs: outputs.last_hidden_state[:, 0], "hidden states",
+        accelerator=accelerator, batching=batching, batch_size=batch_size, progress=progress, fp32=True,
     )  # fmt: skip
 
 
@@ -92,6 +97,7 @@ def _over_rows(
     batching: str,
     batch_size: int,
     progress: Progress | None,
+    fp32: bool,
 ) -> Tensor:
     """Return what `read` takes from the model's outputs, (B, …) a batch, for `rows` (n,) of the texts: (n, …) in fp32.
 
@@ -105,27 +111,21 @@ def _over_rows(
     make_batch = batcher(tokens, batching, groups=1)
     order = tokens.lengths[rows].argsort(stable=True)
     in_order: Any = rows[order]  # a DataLoader takes its draw of randomness, as it does in the Trainer's evaluation
-    found, done = torch.empty(0), 0
+    states, done = torch.empty(0), 0
     # one autocast around all batches casts the weights once, not once a batch
-    with accelerator.autocast(), (progress or Progress()).bar(what, len(rows)) as advance:
+    autocast = nullcontext() if fp32 else accelerator.autocast()
+    with autocast, (progress or Progress()).bar(what, len(rows)) as advance:
         for batch in DataLoader(in_order, batch_size=batch_size):
-            outputs = bare(**to_device(make_batch(batch), accelerator))
+            outputs = bare(**to_device(make_batch(batch), accelerator.device))
             part = read(outputs).float().cpu()
-            found = found if done else torch.empty(len(rows), *part.shape[1:])
-            found[order[done : done + len(batch)]] = part
+            states = states if done else torch.empty(len(rows), *part.shape[1:])
+            states[order[done : done + len(batch)]] = part
             done += len(batch)
-            if done % (TRIM_BATCHES * batch_size) == 0:
-                return_freed_memory()
             advance(len(batch), None)
-    return found
+    return states
 
 
 def share_of(rows: Tensor, accelerator: Accelerator) -> Tensor:
     """Return the rows of `rows` (B,) that this process computes: a slice, so that the shares in order are `rows`."""
     share: Tensor = rows.tensor_split(accelerator.num_processes)[accelerator.process_index]
     return share
-
-
-def to_device(batch: Batch, accelerator: Accelerator) -> Batch:
-    """Return the batch on the accelerator's device."""
-    return {name: part.to(accelerator.device, non_blocking=True) for name, part in batch.items()}

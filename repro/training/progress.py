@@ -31,7 +31,7 @@ class Progress:
 
     @contextmanager
     def wait(self, what: str) -> Iterator[None]:
-        """Show that `what` goes on, where no step of it can be counted."""
+        """Show that `what` is running, where no step of it can be counted."""
         if not self.enabled:
             yield
             return
@@ -44,27 +44,19 @@ class Progress:
     def bar(self, what: str, total: int) -> Iterator[Advance]:
         """Show a bar for `total` tweets; the function it gives takes those done and, if any, the loss (a scalar).
 
-        The loss is read from its device when the bar is redrawn, once a second, and never for each step.
+        It waits for the device where it is redrawn: once a second.
         """
         if not self.enabled:
             yield lambda done, loss: None
             return
-        from rich import progress
         from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
 
-        bars = progress.Progress(
-            progress.TextColumn("{task.description}"),
-            progress.BarColumn(),
-            progress.MofNCompleteColumn(),
-            progress.TextColumn("{task.fields[rate]}"),
-            progress.TextColumn("{task.fields[loss]}"),
-            progress.TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        with bars:
-            task = bars.add_task(what, total=total, rate="", loss="")
-            begun = redrawn = time.perf_counter()
+        parts = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Bars(*parts, console=Console(stderr=True), transient=True) as bars:
+            task = bars.add_task(what, total=total)
+            start = redrawn = time.perf_counter()
             finished = 0
 
             def advance(done: int, loss: Tensor | None) -> None:
@@ -73,8 +65,8 @@ class Progress:
                 now = time.perf_counter()
                 if now - redrawn >= REDRAW_SECONDS or finished >= total:
                     redrawn = now
-                    rate = f"{finished / (now - begun):,.0f} tweets/s"
-                    shown = "" if loss is None else f"loss {loss.item():.3f}"
-                    bars.update(task, completed=finished, rate=rate, loss=shown)
+                    rate = f"{finished / (now - start):,.0f} tweets/s"
+                    shown = "" if loss is None else f", loss {loss.item():.3f}"
+                    bars.update(task, completed=finished, description=f"{what}: {rate}{shown}")
 
             yield advance

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,9 +15,9 @@ from huggingface_hub.utils._http import default_client_factory
 from safetensors.numpy import save
 
 from repro.assets import hub as asking
-from repro.assets import patience
-from repro.assets.patience import Patience
+from repro.assets import watch
 from repro.assets.recipes import PinnedCheckpoint
+from repro.assets.watch import Bounds
 from tests.assets.hub_server import HubServer, Repository
 
 COMMIT, NAME = "5" * 40, "someone/small"
@@ -34,20 +36,20 @@ SMALL = PinnedCheckpoint(
     revision=COMMIT,
     sha256={name: hashlib.sha256(FILES[name]).hexdigest() for name in ("model.safetensors", "config.json")},
 )
-QUICK = Patience(first_wait_seconds=0.01, longest_wait_seconds=2, answer_seconds=0.2, slow_seconds=0.3)
+QUICK = Bounds(answer_seconds=0.2, asset_seconds=1.5, command_seconds=3.5)
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
+def hub(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
     """A Hub with one checkpoint, asked by a client with an empty cache, no token and little patience."""
     repository = Repository(commit=COMMIT, files=FILES)
     with HubServer(repositories={("model", NAME): repository}) as server:
-        use_hub(server, monkeypatch, tmp_path)
+        use_hub(server, monkeypatch, tmp_path, quick=not request.node.get_closest_marker("real_deadlines"))
         yield server
     set_client_factory(default_client_factory)
 
 
-def use_hub(server: HubServer, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+def use_hub(server: HubServer, monkeypatch: pytest.MonkeyPatch, folder: Path, *, quick: bool = True) -> None:
     template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
     for name, value in {
         "ENDPOINT": server.endpoint,
@@ -58,5 +60,10 @@ def use_hub(server: HubServer, monkeypatch: pytest.MonkeyPatch, folder: Path) ->
     }.items():
         monkeypatch.setattr(constants, name, value)
     monkeypatch.delenv("HF_TOKEN", raising=False)
-    monkeypatch.setattr(patience, "PATIENCE", QUICK)
-    monkeypatch.setattr(asking, "_SILENT", {})
+    monkeypatch.setattr(asking, "_seconds_spent", 0.0)
+    if not quick:
+        return
+    monkeypatch.setattr(watch, "BOUNDS", QUICK)
+    shorter = SimpleNamespace(sleep=lambda seconds, sleep=time.sleep: sleep(seconds / 50), time=time.time)
+    for module in ("huggingface_hub.utils._http", "huggingface_hub.file_download"):  # between tries of the client
+        monkeypatch.setattr(f"{module}.time", shorter)

@@ -6,17 +6,20 @@ files (here: safetensors) from another origin, which must never see a token. It 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from huggingface_hub.utils.sha import git_hash
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +29,7 @@ class Repository:
     commit: str
     files: Mapping[str, bytes]
     refs: tuple[str, ...] = ("main",)
+    private: bool = False
 
     def knows(self, revision: str) -> bool:
         return revision in self.refs or (len(revision) >= 7 and self.commit.startswith(revision))
@@ -47,22 +51,14 @@ Answer = Callable[["Handler", bytes], None]
 
 
 @dataclass(kw_only=True)
-class Fault:
-    """What happens instead to the first `times` requests whose `METHOD path` holds the pattern."""
-
-    pattern: str
-    answer: Answer
-    times: int = 10**6
-
-
-@dataclass(kw_only=True)
 class HubServer:
     """Serves `repositories`, by kind and name, while the `with` block lasts; `renamed` maps old names to new ones."""
 
     repositories: dict[tuple[str, str], Repository] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[tuple[str, Answer]] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
+    uploads: dict[str, bytes] = field(default_factory=dict)  # large files by their hash, until a commit names them
     closed: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> HubServer:
@@ -74,22 +70,22 @@ class HubServer:
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return self
 
-    def __exit__(self, *_: tuple[type[BaseException] | None, BaseException | None, TracebackType | None]) -> None:
+    def __exit__(self, *_: object) -> None:
         self.closed.set()
         for server in self.servers:
             server.shutdown()
             server.server_close()
 
-    def fault(self, pattern: str, answer: Answer, *, times: int = 10**6) -> None:
-        self.faults.append(Fault(pattern=pattern, answer=answer, times=times))
+    def fault(self, pattern: str, answer: Answer, *, times: int = 10**4) -> None:
+        """Give this answer instead to the first `times` requests whose `METHOD path` holds the pattern."""
+        self.faults += [(pattern, answer)] * times
 
     def fault_for(self, request: str) -> Answer | None:
         with self.lock:
-            for fault in self.faults:
-                if fault.times and re.search(fault.pattern, request):
-                    fault.times -= 1
-                    return fault.answer
-        return None
+            found = next((fault for fault in self.faults if re.search(fault[0], request)), None)
+            if found:
+                self.faults.remove(found)
+            return found[1] if found else None
 
     def count(self, pattern: str) -> int:
         """How many requests came whose `METHOD path` holds the pattern."""
@@ -106,16 +102,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None: ...
 
-    def do_HEAD(self) -> None:
-        self._answer()
-
-    def do_GET(self) -> None:
-        self._answer()
-
-    def do_POST(self) -> None:
-        self._answer(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
-
-    def _answer(self, sent: bytes = b"") -> None:
+    def _answer(self) -> None:
+        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         path = unquote(urlsplit(self.path).path)
         if path == "/api/agent-harnesses":  # the client asks it now and then, of itself
             self.send_json({})
@@ -128,6 +116,8 @@ class Handler(BaseHTTPRequestHandler):
         )  # fmt: skip
         if instead := self.hub.fault_for(f"{self.command} {path}"):
             instead(self, self._content(path) or b"")
+        elif self.command in ("POST", "PUT") and self._take(path, sent):
+            pass
         elif api := re.fullmatch(
             r"/api/(models|datasets)/(.+?)(?:/(revision|tree|paths-info)/([^/]+)(?:/(.*))?)?", path
         ):
@@ -140,7 +130,54 @@ class Handler(BaseHTTPRequestHandler):
         elif (content := self._content(path)) is not None:
             self.send_content(content, {})
         else:
-            self.refuse(404)
+            self.send(404)
+
+    do_HEAD = do_GET = do_PUT = do_POST = _answer  # noqa: N815 (http.server's names)
+
+    def _take(self, path: str, sent: bytes) -> bool:
+        """Do what belongs to a push: make a repository, take its large files, and commit; False for all else."""
+        if path == "/api/repos/create":
+            given = json.loads(sent)
+            name = f"{given['organization']}/{given['name']}" if given.get("organization") else given["name"]
+            private = given.get("private", given.get("visibility") == "private")  # older clients, newer ones
+            empty = Repository(commit="0" * 40, files={".gitattributes": b""}, private=private)
+            self.hub.repositories.setdefault(("model", name), empty)
+            self.send_json({"url": f"{self.hub.endpoint}/{name}"})
+        elif path == "/api/validate-yaml":
+            self.send_json({"errors": [], "warnings": []})
+        elif path.startswith("/upload/"):
+            self.hub.uploads[path.removeprefix("/upload/")] = sent
+            self.send(200)
+        elif path.endswith(".git/info/lfs/objects/batch"):
+            objects = [
+                {**each, "actions": {"upload": {"href": f"{self.hub.storage}/upload/{each['oid']}"}}}
+                for each in json.loads(sent)["objects"]
+            ]
+            self.send_json({"transfer": "basic", "objects": objects})
+        elif path.endswith("/preupload/main"):
+            paths = [each["path"] for each in json.loads(sent)["files"]]
+            modes = {path: "lfs" if path.endswith(".safetensors") else "regular" for path in paths}
+            files = [{"path": path, "shouldIgnore": False, "uploadMode": mode} for path, mode in modes.items()]
+            self.send_json({"files": files})
+        elif commit := re.fullmatch(r"/api/models/(.+)/commit/main", path):
+            self._commit(commit[1], sent)
+        else:
+            return False
+        return True
+
+    def _commit(self, name: str, sent: bytes) -> None:
+        standing, files = self.hub.repositories["model", name], {}
+        for line in map(json.loads, sent.splitlines()):
+            value = line["value"]
+            if line["key"] == "file":
+                files[value["path"]] = base64.b64decode(value["content"])
+            elif line["key"] == "lfsFile":
+                files[value["path"]] = self.hub.uploads[value["oid"]]
+        commit = hashlib.sha1(sent, usedforsecurity=False).hexdigest()
+        changed = replace(standing, commit=commit, files={**standing.files, **files})
+        self.hub.repositories["model", name] = changed
+        url = f"{self.hub.endpoint}/{name}/commit/{commit}"
+        self.send_json({"success": True, "commitOid": commit, "commitUrl": url})
 
     def _content(self, path: str) -> bytes | None:
         """The bytes of the file that a path stands for, at whatever commit."""
@@ -156,9 +193,9 @@ class Handler(BaseHTTPRequestHandler):
         if name in self.hub.renamed:
             self.send(307, headers={"Location": self.path.replace(name, self.hub.renamed[name], 1)})
         elif (kind, name) not in self.hub.repositories:
-            self.refuse(401 if self.headers.get("Authorization") is None else 404, "RepoNotFound")
+            self.send(404 if self.headers.get("Authorization") else 401, headers={"X-Error-Code": "RepoNotFound"})
         elif not (found := self.hub.repositories[kind, name]).knows(revision):
-            self.refuse(404, "RevisionNotFound")
+            self.send(404, headers={"X-Error-Code": "RevisionNotFound"})
         else:
             return found
         return None
@@ -170,8 +207,8 @@ class Handler(BaseHTTPRequestHandler):
             given = json.loads(sent)["paths"] if sent.startswith(b"{") else parse_qs(sent.decode())["paths"]
             self.send_json([_listed(path, found.files[path]) for path in given if path in found.files])
         else:
-            siblings = [{"rfilename": path} for path in found.files]
-            self.send_json({"id": name, "sha": found.commit, "siblings": siblings, "private": False, "tags": []})
+            about = {"id": name, "sha": found.commit, "private": found.private, "tags": []}
+            self.send_json({**about, "siblings": [{"rfilename": path} for path in found.files]})
 
     def _file(self, found: Repository, path: str) -> None:
         headers = {"X-Repo-Commit": found.commit}
@@ -183,9 +220,6 @@ class Handler(BaseHTTPRequestHandler):
             self.send(302, headers=headers | linked | {"Location": f"{self.hub.storage}/stored/{digest}"})
         else:
             self.send_content(content, headers | {"ETag": f'"{git_hash(content)}"'})
-
-    def refuse(self, status: int, code: str = "") -> None:
-        self.send(status, headers={"X-Error-Code": code} if code else {})
 
     def send_json(self, value: Any) -> None:
         self.send(200, json.dumps(value).encode(), headers={"Content-Type": "application/json"})
@@ -199,7 +233,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.send(200, content, headers=headers)
 
-    def send(self, status: int, body: bytes = b"", *, headers: Mapping[str, str]) -> None:
+    def send(self, status: int, body: bytes = b"", *, headers: Mapping[str, str] = MappingProxyType({})) -> None:
         self.send_response(status, HTTPStatus(status).phrase)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -207,11 +241,6 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
-
-
-def git_hash(content: bytes) -> str:
-    """The name that git gives to a file of this content."""
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def _listed(path: str, content: bytes) -> dict[str, Any]:

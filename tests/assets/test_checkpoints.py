@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import DistilBertConfig, DistilBertModel
+from transformers import DistilBertConfig, DistilBertModel, DistilBertTokenizer
 
-from repro.assets.checkpoints import (
-    build_tiny,
-    file_sha256,
-    load_classifier,
-    load_encoder,
-    load_tokenizer,
-    locate_checkpoint,
-)
-from repro.assets.recipes import DISTILBERT, MINILM, RECIPES, TINY, recipe_named
+from repro.assets.builtin.tiny import build_tiny
+from repro.assets.checkpoints import DESCRIPTIVE, file_sha256, locate_checkpoint
+from repro.assets.loading import behaviour_of, load_classifier, load_encoder, load_tokenizer, tokenizer_behaviour
+from repro.assets.recipes import DISTILBERT, MINILM, RECIPES, TINY, Recipe, recipe_named
 from repro.errors import CheckpointError, UsageError
-from repro.records.record import LABELS
+from repro.records.schema import LABELS
 
 
 @pytest.fixture(scope="module")
@@ -40,23 +36,94 @@ def test_a_distilbert_of_other_weights_is_refused_by_its_hash(random_distilbert:
             locate_checkpoint(DISTILBERT, given)
 
 
-def test_the_right_weights_under_another_configuration_are_refused(tmp_path: Path) -> None:
-    found = locate_checkpoint(TINY)
+@pytest.fixture
+def stands_in(tmp_path: Path) -> tuple[Path, Recipe]:
+    """The tiny checkpoint in a folder of its own, and a recipe that pins it as distilbert's pins the real one."""
     folder = tmp_path / "tiny-distilbert"
-    shutil.copytree(found.folder, folder)
+    shutil.copytree(locate_checkpoint(TINY).folder, folder)
+    config = json.loads((folder / "config.json").read_text())
+    tokenizer = load_tokenizer(folder)
     recipe = replace(
-        DISTILBERT, checkpoint="x/tiny-distilbert", config={"n_layers": 2, "dropout": 0.1},
-        sha256={"model.safetensors": found.weights_sha256},
+        DISTILBERT, checkpoint="x/tiny-distilbert", behaviour=tokenizer_behaviour(tokenizer),
+        config={name: value for name, value in config.items() if name not in DESCRIPTIVE},
+        sha256={name: file_sha256(folder / name) for name in ("model.safetensors",)},
     )  # fmt: skip
     assert locate_checkpoint(recipe, tmp_path).folder == folder
-    (folder / "config.json").write_text((folder / "config.json").read_text().replace('"n_layers": 2', '"n_layers": 1'))
-    with pytest.raises(CheckpointError, match=r"config\.json: n_layers is 1, x/tiny-distilbert has 2"):
-        locate_checkpoint(recipe, tmp_path)
+    load_tokenizer(folder, recipe)
+    return folder, recipe
 
 
-def test_a_tokenizer_of_another_vocabulary_is_refused() -> None:
-    with pytest.raises(CheckpointError, match="another vocabulary"):
-        load_tokenizer(locate_checkpoint(TINY).folder, DISTILBERT)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_layers": 1}, "n_layers is 1, x/tiny-distilbert has 2"),
+        ({"initializer_range": 1.0}, "initializer_range is 1.0, x/tiny-distilbert has 0.02"),
+        ({"dropout": True}, "dropout is True"),
+        ({"dtype": "float16"}, "dtype is 'float16'"),
+        ({"torch_dtype": "bfloat16"}, "torch_dtype is 'bfloat16'"),
+        ({"quantization_config": {}}, "quantization_config does not stand in that of x/tiny-distilbert"),
+        ({"auto_map": {"AutoModel": "theirs.M"}}, "auto_map does not stand in that of"),
+    ],
+)
+def test_pinned_weights_under_another_configuration_are_refused(
+    change: dict[str, object], message: str, stands_in: tuple[Path, Recipe]
+) -> None:
+    folder, recipe = stands_in
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **change}))
+    with pytest.raises(CheckpointError, match=message):
+        locate_checkpoint(recipe, folder.parent)
+
+
+ADDED = {"content": "happy", "single_word": False, "lstrip": False, "rstrip": False, "normalized": True}
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("tokenizer_config.json", {"added_tokens_decoder": {"9999": {**ADDED, "special": False}}}),
+        ("tokenizer_config.json", {"do_lower_case": False}),
+        ("tokenizer_config.json", {"strip_accents": True}),
+        ("tokenizer_config.json", {"padding_side": "left"}),
+        ("tokenizer_config.json", {"cls_token": "happy"}),
+        ("added_tokens.json", {"didnt feel": 9999}),
+        ("special_tokens_map.json", {"additional_special_tokens": ["humiliated"]}),
+    ],
+)
+def test_a_file_that_changes_the_tokenizer_is_refused(
+    name: str, change: dict[str, object], stands_in: tuple[Path, Recipe]
+) -> None:
+    folder, recipe = stands_in
+    if name == "added_tokens.json":  # which is read where no tokenizer_config.json names the added tokens
+        (folder / "tokenizer_config.json").unlink()
+    file = folder / name
+    file.write_text(json.dumps({**(json.loads(file.read_text()) if file.exists() else {}), **change}))
+    with pytest.raises(CheckpointError, match=r"its tokenizer is not that of x/tiny-distilbert \(another tokenizer"):
+        load_tokenizer(folder, recipe)
+
+
+@pytest.mark.parametrize("name", ["adapter_config.json", "model.safetensors.index.json"])
+def test_a_file_that_brings_other_weights_is_refused_by_name(name: str, stands_in: tuple[Path, Recipe]) -> None:
+    folder, recipe = stands_in
+    (folder / name).write_text("{}")
+    with pytest.raises(CheckpointError, match=f"{name} would put other weights"):
+        locate_checkpoint(recipe, folder.parent)
+
+
+def test_the_pinned_behaviour_is_that_of_minilms_package_and_of_bert_uncased() -> None:
+    folder = locate_checkpoint(MINILM, use_hub=False).folder
+    assert behaviour_of(folder, load_tokenizer(folder, MINILM)).items() >= MINILM.behaviour.items()
+    lines = (folder / "vocab.txt").read_text(encoding="utf-8").splitlines()  # distilbert's: one hash of vocab.txt
+    assert MINILM.sha256["vocab.txt"] == DISTILBERT.sha256["vocab.txt"]
+    made = DistilBertTokenizer(vocab={piece: i for i, piece in enumerate(lines)})
+    assert tokenizer_behaviour(made) == DISTILBERT.behaviour
+
+
+def test_a_checkpoint_is_loaded_in_fp32_whatever_its_configuration_says(tmp_path: Path) -> None:
+    shutil.copytree(locate_checkpoint(TINY).folder, tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "dtype": "float16"}))
+    assert load_encoder(tmp_path).dtype == torch.float32
 
 
 def test_a_pickle_is_refused_whatever_it_holds(tmp_path: Path) -> None:
@@ -69,7 +136,7 @@ def test_a_pickle_is_refused_whatever_it_holds(tmp_path: Path) -> None:
 def test_without_any_source_every_way_is_named() -> None:
     with pytest.raises(
         CheckpointError,
-        match=r"(?s)cannot be had here \(HF_HUB_OFFLINE is set; its local cache .*--checkpoints DIR.*assets fetch",
+        match=r"(?s)is not available \(HF_HUB_OFFLINE is set; its local cache, .*--checkpoints DIR.*assets fetch",
     ):
         locate_checkpoint(DISTILBERT)
     with pytest.raises(CheckpointError, match="no checkpoints folder"):
@@ -115,6 +182,7 @@ def test_the_classifier_has_the_encoders_weights_and_six_named_labels() -> None:
     for name, parameter in encoder.named_parameters():
         assert torch.equal(parameter, model.get_parameter(f"distilbert.{name}"))
     assert model.config.id2label == dict(enumerate(LABELS))
+    assert model.config.problem_type == "single_label_classification"  # also where no step is taken after a resume
     assert not encoder.training
 
 

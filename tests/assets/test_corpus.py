@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow
 import pytest
+from huggingface_hub import constants
+from pyarrow import parquet
 
-from repro.assets.arrow import Row
 from repro.assets.builtin.rehearsal import rehearsal_rows
-from repro.assets.corpus import SPLITS, load_corpus, read_folder, stamp_of
+from repro.assets.corpus import HUB_CORPUS, HUB_REVISION, SPLITS, Row, load_corpus, read_folder, stamp_of
 from repro.errors import CorpusError
-from repro.records.record import LABELS
-
-
-def rows(folder: Path) -> dict[str, list[Row]]:
-    found = {}
-    for split in SPLITS:
-        lines = map(json.loads, (folder / f"{split}.jsonl").read_text().splitlines())
-        found[split] = [(line["text"], line["label"]) for line in lines]
-    return found
+from repro.records.schema import LABELS, CorpusStamp
+from tests.assets.hub_faults import status
+from tests.assets.hub_server import HubServer, Repository
 
 
 def test_all_three_layouts_give_the_same_rows(corpus_folder: Path, tmp_path: Path) -> None:
-    import pyarrow
-    from pyarrow import parquet
-
-    expected = rows(corpus_folder)
+    expected = read_folder(corpus_folder)
     authors, parquets = tmp_path / "authors", tmp_path / "parquet" / "data"
     authors.mkdir()
     parquets.mkdir(parents=True)
@@ -36,11 +30,12 @@ def test_all_three_layouts_give_the_same_rows(corpus_folder: Path, tmp_path: Pat
         (authors / f"{name}.txt").write_text("".join(f"{text};{LABELS[label]}\n" for text, label in found))
         table = pyarrow.table({"text": [t for t, _ in found], "label": [y for _, y in found]})
         parquet.write_table(table, parquets / f"{split}-00000-of-00001.parquet")
-    assert read_folder(corpus_folder) == read_folder(authors) == read_folder(parquets.parent) == expected
+    assert expected["test"][7] == ("test sentence 7", 1)
+    assert read_folder(authors) == read_folder(parquets.parent) == expected
 
 
 def test_a_folder_with_the_expected_fingerprints_loads_and_is_stamped(corpus_folder: Path) -> None:
-    expected = stamp_of("emotion", rows(corpus_folder))
+    expected = stamp_of("emotion", read_folder(corpus_folder))
     corpus = load_corpus(str(corpus_folder), expected=expected)
     assert corpus.stamp == expected
     assert corpus.texts("test")[0] == "test sentence 0"
@@ -48,7 +43,7 @@ def test_a_folder_with_the_expected_fingerprints_loads_and_is_stamped(corpus_fol
 
 
 def test_the_fingerprints_are_the_documented_ones(corpus_folder: Path) -> None:
-    found = rows(corpus_folder)
+    found = read_folder(corpus_folder)
     lines = [f"{text}\t{label}\n" for text, label in found["train"]]
     stamp = stamp_of("x", found).splits["train"]
     assert stamp.ordered == hashlib.sha256("".join(lines).encode()).hexdigest()
@@ -57,92 +52,84 @@ def test_the_fingerprints_are_the_documented_ones(corpus_folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("split", "change", "message"),
     [
-        (lambda r: {**r, "train": r["train"][:-1]}, "train: rows expected 12, found 11"),
-        (lambda r: {**r, "test": [("x", 0), *r["test"][1:]]}, "test: content fingerprint"),
-        (lambda r: {**r, "test": [(t, (y + 1) % 2) for t, y in r["test"]]}, "test: rows a label expected"),
-        (lambda r: {**r, "validation": r["validation"][::-1]}, "validation: order of rows"),
+        ("train", lambda rows: rows[:-1], "train: rows expected 12, found 11"),
+        ("test", lambda rows: [("x", 0), *rows[1:]], "test: content fingerprint"),
+        ("test", lambda rows: [(text, (label + 1) % 2) for text, label in rows], "test: rows a label expected"),
+        ("validation", lambda rows: rows[::-1], "validation: order of rows"),
     ],
 )
-def test_another_corpus_names_the_split_what_was_expected_and_what_found(
-    change: object, told: str, corpus_folder: Path
+def test_another_corpus_is_refused_with_split_and_difference(
+    split: str, change: Callable[[list[Row]], list[Row]], message: str, corpus_folder: Path
 ) -> None:
-    assert callable(change)
-    real = rows(corpus_folder)
-    expected = stamp_of("emotion", real)
-    for split, found in change(real).items():
-        lines = (json.dumps({"text": text, "label": label}) for text, label in found)
-        (corpus_folder / f"{split}.jsonl").write_text("\n".join(lines) + "\n")
-    with pytest.raises(CorpusError, match=told):
-        load_corpus(str(corpus_folder), expected=expected)
+    real = read_folder(corpus_folder)
+    lines = (json.dumps({"text": text, "label": label}) for text, label in change(real[split]))
+    (corpus_folder / f"{split}.jsonl").write_text("\n".join(lines) + "\n")
+    with pytest.raises(CorpusError, match=message):
+        load_corpus(str(corpus_folder), expected=stamp_of("emotion", real))
 
 
-@pytest.mark.parametrize(
-    ("line", "told"),
-    [
-        ('{"text":"cut', "not valid JSON"),
-        ('{"text":"","label":0}', "the text is empty"),
-        ('{"text":"   ","label":0}', "the text is '   '"),
-        ('{"text":"a","label":6}', "label 6 is not a whole number from 0 to 5"),
-        ('{"text":"a","label":-1}', "label -1"),
-        ('{"text":"a","label":"0"}', "label '0'"),
-        ('{"text":"a","label":true}', "label True"),
-        ('{"text":"a","label":1,"label_text":"anger"}', "label_text is 'anger'"),
-        ('{"label":1}', "expected an object with the fields text and label"),
-        ("[1]", "expected an object"),
-        ("", "not valid JSON"),
-        ("[" * 100_000, "not valid JSON"),
-        ('{"text":"a","label":' + "9" * 5000 + "}", "not valid JSON"),
-        ('{"text":"a \\ud800","label":1}', "the text holds half a surrogate pair"),
-    ],
-)
-def test_a_bad_row_names_file_and_line(line: str, told: str, corpus_folder: Path) -> None:
+BAD_ROWS = {
+    '{"text":"SECRET cut': "not valid JSON",
+    "": "not valid JSON",
+    "[" * 100_000: "not valid JSON",
+    '{"text":"SECRET","label":' + "9" * 5000 + "}": "not valid JSON",
+    '{"text":"SECRET"}': "expected an object with the fields text and label",
+    '["SECRET"]': "expected an object",
+    '{"text":"   ","label":0}': "the text is empty",
+    '{"text":["SECRET"],"label":0}': "the text is empty, or is no text",
+    '{"text":"SECRET","label":6}': "the label is no whole number from 0 to 5",
+    '{"text":"a","label":-1}': "the label is no whole number",
+    '{"text":"a","label":"SECRET"}': "the label is no whole number",
+    '{"text":"a","label":true}': "the label is no whole number",
+    '{"text":"a","label":1,"label_text":"SECRET"}': "label_text is not 'joy', which label 1",
+    '{"text":"SECRET \\ud800","label":1}': "the text holds half a surrogate pair",
+}
+
+
+@pytest.mark.parametrize("line", BAD_ROWS)
+def test_a_bad_row_is_named_by_file_and_line_and_never_shown(line: str, corpus_folder: Path) -> None:
     file = corpus_folder / "validation.jsonl"
     lines = file.read_text().splitlines()
     lines[4] = line
     file.write_text("\n".join(lines) + "\n")
-    with pytest.raises(CorpusError, match=rf"validation\.jsonl, line 5: {told}"):
+    with pytest.raises(CorpusError, match=rf"validation\.jsonl, line 5: {BAD_ROWS[line]}") as refused:
         load_corpus(str(corpus_folder))
+    assert "SECRET" not in str(refused.value)
 
 
-def test_missing_empty_and_truncated_files_are_named(corpus_folder: Path) -> None:
+def test_a_bad_row_of_the_authors_layout_is_named_and_never_shown(tmp_path: Path) -> None:
+    for name in ("train", "val", "test"):
+        (tmp_path / f"{name}.txt").write_text("i feel SECRET;joyful\n")
+    with pytest.raises(CorpusError, match=r"train\.txt, line 1: expected `text;label`") as refused:
+        read_folder(tmp_path)
+    assert "SECRET" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "is missing"), (b"", "is empty"), (b"\xff\xfe\x00", "cannot be read as UTF-8")],
+)
+def test_a_missing_empty_or_binary_file_is_named(content: bytes | None, message: str, corpus_folder: Path) -> None:
     file = corpus_folder / "test.jsonl"
-    whole = file.read_text()
-    file.write_text(whole[: len(whole) - 20])
-    with pytest.raises(CorpusError, match=r"test\.jsonl, line 12: not valid JSON"):
-        load_corpus(str(corpus_folder))
-    file.write_text("")
-    with pytest.raises(CorpusError, match=r"test\.jsonl is empty"):
-        load_corpus(str(corpus_folder))
-    file.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(CorpusError, match="cannot be read as UTF-8"):
-        load_corpus(str(corpus_folder))
     file.unlink()
-    with pytest.raises(CorpusError, match=r"test\.jsonl is missing"):
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(CorpusError, match=rf"test\.jsonl {message}"):
         load_corpus(str(corpus_folder))
 
 
-def test_no_folder_an_empty_one_and_a_broken_parquet_say_every_way_to_get_the_corpus(tmp_path: Path) -> None:
-    for source in (tmp_path / "none", tmp_path):
-        with pytest.raises(CorpusError, match=r"(?s)corpus.*--corpus hub.*--corpus rehearsal"):
-            load_corpus(str(source))
-    for split in SPLITS:
-        (tmp_path / f"{split}.parquet").write_bytes(b"PAR1 cut")
-    with pytest.raises(CorpusError, match="cannot be read as parquet"):
-        load_corpus(str(tmp_path))
-
-
-def test_a_file_and_a_misspelt_name_say_what_to_name(corpus_folder: Path) -> None:
-    with pytest.raises(CorpusError, match="Name its folder"):
-        load_corpus(str(corpus_folder / "train.jsonl"))
-    with pytest.raises(CorpusError, match="Did you mean rehearsal"):
-        load_corpus("rehersal")
-
-
-def test_an_unreachable_hub_is_one_clear_error_that_names_the_ways() -> None:
-    with pytest.raises(CorpusError, match=r"(?s)cannot load SetFit/emotion.*--corpus DIR"):
-        load_corpus("hub")
+def test_a_source_without_a_corpus_says_every_way_to_get_one(corpus_folder: Path, tmp_path: Path) -> None:
+    for source, ways in {
+        str(tmp_path / "none"): r"(?s)no corpus folder.*--corpus hub.*--corpus rehearsal",
+        str(tmp_path): r"(?s)holds no corpus.*--corpus hub.*--corpus rehearsal",
+        str(corpus_folder / "train.jsonl"): "Name its folder",
+        "rehersal": "Did you mean rehearsal",
+        "hub": r"(?s)SetFit/emotion is not available.*--corpus DIR",
+    }.items():
+        with pytest.raises(CorpusError, match=ways):
+            load_corpus(source)
 
 
 def test_a_tweet_may_hold_line_separators_of_unicode(corpus_folder: Path) -> None:
@@ -171,3 +158,44 @@ def test_a_limit_changes_the_stamp_so_that_no_claim_takes_it_for_the_whole() -> 
     whole, part = load_corpus("rehearsal"), load_corpus("rehearsal", limit=10)
     assert part.texts("train") == whole.texts("train")[:10]
     assert part.stamp.splits["train"].content != whole.stamp.splits["train"].content
+
+
+def test_a_damaged_parquet_or_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    column = pyarrow.array(["a", "b"])
+    table = pyarrow.Table.from_arrays([column, column, pyarrow.array([0, 1])], names=["text", "text", "label"])
+    for split in SPLITS:
+        parquet.write_table(table, tmp_path / f"{split}.parquet")
+    with pytest.raises(CorpusError, match="expected the columns text and label, each once"):
+        read_folder(tmp_path)
+    (tmp_path / "train.parquet").write_bytes(b"PAR1 cut")
+    with pytest.raises(CorpusError, match="cannot be read as parquet"):
+        read_folder(tmp_path)
+
+
+def served_corpus(hub: HubServer, folder: Path, **changed: bytes) -> CorpusStamp:
+    files = {file.name: file.read_bytes() for file in folder.glob("*.jsonl")}
+    files |= {f"{split}.jsonl": content for split, content in changed.items()} | {"README.md": b"# emotion"}
+    hub.repositories["dataset", HUB_CORPUS] = Repository(commit=HUB_REVISION, files=files)
+    return stamp_of("emotion", read_folder(folder))
+
+
+def test_the_corpus_comes_from_the_hub_and_then_out_of_the_cache(
+    hub: HubServer, corpus_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = served_corpus(hub, corpus_folder)
+    hub.fault("train", status(500), times=1)
+    assert load_corpus("hub", expected=expected).texts("test")[0] == "test sentence 0"
+    assert hub.count("README") == 0
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert load_corpus("hub", expected=expected).texts("test")[0] == "test sentence 0"
+
+
+def test_other_tweets_on_the_hub_are_refused_and_do_not_stay(hub: HubServer, corpus_folder: Path) -> None:
+    line = json.dumps({"text": "another", "label": 0}).encode()
+    expected = served_corpus(hub, corpus_folder, test=line)
+    with pytest.raises(CorpusError, match=r"SetFit/emotion is not the emotion corpus as published\. test: rows"):
+        load_corpus("hub", expected=expected)
+    assert not list(Path(constants.HF_HUB_CACHE).rglob("*.jsonl"))
+    served_corpus(hub, corpus_folder, test=line[:-3])
+    with pytest.raises(CorpusError, match="not valid JSON"):
+        load_corpus("hub", expected=expected)

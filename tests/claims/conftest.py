@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from repro.records.record import Epoch, RunRecord
+from repro.records.schema import Epoch, RunRecord
 
 MakeRecord = Callable[..., RunRecord]
 

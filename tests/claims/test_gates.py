@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from repro.claims.catalogue import Outcome, load_catalogue
+from repro.claims.catalogue import load_catalogue
+from repro.claims.claim import Outcome
 from repro.claims.judge import Verdict, judge_all
-from repro.records.record import RowResults, RunRecord
+from repro.records.schema import RowResults, RunRecord
 from repro.training.metrics import score
 
 MakeRecord = Callable[..., RunRecord]

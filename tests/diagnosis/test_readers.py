@@ -15,7 +15,8 @@ import pytest
 from repro.diagnosis.diagnose import diagnose_run
 from repro.diagnosis.files import run_from_file
 from repro.errors import RecordError, UsageError
-from repro.records.record import RowResults, RunRecord, write_record
+from repro.records.schema import RowResults, RunRecord
+from repro.records.store import write_record
 from repro.training.metrics import score
 
 MakeRecord = Callable[..., RunRecord]
@@ -231,8 +232,8 @@ def test_a_file_that_tells_of_no_run_is_refused_and_named(name: str, text: str, 
 
 def test_a_record_of_another_schema_or_gone_bad_is_refused_and_named(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
-    path.write_text('{"schema_version": 2, "experiment": "finetune"}')
-    with pytest.raises(RecordError, match="a record of schema 2, this version reads schema 1"):
+    path.write_text('{"schema_version": 3, "experiment": "finetune"}')
+    with pytest.raises(RecordError, match="a record of schema 3, this version reads schema 2"):
         run_from_file(path)
     path.write_text('{"schema_version": 1, "experiment": "finetune"}')
     with pytest.raises(RecordError, match=r"record\.json is no valid record"):

@@ -1,4 +1,4 @@
-"""Injects faults into real runs, two at a time, and tallies what came of them.
+"""Puts faults into real runs, two at a time, and tallies what came of them.
 
 The workers are forks of one process that has imported everything; each forks the runs that it disturbs. All runs have
 one thread, so that a trial has a core and its arithmetic one order.
@@ -21,7 +21,7 @@ import pytest
 
 from repro.records.faults import FaultTally, write_tally
 from repro.records.provenance import code_state, collect_provenance
-from tests.faults.launch import ONE_THREAD, RUN, Place, start
+from tests.faults.launch import ONE_THREAD, RUN, Place, run
 from tests.faults.session import DRAWN_FROM, Session
 
 WORKERS = 2
@@ -48,17 +48,17 @@ def session(request: pytest.FixtureRequest) -> Iterator[Session]:
     folder.chmod(0o755)  # a run without root's rights comes here too
     _warm_up(folder)
     with get_context("fork").Pool(WORKERS) as pool:
-        made = Session(folder=folder, pool=pool, share=share)
-        yield made
+        session = Session(folder=folder, pool=pool, share=share)
+        yield session
     results = request.config.getoption("--results")
     if results and share == 1 and not request.config.stash.get(DESELECTED, False):
         tally = FaultTally(
             run=" ".join(("repro", *RUN)),
-            steps=made.steps,
+            steps=session.undisturbed.steps,
             drawn_from=DRAWN_FROM,
-            seconds=time.monotonic() - made.begun,
-            rows=made.rows,
-            provenance=collect_provenance(started=made.started, threads=1),
+            seconds=time.monotonic() - session.start,
+            rows=session.rows,
+            provenance=collect_provenance(started=session.started, threads=1),
         )
         sys.stderr.write(f"\n{write_tally(tally, Path(results) / 'faults')}\n")
     if not request.session.testsfailed:
@@ -69,13 +69,15 @@ def _warm_up(folder: Path) -> None:
     """Import what a run imports, and make what every run would make alike, before the first fork."""
     import torch
 
-    from repro.assets.checkpoints import _tiny_folder, load_classifier
+    from repro.assets.builtin.tiny import tiny_folder
+    from repro.assets.loading import load_classifier
 
     torch.set_num_threads(1)
-    _tiny_folder().chmod(0o755)
-    for file in _tiny_folder().iterdir():
+    for checkpoint in (tiny_folder().parent, tiny_folder()):
+        checkpoint.chmod(0o755)
+    for file in tiny_folder().iterdir():
         file.chmod(0o644)
-    load_classifier(_tiny_folder())
+    load_classifier(tiny_folder())
     code_state()
     place = Place(folder=folder / "warm-up")
     place.folder.mkdir()
@@ -95,7 +97,7 @@ def _warm_up(folder: Path) -> None:
         repro.cli.main = main
 
     import_module("repro.cli")
-    ended = start(place, place.arguments(), plant=note).wait()
+    ended = run(place, place.arguments(), plant=note)
     assert ended.code == 0, ended.err
     for name in imported.read_text(encoding="utf-8").splitlines():
         if name.split(".")[0] in ("torch", "transformers", "accelerate", "datasets", "sklearn", "scipy", "repro"):

@@ -17,6 +17,7 @@ from typing import Any
 
 LIMIT_SECONDS = 120  # a child that hangs is ended, and its trial fails
 NOBODY = 65534
+Plant = Callable[[], object]  # called in the child, before the suite
 KEY = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")
 # the run that all faults are put into: 20 steps, a state after every third and after each epoch
 RUN = ("run", "finetune", "--recipe", "tiny", "--corpus", "rehearsal", "--save-every", "3")
@@ -41,7 +42,7 @@ class Place:
 
     @property
     def saved(self) -> Path:
-        """Where each run notes the steps whose state it holds to be saved."""
+        """Where each run notes the steps whose state it takes for saved."""
         return self.folder / "saved"
 
     def arguments(self, *, seed: int = 0) -> list[str]:
@@ -49,7 +50,7 @@ class Place:
         return [*RUN, "--seeds", str(seed), "--results", str(self.results), "--save", str(self.models)]
 
     def states(self) -> list[Path]:
-        """Return the folders of saved training states that stand under their final name, oldest step first."""
+        """Return the folders of saved training states under their final name, oldest step first."""
         return sorted(p for p in self.results.glob("unfinished/*/step-*") if p.name.removeprefix("step-").isdigit())
 
     def shown(self, text: str) -> str:
@@ -71,15 +72,16 @@ class Ended:
         return self.code < 0
 
     @property
-    def told(self) -> str:
+    def line(self) -> str:
         """The first line on standard error, or the first of its output."""
         return next((line.strip() for line in (self.err + self.out).splitlines() if line.strip()), "")
 
     @property
     def answered(self) -> bool:
         """Whether it ended as the suite means to end: done, interrupted on request, or with an error of its own."""
-        said = "Traceback (most recent call last)" not in self.err
-        return said and (self.code in (0, 130, 143) or (self.code in (2, 3) and "error: " in self.err))
+        if "Traceback (most recent call last)" in self.err:
+            return False
+        return self.code in (0, 130, 143) or (self.code in (2, 3) and "error: " in self.err)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,13 +89,13 @@ class Run:
     """A run on its way."""
 
     pid: int
-    begun: float
+    begin: float
     out: Path
     err: Path
 
     def rest_until(self, seconds: float) -> None:
         """Let it run until so many seconds after it began."""
-        time.sleep(max(0.0, self.begun + seconds - time.perf_counter()))
+        time.sleep(max(0.0, self.begin + seconds - time.perf_counter()))
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal; one that has ended already takes no notice."""
@@ -106,9 +108,9 @@ class Run:
 
     def until(self, condition: Callable[[], bool]) -> float:
         """Wait until the condition holds, and return the seconds since the run began."""
-        while not condition() and time.perf_counter() - self.begun < LIMIT_SECONDS:
+        while not condition() and time.perf_counter() - self.begin < LIMIT_SECONDS:
             time.sleep(0.005)
-        return time.perf_counter() - self.begun
+        return time.perf_counter() - self.begin
 
     def wait(self) -> Ended:
         """Wait for its end."""
@@ -121,12 +123,7 @@ class Run:
 
 
 def start(
-    place: Place,
-    arguments: list[str],
-    *,
-    plant: Callable[[], object] | None = None,
-    as_nobody: bool = False,
-    real: bool = False,
+    place: Place, arguments: list[str], *, plant: Plant | None = None, as_nobody: bool = False, real: bool = False
 ) -> Run:
     """Start `repro ARGUMENTS` in a fork of this process, or in a new interpreter if `real`.
 
@@ -139,12 +136,12 @@ def start(
     name = f"{len(list(said.glob('*.out')))}-{time.monotonic_ns()}"
     out, err = said / f"{name}.out", said / f"{name}.err"
     opened = [os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644) for path in (out, err)]
-    begun = time.perf_counter()
+    begin = time.perf_counter()
     pid = os.fork()
     if pid:
         for descriptor in opened:
             os.close(descriptor)
-        return Run(pid=pid, begun=begun, out=out, err=err)
+        return Run(pid=pid, begin=begin, out=out, err=err)
     code = 70
     try:
         _settle(place, opened, as_nobody=as_nobody)
@@ -163,9 +160,9 @@ def start(
         os._exit(code)
 
 
-def run(place: Place, arguments: list[str], *, as_nobody: bool = False) -> Ended:
-    """Run `repro ARGUMENTS` undisturbed to its end."""
-    return start(place, arguments, as_nobody=as_nobody).wait()
+def run(place: Place, arguments: list[str], *, plant: Plant | None = None) -> Ended:
+    """Run `repro ARGUMENTS` to its end."""
+    return start(place, arguments, plant=plant).wait()
 
 
 def _settle(place: Place, opened: list[int], *, as_nobody: bool) -> None:
@@ -193,9 +190,9 @@ def _settle(place: Place, opened: list[int], *, as_nobody: bool) -> None:
 
 
 def _note_saved_states(file: Path) -> None:
-    from repro.training.resume import state as checkpointing
+    from repro.training.resume import state as states
 
-    write_state = checkpointing.write_state
+    write_state = states.write_state
 
     def noted(*arguments: Any, **named: Any) -> Path:
         state = write_state(*arguments, **named)
@@ -203,7 +200,7 @@ def _note_saved_states(file: Path) -> None:
             steps.write(f"{named['step']}\n")
         return state
 
-    checkpointing.write_state = noted
+    states.write_state = noted
 
 
 def _front_door(arguments: list[str]) -> int:

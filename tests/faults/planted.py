@@ -1,4 +1,4 @@
-"""Faults that are planted inside a run: a kill at one system call, a power cut, a loss that is no number, no memory."""
+"""Faults that are planted inside a run: a kill at one system call, a power cut, a loss that is NaN, no memory."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any
+
+from tests.faults.launch import Plant
 
 CALLS = ("fsync", "rename", "replace", "mkdir", "unlink", "rmdir")
 TRACE = "calls.txt"
@@ -23,8 +25,8 @@ class Call:
     path: str
 
 
-def traced(root: Path) -> Callable[[], None]:
-    """Return a plant that notes every call below `root` in the file TRACE beside it."""
+def traced(root: Path) -> Plant:
+    """Note every call below `root` in the file TRACE beside it."""
 
     def note(call: Call) -> None:
         with (root.parent / TRACE).open("a", encoding="utf-8") as file:
@@ -39,8 +41,8 @@ def read_trace(root: Path) -> list[Call]:
     return [Call(number=i, name=line.split("\t")[0], path=line.split("\t")[1]) for i, line in enumerate(lines)]
 
 
-def killed_at(root: Path, number: int, *, after: bool, power_cut: bool = False) -> Callable[[], None]:
-    """Return a plant that kills the run at its n-th call below `root`, before it is made or after.
+def killed_at(root: Path, number: int, *, after: bool, power_cut: bool = False) -> Plant:
+    """Kill the run at its n-th call below `root`, before it is made or after.
 
     With `power_cut` the machine fails, and not the process alone: of what was never fsynced, half is lost.
     """
@@ -52,17 +54,17 @@ def killed_at(root: Path, number: int, *, after: bool, power_cut: bool = False) 
                 _lose_half(root, synced)
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def plant() -> None:
-        _watch(root, before=(lambda call: None) if after else end, after=end if after else None, synced=synced)
+    def ignore(call: Call) -> None:
+        del call
 
-    return plant
+    return lambda: _watch(root, before=ignore if after else end, after=end if after else ignore, synced=synced)
 
 
 def _watch(
     root: Path,
     *,
     before: Callable[[Call], None],
-    after: Callable[[Call], None] | None = None,
+    after: Callable[[Call], None] = lambda call: None,
     synced: dict[int, tuple[int, int]] | None = None,
 ) -> None:
     """Wrap the calls of `os` by which files become durable, named or gone."""
@@ -84,8 +86,7 @@ def _watch(
                 if name == "fsync" and synced is not None:
                     stat = os.fstat(target if isinstance(target, int) else target.fileno())
                     synced[stat.st_ino] = (stat.st_size, stat.st_mtime_ns)
-                if after is not None:
-                    after(call)
+                after(call)
 
         return called
 
@@ -110,32 +111,30 @@ def _lose_half(root: Path, synced: dict[int, tuple[int, int]]) -> None:
                 os.truncate(path, stat.st_size // 2)
 
 
-def no_number_at(step: int) -> Callable[[], None]:
-    """Return a plant by which the loss of one training step, counted from 1, is not a number."""
-
-    def spoil(count: int, found: Any) -> None:
-        if count == step:
-            found.loss = found.loss * float("nan")
-
-    return lambda: _wrap_forward(after=spoil)
+def nan_loss_at(step: int) -> Plant:
+    """Let the loss of one training step, counted from 1, be NaN."""
+    return lambda: _after_training_forwards(lambda count, outputs: _spoil(outputs) if count == step else None)
 
 
-def no_memory(*, above: int, from_step: int = 1) -> Callable[[], None]:
-    """Return a plant by which a forward of more than `above` rows runs out of memory, from a training forward on."""
+def no_memory_from(step: int) -> Plant:
+    """Let training forwards run out of memory from a step on."""
 
-    def refuse(count: int, rows: int) -> None:
+    def refuse(count: int, outputs: Any) -> None:
         import torch
 
-        if count >= from_step and rows > above:
-            raise torch.OutOfMemoryError(f"planted: no memory for {rows} rows")
+        del outputs
+        if count >= step:
+            raise torch.OutOfMemoryError("out of memory (planted)")
 
-    return lambda: _wrap_forward(before=refuse)
+    return lambda: _after_training_forwards(refuse)
 
 
-def _wrap_forward(
-    *, before: Callable[[int, int], None] | None = None, after: Callable[[int, Any], None] | None = None
-) -> None:
-    """Wrap the classifier's forward in training, which alone is given labels."""
+def _spoil(outputs: Any) -> None:
+    outputs.loss = outputs.loss * float("nan")
+
+
+def _after_training_forwards(act: Callable[[int, Any], None]) -> None:
+    """Call `act` with the number and the outputs of each of the classifier's forwards in training."""
     from transformers import DistilBertForSequenceClassification as Classifier
 
     original, count = Classifier.forward, 0
@@ -143,22 +142,17 @@ def _wrap_forward(
     @wraps(original)
     def forward(self: Any, *arguments: Any, **named: Any) -> Any:
         nonlocal count
-        labels = named.get("labels")
-        if labels is None or not self.training:
-            return original(self, *arguments, **named)
-        count += 1
-        if before is not None:
-            before(count, len(labels))
-        found = original(self, *arguments, **named)
-        if after is not None:
-            after(count, found)
-        return found
+        outputs = original(self, *arguments, **named)
+        if self.training and "labels" in named:
+            count += 1
+            act(count, outputs)
+        return outputs
 
     Classifier.forward = forward  # type: ignore[method-assign]
 
 
-def folder_passes_as(corpus: Any) -> Callable[[], None]:
-    """Return a plant by which the suite expects a folder to hold `corpus` (a CorpusStamp) instead of the tweets."""
+def folder_passes_as(corpus: Any) -> Plant:
+    """Let the suite expect a folder to hold `corpus` (a CorpusStamp) instead of the tweets."""
 
     def plant() -> None:
         from repro.assets.corpus import load_corpus, read_rows

@@ -8,42 +8,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pytest
+
 from tests.faults.launch import Ended
-from tests.faults.session import Session
+from tests.faults.session import Fault, Session
 from tests.faults.trial import Case, Outcome, finished, set_modes, struck
 
 DISK_KIB = 16_384
 LARGE = 600_000
 
 
-def test_a_run_on_a_full_disk_loses_nothing_and_is_finished_once_there_is_room(session: Session) -> None:
-    if can_mount(session.folder):
-        how, trial = f"a tmpfs of {DISK_KIB // 1024} MiB, filled at a random moment but for 0 to 600 kB", on_a_full_disk
-    else:
-        how, trial = "no tmpfs may be mounted here: no file beyond a random size, from the start", with_small_files
-    session.inject("disk full", how, trial, session.times(14))
-
-
-def test_a_run_that_may_write_no_large_file_loses_nothing_and_is_finished_without_the_limit(session: Session) -> None:
-    how = "no file beyond a random size (RLIMIT_FSIZE), from a random moment on"
-    session.inject("file-size limit", how, with_small_files, session.times(14))
-
-
-def test_a_run_whose_folder_turns_read_only_loses_nothing_and_is_finished_once_it_is_writable(session: Session) -> None:
-    how = "every folder of the results, at a random moment" + (
-        ", run without root's rights" if not os.geteuid() else ""
-    )
-    session.inject("read-only folder", how, in_a_read_only_folder, session.times(14))
-
-
 def on_a_full_disk(case: Case) -> Outcome:
-    """Fill the disk under a run, look what it says, make room, and start it again."""
+    """Fill the disk under a run, make room, and start it again; where no disk can be mounted, forbid large files."""
+    if not can_mount(case.place.folder):
+        return with_small_files(case)
     draws = case.draws
     with small_disk(case.place.results):
         ballast, leave = case.place.results / "ballast", draws.randrange(LARGE)
         first = struck(case, draws, lambda run: fill(ballast, leave=leave))
         ballast.unlink()
-        return finished(case, [first], told=what_it_said(first))
+        return finished(case, [first], line=warning_of(first))
 
 
 def with_small_files(case: Case) -> Outcome:
@@ -51,38 +35,59 @@ def with_small_files(case: Case) -> Outcome:
     draws = case.draws
     size = 2_000 + draws.randrange(LARGE)
     first = struck(case, draws, lambda run: run.limit_files(size))
-    return finished(case, [first], told=what_it_said(first))
+    return finished(case, [first], line=warning_of(first))
 
 
 def in_a_read_only_folder(case: Case) -> Outcome:
     """Take the right to write away from every folder of the results, then give it back and start again."""
     first = struck(case, case.draws, lambda run: set_modes(case.place.results, 0o555), as_nobody=True)
     set_modes(case.place.results, 0o755)
-    return finished(case, [first], told=what_it_said(first), as_nobody=True)
+    return finished(case, [first], line=warning_of(first), as_nobody=True)
 
 
-def what_it_said(first: Ended) -> str:
+FAULTS = [
+    Fault(fault=fault, how=how, trial=trial, times=14)
+    for fault, how, trial in (
+        (
+            "disk full",
+            f"a tmpfs of {DISK_KIB // 1024} MiB, filled at a random moment but for 0 to 600 kB; where none may be "
+            "mounted, no file beyond a random size",
+            on_a_full_disk,
+        ),
+        ("file-size limit", "no file beyond a random size (RLIMIT_FSIZE), from a random moment on", with_small_files),
+        (
+            "read-only folder",
+            "every folder of the results, at a random moment, without root's rights",
+            in_a_read_only_folder,
+        ),
+    )
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_a_run_that_cannot_write_loses_nothing_and_is_finished_later(fault: Fault, session: Session) -> None:
+    session.inject(fault)
+
+
+def warning_of(first: Ended) -> str:
     """Return what the disturbed run said of the disk."""
-    return first.told if first.err else ""
+    return first.line if first.err else ""
 
 
 def fill(ballast: Path, *, leave: int) -> None:
     """Write until the disk has no more than `leave` bytes."""
     room = os.statvfs(ballast.parent)
-    left = room.f_bavail * room.f_frsize - leave
+    rest = room.f_bavail * room.f_frsize - leave
     with suppress(OSError), ballast.open("wb", buffering=0) as file:
-        while left > 0:
-            left -= file.write(b"\0" * min(left, 1 << 16))
+        while rest > 0:
+            rest -= file.write(b"\0" * min(rest, 1 << 16))
 
 
 def can_mount(folder: Path) -> bool:
-    """Tell whether a tmpfs can be mounted here: by root, on Linux, outside most containers."""
-    probe = folder / "probe"
-    try:
-        with small_disk(probe):
-            return True
-    except (OSError, subprocess.CalledProcessError):
-        return False
+    """Return whether a tmpfs can be mounted here: by root, on Linux, outside most containers."""
+    with suppress(OSError, subprocess.CalledProcessError), small_disk(folder / "probe"):
+        return True
+    return False
 
 
 @contextmanager

@@ -5,25 +5,27 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from repro.claims.catalogue import Outcome, load_catalogue
+from repro.benchfiles import Benchmark, Machine
+from repro.claims.catalogue import load_catalogue
+from repro.claims.claim import Outcome
 from repro.claims.estimates import Estimate
 from repro.claims.judge import Verdict
 from repro.display.table import Table
 from repro.report.gallery import Picture
-from repro.report.timings import Timing
 from repro.report.webpage import report_html
 
 FLAGS = (
     "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-MEASURED = {"finetune.f1": Estimate(n=3, mean=0.9251, sd=0.001, interval=(0.9226, 0.9276), reference="f1_2")}
+MEASURED = {"finetune.f1": Estimate(n=3, mean=0.9251, sd=0.001, interval=(0.9226, 0.9276), reference="reruns:f1_2")}
 DRAWING = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>"
 TAKEN = "document.title='taken'"
 OpenPage = Callable[..., Page]
@@ -35,9 +37,13 @@ def verdicts() -> list[Verdict]:
     outcomes = list(Outcome)
     made = []
     for i, claim in enumerate(load_catalogue().claim):
-        found: dict[str, Any] = {} if outcomes[i % 5] is Outcome.NOT_RUN else {"shown": f"value {i}", "seeds": (0, 1)}
+        found: dict[str, Any] = (
+            {} if outcomes[i % len(outcomes)] is Outcome.NOT_RUN else {"shown": f"value {i}", "seeds": (0, 1)}
+        )
         estimates = {"": MEASURED[claim.id]} if claim.id in MEASURED else {}
-        made.append(Verdict(claim=claim, outcome=outcomes[i % 5], why=f"reason {i}", estimates=estimates, **found))
+        made.append(
+            Verdict(claim=claim, outcome=outcomes[i % len(outcomes)], why=f"reason {i}", estimates=estimates, **found)
+        )
     return made
 
 
@@ -45,19 +51,16 @@ def write_page(folder: Path, verdicts: list[Verdict], text: str = "text") -> Pat
     """Write a page whose every free text is `text`."""
     table = Table(("what", "value"), ((text, text),))
     timing: dict[str, Any] = {
-        "group": text,
-        "shortest": 1.0,
-        "longest": 3.0,
-        "rounds": 5,
-        "basis": text,
-        "commit": text,
-    }
+        "fullname": text, "group": text, "setup": {"recipe": text}, "facts": {}, "machine": Machine(libraries={}),
+        "commit": text, "dirty": False, "written": datetime(2026, 1, 1, tzinfo=UTC), "file": Path("x.json"),
+    }  # fmt: skip
     page = report_html(
+        load_catalogue(),
         verdicts,
         [],
         dict.fromkeys(("verdicts", "scores", "timings", "environment"), table),
         [Picture(name=text, section=text, caption=text, alt=text, source=DRAWING)],
-        [Timing(name=f"{text} {i}", median=2.0 - i, measured="2026-01-01", **timing) for i in range(2)],
+        [Benchmark(name=f"{text} {i}", rounds=(1.0, 2.0 + i, 3.0), **timing) for i in range(2)],
     )
     path = folder / "report.html"
     path.write_text(page, encoding="utf-8")

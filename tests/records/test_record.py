@@ -10,8 +10,16 @@ from pathlib import Path
 import pytest
 
 from repro.errors import RecordError, ResultsError
-from repro.records.record import RowResults, RunRecord, prepare_results, read_record, read_records, write_record
+from repro.records.schema import RowResults, RunRecord
 from repro.records.seal import sealed, unsealed
+from repro.records.store import (
+    find_finished,
+    newest_runs,
+    prepare_results,
+    read_record,
+    read_records,
+    write_record,
+)
 
 MakeRecord = Callable[..., RunRecord]
 
@@ -44,7 +52,7 @@ def test_records_are_read_oldest_first(make_record: MakeRecord, tmp_path: Path) 
     ("change", "told"),
     [
         (lambda text: text[: len(text) // 2], "EOF"),
-        (lambda text: text.replace('"schema_version": 1', '"schema_version": 99'), "schema_version"),
+        (lambda text: text.replace('"schema_version": 2', '"schema_version": 99'), "schema_version"),
         (lambda text: text.replace('"peak_mib"', '"peak_mb"'), "peak_mi?b"),
         (lambda text: text.replace('"experiment": "finetune"', '"experiment": "../../etc"'), "experiment"),
         (lambda text: "", "EOF"),
@@ -129,3 +137,41 @@ def test_a_seal_is_the_hash_of_what_stands_before_it_and_leaves_json(tmp_path: P
     file.write_text(sealed('{\n "a": 1\n}\n'))
     assert json.loads(file.read_text()) == {"a": 1, "sha256": hashlib.sha256(b'{\n "a": 1').hexdigest()}
     assert json.loads(unsealed(file.read_bytes())) == {"a": 1}
+
+
+def test_a_record_of_schema_1_is_read_without_what_it_lacks(make_record: MakeRecord, tmp_path: Path) -> None:
+    path = write_record(make_record(), tmp_path)
+    held = json.loads(unsealed(path.read_bytes()))
+    for name in ("run_key", "source_sha256", "declared_seeds", "precision_reason"):
+        del held[name]
+    del held["recipe"]["behaviour"]
+    path.write_text(json.dumps({**held, "schema_version": 1}))
+    record = read_record(path)
+    assert (record.schema_version, record.source_sha256, record.declared_seeds) == (1, None, None)
+    assert record.spec == make_record().spec
+
+
+def test_a_finished_run_is_the_newest_whole_record_of_its_key(make_record: MakeRecord, tmp_path: Path) -> None:
+    key, folder = "a" * 64, make_record().folder
+    assert find_finished(tmp_path, folder, key) is None
+    older, newest = (
+        write_record(make_record(run_key=key, started=f"2026-01-0{day}T00:00:00Z"), tmp_path) for day in (1, 2)
+    )
+    write_record(make_record(run_key=key, started="2026-01-03T00:00:00Z", facts={"not_run": {"x": "y"}}), tmp_path)
+    assert find_finished(tmp_path, folder, key) == newest
+    newest.write_bytes(newest.read_bytes()[:-20])
+    assert find_finished(tmp_path, folder, key) == older
+    assert find_finished(tmp_path, folder, "b" * 64) is None
+
+
+def test_the_newest_run_of_each_setup_and_seed_is_kept(make_record: MakeRecord) -> None:
+    days = [(0, 1, "fp32"), (1, 2, "fp32"), (0, 3, "bf16"), (0, 4, "fp32")]
+    records = [
+        make_record(seed=seed, started=f"2026-01-0{day}T00:00:00Z", settings={"precision": precision})
+        for seed, day, precision in days
+    ]
+    newest = [
+        (r.settings.precision, r.settings.seed, r.provenance.started[9]) for r in newest_runs(records, "finetune")
+    ]
+    assert newest == [("fp32", 0, "4"), ("fp32", 1, "2"), ("bf16", 0, "3")]
+    assert newest_runs(records, "linear") == []

@@ -16,17 +16,19 @@ from repro.display.table import Table
 from repro.errors import ResultsError
 from repro.records.faults import FaultRow, FaultTally, write_tally
 from repro.records.provenance import collect_provenance
-from repro.records.record import RunRecord, read_records
+from repro.records.schema import RunRecord
+from repro.records.store import read_records
 from repro.report.pages import BEGIN, END, with_verdicts, write_report
-from repro.sections.registry import EXPERIMENTS
+from repro.sections import SECTIONS
 from repro.training.metrics import score
 
 MakeRecord = Callable[..., RunRecord]
+CATALOGUE = load_catalogue()
 ROOT = Path(__file__).parents[2]
 
 
 def judged(records: list[RunRecord]) -> list[Verdict]:
-    return judge_all(load_catalogue(), records, list(EXPERIMENTS))
+    return judge_all(CATALOGUE, records, list(SECTIONS))
 
 
 @pytest.fixture
@@ -43,32 +45,32 @@ def test_the_committed_report_and_readme_are_what_the_committed_records_give(tmp
         shutil.copytree(results / folder, tmp_path / folder)
     records = read_records(tmp_path)
     verdicts = judged(records)
-    written = write_report(verdicts, records, tmp_path)
-    drawings = [path.with_suffix(".svg") for path in written if path.suffix == ".png"]
-    made = {path.relative_to(tmp_path) for path in (*written, *drawings)}
-    committed = {p.relative_to(results) for p in results.rglob("*.*") if p.is_file() and p.suffix != ".json"}
+    written = write_report(CATALOGUE, verdicts, records, tmp_path)
+    made = {path.relative_to(tmp_path) for path in written}
+    pages = [results / "REPORT.md", results / "report.html"]
+    folders = [path for name in ("tables", "figures") for path in (results / name).iterdir()]
+    committed = {path.relative_to(results) for path in (*pages, *folders)}
     assert made == committed  # no figure or table is missing, none is left over
     for path in made:
-        if path.suffix in {".md", ".csv", ".svg"}:  # a PNG's bytes are the platform's
+        if path.suffix in {".md", ".csv", ".svg"}:
             assert (tmp_path / path).read_text() == (results / path).read_text(), path
     readme = (ROOT / "README.md").read_text()
-    assert readme == with_verdicts(readme, verdicts, records)
+    assert readme == with_verdicts(readme, CATALOGUE, verdicts, records)
 
 
 def test_a_report_has_every_claim_and_figure_by_section_then_environment_timings_and_scores(
     record: RunRecord, tmp_path: Path
 ) -> None:
-    written = write_report(judged([record]), [record], tmp_path)
+    written = write_report(CATALOGUE, judged([record]), [record], tmp_path)
     text = (tmp_path / "REPORT.md").read_text()
     places = [
         text.index(head)
         for head in ("## Verdicts", "### Simple classifier", "![", "## Environment", "## Timings", "## Scores")
     ]
     assert places == sorted(places)
-    assert all(f"| {claim.id} |" in text for claim in load_catalogue().claim)
-    figures = [path for path in written if path.suffix == ".png"]
-    assert [path.name for path in figures] == ["confusion-emotion-distilbert-fp32-padded-logistic-validation.png"]
-    assert figures[0].with_suffix(".svg").is_file()
+    assert all(f"| {claim.id} |" in text for claim in CATALOGUE.claim)
+    figures = [path.name for path in written if path.parent.name == "figures"]
+    assert figures == ["confusion-emotion-distilbert-fp32-padded-logistic-validation.svg", "reruns-by-version.svg"]
     assert "0.8571" in (tmp_path / "tables" / "scores.csv").read_text()
     assert "data:image/svg+xml;base64," in (tmp_path / "report.html").read_text()
 
@@ -87,7 +89,7 @@ def test_a_tally_of_faults_is_a_section_and_a_table_in_both_forms(record: RunRec
     provenance = collect_provenance(started="2026-01-01T00:00:00Z", threads=1)
     tally = FaultTally(run="repro run", steps=40, drawn_from=5, seconds=90.0, rows=[row], provenance=provenance)
     write_tally(tally, tmp_path / "faults")
-    write_report(judged([record]), [record], tmp_path)
+    write_report(CATALOGUE, judged([record]), [record], tmp_path)
     line = "| SIGKILL | at a random moment | 50 | 0 | 1 | 49 of 50 | &lt;b> |"
     assert line in (tmp_path / "tables" / "faults.md").read_text()
     assert "SIGKILL,at a random moment,50,0,1,49 of 50," in (tmp_path / "tables" / "faults.csv").read_text()
@@ -99,9 +101,9 @@ def test_a_tally_of_faults_is_a_section_and_a_table_in_both_forms(record: RunRec
 
 def test_a_report_made_twice_is_the_same_to_the_byte(record: RunRecord, tmp_path: Path) -> None:
     for folder in ("a", "b"):
-        write_report(judged([record]), [record], tmp_path / folder)
+        write_report(CATALOGUE, judged([record]), [record], tmp_path / folder)
     files = [path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.*") if path.is_file()]
-    assert len(files) == 8
+    assert len(files) == 10
     for file in files:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
 
@@ -111,7 +113,7 @@ def test_hostile_text_in_a_record_shows_as_text(make_record: MakeRecord, tmp_pat
     record = make_record(
         "linear", facts={"most_often_taken_for": {"anger": hostile, "fear": "x", "love": "x", "surprise": "x"}}
     )
-    write_report(judged([record]), [record], tmp_path)
+    write_report(CATALOGUE, judged([record]), [record], tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert page.count("<script") == 1  # the page's own
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
@@ -127,12 +129,12 @@ def test_csv_survives_commas_quotes_and_newlines() -> None:
 
 def test_a_readme_without_its_marks_is_told(record: RunRecord) -> None:
     with pytest.raises(ResultsError, match="no place for the verdicts"):
-        with_verdicts("no marks", judged([record]), [record])
-    text = with_verdicts(f"head\n{BEGIN}\nold\n{END}\ntail\n", judged([record]), [record])
-    assert text.startswith("head\n") and text.endswith(f"{END}\ntail\n") and "old" not in text
+        with_verdicts("no marks", CATALOGUE, judged([record]), [record])
+    text = with_verdicts(f"head\n{BEGIN}\nSTALE\n{END}\ntail\n", CATALOGUE, judged([record]), [record])
+    assert text.startswith("head\n") and text.endswith(f"{END}\ntail\n") and "STALE" not in text
 
 
 def test_a_folder_that_cannot_take_the_report_is_told(record: RunRecord, tmp_path: Path) -> None:
     (tmp_path / "tables").write_text("a file where the folder belongs")
     with pytest.raises(ResultsError, match="cannot write the report"):
-        write_report(judged([record]), [record], tmp_path)
+        write_report(CATALOGUE, judged([record]), [record], tmp_path)

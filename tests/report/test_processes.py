@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from repro.benchfiles import Benchmark, Machine
 from repro.report.processes import load_table, process_table
-from repro.report.timings import Timing
 
 
-def timing(shortest: float, group: str = "processes: tiny", **facts: Any) -> Timing:
-    return Timing(
-        name="x", group=group, median=shortest, shortest=shortest, longest=shortest, rounds=1, basis="", commit="abc",
-        measured="2026-01-01", data=[shortest], facts=facts,
+def timing(shortest: float, group: str = "processes: tiny", **facts: Any) -> Benchmark:
+    return Benchmark(
+        name="x", fullname="x", group=group, rounds=(shortest,), setup={"device": "cpu"}, facts=facts,
+        machine=Machine(libraries={}), commit="abc", dirty=False, written=datetime(2026, 1, 1, tzinfo=UTC),
+        file=Path("x.json"),
     )  # fmt: skip
 
 
-def trained(shortest: float, processes: int, machines: int = 1, **facts: Any) -> Timing:
+def trained(shortest: float, processes: int, machines: int = 1, **facts: Any) -> Benchmark:
     known = {
         "case": "tiny, packed", "threads": 1, "between": "127.0.0.1", "rows": 600, "losses_difference": 2e-7,
         "row_losses_difference": 3e-7, "predictions": 150, "predictions_differing": 0,

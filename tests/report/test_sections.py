@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
-from repro.claims.catalogue import Outcome, load_catalogue
+from repro.claims.catalogue import load_catalogue
+from repro.claims.claim import Outcome
 from repro.claims.judge import judge_all
-from repro.records.record import LABELS, Epoch, RowResults, RunRecord
-from repro.report.confusions import cell_table, published_matrix
-from repro.report.corpus import overlap_table
-from repro.report.figures import draw_figures
-from repro.report.hardest import hardest_table, published_hardest
+from repro.records.schema import LABELS, Epoch, RowResults, RunRecord
+from repro.report.gallery import draw_figures
+from repro.sections.classified import cell_table, published_matrix
+from repro.sections.corpus_facts import overlap_table
+from repro.sections.finetune import hardest_table, published_hardest
 from repro.sections.projection import hexagons
 from repro.training.metrics import confusion_rates, most_often_taken_for, score
 
@@ -136,7 +137,8 @@ def test_every_section_is_drawn_from_its_record_with_what_it_shows_in_words(
         ),
         finetuned,
     ]
-    names = [path.stem for path in draw_figures(records, tmp_path)]
+    pictures = draw_figures(records, tmp_path)
+    names = [picture.name for picture in pictures]
     assert names == [
         "frequencies-emotion",
         "words-emotion",
@@ -148,4 +150,6 @@ def test_every_section_is_drawn_from_its_record_with_what_it_shows_in_words(
     assert "Frequency of classes, training split of emotion, n = 42" in drawn["frequencies-emotion"]
     assert "Median words of each class: anger 16" in drawn["words-emotion"]
     assert "Nearest class: love to joy" in drawn[names[2]]
-    assert all((tmp_path / f"{name}.png").stat().st_size > 5000 for name in names)
+    assert [picture.section for picture in pictures] == ["Dataset", "Dataset", "Projection", "Fine-tuning"]
+    assert [picture.broad for picture in pictures] == [False, False, False, True]
+    assert all(picture.source.startswith("data:image/svg+xml;base64,") for picture in pictures)

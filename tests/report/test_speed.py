@@ -25,7 +25,9 @@ def save(folder: Path, entries: tuple[dict[str, Any], ...], *, day: str = "2026-
     commit = {"id": "abc", "dirty": False}
     machine = {"accelerator": gpu}
     file.write_text(
-        json.dumps({"datetime": day, "machine_info": machine, "commit_info": commit, "benchmarks": list(entries)})
+        json.dumps(
+            {"datetime": f"{day}T00:00:00", "machine_info": machine, "commit_info": commit, "benchmarks": list(entries)}
+        )
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from repro.assets.corpus import read_rows, stamp_of
 from repro.errors import ResultsError
-from repro.records.record import CorpusStamp, RowResults, RunRecord
+from repro.records.schema import CorpusStamp, RowResults, RunRecord
 from repro.report.texts import NAME, write_texts
 
 MakeRecord = Callable[..., RunRecord]

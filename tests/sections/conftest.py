@@ -7,25 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from repro.assets.checkpoints import locate_checkpoint
-from repro.assets.corpus import load_corpus
-from repro.assets.recipes import TINY
-from repro.records.record import RunRecord
-from repro.sections.context import Context
-from repro.sections.registry import EXPERIMENTS
-from repro.sections.sharing import model_folder
+from repro.records.schema import RunRecord
+from repro.sections.context import Outputs
+from repro.sections.models import model_folder
+from repro.sections.runner import open_context
+from repro.spec import RunSpec
+from tests.running import measure
 
 
 @pytest.fixture(scope="session")
 def _trained_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunRecord]:
-    context = Context(
-        recipe=TINY,
-        corpus=load_corpus("rehearsal", limit=96),
-        checkpoint=locate_checkpoint(TINY),
-        limit=96,
-        save=tmp_path_factory.mktemp("models"),
+    spec, outputs = (
+        RunSpec(recipe="tiny", corpus="rehearsal", limit=96),
+        Outputs(save=tmp_path_factory.mktemp("models")),
     )
-    record = EXPERIMENTS["finetune"].measure(context, 0)
+    context = open_context(spec, outputs=outputs)
+    record = measure("finetune", context)
     return model_folder(context, 0), record
 
 

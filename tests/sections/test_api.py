@@ -10,23 +10,22 @@ from typing import Any
 import pytest
 import transformers
 
-from repro.claims.catalogue import Outcome, load_catalogue
+from repro.claims.catalogue import load_catalogue
+from repro.claims.claim import Outcome
 from repro.claims.judge import judge_all
-from repro.records.record import RunRecord
-from repro.report.api import api_table
+from repro.records.schema import RunRecord
+from repro.sections import SECTIONS
+from repro.sections.api import api_table
 from repro.sections.api_trials import Trial, attempt
-from repro.sections.context import Context
-from repro.sections.registry import EXPERIMENTS
+from repro.sections.runner import open_context
+from repro.spec import RunSpec
+from tests.running import measure
 
 
 @pytest.fixture(scope="module")
 def record() -> RunRecord:
-    from repro.assets.checkpoints import locate_checkpoint
-    from repro.assets.corpus import load_corpus
-    from repro.assets.recipes import TINY
-
-    context = Context(recipe=TINY, corpus=load_corpus("rehearsal", limit=6), checkpoint=locate_checkpoint(TINY))
-    return EXPERIMENTS["api"].measure(context, 0)
+    context = open_context(RunSpec(recipe="tiny", corpus="rehearsal", limit=6))
+    return measure("api", context)
 
 
 def call_starting(record: RunRecord, start: str) -> dict[str, Any]:
@@ -36,9 +35,9 @@ def call_starting(record: RunRecord, start: str) -> dict[str, Any]:
 
 
 def test_the_claims_on_the_libraries_get_their_measured_values(record: RunRecord) -> None:
-    verdicts = {v.claim.id: v for v in judge_all(load_catalogue(), [record], list(EXPERIMENTS))}
+    verdicts = {v.claim.id: v for v in judge_all(load_catalogue(), [record], list(SECTIONS))}
     for name in ("api.trainer", "api.login", "api.pipelines"):
-        assert verdicts[name].outcome is Outcome.NOT_COMPARABLE  # for information: shown, never judged
+        assert verdicts[name].outcome is Outcome.NO_LONGER
         assert verdicts[name].shown
     assert verdicts["api.login"].shown == "hf auth login"
     assert verdicts["api.pipelines"].shown == "text-classification, ner, text-generation"
@@ -93,10 +92,8 @@ def test_the_table_names_each_call_that_fails_and_a_way_that_was_tried(record: R
 
 
 def test_a_way_that_fails_as_well_is_not_sold_as_the_remedy(record: RunRecord) -> None:
-    def fail() -> None:
-        raise ValueError("first\nsecond")
-
+    fail = 'raise ValueError("first\\nsecond")'
     assert attempt(fail) == ("ValueError", "first")
-    found = Trial(call="a()", does=fail, instead="b()", instead_does=fail).result()
+    found = Trial("a()", fail, "b()", fail).result()
     table = api_table(record.model_copy(update={"facts": {"calls": [found]}}))
     assert table.rows == (("a()", "ValueError: first", "b() (tried: fails as well)"),)

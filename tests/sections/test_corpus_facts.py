@@ -11,7 +11,7 @@ from datasets import Dataset, DatasetDict
 from repro.assets.corpus import Corpus, stamp_of
 from repro.sections.context import Context
 from repro.sections.corpus_facts import five_numbers
-from repro.sections.registry import EXPERIMENTS
+from tests.running import measure
 
 ROWS = {
     "train": [("once", 0), ("twice alike", 1), ("twice alike", 1), ("twice unlike", 2), ("a b c d e f", 3),
@@ -26,7 +26,7 @@ def facts_of(context: Context, rows: dict[str, list[tuple[str, int]]]) -> dict[s
         {split: Dataset.from_dict({"text": [t for t, _ in r], "label": [y for _, y in r]}) for split, r in rows.items()}
     )
     corpus = Corpus(splits=splits, stamp=stamp_of("rehearsal", rows))
-    return EXPERIMENTS["corpus-facts"].measure(replace(context, corpus=corpus), 0).facts
+    return measure("corpus-facts", replace(context, corpus=corpus), 0).facts
 
 
 def test_repeated_texts_are_found_by_row_number_with_those_whose_labels_differ(tiny_context: Context) -> None:

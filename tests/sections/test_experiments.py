@@ -6,23 +6,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from accelerate.state import AcceleratorState
 from sklearn.linear_model import LogisticRegression
 
-from repro.assets.checkpoints import locate_checkpoint
-from repro.assets.corpus import load_corpus
-from repro.assets.recipes import MINILM
-from repro.claims.catalogue import Outcome, load_catalogue
+from repro.claims.catalogue import load_catalogue
+from repro.claims.claim import Outcome
 from repro.claims.judge import judge_all
 from repro.errors import MissingAssetError, UsageError
-from repro.records.record import RunRecord, read_records
-from repro.sections import linear
-from repro.sections.context import Context, parse_seeds
+from repro.records.schema import Measurements, RunRecord
+from repro.records.store import read_records
+from repro.sections import SECTIONS, linear, sections_named, token_facts
+from repro.sections.context import Context
 from repro.sections.linear import SOLVERS, Solver
-from repro.sections.registry import EXPERIMENTS, experiments_named, run_and_record
-
-
-def measure(name: str, context: Context, seed: int = 0) -> RunRecord:
-    return EXPERIMENTS[name].measure(context, seed)
+from repro.sections.runner import open_context, run_sections
+from repro.spec import RunSpec
+from tests.running import measure
 
 
 def comparable(record: RunRecord) -> dict[str, object]:
@@ -34,17 +33,26 @@ def comparable(record: RunRecord) -> dict[str, object]:
 
 def test_every_experiment_twice_with_one_seed_gives_the_same_to_the_last_digit(tiny_context: Context) -> None:
     copy = replace(tiny_context)  # it shares no cache, and no fine-tuned model
-    for name in EXPERIMENTS:
+    for name in SECTIONS:
         first, second = measure(name, tiny_context), measure(name, copy)
         assert comparable(first) == comparable(second), name
 
 
 def test_as_published_draws_another_head_for_the_same_seed_and_records_it(tiny_context: Context) -> None:
-    context = replace(tiny_context, protocol="as-published")
+    context = tiny_context.changed(protocol="as-published")
     runs = [measure("finetune", context) for _ in range(2)]
     heads = [run.facts["head_seed"] for run in runs]
     assert heads[0] != heads[1]
     assert runs[0].epochs[0].train_loss != runs[1].epochs[0].train_loss
+
+
+def test_extraction_and_the_published_model_are_fp32_whatever_training_uses(tiny_context: Context) -> None:
+    states, published = tiny_context.cls_states["train"], measure("published", tiny_context)
+    AcceleratorState._reset_state(reset_partial_state=True)
+    bf16 = tiny_context.changed(precision="bf16")
+    assert bf16.accelerator.mixed_precision == "bf16"
+    assert torch.equal(bf16.cls_states["train"], states)
+    assert measure("published", bf16).rows == published.rows
 
 
 def test_fine_tuning_scores_every_epoch_on_validation_and_test_once(tiny_context: Context) -> None:
@@ -88,26 +96,25 @@ def test_a_fit_that_does_not_converge_says_so(tiny_context: Context, monkeypatch
 
 
 def test_the_books_token_outputs_are_reproduced_with_the_vocabulary_that_distilbert_uses() -> None:
-    context = Context(
-        recipe=MINILM, corpus=load_corpus("rehearsal", limit=8), checkpoint=locate_checkpoint(MINILM, use_hub=False)
-    )
-    verdicts = judge_all(load_catalogue(), [measure("token-facts", context)], list(EXPERIMENTS))
+    context = open_context(RunSpec(recipe="minilm", corpus="rehearsal", limit=8))
+    verdicts = judge_all(load_catalogue(), [measure("token-facts", context)], list(SECTIONS))
     outcomes = {v.claim.id: v.outcome for v in verdicts if v.claim.id.startswith("tokens.")}
     assert outcomes == {
-        "tokens.ids": Outcome.REPRODUCED,
-        "tokens.pieces": Outcome.REPRODUCED,
-        "tokens.string": Outcome.REPRODUCED,
-        "tokens.vocabulary": Outcome.REPRODUCED,
-        "tokens.special": Outcome.REPRODUCED,
-        "tokens.inputs": Outcome.REPRODUCED,
+        "tokens.ids": Outcome.BY_CONSTRUCTION,
+        "tokens.pieces": Outcome.BY_CONSTRUCTION,
+        "tokens.string": Outcome.BY_CONSTRUCTION,
+        "tokens.vocabulary": Outcome.BY_CONSTRUCTION,
+        "tokens.special": Outcome.BY_CONSTRUCTION,
+        "tokens.inputs": Outcome.BY_CONSTRUCTION,
         "tokens.context": Outcome.NOT_COMPARABLE,  # needs DistilBERT's own tokenizer files
         "tokens.padding": Outcome.NOT_COMPARABLE,  # needs the real corpus
         "tokens.columns": Outcome.NOT_COMPARABLE,
+        "tokens.truncation": Outcome.NOT_COMPARABLE,
     }
 
 
 def test_the_first_rows_leave_as_hashes_and_no_sentence_is_in_any_record(tiny_context: Context, tmp_path: Path) -> None:
-    for _record, path in run_and_record(experiments_named([]), tiny_context, [0, 1], tmp_path):
+    for _record, path in run_sections(sections_named([]), tiny_context, [0, 1], tmp_path):
         text = path.read_text()
         assert not [t for t in tiny_context.corpus.texts("train") if t in text]
     records = read_records(tmp_path)
@@ -115,40 +122,25 @@ def test_the_first_rows_leave_as_hashes_and_no_sentence_is_in_any_record(tiny_co
     assert [r.settings.seed for r in records if r.experiment == "linear"] == [0]  # seeds do not matter to it
 
 
-@pytest.mark.parametrize(
-    ("text", "seeds"), [("0", [0]), ("0,2", [0, 2]), ("0-4", [0, 1, 2, 3, 4]), ("7, 1-2", [7, 1, 2])]
-)
-def test_seeds_are_read(text: str, seeds: list[int]) -> None:
-    assert parse_seeds(text) == seeds
-
-
-@pytest.mark.parametrize(
-    "text", ["", "a", "-1", "3-1", "1,,2", "1-", "0,0", "0-3,2", "²", "99999999999", "4294967296", "0-4294967295"]
-)
-def test_seeds_that_are_none_or_repeat_are_refused(text: str) -> None:
-    with pytest.raises(UsageError):
-        parse_seeds(text)
-
-
 def test_an_experiment_without_its_asset_is_told_and_the_others_still_run(
     tiny_context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(context: Context, seed: int) -> None:
+    def refuse(context: Context, seed: int) -> Measurements:
         raise MissingAssetError("no such asset", "Fetch it.")
 
-    monkeypatch.setattr("repro.sections.token_facts.run", refuse)
-    chosen = experiments_named(["corpus-facts", "token-facts", "features"])
+    monkeypatch.setattr(token_facts, "SECTION", replace(token_facts.SECTION, run=refuse))
+    chosen = sections_named(["corpus-facts", "token-facts", "features"])
     told: list[str] = []
-    ran = run_and_record(
+    ran = run_sections(
         chosen, tiny_context, [0], tmp_path, on_missing=lambda e, error: told.append(f"{e.name}: {error}")
     )
     assert [record.experiment for record, _ in ran] == ["corpus-facts", "features"]
     assert told == ["token-facts: no such asset\nFetch it."]
     with pytest.raises(MissingAssetError):  # nobody to tell: it is no silence
-        list(run_and_record(chosen, tiny_context, [0], tmp_path))
+        list(run_sections(chosen, tiny_context, [0], tmp_path))
 
 
 def test_names_run_in_the_seminars_order() -> None:
-    assert [e.name for e in experiments_named(["finetune", "features"])] == ["features", "finetune"]
+    assert [e.name for e in sections_named(["finetune", "features"])] == ["features", "finetune"]
     with pytest.raises(UsageError, match="Did you mean 'finetune'"):
-        experiments_named(["finetun"])
+        sections_named(["finetun"])

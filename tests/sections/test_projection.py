@@ -11,7 +11,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from repro.assets.corpus import load_corpus
 from repro.errors import UsageError
-from repro.records.record import LABELS
+from repro.records.schema import LABELS
 from repro.sections.context import Context
 from repro.sections.projection import (
     GRID,
@@ -21,7 +21,7 @@ from repro.sections.projection import (
     neighbour_lifts,
     neighbour_shares,
 )
-from repro.sections.registry import EXPERIMENTS
+from tests.running import measure
 
 
 def scatter(sizes: list[int], centres: list[tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:
@@ -83,12 +83,12 @@ def test_the_hexagons_hold_every_point_once_and_draw_the_same_panels_again() -> 
 
 
 def test_the_projection_keeps_every_row_and_another_seed_gives_another_plane(tiny_context: Context) -> None:
-    first, second = (EXPERIMENTS["projection"].measure(tiny_context, seed) for seed in (0, 1))
+    first, second = (measure("projection", tiny_context, seed) for seed in (0, 1))
     assert first.facts["shape"] == [96, 2]
     assert first.facts["density"] != second.facts["density"]
 
 
 def test_too_few_rows_are_told(tiny_context: Context) -> None:
-    few = replace(tiny_context, corpus=load_corpus("rehearsal", limit=4), limit=4)
+    few = replace(tiny_context, corpus=load_corpus("rehearsal", limit=4))
     with pytest.raises(UsageError, match="4 training rows are too few"):
-        EXPERIMENTS["projection"].measure(few, 0)
+        measure("projection", few)

@@ -11,30 +11,33 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from repro.assets.checkpoints import locate_checkpoint
-from repro.assets.recipes import MINILM, TINY
-from repro.assets.tour import PUBLISHED
-from repro.claims.catalogue import Outcome, load_catalogue
+from repro.assets.recipes import MINILM, PUBLISHED, TINY
+from repro.claims.catalogue import load_catalogue
+from repro.claims.claim import Outcome
 from repro.claims.judge import judge_all
 from repro.errors import CheckpointError, MissingAssetError
-from repro.sections import published
-from repro.sections.context import Context
+from repro.sections import SECTIONS, published
+from repro.sections.context import Context, Sources
 from repro.sections.published import refuse_other_labels
-from repro.sections.registry import EXPERIMENTS
+from tests.running import measure
 
 
 @pytest.fixture
 def checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkpoints folder with a tiny stand-in for the book's model: DistilBERT, classes LABEL_0 to LABEL_5."""
     folder = tmp_path / PUBLISHED.checkpoint.split("/")[1]
-    published._with_random_head(locate_checkpoint(TINY).folder, folder)
+    model = published._with_random_head(locate_checkpoint(TINY).folder)
+    model.config.id2label = {i: f"LABEL_{i}" for i in range(6)}
+    model.config.label2id = {f"LABEL_{i}": i for i in range(6)}
+    model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(locate_checkpoint(TINY).folder).save_pretrained(folder)
     monkeypatch.setattr(published, "PUBLISHED", replace(PUBLISHED, config={"model_type": "distilbert"}))
     return tmp_path
 
 
 def test_its_scores_are_those_of_the_model_read_by_transformers_alone(tiny_context: Context, checkpoints: Path) -> None:
-    context = replace(tiny_context, recipe=MINILM, checkpoints=checkpoints)
-    record = EXPERIMENTS["published"].measure(context, 0)
+    context = replace(tiny_context, recipe=MINILM, sources=Sources(checkpoints=checkpoints))
+    record = measure("published", context)
     folder = checkpoints / PUBLISHED.checkpoint.split("/")[1]
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -54,10 +57,10 @@ def test_its_scores_are_those_of_the_model_read_by_transformers_alone(tiny_conte
 def test_the_record_names_the_published_model_and_not_the_recipe_that_was_asked_for(
     tiny_context: Context, checkpoints: Path
 ) -> None:
-    record = EXPERIMENTS["published"].measure(replace(tiny_context, recipe=MINILM, checkpoints=checkpoints), 0)
+    record = measure("published", replace(tiny_context, recipe=MINILM, sources=Sources(checkpoints=checkpoints)), 0)
     assert record.recipe.checkpoint == "transformersbook/distilbert-base-uncased-finetuned-emotion"
     assert (record.recipe.name, record.recipe.revision) == ("published", "a folder's")
-    verdicts = {v.claim.id: v for v in judge_all(load_catalogue(), [record], list(EXPERIMENTS))}
+    verdicts = {v.claim.id: v for v in judge_all(load_catalogue(), [record], list(SECTIONS))}
     assert verdicts["published.model"].outcome is Outcome.NOT_COMPARABLE  # 96 sentences are not the tweets
     assert "needs the 20,000 emotion tweets" in verdicts["published.model"].why
 
@@ -67,14 +70,16 @@ def test_a_pickle_alone_is_told_with_the_way_out_and_nothing_else_stops(
 ) -> None:
     folder = checkpoints / PUBLISHED.checkpoint.split("/")[1]
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    context = replace(tiny_context, recipe=MINILM, checkpoints=checkpoints)
-    with pytest.raises(MissingAssetError, match=r"(?s)only a pickle \(pytorch_model\.bin\).*weights_only=True"):
-        EXPERIMENTS["published"].measure(context, 0)
+    context = replace(tiny_context, recipe=MINILM, sources=Sources(checkpoints=checkpoints))
+    with pytest.raises(
+        MissingAssetError, match=r"(?s)only a pickle \(pytorch_model\.bin\).*repro assets convert published"
+    ):
+        measure("published", context)
 
 
 def test_without_hub_and_folder_every_way_is_named(tiny_context: Context) -> None:
-    with pytest.raises(MissingAssetError, match=r"(?s)transformersbook/.* cannot be had here.*--checkpoints DIR"):
-        EXPERIMENTS["published"].measure(replace(tiny_context, recipe=MINILM), 0)
+    with pytest.raises(MissingAssetError, match=r"(?s)transformersbook/.* is not available.*--checkpoints DIR"):
+        measure("published", replace(tiny_context, recipe=MINILM), 0)
 
 
 @pytest.mark.parametrize(

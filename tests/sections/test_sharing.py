@@ -1,167 +1,142 @@
-"""Saving, sharing and tracking: the card tells the scores, nothing goes out unasked, and no failure costs a record."""
+"""Sharing: what the stamp names is sent and nothing else, asked for, private, and never over another model."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker
-from accelerate.utils import LoggerType
-from huggingface_hub import ModelCard
-from safetensors import SafetensorError
+from huggingface_hub import set_client_factory
+from huggingface_hub.utils._http import default_client_factory
+from typer.testing import CliRunner
 
+from repro.cli import app
 from repro.errors import CheckpointError, HubError, UsageError
-from repro.records.record import RunRecord
-from repro.sections.context import Context
-from repro.sections.registry import EXPERIMENTS
-from repro.sections.sharing import files_to_share, prepare_models, push_model, read_stamp
-from repro.sections.tracking import check_tracker
+from repro.records.schema import RunRecord
+from repro.sections.models import STAMP, read_stamp
+from repro.sections.sharing import files_to_share, push_model
+from tests.assets.conftest import use_hub
+from tests.assets.hub_faults import stall, status
+from tests.assets.hub_server import HubServer, Repository
+
+NAME = "someone/model"
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # huggingface_hub's own uploads
 
 
-def test_the_card_is_hub_metadata_with_the_scores_of_the_record(trained: tuple[Path, RunRecord]) -> None:
-    folder, record = trained
-    data = ModelCard.load(folder / "README.md").data
-    found = {(r.dataset_split, r.metric_type): r.metric_value for r in data.eval_results or []}
-    for split, name in (("validation", "epoch-2/validation"), ("test", "test")):
-        scores = record.scores[name]
-        assert found[split, "accuracy"] == pytest.approx(scores.accuracy)
-        assert found[split, "f1"] == pytest.approx(scores.weighted_f1)
-        assert found[split, "loss"] == pytest.approx(scores.loss)
-    stamp = read_stamp(folder)
-    assert (stamp.recipe, stamp.corpus, stamp.settings) == (record.recipe, record.corpus, record.settings)
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
+    """An empty Hub that a logged-in client pushes to."""
+    with HubServer() as server:
+        use_hub(server, monkeypatch, tmp_path)
+        monkeypatch.setenv("HF_TOKEN", "hf_planted")
+        yield server
+    set_client_factory(default_client_factory)
 
 
-def test_a_folder_that_holds_another_runs_model_is_refused_before_training_and_the_same_runs_is_not(
-    trained: tuple[Path, RunRecord], tiny_context: Context
-) -> None:
-    folder, _ = trained
-    prepare_models(replace(tiny_context, save=folder.parent), [1, 0])
-    with pytest.raises(UsageError, match="exists already"):
-        prepare_models(replace(tiny_context, save=folder.parent, batching="padded"), [1, 0])
+def pushed(hub: HubServer) -> Repository:
+    return hub.repositories["model", NAME]
 
 
-def test_a_run_made_again_replaces_the_model_that_it_left(tiny_context: Context, tmp_path: Path) -> None:
-    context = replace(tiny_context, save=tmp_path / "models", protocol="as-published")  # each time another head
-    first, second = (EXPERIMENTS["finetune"].measure(context, 0) for _ in range(2))
-    assert first.facts["head_seed"] != second.facts["head_seed"]
-    assert second.facts["saved_model"] == first.facts["saved_model"]
-    assert read_stamp(tmp_path / "models" / str(second.facts["saved_model"])).scores == second.scores
-
-
-def test_a_disk_that_refuses_the_model_does_not_cost_the_record(
-    tiny_context: Context, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("huggingface_hub.ModelCard.save", refuse)
-    record = EXPERIMENTS["finetune"].measure(replace(tiny_context, save=tmp_path / "models"), 0)
-    assert record.facts["saved_model"] is None
-    assert record.facts["not_saved"] == "No space left on device"
-    assert list(tmp_path.rglob("*.safetensors")) == []  # no half of a model stays
-
-
-def test_a_disk_too_small_for_the_weights_does_not_cost_the_record(
-    tiny_context: Context, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
-
-    monkeypatch.setattr("transformers.PreTrainedModel.save_pretrained", refuse)
-    record = EXPERIMENTS["finetune"].measure(replace(tiny_context, save=tmp_path / "models"), 0)
-    assert record.facts["saved_model"] is None
-    assert record.facts["not_saved"] == "No space left on device"
-
-
-def test_only_the_models_own_files_are_sent_and_only_with_a_token(
-    trained: tuple[Path, RunRecord], monkeypatch: pytest.MonkeyPatch
+def test_the_named_files_and_no_others_arrive_in_a_private_repository(
+    hub: HubServer, trained: tuple[Path, RunRecord]
 ) -> None:
     folder, _ = trained
     (folder / ".secret.json").write_text("{}")
     (folder / "optimizer.pt").write_bytes(b"pickle")
-    names = [file.name for file in files_to_share(folder)]
-    assert {"config.json", "model.safetensors", "tokenizer.json", "README.md", "repro-run.json"} <= set(names)
-    assert not {".secret.json", "optimizer.pt"} & set(names)
+    assert push_model(folder, NAME).endswith(NAME)
+    sent = {name: content for name, content in pushed(hub).files.items() if name != ".gitattributes"}
+    assert sent == {name: (folder / name).read_bytes() for name in (*read_stamp(folder).files, STAMP)}
+    assert pushed(hub).private
+    assert {"config.json", "model.safetensors", "tokenizer.json", "README.md", STAMP} <= sent.keys()
 
-    sent: dict[str, Any] = {}
-    monkeypatch.setattr("huggingface_hub.HfApi.create_repo", lambda self, name, **_: f"https://hub/{name}")
-    monkeypatch.setattr("huggingface_hub.HfApi.upload_folder", lambda self, **given: sent.update(given))
-    monkeypatch.setattr("repro.sections.sharing.why_unreachable", lambda: None)
-    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
-    with pytest.raises(HubError, match="no token"):
-        push_model(folder, "someone/model")
-    assert sent == {}
-    monkeypatch.setattr("huggingface_hub.get_token", lambda: "a token")
-    with pytest.raises(UsageError, match="--push-to-hub 'a/b/c'"):
-        push_model(folder, "a/b/c")
-    assert push_model(folder, "someone/model") == "https://hub/someone/model"
-    assert sent["allow_patterns"] == names
+
+def test_a_public_repository_is_made_only_where_it_was_asked_for(
+    hub: HubServer, trained: tuple[Path, RunRecord]
+) -> None:
+    push_model(trained[0], NAME, public=True)
+    assert not pushed(hub).private
+    with pytest.raises(UsageError, match="someone/model is public"):
+        push_model(trained[0], NAME)
+
+
+def test_the_same_model_is_pushed_again_and_another_one_refused(
+    hub: HubServer, trained: tuple[Path, RunRecord]
+) -> None:
+    folder, _ = trained
+    push_model(folder, NAME)
+    push_model(folder, NAME)
+    other = json.loads(pushed(hub).files[STAMP]) | {"run_key": "0" * 64}
+    for files in ({STAMP: json.dumps(other).encode()}, {"pytorch_model.bin": b"theirs"}):
+        hub.repositories["model", NAME] = Repository(commit="7" * 40, files=files, private=True)
+        with pytest.raises(UsageError, match="someone/model holds another model already"):
+            push_model(folder, NAME)
+        assert pushed(hub).files == files
+
+
+def a_link(folder: Path) -> None:
+    content = (folder / "config.json").read_bytes()
+    (folder.parent / "elsewhere.json").write_bytes(content)
+    (folder / "config.json").unlink()
+    (folder / "config.json").symlink_to(folder.parent / "elsewhere.json")
+
+
+def another_card(folder: Path) -> None:
+    (folder / "README.md").write_text("# changed")
+
+
+def a_name_that_leads_out(folder: Path) -> None:
+    stamp = json.loads((folder / STAMP).read_text())
+    del stamp["sha256"]
+    stamp["files"]["../secret.json"] = "0" * 64
+    (folder / STAMP).write_text(json.dumps(stamp))
+
+
+def another_file(folder: Path) -> None:
+    (folder / "notes.json").write_text("{}")
+
+
+@pytest.mark.parametrize("change", [a_link, another_card, a_name_that_leads_out, another_file])
+def test_a_folder_that_is_not_as_it_was_saved_is_not_sent(
+    change: Callable[[Path], None], hub: HubServer, trained: tuple[Path, RunRecord]
+) -> None:
+    change(trained[0])
+    with pytest.raises(CheckpointError):
+        push_model(trained[0], NAME)
+    assert hub.asked == []
+
+
+def test_a_push_asks_first_and_without_a_terminal_needs_yes(hub: HubServer, trained: tuple[Path, RunRecord]) -> None:
+    words = ["share", str(trained[0]), "--push-to-hub", NAME]
+    refused = CliRunner().invoke(app, words)
+    assert isinstance(refused.exception, UsageError)
+    assert "Say --yes" in refused.exception.remedy
+    assert hub.asked == []
+    sent = CliRunner().invoke(app, [*words, "--yes"])
+    assert sent.exit_code == 0, sent.output
+    assert "bytes  model.safetensors" in sent.output
+    assert f"bytes in {len(files_to_share(trained[0]))} files" in sent.output
+    assert pushed(hub).private
 
 
 def test_a_push_that_fails_leaves_the_model_and_says_why(
-    trained: tuple[Path, RunRecord], monkeypatch: pytest.MonkeyPatch
+    hub: HubServer, trained: tuple[Path, RunRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise ConnectionError("cut in the middle\nof a long story")
-
-    monkeypatch.setattr("huggingface_hub.get_token", lambda: "a token")
-    with pytest.raises(HubError, match="HF_HUB_OFFLINE"):
-        push_model(trained[0], "someone/model")
-    monkeypatch.setattr("repro.sections.sharing.why_unreachable", lambda: None)
-    monkeypatch.setattr("huggingface_hub.HfApi.create_repo", refuse)
-    with pytest.raises(HubError, match=r"cut in the middle\n") as refused:
-        push_model(trained[0], "someone/model")
-    assert "untouched" in refused.value.remedy
-    assert read_stamp(trained[0])
+    folder, _ = trained
+    with pytest.raises(UsageError, match="--push-to-hub 'a/b/c'"):
+        push_model(folder, "a/b/c")
+    for fault, cause in ((status(403), "answers 403"), (stall, "no answer within")):
+        hub.faults.clear()
+        hub.fault("POST /api/repos/create", fault)
+        with pytest.raises(HubError, match=cause) as refused:
+            push_model(folder, NAME)
+        assert "untouched" in refused.value.remedy
+    monkeypatch.delenv("HF_TOKEN")
+    with pytest.raises(HubError, match="no token"):
+        push_model(folder, NAME)
+    assert read_stamp(folder)
 
 
 def test_a_folder_without_a_saved_model_is_not_shared(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"repro-run\.json cannot be read"):
         files_to_share(tmp_path)
-
-
-def test_a_tracker_gets_every_epoch_at_its_step_through_accelerate_and_is_closed(
-    tiny_context: Context, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    logged: list[Any] = []
-
-    class Listening(GeneralTracker):  # type: ignore[misc]  # accelerate has no types
-        name = "listening"
-        requires_logging_directory = True
-
-        def __init__(self, run_name: str, logging_dir: str) -> None:
-            super().__init__()
-            logged.append((run_name, Path(logging_dir)))
-
-        @property
-        def tracker(self) -> None:
-            return None
-
-        def store_init_configuration(self, values: dict[str, Any]) -> None:
-            logged.append((values["learning_rate"], values["seed"]))
-
-        def log(self, values: dict[str, Any], step: int | None) -> None:
-            logged.append((step, values["train_loss"], values["validation_f1"]))
-
-        def finish(self) -> None:
-            logged.append("closed")
-
-    monkeypatch.setitem(LOGGER_TYPE_TO_CLASS, "tensorboard", Listening)
-    monkeypatch.setattr("accelerate.tracking.get_available_trackers", lambda: [LoggerType.TENSORBOARD])
-    context = replace(tiny_context, track="tensorboard", tracking_folder=tmp_path)
-    record = EXPERIMENTS["finetune"].measure(context, 5)
-    epochs = [
-        (2 * e.epoch, e.train_loss, record.scores[f"epoch-{e.epoch}/validation"].weighted_f1) for e in record.epochs
-    ]
-    assert logged == [("seminar-repro", tmp_path), (1e-3, 5), *epochs, "closed"]
-
-
-def test_a_tracker_that_is_unknown_or_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("repro.sections.tracking.find_spec", lambda name: None)
-    assert check_tracker("none") == "none"
-    with pytest.raises(UsageError, match="Did you mean 'wandb'"):
-        check_tracker("wandbb")
-    with pytest.raises(UsageError, match=r"pip install tensorboard"):
-        check_tracker("tensorboard")

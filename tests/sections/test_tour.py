@@ -14,20 +14,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repro.assets.builtin.letter import LETTER, QUESTION, REPLY
-from repro.assets.builtin.tiny_tour import build_tiny_tour, tiny_tour_folder
-from repro.assets.checkpoints import load_tokenizer, locate_checkpoint
-from repro.assets.loading import load_complete, load_its_tokenizer
-from repro.assets.recipes import MINILM
-from repro.assets.tour import TOUR
-from repro.claims.catalogue import Outcome, load_catalogue
+from repro.assets.builtin.tiny import build_tiny_tour, tiny_tour_folder
+from repro.assets.checkpoints import locate_checkpoint
+from repro.assets.loading import load_model, load_tokenizer
+from repro.assets.recipes import MINILM, TOUR
+from repro.claims.catalogue import load_catalogue
+from repro.claims.claim import Outcome
 from repro.claims.judge import judge_all
 from repro.errors import CheckpointError, MissingAssetError, UsageError
-from repro.records.record import RunRecord
-from repro.report.tour import tour_table
+from repro.records.schema import RunRecord
+from repro.sections import SECTIONS
 from repro.sections.answers import LONGEST_ANSWER, best_spans, find_answer
-from repro.sections.context import Context
-from repro.sections.registry import EXPERIMENTS
+from repro.sections.context import Context, Sources
+from repro.sections.runner import open_context
+from repro.sections.tour import tour_table
 from repro.sections.tour_tasks import TASKS, first_sentence, generation_settings
+from repro.spec import RunSpec
+from tests.running import measure
 
 CPU = torch.device("cpu")
 
@@ -76,9 +79,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "context", [LETTER, "one", "Naïve “résumé” für £5!\n東京 🙂 Łódź", LETTER * 6, "  spaced   out  ", "x" * 10_000]
 )
 def test_an_answer_is_a_piece_of_the_context_in_whole_words(reader: Path, context: str) -> None:
-    from transformers import AutoModelForQuestionAnswering
-
-    tokenizer, model = load_its_tokenizer(reader), load_complete(AutoModelForQuestionAnswering, reader)
+    tokenizer, model = load_tokenizer(reader), load_model("AutoModelForQuestionAnswering", reader)
     found = find_answer(model, tokenizer, QUESTION, context)
     start, end, score = found["start"], found["end"], found["score"]
     assert isinstance(start, int) and isinstance(end, int) and isinstance(score, float)
@@ -89,20 +90,15 @@ def test_an_answer_is_a_piece_of_the_context_in_whole_words(reader: Path, contex
 
 
 def test_a_context_of_nothing_has_no_answer(reader: Path) -> None:
-    from transformers import AutoModelForQuestionAnswering
-
-    tokenizer, model = load_its_tokenizer(reader), load_complete(AutoModelForQuestionAnswering, reader)
+    tokenizer, model = load_tokenizer(reader), load_model("AutoModelForQuestionAnswering", reader)
     with pytest.raises(UsageError, match="nothing that an answer could be"):
         find_answer(model, tokenizer, QUESTION, "\u200b \n")
 
 
 @pytest.fixture(scope="module")
 def record() -> RunRecord:
-    from repro.assets.corpus import load_corpus
-    from repro.assets.recipes import TINY
-
-    context = Context(recipe=TINY, corpus=load_corpus("rehearsal", limit=6), checkpoint=locate_checkpoint(TINY))
-    return EXPERIMENTS["tour"].measure(context, 0)
+    context = open_context(RunSpec(recipe="tiny", corpus="rehearsal", limit=6))
+    return measure("tour", context)
 
 
 def test_every_task_runs_on_its_architecture_and_gives_what_the_pipelines_gave(record: RunRecord) -> None:
@@ -126,7 +122,7 @@ def test_every_task_runs_on_its_architecture_and_gives_what_the_pipelines_gave(r
 def test_a_rehearsal_reproduces_nothing_even_with_the_seminars_checkpoints_names(record: RunRecord) -> None:
     named = {task: {"repository": pinned.checkpoint, "revision": pinned.revision} for task, pinned in TOUR.items()}
     for facts in (record.facts, {**record.facts, "checkpoints": named}):
-        verdicts = judge_all(load_catalogue(), [record.model_copy(update={"facts": facts})], list(EXPERIMENTS))
+        verdicts = judge_all(load_catalogue(), [record.model_copy(update={"facts": facts})], list(SECTIONS))
         told = {v.outcome for v in verdicts if v.claim.id.startswith("tour.")}
         assert told == {Outcome.NOT_COMPARABLE}  # it is another letter
 
@@ -142,7 +138,7 @@ def test_the_books_outputs_on_the_seminars_letter_and_checkpoints_are_reproduced
         "texts_sha256": hashes,
         "checkpoints": {t: {"repository": p.checkpoint, "revision": p.revision} for t, p in TOUR.items()},
     }
-    verdicts = judge_all(catalogue, [record.model_copy(update={"facts": facts})], list(EXPERIMENTS))
+    verdicts = judge_all(catalogue, [record.model_copy(update={"facts": facts})], list(SECTIONS))
     outcomes = {v.claim.id: v.outcome for v in verdicts if v.claim.id.startswith("tour.") and v.shown}
     assert set(outcomes.values()) == {Outcome.REPRODUCED}
     assert len(outcomes) == 5  # the translation has no value here and is for information
@@ -153,12 +149,13 @@ def test_one_checkpoint_alone_runs_and_the_others_are_named(tiny_context: Contex
     folder = tmp_path / "distilbert-base-uncased-finetuned-sst-2-english"
     build_tiny_tour("sentiment", folder)
     config = json.loads((folder / "config.json").read_text())
-    context = replace(tiny_context, recipe=MINILM, checkpoints=tmp_path)
+    recipe = replace(tiny_context.recipe, name="other")  # the tiny one has no checkpoints to look for
+    context = replace(tiny_context, recipe=recipe, sources=Sources(checkpoints=tmp_path))
     with pytest.raises(MissingAssetError, match=r"none of the 6 .* dim is 32, distilbert/.* has 768"):
-        EXPERIMENTS["tour"].measure(context, 0)  # it says itself that it is another
+        measure("tour", context)  # it says itself that it is another
     (folder / "config.json").write_text(json.dumps({**config, **TOUR["sentiment"].config}))
     with pytest.raises(MissingAssetError, match="cannot be used"):
-        EXPERIMENTS["tour"].measure(context, 0)  # and shapes do not lie
+        measure("tour", context)  # and shapes do not lie
 
 
 def test_a_run_without_some_checkpoints_holds_what_ran_and_why_the_rest_did_not(
@@ -173,30 +170,28 @@ def test_a_run_without_some_checkpoints_holds_what_ran_and_why_the_rest_did_not(
 
     located = tour._locate
     monkeypatch.setattr(tour, "_locate", locate)
-    record = EXPERIMENTS["tour"].measure(tiny_context, 0)
+    record = measure("tour", tiny_context)
     assert record.facts["not_run"] == {"answer": "it is not here\nFetch it."}
     assert "answer" not in record.facts
     assert "translation" in record.facts
 
 
 def test_a_head_that_the_checkpoint_lacks_is_never_drawn_at_random(tmp_path: Path) -> None:
-    from transformers import AutoModelForSeq2SeqLM, AutoModelForSequenceClassification
 
     headless = locate_checkpoint(MINILM, use_hub=False).folder
     with pytest.raises(CheckpointError, match=r"it has no weights for classifier\.bias and others"):
-        load_complete(AutoModelForSequenceClassification, headless)
+        load_model("AutoModelForSequenceClassification", headless)
     with pytest.raises(CheckpointError, match="cannot be used"):
-        load_complete(AutoModelForSeq2SeqLM, headless)
+        load_model("AutoModelForSeq2SeqLM", headless)
     (tmp_path / "source.spm").write_bytes(b"")
     with pytest.raises(CheckpointError, match=r"cannot be used|needs the package sentencepiece"):
-        load_its_tokenizer(tmp_path)
+        load_tokenizer(tmp_path)
 
 
 def test_a_checkpoints_own_settings_go_before_the_pipelines_and_the_calls_before_both() -> None:
-    from transformers import AutoModelForSeq2SeqLM
 
     folder = tiny_tour_folder("summary")
-    model, tokenizer = load_complete(AutoModelForSeq2SeqLM, folder), load_its_tokenizer(folder)
+    model, tokenizer = load_model("AutoModelForSeq2SeqLM", folder), load_tokenizer(folder)
     prefix, config = generation_settings(model, tokenizer, "summarization", min_length=20, max_length=45)
     assert (prefix, config.num_beams, config.max_length, config.max_new_tokens) == ("", 4, 45, None)
     _, config = generation_settings(model, tokenizer, "translation_en_to_nl", min_length=100)

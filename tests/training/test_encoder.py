@@ -23,10 +23,10 @@ from transformers import (
 
 from benchmarks.sameness import compare_packed_with_padded
 from repro.errors import UsageError
-from repro.training import batches, encoder
-from repro.training.batches import Examples, pack_rows, pad_rows
+from repro.training import encoder, packing
+from repro.training.data import Examples, TokenizedTexts
 from repro.training.encoder import enable_packing
-from repro.training.tokens import TokenizedTexts
+from repro.training.packing import pack_rows, pad_rows
 
 VOCABULARY = 97
 
@@ -151,7 +151,7 @@ def test_the_gradients_of_laying_out_are_those_of_index_select(
         return [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None]
 
     found = gradients()
-    monkeypatch.setattr(batches._LayOut, "apply", lambda states, places, *_: states.index_select(0, places))
+    monkeypatch.setattr(packing._LayOut, "apply", lambda states, places, *_: states.index_select(0, places))
     assert all(map(torch.equal, found, gradients()))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,39 +10,56 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate import Accelerator
 from datasets import Dataset
 from torch import Tensor
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers import (
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+    PreTrainedModel,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
 
 from benchmarks.lengths import random_examples
 from benchmarks.sameness import compare_with_trainer
-from benchmarks.steps import architecture
-from repro.assets.checkpoints import load_classifier
+from repro.assets.loading import load_classifier
 from repro.assets.recipes import TINY, Recipe
-from repro.errors import DeviceError, TrainingDivergedError, UsageError
+from repro.errors import TrainingDivergedError, UsageError
 from repro.sections.context import Context
-from repro.training.batches import pad_rows
+from repro.training.data import tokenize
+from repro.training.device import make_accelerator
 from repro.training.epochs import EpochResult
-from repro.training.loop import check_micro_batches, choose_device, fit, make_accelerator, why_slow
+from repro.training.loop import check_micro_batches, fit
 from repro.training.optimizer import make_optimizer
+from repro.training.packing import pad_rows
 from repro.training.predict import cls_states, predict_rows
-from repro.training.tokens import tokenize
+from tests.training.trial import plant_fp16
 
 SMALL = replace(TINY, batch_size=16)  # 96 rows are six steps an epoch
 
 
 def ours(
-    context: Context, recipe: Recipe = SMALL, *, seed: int = 7, precision: str = "fp32", **options: Any
+    context: Context,
+    recipe: Recipe = SMALL,
+    *,
+    seed: int = 7,
+    precision: str = "fp32",
+    load: Callable[[Path], PreTrainedModel] = load_classifier,
+    **options: Any,
 ) -> tuple[PreTrainedModel, list[EpochResult]]:
     set_seed(seed)
-    model = load_classifier(context.checkpoint.folder)
+    model = load(context.checkpoint.folder)
+    accelerator = options.pop("accelerator", None) or make_accelerator(device="cpu", precision=precision)
     results = fit(
         model,
         recipe=recipe,
+        accelerator=accelerator,
         train=context.examples["train"],
         validation=context.examples["validation"],
         seed=seed,
-        accelerator=make_accelerator(device="cpu", precision=precision),
         **{"batching": "padded", **options},
     )
     return model, list(results)
@@ -115,12 +133,19 @@ def test_two_epochs_with_dropout_end_in_the_trainers_parameters_bit_for_bit(
     )
 
 
-@pytest.mark.parametrize(("architecture_of", "steps", "batch"), [("tiny", 20, 16), ("distilbert", 5, 8)])
+def of_distilberts_width() -> PreTrainedModel:
+    """Two of DistilBERT's layers, as wide as its six, on a small vocabulary."""
+    set_seed(0)
+    config = DistilBertConfig(vocab_size=100, n_layers=2)
+    config.num_labels = 6
+    return DistilBertForSequenceClassification(config)
+
+
+@pytest.mark.parametrize(("width", "steps", "batch"), [("tiny", 20, 16), ("DistilBERT's", 4, 8)])
 def test_every_step_is_the_trainers_with_its_rows_losses_and_rates(
-    architecture_of: str, steps: int, batch: int, tiny_context: Context, tmp_path: Path
+    width: str, steps: int, batch: int, tiny_context: Context, tmp_path: Path
 ) -> None:
-    folder = tiny_context.checkpoint.folder
-    make = architecture if architecture_of == "distilbert" else partial(load_classifier, folder)
+    make = partial(load_classifier, tiny_context.checkpoint.folder) if width == "tiny" else of_distilberts_width
     lengths = [3 + i * 7 % 29 for i in range(steps * batch)]
     recipe = replace(TINY, batch_size=batch)
     found = compare_with_trainer(
@@ -190,7 +215,7 @@ def test_packed_training_without_dropout_ends_where_padded_training_does(tiny_co
 def test_cls_states_come_back_in_the_corpus_order_and_equal_the_plain_forward(
     tiny_context: Context, batching: str
 ) -> None:
-    from repro.assets.checkpoints import load_encoder
+    from repro.assets.loading import load_encoder
 
     encoder = load_encoder(tiny_context.checkpoint.folder)
     tokens = tiny_context.examples["train"].tokens
@@ -214,6 +239,50 @@ def test_bf16_stays_near_fp32_and_keeps_fp32_weights(tiny_context: Context) -> N
     assert rough[-1].epoch.train_loss != exact[-1].epoch.train_loss
 
 
+def fp16(**scaler: Any) -> Accelerator:
+    """An Accelerator on the CPU with a GPU's fp16."""
+    accelerator = make_accelerator(device="cpu", precision="fp32")
+    plant_fp16(accelerator, **scaler)
+    return accelerator
+
+
+def test_fp16_with_loss_scaling_stays_near_fp32(tiny_context: Context) -> None:
+    _, exact = ours(tiny_context, batching="packed")
+    model, rough = ours(tiny_context, batching="packed", accelerator=fp16())
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert rough[-1].epoch.train_loss == pytest.approx(exact[-1].epoch.train_loss, abs=0.05)
+    assert rough[-1].epoch.train_loss != exact[-1].epoch.train_loss
+
+
+def test_an_overflowing_step_changes_no_weight_and_not_the_rate(
+    tiny_context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Trainer's rule, where the optimizer lets the host see what it skipped: fused AdamW does not."""
+
+    def unfused(model: Any, recipe: Recipe) -> torch.optim.AdamW:
+        return torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate)
+
+    monkeypatch.setattr("repro.training.loop.make_optimizer", unfused)
+    accelerator = fp16(init_scale=2.0**40)  # no step of twelve is below the overflow
+    model, results = ours(tiny_context, accelerator=accelerator)
+    set_seed(7)
+    before = load_classifier(tiny_context.checkpoint.folder)
+    assert all(map(torch.equal, model.parameters(), before.parameters()))
+    assert accelerator.scaler.get_scale() == 2.0**28
+    assert results[-1].epoch.last_learning_rate == SMALL.learning_rate
+
+
+def test_a_loss_scale_that_falls_to_nothing_is_divergence(tiny_context: Context) -> None:
+    def spoilt(folder: Path) -> PreTrainedModel:
+        model = load_classifier(folder)
+        model.get_parameter("classifier.weight").register_hook(lambda gradient: gradient * torch.inf)
+        return model
+
+    with pytest.raises(TrainingDivergedError, match="loss scale of fp16 fell to nothing in epoch 1, step 3") as caught:
+        ours(tiny_context, load=spoilt, accelerator=fp16(init_scale=4e-4))
+    assert caught.value.step == 3
+
+
 def test_a_loss_that_is_not_finite_stops_with_its_epoch_and_step(tiny_context: Context) -> None:
     with pytest.raises(TrainingDivergedError, match="epoch 1, step 2") as caught:
         ours(tiny_context, replace(SMALL, learning_rate=1e38, max_grad_norm=1e38))
@@ -233,22 +302,6 @@ def test_a_text_longer_than_the_positions_is_cut_counted_and_still_ends_in_sep(t
     assert tokens.truncated == 1
     assert tokens.lengths.tolist() == [512, 2, 3]
     assert tokens.ids[511] == tiny_context.tokenizer.sep_token_id
-
-
-def test_a_gpu_that_is_not_there_is_an_error_and_never_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(DeviceError, match="no usable GPU"):
-        choose_device("cuda", "fp32")
-    assert choose_device("auto", "fp32") == "cpu"
-
-
-def test_bf16_on_a_processor_that_imitates_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": False}, raising=False)
-    assert "slower than --precision fp32, never wrong" in str(why_slow("cpu", "bf16"))
-    assert why_slow("cpu", "fp32") is None
-    assert why_slow("cuda", "bf16") is None
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
-    assert why_slow("cpu", "bf16") is None
 
 
 def test_parts_must_divide_the_batch() -> None:

@@ -7,68 +7,64 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Leave(BaseException):
-    """The run is to be left now; nothing that handles errors may swallow it."""
+    """The run is to be left now; no handler of errors may swallow it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
 
 
-class Interrupts:
-    """The signal that has asked this process to stop, 0 for none; `at_once` while nothing would be lost by leaving."""
+class StopRequest:
+    """The signal that asked this process to stop, 0 for none; `immediate` while leaving at once would lose nothing.
 
-    def __init__(self) -> None:
-        self.asked = 0
-        self.at_once = True
+    Of several processes that train together none may leave unless all do: theirs is never immediate.
+    """
+
+    def __init__(self, *, immediate: bool = True) -> None:
+        self.number = 0
+        self.immediate = immediate
 
     @contextmanager
-    def held_back(self) -> Iterator[None]:
-        """Let a signal wait within the block, which looks at `asked` itself."""
-        before, self.at_once = self.at_once, False
+    def deferred(self) -> Iterator[None]:
+        """Let a signal wait within the block, which looks at `number` itself."""
+        before, self.immediate = self.immediate, False
         try:
             yield
         finally:
-            self.at_once = before
-        if self.asked and self.at_once:
-            raise Leave(self.asked)
+            self.immediate = before
+        if self.number and self.immediate:
+            raise Leave(self.number)
 
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Listen to SIGINT and SIGTERM within the block, in the main thread; a second SIGINT ends the process at once.
 
-@contextmanager
-def listening(*, alone: bool) -> Iterator[Interrupts]:
-    """Listen to SIGINT and SIGTERM within the block; a second SIGINT ends the process at once.
+        A second SIGTERM does not: a cluster may send it to every process, and a launcher once more to those it started.
+        """
+        before = {}
+        if threading.current_thread() is threading.main_thread():
+            handlers = {number: signal.getsignal(number) for number in SIGNALS}
+            before = {number: old for number, old in handlers.items() if old not in (signal.SIG_IGN, None)}
 
-    A second SIGTERM does not: a cluster may send it to every process, and a launcher once more to those it started.
+        def note(number: int, frame: FrameType | None) -> None:
+            del frame
+            first, self.number = not self.number, self.number or number
+            if signal.SIGINT in before:
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
+            if first and self.immediate:
+                raise Leave(number)
 
-    A process that is `alone` leaves as soon as nothing is lost by it; of several that train together none may leave
-    but where all do. Only the main thread may listen.
-    """
-    found = Interrupts()
-    found.at_once = alone
-    before: dict[signal.Signals, Any] = {}
-
-    def note(number: int, frame: FrameType | None) -> None:
-        del frame
-        first, found.asked = not found.asked, found.asked or number
-        if signal.SIGINT in before:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-        if first and found.at_once:
-            raise Leave(number)
-
-    if threading.current_thread() is threading.main_thread():
-        known = {number: signal.getsignal(number) for number in SIGNALS}
-        before = {number: handler for number, handler in known.items() if handler not in (signal.SIG_IGN, None)}
-    try:
-        for number in before:
-            signal.signal(number, note)
-        yield found
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if found.asked:  # it came where this process could not leave, and the block has ended since
-        raise Leave(found.asked)
+        try:
+            for number in before:
+                signal.signal(number, note)
+            yield
+        finally:
+            for number, old in before.items():
+                signal.signal(number, old)
+        if self.number:  # it came where this process could not leave, and the block has ended since
+            raise Leave(self.number)

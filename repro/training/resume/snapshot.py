@@ -1,119 +1,105 @@
-"""What a state holds of a training, and how the training goes on from it."""
+"""What a state holds of a training: capture and restore, random states included."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import torch
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from repro.records.record import Epoch
-from repro.training.epochs import Doubling, EpochResult, EpochSoFar, Training
+from repro.records.schema import Epoch
+from repro.training.epochs import EpochResult, EpochTotals, Training
 from repro.training.predict import RowOutputs
-from repro.training.randomness import all_states, set_all_states
-from repro.training.resume.state import State, Tensors
+from repro.training.resume.state import State
 
-SHARED = ("number", "steps", "tweets", "seconds", "rates")  # of an epoch, the same for every process
+SHARED = ("epoch", "steps", "tweets", "seconds", "rates")  # of an epoch's totals, the same for every process
 
 
-def capture(training: Training) -> tuple[dict[str, Any], Tensors]:
-    """Return numbers and tensors of all processes; each of them must call it.
+def capture(training: Training) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return numbers, and tensors named `part/name`, of all processes; each of them must call it.
 
     The tensors of model and optimizer are the training's own: to be written before the next step changes them.
     """
-    so_far, model = training.so_far, training.accelerator.unwrap_model(training.model)
-    own, random_numbers = all_states(training.accelerator.device)
-    own |= {"loss": so_far.loss.cpu(), "diverged_at": so_far.diverged_at.cpu()}
-    processes = gather_object([(own, {"random": random_numbers, "pieces": so_far.pieces})])
+    totals, accelerator = training.totals, training.accelerator
+    own = random_states(accelerator.device) | {
+        "loss": totals.loss.cpu(),
+        "diverged_at": totals.diverged_at.cpu(),
+        "pieces": torch.tensor(totals.pieces),
+    }
+    processes = gather_object([own])
     numbers = {
         "schedule": training.schedule.state_dict(),
         "learning_rates": [group["lr"] for group in training.optimizer.param_groups],
-        "micro_batches": training.micro_batches,
-        "epoch": {name: getattr(so_far, name) for name in SHARED} | {"doublings": _told(so_far.doublings)},
-        "finished": [
+        "scaler": accelerator.scaler.state_dict() if accelerator.scaler is not None else None,
+        "totals": {name: getattr(totals, name) for name in SHARED},
+        "results": [
             {
                 "epoch": result.epoch.model_dump(),
                 "evaluate_seconds": result.evaluate_seconds,
                 "computed_pieces": result.computed_pieces,
-                "doublings": _told(result.doublings),
             }
             for result in training.results
         ],
-        "processes": [found for _, found in processes],
     }
-    validation = {
-        f"{result.epoch.epoch}.{name}": getattr(result.validation, name)
-        for result in training.results
-        for name in ("logits", "losses")
+    parts = {
+        "model": accelerator.unwrap_model(training.model).state_dict(),
+        "optimizer": _optimizer_tensors(training),
+        **{f"process-{i}": tensors for i, tensors in enumerate(processes)},
+        **{f"validation-{result.epoch.epoch}": vars(result.validation) for result in training.results},
     }
-    tensors = {"model": dict(model.state_dict()), "optimizer": _optimizer_tensors(training)}
-    tensors |= {f"process-{i}": found for i, (found, _) in enumerate(processes)}
-    return numbers, tensors | ({"validation": validation} if validation else {})
+    return numbers, {f"{part}/{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
 
 
 def restore(training: Training, state: State) -> None:
-    """Bring a training that was just prepared to where the state's was; random states are set by `wake`."""
-    numbers, tensors, accelerator = state.numbers, state.tensors, training.accelerator
-    accelerator.unwrap_model(training.model).load_state_dict(tensors["model"])
-    _restore_optimizer(training, tensors["optimizer"], numbers["learning_rates"])
+    """Bring a training that was just prepared to where the state's was; its random states wait for the next step."""
+    numbers, accelerator = state.manifest.numbers, training.accelerator
+    accelerator.unwrap_model(training.model).load_state_dict(state.part("model"))
+    _restore_optimizer(training, state.part("optimizer"), numbers["learning_rates"])
     training.schedule.load_state_dict(numbers["schedule"])
-    training.micro_batches = numbers["micro_batches"]
-    own, counts = tensors[f"process-{accelerator.process_index}"], numbers["processes"][accelerator.process_index]
-    epoch = dict(numbers["epoch"])
-    training.so_far = EpochSoFar(
+    if accelerator.scaler is not None:
+        accelerator.scaler.load_state_dict(numbers["scaler"])
+    own = state.part(f"process-{accelerator.process_index}")
+    training.totals = EpochTotals(
+        **numbers["totals"] | {"rates": tuple(numbers["totals"]["rates"])},
         loss=own["loss"].to(accelerator.device),
         diverged_at=own["diverged_at"].to(accelerator.device),
-        pieces=counts["pieces"],
-        rates=tuple(epoch.pop("rates")),
-        doublings=[Doubling(**each) for each in epoch.pop("doublings")],
-        **epoch,
+        pieces=int(own["pieces"]),
     )
-    training.results = [_result(found, tensors["validation"]) for found in numbers["finished"]]
-
-    def wake() -> None:
-        set_all_states(own, counts["random"], accelerator.device)
-
-    training.wake = wake
-
-
-def _result(found: dict[str, Any], validation: dict[str, Tensor]) -> EpochResult:
-    epoch = Epoch.model_validate(found["epoch"])
-    return EpochResult(
-        epoch=epoch,
-        validation=RowOutputs(**{name: validation[f"{epoch.epoch}.{name}"] for name in ("logits", "losses")}),
-        evaluate_seconds=found["evaluate_seconds"],
-        computed_pieces=found["computed_pieces"],
-        doublings=tuple(Doubling(**each) for each in found["doublings"]),
-    )
+    training.results = [
+        EpochResult(**result | {"epoch": epoch, "validation": RowOutputs(**state.part(f"validation-{epoch.epoch}"))})
+        for result in numbers["results"]
+        for epoch in [Epoch.model_validate(result["epoch"])]
+    ]
+    training.set_random_states = lambda: set_random_states(own, accelerator.device)
 
 
-def _told(doublings: Any) -> list[dict[str, int]]:
-    return [asdict(each) for each in doublings]
+def random_states(device: torch.device) -> dict[str, Tensor]:
+    """Return the states of torch's generators in this process: a step draws from no other."""
+    states = {"torch": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
 
 
-def _names(training: Training) -> list[str]:
-    """Return the parameters' names in the optimizer's order."""
-    model = training.accelerator.unwrap_model(training.model)
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    return [names[id(p)] for group in training.optimizer.param_groups for p in group["params"]]
+def set_random_states(states: dict[str, Tensor], device: torch.device) -> None:
+    """Set them again."""
+    torch.set_rng_state(states["torch"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)
 
 
 def _optimizer_tensors(training: Training) -> dict[str, Tensor]:
+    """Return AdamW's step and moments by a parameter's number in the optimizer: `0/exp_avg`."""
     state = training.optimizer.state_dict()["state"]
-    names = _names(training)
-    return {f"{names[i]}/{what}": tensor for i, found in state.items() for what, tensor in found.items()}
+    return {f"{number}/{what}": tensor for number, moments in state.items() for what, tensor in moments.items()}
 
 
 def _restore_optimizer(training: Training, tensors: dict[str, Tensor], learning_rates: list[float]) -> None:
     whole = training.optimizer.state_dict()
-    by_name: dict[str, dict[str, Tensor]] = {}
-    for path, tensor in tensors.items():
-        name, _, what = path.rpartition("/")
-        by_name.setdefault(name, {})[what] = torch.clone(tensor)
-    names = _names(training)
-    whole["state"] = {i: by_name[name] for i, name in enumerate(names) if name in by_name}
+    for name, tensor in tensors.items():
+        number, _, what = name.partition("/")
+        whole["state"].setdefault(int(number), {})[what] = torch.clone(tensor)
     for group, rate in zip(whole["param_groups"], learning_rates, strict=True):
         group["lr"] = rate
     training.optimizer.load_state_dict(whole)

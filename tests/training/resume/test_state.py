@@ -1,4 +1,4 @@
-"""States on the disk: whole or not there, told where they are damaged, refused where they are another run's."""
+"""States on the disk: whole or not there, set aside where damaged, refused where they are another run's."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ import torch
 from safetensors import SafetensorError
 
 from repro.errors import StateError
-from repro.records.run_key import run_key
 from repro.records.seal import sealed
-from repro.training.resume import state as checkpointing
+from repro.spec import run_key
+from repro.training.resume import state as states
 from repro.training.resume.lock import locked
 from repro.training.resume.state import MANIFEST, State, read_newest, states_in, write_state
 
@@ -29,21 +29,12 @@ KEY = run_key(DECIDED_BY)
 
 
 def save(folder: Path, step: int) -> Path:
-    tensors = {"model": {"weight": torch.full((3, 2), float(step))}, "process-0": {"torch": torch.get_rng_state()}}
+    tensors = {"model/weight": torch.full((3, 2), float(step)), "process-0/torch": torch.get_rng_state()}
     return write_state(folder, {"at": step}, tensors, key=KEY, decided_by=DECIDED_BY, step=step, steps=9)
 
 
-def read(folder: Path, told: list[str] | None = None) -> State | None:
-    return read_newest(folder, key=KEY, decided_by=DECIDED_BY, tell=(told if told is not None else []).append)
-
-
-def two_states(folder: Path) -> tuple[Path, Path]:
-    """The older one is gone by then; here it is put back."""
-    older = save(folder, 3)
-    kept = shutil.copytree(older, folder.parent / "kept")
-    newer = save(folder, 6)
-    assert not older.exists()
-    return kept.rename(older), newer
+def read(folder: Path, lines: list[str] | None = None) -> State | None:
+    return read_newest(folder, key=KEY, decided_by=DECIDED_BY, tell=(lines if lines is not None else []).append)
 
 
 def flip(file: Path) -> None:
@@ -57,36 +48,51 @@ def cut(file: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [flip, cut, Path.unlink], ids=["flipped bit", "cut off", "missing"])
-@pytest.mark.parametrize("name", ["manifest.json", "numbers.json", "model.safetensors", "process-0.safetensors"])
-def test_a_damaged_state_is_told_kept_aside_and_the_one_before_it_is_used(
+@pytest.mark.parametrize("name", ["manifest.json", "tensors.safetensors"])
+def test_a_damaged_state_is_set_aside_and_the_one_before_it_read(
     tmp_path: Path, name: str, damage: Callable[[Path], None]
 ) -> None:
-    older, newer = two_states(tmp_path)
+    older, newer = save(tmp_path, 3), save(tmp_path, 6)
     damage(newer / name)
-    told: list[str] = []
-    state = read(tmp_path, told)
+    lines: list[str] = []
+    state = read(tmp_path, lines)
     assert state is not None
-    assert (state.manifest.step, state.numbers) == (3, {"at": 3})
-    assert torch.equal(state.tensors["model"]["weight"], torch.full((3, 2), 3.0))
-    assert (newer.with_name("step-000006.damaged") / "numbers.json").exists() or name == "numbers.json"
-    assert len(told) == 1
-    assert f"{newer} is damaged" in told[0]
-    assert name in told[0]
+    assert (state.manifest.step, state.manifest.numbers) == (3, {"at": 3})
+    assert torch.equal(state.part("model")["weight"], torch.full((3, 2), 3.0))
+    assert newer.with_name("step-000006.damaged").is_dir()
+    assert len(lines) == 1
+    assert f"{newer} is damaged" in lines[0]
+    assert name in lines[0]
     damage(older / name)
     assert read(tmp_path) is None
 
 
-def test_a_state_of_a_newer_version_is_refused_and_kept(tmp_path: Path) -> None:
+def test_the_two_newest_states_stay(tmp_path: Path) -> None:
+    saved = [save(tmp_path, step) for step in (3, 6, 9)]
+    assert states_in(tmp_path) == [saved[2], saved[1]]
+
+
+def test_a_disk_that_gives_back_other_bytes_leaves_the_older_states(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = [save(tmp_path, 3), save(tmp_path, 6)]
+    monkeypatch.setattr(states, "_forget_cached", lambda file: flip(file) if file.suffix == ".safetensors" else None)
+    with pytest.raises(StateError, match=r"step-000009 is damaged \(\S+ is not the file that was saved"):
+        save(tmp_path, 9)
+    assert states_in(tmp_path) == older[::-1]
+
+
+def test_a_state_of_a_newer_version_is_refused_and_stays(tmp_path: Path) -> None:
     manifest = save(tmp_path, 3) / MANIFEST
     found = json.loads(manifest.read_text())
     del found["sha256"]
-    manifest.write_text(sealed(json.dumps({**found, "schema_version": 2, "news": 1}, indent=1)))
-    with pytest.raises(StateError, match=r"newer version of the suite \(schema 2, this one reads 1\)"):
+    manifest.write_text(sealed(json.dumps({**found, "schema_version": 3, "news": 1}, indent=1)))
+    with pytest.raises(StateError, match=r"newer version of the suite \(schema 3, this one reads 2\)"):
         read(tmp_path)
     assert states_in(tmp_path)
 
 
-def test_a_state_of_another_run_is_refused_by_what_it_differs_in(tmp_path: Path) -> None:
+def test_a_state_of_another_run_is_refused_with_what_differs(tmp_path: Path) -> None:
     save(tmp_path, 3)
     other: dict[str, Any] = {"recipe": {"name": "minilm"}, "settings": {"seed": 0}}
     with pytest.raises(StateError, match=r"another run: it differs in recipe\.name"):
@@ -99,7 +105,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("call", ["fsync", "rename"])
-def test_cut_off_at_any_call_of_a_save_a_whole_state_stands(
+def test_cut_off_at_any_call_of_a_save_a_whole_state_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     real = getattr(os, call)
@@ -121,12 +127,12 @@ def test_cut_off_at_any_call_of_a_save_a_whole_state_stands(
                 save(folder, 6)
         state = read(folder)
         assert state is not None
-        assert state.numbers["at"] == state.manifest.step
-        assert torch.equal(state.tensors["model"]["weight"], torch.full((3, 2), float(state.manifest.step)))
+        assert state.manifest.numbers["at"] == state.manifest.step
+        assert torch.equal(state.part("model")["weight"], torch.full((3, 2), float(state.manifest.step)))
         assert save(folder, 9).exists()
 
 
-def test_a_disk_that_refuses_the_tensors_or_the_numbers_leaves_the_state_before(
+def test_a_disk_that_refuses_the_tensors_leaves_the_state_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save(tmp_path, 3)
@@ -134,13 +140,13 @@ def test_a_disk_that_refuses_the_tensors_or_the_numbers_leaves_the_state_before(
     def full(*arguments: object) -> None:
         raise SafetensorError("I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr(checkpointing, "save_file", full)
+    monkeypatch.setattr(states, "save_file", full)
     with pytest.raises(OSError, match="No space left on device"):
         save(tmp_path, 6)
     assert [path.name for path in tmp_path.iterdir()] == ["step-000003"]
 
 
-def test_a_folder_is_held_by_one_process_and_given_back_when_it_dies(tmp_path: Path) -> None:
+def test_a_folder_is_locked_until_its_process_dies(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     script = (
         "import sys, time\nfrom pathlib import Path\nfrom repro.training.resume.lock import locked\n"
@@ -163,9 +169,7 @@ def test_a_folder_is_held_by_one_process_and_given_back_when_it_dies(tmp_path: P
         assert folder.is_dir()
 
 
-def test_a_state_that_the_disk_does_not_give_just_now_stays_as_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_state_that_cannot_be_read_now_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = save(tmp_path, 3)
 
     def stale(path: Path) -> bytes:

@@ -1,0 +1,82 @@
+"""Two stacks of libraries side by side, from what `nox -s stacks` measured: which numbers, times and calls move."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from repro.display.table import Table
+from repro.records.schema import RunRecord
+from repro.records.store import read_records
+from repro.regression.session import Session, judge_session
+from repro.regression.verdict import Selection
+
+Row = tuple[str, str, str, str]
+
+
+def stack_table(pinned: Sequence[RunRecord], other: Sequence[RunRecord], rounds: Session | None) -> Table:
+    """One row a library, call, score or time that the two stacks do not share; the last column is how it moved."""
+    newest = [{record.experiment: record for record in records} for records in (pinned, other)]
+    rows: list[Row] = []
+    for section in dict.fromkeys((*newest[0], *newest[1])):
+        ours, theirs = (side.get(section) for side in newest)
+        if ours is None or theirs is None:
+            rows.append((f"section {section}", _ran(ours), _ran(theirs), "runs on one stack alone"))
+            continue
+        rows += _libraries(ours, theirs)
+        rows += _calls(ours, theirs) if section == "api" else _scores(ours, theirs)
+    if rounds is not None:
+        for c in judge_session(rounds, Selection()):
+            moved = "" if c.difference is None else f"× {c.difference:.2f}, {c.answer}"
+            rows.append((f"time of {c.name}", c.baseline, c.candidate, moved or c.why))
+    return Table(("what", "pinned", "other", "moved"), tuple(dict.fromkeys(rows)))
+
+
+def _ran(record: RunRecord | None) -> str:
+    return "did not run" if record is None else "runs"
+
+
+def _libraries(ours: RunRecord, theirs: RunRecord) -> Iterator[Row]:
+    versions = ours.provenance.versions, theirs.provenance.versions
+    for name in dict.fromkeys((*versions[0], *versions[1])):
+        a, b = (side.get(name, "not installed") for side in versions)
+        if a != b:
+            yield f"library {name}", a, b, ""
+
+
+def _calls(ours: RunRecord, theirs: RunRecord) -> Iterator[Row]:
+    sides = [{call["call"]: call for call in record.at("facts.calls")} for record in (ours, theirs)]
+    for call in dict.fromkeys((*sides[0], *sides[1])):
+        a, b = ("runs" if side[call]["runs"] else str(side[call]["error"]) for side in sides)
+        if a != b:
+            yield f"call {call}", a, b, "works no longer" if a == "runs" else "works again" if b == "runs" else "fails"
+
+
+def _scores(ours: RunRecord, theirs: RunRecord) -> Iterator[Row]:
+    for name in ours.scores.keys() & theirs.scores.keys():
+        for measure in ("accuracy", "weighted_f1", "loss"):
+            a, b = (getattr(record.scores[name], measure) for record in (ours, theirs))
+            if a != b and None not in (a, b):
+                yield f"{ours.experiment}, {name}, {measure}", f"{a:.6f}", f"{b:.6f}", f"{b - a:+.6f}"
+    for name in ours.rows.keys() & theirs.rows.keys():
+        pairs = list(zip(ours.rows[name].predictions, theirs.rows[name].predictions, strict=True))
+        if differing := sum(a != b for a, b in pairs):
+            what = f"{ours.experiment}, {name}, predictions"
+            yield what, str(len(pairs)), str(len(pairs)), f"{differing} rows are predicted otherwise"
+
+
+def main(folder: Path) -> None:
+    """Print the table and write it beside what was measured."""
+    rounds, measured = folder / "rounds.json", None
+    if rounds.is_file():
+        saved = json.loads(rounds.read_text(encoding="utf-8"))
+        measured = Session(first=saved["first"], again=saved["again"], absent=tuple(map(tuple, saved["absent"])))
+    text = stack_table(read_records(folder / "pinned"), read_records(folder / "other"), measured).to_markdown()
+    (folder / "STACKS.md").write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,192 @@
+"""What a claim is: its kind, what it rests on, what it needs, and the words of a verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from repro.records.schema import RunRecord
+
+
+class Kind(StrEnum):
+    """How a claim is judged; the head of the seminar's `claims.toml` says when each kind holds."""
+
+    EXACT = "exact"
+    VALUE = "value"
+    DISTRIBUTION = "distribution"
+    REFERENCE = "reference"
+    RANGE = "range"
+    ONE_OF = "one-of"
+    OVERLAP = "overlap"
+    ORDERING = "ordering"
+    INFORMATION = "information"
+
+
+class Evidence(StrEnum):
+    """What a claim rests on, which decides the word of its verdict."""
+
+    CONSTRUCTION = "construction"  # it follows from pinned files or arithmetic
+    MEASUREMENT = "measurement"  # it could have come out otherwise
+    LIBRARY = "library"  # it was true of a version
+    INFORMATION = "information"
+
+
+class Outcome(StrEnum):
+    """The words of a verdict; there is no bare pass."""
+
+    REPRODUCED = "reproduced"
+    BY_CONSTRUCTION = "holds by construction"
+    STAND_IN = "holds on the stand-in"
+    MATCHES = "matches the reference"
+    DEVIATES = "deviates"
+    KNOWN = "known deviation"
+    NO_LONGER = "no longer so"
+    INCONCLUSIVE = "inconclusive"
+    INFORMATION = "for information"
+    NOT_COMPARABLE = "not comparable"
+    NOT_RUN = "not run"
+
+
+Direction = Literal["low", "high", "different"]
+TOLERANCED = {Kind.VALUE, Kind.DISTRIBUTION, Kind.REFERENCE, Kind.OVERLAP, Kind.ORDERING}
+POPULATION = {Kind.DISTRIBUTION, Kind.REFERENCE}
+Address = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*:[^.:]+(\.[^.]+)*$")]  # experiment:dotted.path
+FigureName = Annotated[str, Field(pattern=r"^[a-z0-9_-]+:[A-Za-z0-9_]+$")]  # reference:column
+Tolerance = Annotated[float, Field(ge=0)]
+
+
+class Data(BaseModel):
+    """Data as a file holds them: nothing unknown, nothing that is not finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Need(Data):
+    """What a record must hold, address by address, for a claim to be comparable at all; a list is any of its values.
+
+    What it holds as `stand_in` is comparable too, on a stand-in. `fresh_start` names the figure of reference that the
+    training loss of epoch 1 is drawn from if training started fresh.
+    """
+
+    text: str
+    holds: dict[str, JsonValue]
+    stand_in: dict[str, JsonValue] = {}
+    fresh_start: FigureName | None = None
+
+    @model_validator(mode="after")
+    def _of_a_record(self) -> Need:
+        for path in (*self.holds, *self.stand_in):
+            if path.split(".")[0] not in RunRecord.model_fields:
+                raise ValueError(f"no record has a field {path!r}")
+        return self
+
+
+class KnownDeviation(Data):
+    """Parts of a claim that were known not to hold before any record showed it, and why."""
+
+    parts: tuple[str, ...]
+    reason: str
+
+
+class Claim(Data):
+    """One thing that is reported; its version rises with its tolerance or rule."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+    version: Annotated[int, Field(ge=1)]
+    section: str
+    text: str
+    reported: Any = None
+    shown: str
+    source: str
+    kind: Kind
+    evidence: Evidence
+    experiment: str
+    measure: Address | dict[str, Address]
+    rows: Address | None = None
+    than: Address | None = None
+    than_rows: Address | None = None
+    reference: FigureName | dict[str, FigureName] | None = None
+    tolerance: Tolerance | dict[str, Tolerance] | None = None
+    reason: str | None = None
+    gated: bool = False
+    needs: tuple[str, ...] = ()
+    elsewhere: bool = True  # False: what another checkpoint or corpus gives says nothing of it
+    known_deviation: KnownDeviation | None = None
+    note: str | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Claim:
+        toleranced = self.kind in TOLERANCED
+        if toleranced != (self.tolerance is not None) or toleranced != (self.reason is not None):
+            raise ValueError(f"a tolerance and its reason belong to {', '.join(sorted(TOLERANCED))}, to no other kind")
+        for name in ("rows", "than", "than_rows"):
+            if (self.kind is Kind.ORDERING) != (getattr(self, name) is not None):
+                raise ValueError(f"`{name}` belongs to an ordering, to no other kind")
+        if (self.kind in POPULATION) != (self.reference is not None):
+            raise ValueError("`reference` belongs to a distribution and to a reference, to no other kind")
+        if self.reference is not None and isinstance(self.reference, dict) != isinstance(self.tolerance, dict):
+            raise ValueError("its margins and its figures of reference are tables both, or neither is")
+        if (self.kind is Kind.REFERENCE) != (self.reported is None):
+            raise ValueError("something is reported by every kind but a reference")
+        if (self.kind is Kind.INFORMATION) != (self.evidence is Evidence.INFORMATION):
+            raise ValueError("kind and evidence are information both, or neither is")
+        if any(not address.startswith(f"{self.experiment}:") for address in self.addresses):
+            raise ValueError(f"it measures something of another experiment than {self.experiment!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _of_one_shape(self) -> Claim:
+        parts = self.reference if self.kind is Kind.REFERENCE else self.reported
+        for table in (self.measure, self.reference, self.tolerance):
+            if isinstance(table, dict) and (not isinstance(parts, dict) or table.keys() != parts.keys()):
+                raise ValueError("its tables name different parts")
+        if any(isinstance(leaf, float) and not math.isfinite(leaf) for leaf in _leaves(self.reported)):
+            raise ValueError("a reported number is not finite")
+        ranges = self.reported.values() if isinstance(self.reported, dict) else [self.reported]
+        if self.kind is Kind.RANGE and not all(map(_is_range, ranges)):
+            raise ValueError("a range is [low, high]")
+        if self.kind in {Kind.OVERLAP, Kind.ONE_OF} and not all(isinstance(r, list) for r in ranges):
+            raise ValueError(f"what is reported to be {self.kind} is a list")
+        return self
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where what it measures stands in a record."""
+        return [self.measure] if isinstance(self.measure, str) else list(self.measure.values())
+
+    @property
+    def reads_seconds(self) -> bool:
+        """Whether it is about time, which machine and threads decide."""
+        return any(address.partition(":")[2].startswith("seconds.") for address in self.addresses)
+
+    @property
+    def figures(self) -> dict[str, str]:
+        """Its figures of reference by part, `""` for a claim of one figure."""
+        return self.reference if isinstance(self.reference, dict) else {"": self.reference} if self.reference else {}
+
+    def tolerance_of(self, part: str) -> float:
+        """Return the tolerance of a part, or the one that all parts share; ValueError where it has none."""
+        tolerance = self.tolerance.get(part) if isinstance(self.tolerance, dict) else self.tolerance
+        if tolerance is None:
+            raise ValueError(f"{self.id} has no tolerance for {part!r}")
+        return tolerance
+
+
+def _is_range(value: Any) -> bool:
+    match value:
+        case [int() | float() as low, int() | float() as high]:
+            return low <= high
+    return False
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    if members is None:
+        yield value
+    else:
+        for member in members:
+            yield from _leaves(member)

@@ -1,0 +1,147 @@
+"""The folder of records: append-only, each file sealed, written whole or not at all, and never overwritten."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from tempfile import NamedTemporaryFile, mkdtemp
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from repro.errors import RecordError, ResultsError
+from repro.records.durable import write_new
+from repro.records.schema import SCHEMA_VERSION, RunRecord
+from repro.records.seal import sealed, unsealed
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def inside(results: Path, path: Path) -> Path:
+    """Return the path, which must lie in the results folder; ResultsError where a link leads out of it."""
+    if not path.resolve().is_relative_to(results.resolve()):
+        raise ResultsError(
+            f"{path} leads out of the results folder {results}",
+            "Replace the link by a folder; nothing was written there.",
+        )
+    return path
+
+
+def prepare_results(results: Path) -> None:
+    """Make the results folder and prove that a record can be written there, before anything is measured."""
+    try:
+        inside(results, results / "runs").mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=results / "runs"):
+            pass
+    except OSError as error:
+        raise ResultsError(
+            f"cannot write to the results folder {results}: {error.strerror or error}",
+            "Name a folder you may write to with --results or REPRO_RESULTS; nothing was run.",
+        ) from None
+
+
+def write_record(record: RunRecord, results: Path) -> Path:
+    """Write the record below `results/runs` durably and without overwriting; return its path."""
+    folder = inside(results, results / "runs" / record.folder)
+    started, seed = record.provenance.started, record.settings.seed
+    return write_sealed(_to_json(record), folder, f"{re.sub('[-:]', '', started)}-seed{seed}", "record")
+
+
+def write_sealed(text: str, folder: Path, begins: str, what: str) -> Path:
+    """Seal a JSON object and write it durably under a name of its own; ResultsError where the disk refuses it."""
+    path = folder / f"{begins}-{secrets.token_hex(4)}.json"
+    try:
+        write_new(path, sealed(text).encode())
+    except OSError as error:
+        raise ResultsError(
+            f"cannot write the {what} {path}: {error.strerror or error}",
+            "Free space or choose another --results folder; records already written are untouched.",
+        ) from None
+    return path
+
+
+def keep_record(record: RunRecord, results: Path) -> Path:
+    """Write the record; ResultsError where the folder refuses it says where among the temporary files it is kept."""
+    try:
+        return write_record(record, results)
+    except ResultsError as error:
+        try:
+            aside = write_record(record, Path(mkdtemp(prefix="seminar-repro-record-")))
+        except (ResultsError, OSError):
+            raise error from None
+        raise ResultsError(
+            f"{error.what}; it is kept as {aside}",
+            f"Free space, then move it to {results / 'runs' / record.folder}, or start the same command again.",
+        ) from None
+
+
+def read_record(path: Path) -> RunRecord:
+    """Read and validate one record; RecordError names the file and the first thing that is wrong with it."""
+    return read_sealed(path, RunRecord, f"record (schema {SCHEMA_VERSION})")
+
+
+def read_sealed(path: Path, kind: type[Model], what: str) -> Model:
+    """Read and validate a sealed file; RecordError names the file and the first thing that is wrong with it."""
+    try:
+        return kind.model_validate_json(unsealed(path.read_bytes()))
+    except OSError as error:
+        problem = error.strerror or str(error)
+    except RecordError as error:
+        problem = error.what
+    except ValidationError as error:
+        first = error.errors()[0]
+        problem = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
+    raise RecordError(
+        f"{path} is no valid {what}: {problem}",
+        "Move the file out of the folder, or restore it; no other file was touched.",
+    )
+
+
+def read_records(results: Path) -> list[RunRecord]:
+    """Read every record below `results/runs`, oldest first; a results folder without the `runs` folder is an error."""
+    runs = results / "runs"
+    if not runs.is_dir():
+        raise ResultsError(
+            f"{results} holds no records (no folder {runs})",
+            "Run something first: python -m repro run --results " + str(results),
+        )
+    paths: list[Path] = []
+    for folder, _, names in os.walk(runs, onerror=_refuse_unreadable):
+        paths += (Path(folder, name) for name in names if name.endswith(".json"))
+    return sorted(map(read_record, sorted(paths)), key=lambda record: record.provenance.started)
+
+
+def find_finished(results: Path, folder: Path, key: str) -> Path | None:
+    """Return the newest complete record of this key in a record's folder, None where there is none.
+
+    One that cannot be read, or whose section lacked an asset for a part of it, is not complete.
+    """
+    for path in sorted((results / "runs" / folder).glob("*.json"), reverse=True):
+        with suppress(RecordError):  # `verify` refuses it by name
+            record = read_record(path)
+            if record.run_key == key and not record.facts.get("not_run"):
+                return path
+    return None
+
+
+def newest_runs(records: Sequence[RunRecord], section: str) -> list[RunRecord]:
+    """Return the newest record of each setup and seed of a section, in the order of the first of each."""
+    return list({record.spec: record for record in records if record.experiment == section}.values())
+
+
+def _refuse_unreadable(error: OSError) -> None:
+    raise ResultsError(
+        f"cannot read {error.filename}: {error.strerror}",
+        "Make it readable: unread, it would count as not run.",
+    ) from None
+
+
+def _to_json(record: RunRecord) -> str:
+    text = record.model_dump_json(indent=1)
+    # one line for each list of plain numbers: 2,000 predictions read, diff and pack better that way
+    # (no string of JSON holds a raw newline, so none is touched)
+    return re.sub(r"\[\n[\s\d.,eE+-]*\]", lambda match: re.sub(r"\s+", "", match.group()), text) + "\n"

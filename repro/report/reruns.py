@@ -1,0 +1,106 @@
+"""What independent public runs say, as a table and a figure: corroboration beside the verdicts."""
+
+from __future__ import annotations
+
+from repro.claims.catalogue import Catalogue
+from repro.claims.corroboration import drifts, ordered, out_of_sample, public_runs, version_span
+from repro.claims.references import Figure
+from repro.claims.wording import number
+from repro.display.figure import BARS, Drawing, new_figure
+from repro.display.table import Table
+
+INK = "#1a1a1a"
+LATER = "#c2571a"  # beside BARS; the marks' shapes tell them apart too
+
+
+def rerun_table(catalogue: Catalogue) -> Table:
+    """One row a figure: the runs that are judged by, the later ones, how many of these fit, all, and any drift."""
+    first, *others = (catalogue.populations[name] for name in catalogue.corroboration)
+    runs, rows = public_runs(catalogue), []
+    drift = {(d.over, d.figure): f"{d.correlation:+.2f} (p = {d.p_value:.2g}, n = {d.n})" for d in drifts(runs)}
+    for name in first.figures:
+        low, high = first.figure(name).prediction_interval()
+        later = [run[name] for other in others for run in other.runs if name in run]
+        inside = f"{sum(low <= value <= high for value in later)} of {len(later)}"
+        rows.append(
+            (name, _spread(first.figure(name)), f"{number(low)} to {number(high)}",
+             *(_spread(other.figure(name)) for other in others), inside, _spread(runs.figure(name)),
+             drift.get(("transformers", name), ""), drift.get(("month", name), ""))
+        )  # fmt: skip
+    head = (
+        "figure", first.about, "95 % interval of one run", *(other.about for other in others), "of these inside",
+        "all", "drift over versions", "drift over months",
+    )  # fmt: skip
+    return Table(head, tuple(rows), note=_note(catalogue))
+
+
+def _note(catalogue: Catalogue) -> str:
+    first, *others = (catalogue.populations[name] for name in catalogue.corroboration)
+    parts = [f"{len(first.runs)} distinct {first.about} ({first.rows} cards, of which copies count once)"]
+    for other in others:
+        fit = out_of_sample(first, other)
+        odd = ", ".join(f"run {run} (p = {p:.1g})" for run, p in fit.odd.items()) or "none"
+        parts.append(
+            f"{len(other.runs)} {other.about}, of whose figures {fit.inside} of {fit.figures} "
+            f"({fit.inside / fit.figures:.1%}) lie inside the 95 % intervals of the first; jointly odd: {odd}, kept"
+        )
+    return (
+        f"{'; '.join(parts)}. On transformers {version_span(public_runs(catalogue))}. Mean ± SD (n); drift is "
+        "Spearman's rank correlation. The runs were published by whoever chose to, kept where the training loss of "
+        "epoch 1 is that of a fresh start, and name no hardware."
+    )
+
+
+def rerun_drawing(catalogue: Catalogue) -> Drawing:
+    """Draw the headline's figure of every public run by library version, with what is reported and the interval."""
+    if catalogue.headline is None:
+        raise ValueError("the catalogue has no headline")
+    claim = catalogue.claim_named(catalogue.headline.claim)
+    tables = [catalogue.populations[key] for key in catalogue.corroboration]
+    column = claim.figures[""].partition(":")[2]
+    named = claim.addresses[0].rpartition(".")[2].replace("_", " ").replace("f1", "F1")
+    versions = sorted({words["transformers"] for table in tables for words in table.descriptions}, key=_by_version)
+    figure = new_figure(9.6, 4.2)
+    axes = figure.add_subplot()
+    low, high = tables[0].figure(column).prediction_interval()
+    axes.axhspan(low, high, color=BARS, alpha=0.12, label=f"95 % interval of one run, from {len(tables[0].runs)} runs")
+    for table, marker, color in zip(tables, "o^s", (BARS, LATER, INK), strict=False):
+        points = [
+            (versions.index(words["transformers"]), run[column])
+            for words, run in zip(table.descriptions, table.runs, strict=True)
+            if column in run
+        ]
+        x, y = zip(*points, strict=True)
+        axes.scatter(x, y, marker=marker, s=22, color=color, alpha=0.75, label=f"{len(points)} {table.about}")
+    for reported, source in sorted(_reported(catalogue, claim.figures[""]).items()):
+        axes.axhline(reported, color=INK, linestyle="--", linewidth=1)
+        axes.annotate(f"reported {number(reported)} ({source})", (len(versions) - 0.4, reported), (0, 2),
+                      textcoords="offset points", ha="right", fontsize=8)  # fmt: skip
+    axes.set_xticks(range(len(versions)), [version or "not stated" for version in versions], rotation=60, fontsize=8)
+    axes.set_xlabel("transformers")
+    axes.set_ylabel(named)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=8, loc="lower left", ncols=3, frameon=False)
+    all_runs = public_runs(catalogue).figure(column)
+    title = f"{named[0].upper()}{named[1:]} of {all_runs.n} public runs by library version"
+    axes.set_title(title, fontsize=10)
+    said = f"Mean ± SD (n): {_spread(all_runs)}."
+    return Drawing(name="reruns-by-version", figure=figure, title=title, description=said)
+
+
+def _by_version(version: str) -> tuple[bool, tuple[int, ...]]:
+    return not version, ordered(version)
+
+
+def _reported(catalogue: Catalogue, address: str) -> dict[float, str]:
+    """Return what the claims report of a figure, and where it stands."""
+    return {
+        float(claim.reported[part] if part else claim.reported): claim.source
+        for claim in catalogue.claim
+        for part, figure in claim.figures.items()
+        if figure == address and claim.reported is not None
+    }
+
+
+def _spread(figure: Figure) -> str:
+    return f"{number(figure.mean)} ± {number(figure.sd)} ({figure.n})"

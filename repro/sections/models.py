@@ -1,0 +1,184 @@
+"""Saved models (seed, "Saving and sharing the model"): one folder and one owner a run, whole or not there, verified.
+
+A saved model is a folder that `from_pretrained` and `pipeline` read, and beside it `repro-run.json`, which says
+what it was trained from, on and how, and what its files must be.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from repro.assets.checkpoints import WEIGHTS, disk_errors, file_sha256
+from repro.assets.loading import behaviour_of, load_tokenizer, quiet
+from repro.errors import CheckpointError, MissingAssetError, RecordError, ResultsError, UsageError
+from repro.records.durable import sync_file, sync_folder
+from repro.records.model import ModelStamp
+from repro.records.seal import sealed, unsealed
+from repro.sections.cards import model_card
+from repro.spec import run_key
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from repro.records.schema import Scores
+    from repro.sections.context import Context
+
+STAMP, CARD = "repro-run.json", "README.md"
+READ_BY_LOADERS = (".json", ".txt", ".safetensors", ".model", ".spm", ".jinja")
+KEY_LETTERS = 8  # of the run's key in its folder's name
+
+
+def model_folder(context: Context, seed: int) -> Path:
+    """Return where the model of one run is kept: the notebook's name with corpus, seed and part of the run's key."""
+    checkpoint, corpus = context.recipe.checkpoint.split("/")[-1], context.corpus.stamp.name
+    return context.models / f"{checkpoint}-finetuned-{corpus}-seed{seed}-{_key(context, seed)[:KEY_LETTERS]}"
+
+
+def prepare_models(context: Context, seeds: list[int]) -> None:
+    """Refuse, before any training, a folder that cannot be written, or that holds something else under a run's name.
+
+    The model of just this run may stand there: the run was done, or ended between its model and its record.
+    """
+    for seed in seeds:
+        folder = model_folder(context, seed)
+        if folder.exists() and _key_at(folder) != _key(context, seed):
+            raise UsageError(f"{folder} exists already", "Name another --save folder, or move that folder away.")
+    try:
+        context.models.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResultsError(
+            f"cannot write to {context.models}: {error.strerror or error}",
+            "Name a folder you may write to with --save; nothing was run.",
+        ) from None
+
+
+@contextmanager
+def own_model(context: Context, seed: int) -> Iterator[None]:
+    """Be the only process that makes this run's model while the block lasts; ResultsError where another one does."""
+    from filelock import FileLock, Timeout
+
+    if context.outputs.save is None or not context.accelerator.is_main_process:
+        yield
+        return
+    folder = model_folder(context, seed)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = folder.with_name(f".{folder.name}.lock")
+    try:
+        with FileLock(lock, timeout=0):
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+    except Timeout:
+        raise ResultsError(
+            f"another process is making {folder}", "Wait until it is done, or name another --save folder."
+        ) from None
+
+
+def save_model(model: PreTrainedModel, context: Context, seed: int, scores: dict[str, Scores]) -> Path:
+    """Save model, tokenizer, label names, card and stamp durably, all or nothing; OSError where the disk refuses.
+
+    One of just this run that stands there already is replaced: it ended before its record, or is run again.
+    """
+    folder = model_folder(context, seed)
+    partial, replaced = (folder.with_name(f".{folder.name}.{what}") for what in ("partial", "replaced"))
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        with quiet(), disk_errors():
+            model.save_pretrained(partial)
+        context.tokenizer.save_pretrained(partial)
+        _write_stamp(partial, folder.name, context, seed, scores)
+        if folder.exists():
+            if _key_at(folder) not in (None, _key(context, seed)):
+                raise OSError(errno.EEXIST, "the model of another run stands there", str(folder))
+            shutil.rmtree(replaced, ignore_errors=True)
+            folder.rename(replaced)
+        partial.rename(folder)
+        sync_folder(folder.parent)
+        shutil.rmtree(replaced, ignore_errors=True)
+    finally:
+        if replaced.exists() and not folder.exists():  # the new one did not get its name
+            replaced.rename(folder)
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def _write_stamp(partial: Path, name: str, context: Context, seed: int, scores: dict[str, Scores]) -> None:
+    stamp = ModelStamp(
+        weights_sha256=file_sha256(partial / WEIGHTS),
+        behaviour=behaviour_of(partial, load_tokenizer(partial)),
+        run_key=_key(context, seed),
+        recipe=context.recipe_stamp(),
+        corpus=context.corpus.stamp,
+        settings=context.settings(seed),
+        scores=scores,
+    )
+    model_card(stamp, name).save(partial / CARD)
+    stamp = stamp.model_copy(update={"files": {path.name: file_sha256(path) for path in sorted(partial.iterdir())}})
+    (partial / STAMP).write_text(sealed(stamp.model_dump_json(indent=1) + "\n"), encoding="utf-8")
+    readable = (partial / STAMP).stat().st_mode
+    for file in partial.iterdir():
+        file.chmod(readable)  # safetensors makes its own for the owner alone
+        sync_file(file)
+    sync_folder(partial)
+
+
+def _key(context: Context, seed: int) -> str:
+    return run_key(context.decided_by("finetune", seed))
+
+
+def _key_at(folder: Path) -> str | None:
+    """Return the key of the run whose model stands there; None for a damaged one, or for something else."""
+    with suppress(CheckpointError):
+        return read_stamp(folder).run_key
+    return None
+
+
+def read_stamp(folder: Path) -> ModelStamp:
+    """Return what a saved model was trained from, once every file that a loader reads is the one that was saved.
+
+    CheckpointError names the file that was changed, is missing, or was put beside them; the card may be rewritten.
+    """
+    try:
+        stamp = ModelStamp.model_validate_json(unsealed((folder / STAMP).read_bytes()))
+    except (OSError, ValidationError, RecordError) as error:
+        what = error.strerror if isinstance(error, OSError) else "it is damaged"
+        raise CheckpointError(
+            f"{folder / STAMP} cannot be read ({what}): it says what a model was trained from",
+            "Name a folder that `repro run finetune --save DIR` wrote.",
+        ) from None
+    if not stamp.files:
+        raise CheckpointError(
+            f"{folder} was saved by an earlier version, which kept no hashes of its files",
+            f"Train and save the model again, or remove {STAMP} to use it as a classifier of your own.",
+        )
+    for name, expected in stamp.files.items():
+        if name != CARD and (not (folder / name).is_file() or file_sha256(folder / name) != expected):
+            raise CheckpointError(
+                f"{folder / name} is not the file that was saved with {STAMP}", "Train and save the model again."
+            )
+    named = {*stamp.files, STAMP}
+    for path in sorted(folder.iterdir()):
+        if path.suffix in READ_BY_LOADERS and path.name not in named and not path.name.startswith("."):
+            raise CheckpointError(f"{path} was not saved with the model, and would be read with it", "Take it away.")
+    return stamp
+
+
+def trained_model(context: Context, seed: int) -> Path:
+    """Return the folder of the model of exactly this run; MissingAssetError where there is none."""
+    folder = model_folder(context, seed)
+    ways = "Run python -m repro run finetune inference --again; or name the models' folder with --save DIR."
+    if not folder.is_dir():
+        others = len(list(context.models.glob(f"{folder.name[:-KEY_LETTERS]}*/{STAMP}")))
+        beside = f"; {others} of other settings, code or library versions are" if others else ""
+        raise MissingAssetError(f"no fine-tuned model {folder.name} is here{beside}", ways)
+    if _key_at(folder) != _key(context, seed):
+        raise MissingAssetError(f"{folder} was changed, or is the model of another run than the one asked for", ways)
+    return folder

@@ -1,0 +1,163 @@
+"""Device and precision: what `auto` means on this machine, and why a device or a precision can't be used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
+from pydantic import JsonValue
+
+from repro.errors import DeviceError
+from repro.records.provenance import driver_version
+from repro.spec import Device, Precision
+from repro.training.processes import local_processes, local_rank, process_count, wait_time, watched
+
+# bf16 arithmetic by the names of torch.cpu.get_capabilities, x86's and Arm's
+BF16_CAPABILITIES = ("avx512_bf16", "amx_bf16", "avx10_2", "bf16", "sve_bf16")
+# DistilBERT in fp32: 66 M parameters x 16 bytes (weight, gradient, two moments) are 1.0 GiB; activations of a padded
+# batch of 64 x 87 pieces about 1.3 GiB; the rest is CUDA's context and kernels
+NEEDED_MIB = 3_072
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceChoice:
+    """The device and precision of a run, neither of them `auto`, and why, in one line for people."""
+
+    device: Device
+    precision: Precision
+    reason: str
+
+
+def resolve_device(
+    device: Device = Device.AUTO, precision: Precision = Precision.AUTO, *, needed_mib: int = NEEDED_MIB
+) -> DeviceChoice:
+    """Choose what `auto` leaves open: a usable GPU before the CPU, and the fastest arithmetic that is native there.
+
+    DeviceError where a GPU was asked for and can't be used, with the reason, or where the precision that was asked for
+    is only imitated, or missing, on the device; the fast one is named. `needed_mib` is the GPU memory a run takes.
+    """
+    problem = None if device is Device.CPU else gpu_problem(needed_mib)
+    if device is Device.CUDA and problem is not None:
+        raise problem
+    if device is Device.CPU or problem is not None:
+        why = f"no GPU: {problem.what}" if problem else "the CPU was asked for"
+        device = Device.CPU
+    else:
+        why, device = torch.cuda.get_device_name(local_rank()), Device.CUDA
+    native, arithmetic = _native_precisions(device)
+    if precision is Precision.AUTO:
+        precision = native[0]
+    elif precision not in native:
+        raise DeviceError(
+            f"--precision {precision}: {arithmetic}",
+            f"Choose --precision {native[0]}, the fastest here, or auto.",
+        )
+    return DeviceChoice(device=device, precision=precision, reason=f"{why}; {arithmetic}")
+
+
+def _native_precisions(device: Device) -> tuple[tuple[Precision, ...], str]:
+    """Return the precisions that the device computes natively, the fastest first, and a sentence about them."""
+    if device is Device.CUDA:
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return (Precision.BF16, Precision.FP16, Precision.FP32), "it has bf16 arithmetic"
+        return (Precision.FP16, Precision.FP32), "it has no bf16 arithmetic and would imitate it"
+    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch can't say
+    if any(capabilities.get(name) for name in BF16_CAPABILITIES):
+        return (Precision.BF16, Precision.FP32), "this processor has bf16 arithmetic and none of fp16"
+    return (Precision.FP32,), "this processor has neither bf16 nor fp16 arithmetic and would imitate it"
+
+
+def gpu_problem(needed_mib: int = NEEDED_MIB) -> DeviceError | None:
+    """Return why the GPUs of this machine can't be used, None where they can."""
+    if not torch.cuda.is_available():
+        return _no_gpu()
+    processes = local_processes()
+    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    if processes > len(names):
+        return DeviceError(
+            f"{processes} processes share {len(names)} GPU{'s' * (len(names) > 1)}",
+            "Start one process for each GPU.",
+        )
+    if len(kinds := sorted(set(names[:processes]))) > 1:
+        return DeviceError(
+            f"{processes} processes would train on GPUs of different kinds: {', '.join(kinds)}",
+            "Choose GPUs of one kind with CUDA_VISIBLE_DEVICES: their arithmetic differs, the slowest sets the pace.",
+        )
+    own = local_rank()  # asking another GPU would put this process's context there
+    free_mib = torch.cuda.mem_get_info(own)[0] >> 20
+    if free_mib < needed_mib:
+        return DeviceError(
+            f"{names[own]} has {free_mib:,} MiB free, and a run takes about {needed_mib:,} MiB",
+            "End what uses the GPU (nvidia-smi lists it), or choose --device cpu.",
+        )
+    return None
+
+
+def _no_gpu() -> DeviceError:
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if torch.version.cuda is None:
+        what = f"torch {torch.__version__} is a build for the CPU alone"
+        remedy = "Install a CUDA build of torch (pytorch.org says which)"
+    elif visible is not None and (not visible.strip() or visible.strip().startswith("-1")):
+        what, remedy = f"CUDA_VISIBLE_DEVICES={visible!r} hides every GPU", "Unset CUDA_VISIBLE_DEVICES"
+    else:
+        try:
+            torch.cuda.init()  # says in its error what is missing
+            why = "it lists none"
+        except (RuntimeError, AssertionError) as error:
+            why = str(error).partition(". ")[0].strip().rstrip(".")
+        what = f"torch {torch.__version__} for CUDA {torch.version.cuda} cannot use a GPU: {why}"
+        remedy = "Install or update the NVIDIA driver, or install a build of torch for its CUDA"
+    return DeviceError(what, f"{remedy}, or choose --device cpu.")
+
+
+def accelerator_facts() -> dict[str, JsonValue]:
+    """Return what of a GPU and its libraries could move a number: empty where CUDA is not in use."""
+    if not torch.cuda.is_available():
+        return {}
+    properties = torch.cuda.get_device_properties()
+    return {
+        "gpu": torch.cuda.get_device_name(local_rank()),
+        "gpus": torch.cuda.device_count(),
+        "memory_mib": properties.total_memory >> 20,
+        "capability": f"{properties.major}.{properties.minor}",
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "driver": driver_version(),
+        "tf32": torch.get_float32_matmul_precision() != "highest",
+    }
+
+
+def reset_peak_memory() -> None:
+    """Count the peak of GPU memory anew from here; nothing where no GPU is in use."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak_device_mib() -> float | None:
+    """Return the most GPU memory that tensors of this process took since the last reset, in MiB; None without a GPU."""
+    return torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
+
+
+def leave_out_cudnn(device: str) -> None:
+    """Keep cuDNN's attention out on a GPU: it makes a plan for every new shape of (texts, longest), up to a second."""
+    if device == "cuda":
+        torch.backends.cuda.enable_cudnn_sdp(False)
+
+
+def make_accelerator(*, device: str, precision: str) -> Accelerator:
+    """Return an Accelerator for `cpu` or `cuda`, in fp32 or in bf16 or fp16 autocast; fp16 scales the loss.
+
+    What `resolve_device` would refuse works here, as slowly as it may be.
+    """
+    leave_out_cudnn(device)
+    with watched(process_count()):  # they meet here
+        return Accelerator(
+            cpu=device == "cpu",
+            mixed_precision="no" if precision == "fp32" else str(precision),
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=wait_time())],
+        )

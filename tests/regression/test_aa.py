@@ -1,0 +1,99 @@
+"""What the gate says of sessions of unchanged code: on made-up rounds, and on those that were really measured."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.aa import SESSIONS, failing, failing_by_the_old_rule, read_sessions, share, slowed, table
+from benchmarks.stacks import stack_table
+from repro.records.schema import RowResults
+from repro.regression.session import Session, judge_session
+from repro.regression.verdict import Answer, Selection
+
+NAMES = ("step[tiny-packed]", "step[minilm-packed]")
+
+
+def session(seed: int, *, pace: float = 1.0) -> dict[str, Any]:
+    """Six launches of six rounds, both sides alike but for 3 % of noise, on a machine of a pace."""
+    random = np.random.default_rng(seed)
+    times = {name: pace * random.lognormal(0, 0.03, (6, 6, 2)) for name in NAMES}
+    return {"disturbed": seed % 2 == 1, "first": {n: t.tolist() for n, t in times.items()}, "again": {}}
+
+
+def test_a_slower_day_fails_by_two_files_and_not_in_turns() -> None:
+    quick, slow = session(0), session(1, pace=1.3)
+    assert failing_by_the_old_rule(quick, slow) == list(NAMES)
+    assert failing(slow, fresh=quick) == []
+
+
+def test_a_planted_fifth_fails_in_turns_even_on_a_slower_day() -> None:
+    assert failing(session(1, pace=2.0), factor=1.2, fresh=session(2)) == list(NAMES)
+
+
+def test_the_table_counts_quiet_and_disturbed_sessions_with_exact_intervals() -> None:
+    rows = table([session(seed) for seed in range(6)]).rows
+    assert [row[0] for row in rows] == [
+        "unchanged, quiet: 3 sessions", "unchanged, disturbed: 3 sessions", "planted: candidate × 1.1",
+        "planted: candidate × 1.2",
+    ]  # fmt: skip
+    assert rows[0][1] == "0 of 6 [0.0%, 45.9%]"
+    assert rows[3][1] == "12 of 12 [73.5%, 100.0%]"
+    assert share(0, 0) == "none measured"
+
+
+@pytest.fixture
+def measured() -> Sequence[Any]:
+    if not SESSIONS.is_file():
+        pytest.skip(f"{SESSIONS} is not measured yet: python -m benchmarks.aa measure")
+    return read_sessions()
+
+
+def test_unchanged_code_is_accused_once_at_most_in_all_measured_sessions(
+    measured: Sequence[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert len(measured) >= 20
+    assert sum(s["disturbed"] for s in measured) * 2 == len(measured)
+    with capsys.disabled():
+        sys.stdout.write("\n" + table(measured).to_markdown())
+    assert sum(len(failing(s)) for s in measured) <= 1
+
+
+def test_planted_on_measured_rounds_a_fifth_is_caught_and_a_slow_machine_is_not(measured: Sequence[Any]) -> None:
+    following = [*measured[1:], measured[0]]
+    caught = sum(len(failing(s, factor=1.2, fresh=t)) for s, t in zip(measured, following, strict=True))
+    assert caught >= 0.9 * sum(len(s["first"]) for s in measured)
+    for s in measured:
+        halved = {n: [[(2 * a, 2 * b) for a, b in launch] for launch in ls] for n, ls in s["first"].items()}
+        assert failing({**s, "first": halved}) == failing(s)
+
+
+def test_a_renamed_and_a_removed_benchmark_fail_on_any_rounds() -> None:
+    absent = (("step[old]", "candidate"), ("step[new]", "baseline"))
+    judged = judge_session(Session(first=slowed(session(0)["first"], 1.0), again={}, absent=absent), Selection())
+    answers = {c.name: c.answer for c in judged}
+    assert answers["step[old]"] is Answer.MISSING
+    assert answers["step[new]"] is Answer.NOT_IN_BASELINE
+
+
+def test_two_stacks_say_which_calls_scores_and_times_move(make_record: Any) -> None:
+    def stack(version: str, *, runs: bool, predictions: list[int]) -> list[Any]:
+        calls = [{"call": "Trainer(tokenizer=…)", "runs": runs, "error": "TypeError"}]
+        rows = {"validation": RowResults(labels=[0, 1, 2], predictions=predictions)}
+        records = make_record("api", facts={"calls": calls}), make_record("finetune", rows=rows)
+        return [
+            r.model_copy(update={"provenance": r.provenance.model_copy(update={"versions": {"transformers": version}})})
+            for r in records
+        ]
+
+    measured = Session(first=slowed(session(0)["first"], 1.3), again={}, absent=())
+    pinned, other = stack("5.23.0", runs=False, predictions=[0, 1, 2]), stack("4.57", runs=True, predictions=[0, 1, 1])
+    rows = stack_table(pinned, other, measured).rows
+    assert ("library transformers", "5.23.0", "4.57", "") in rows
+    assert ("call Trainer(tokenizer=…)", "TypeError", "runs", "works again") in rows
+    assert ("finetune, validation, predictions", "3", "3", "1 rows are predicted otherwise") in rows
+    assert any(row[0] == "time of step[tiny-packed]" and "× 1.3" in row[3] for row in rows)

@@ -1,0 +1,244 @@
+"""`repro regress A B` on two results folders: planted faults exit 1, bad input 2, sides not run alike 6."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+
+from repro.assets.corpus import EMOTION
+from repro.records.schema import RowResults, RunRecord
+from repro.records.store import read_records, write_record
+
+MakeRecord = Callable[..., RunRecord]
+Regress = Callable[..., tuple[int, str, str]]
+STEADY = [1.0, 1.01, 1.02, 0.99]
+
+
+def benchmarks(path: Path, **by_name: list[float]) -> Path:
+    """Write a file as pytest-benchmark does."""
+    entries = [
+        {"name": name, "fullname": f"benchmarks/test_step.py::{name}", "stats": {"data": rounds}, "extra_info": {}}
+        for name, rounds in by_name.items()
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    machine = {"cpu": {"brand_raw": "AMD EPYC", "count": 2}}
+    path.write_text(json.dumps({"datetime": "2026-01-01T00:00:00", "machine_info": machine, "benchmarks": entries}))
+    return path
+
+
+def seeds(make: MakeRecord, results: Path, count: int = 3, *, dropped: int = 0, **parts: Any) -> Path:
+    """Write fine-tunings: of 2,000 rows 150 are right with every second seed, and the first `dropped` are wrong."""
+    for seed in range(count):
+        random = np.random.default_rng(seed + 10 * dropped)
+        labels = np.arange(2000) % 6
+        wrong = (np.arange(2000) < dropped) | ((np.arange(2000) >= 1850) & (random.random(2000) < 0.5))
+        rows = RowResults(labels=labels.tolist(), predictions=np.where(wrong, (labels + 1) % 6, labels).tolist())
+        write_record(make(seed=seed, rows={"validation": rows}, **parts), results)
+    return results
+
+
+def test_the_same_measured_again_passes(regress: Regress, make_record: MakeRecord, tmp_path: Path) -> None:
+    before, after = (seeds(make_record, tmp_path / side) for side in ("before", "after"))
+    code, out, err = regress(before, after)
+    assert (code, err) == (0, "")
+    assert re.search(r"^no regression: \d+ hold$", out, re.MULTILINE)
+    assert "3 records" in out
+
+
+def test_a_drop_of_one_point_fails(regress: Regress, make_record: MakeRecord, tmp_path: Path) -> None:
+    before, after = seeds(make_record, tmp_path / "before"), seeds(make_record, tmp_path / "after", dropped=20)
+    code, out, _ = regress(before, after)
+    assert code == 1
+    assert "finetune:validation weighted F1" in out
+    assert regress(after, before)[0] == 0  # an improvement
+
+
+def test_what_one_seed_cannot_tell_is_undecided_and_fails_where_strict(
+    regress: Regress, make_record: MakeRecord, tmp_path: Path
+) -> None:
+    before, after = seeds(make_record, tmp_path / "before"), seeds(make_record, tmp_path / "after", 1, dropped=7)
+    code, out, _ = regress(before, after)
+    assert code == 0
+    assert "seeds a side would decide" in out
+    assert regress(before, after, "--strict")[0] == 1
+
+
+def test_seeds_of_older_code_do_not_dilute_a_regression(
+    regress: Regress, make_record: MakeRecord, tmp_path: Path
+) -> None:
+    before, after = seeds(make_record, tmp_path / "before", 5), seeds(make_record, tmp_path / "after", 5)
+    for record in read_records(seeds(make_record, tmp_path / "newer", 3, dropped=40)):
+        provenance = record.provenance.model_copy(update={"commit": "f" * 40, "started": "2026-02-01T00:00:00Z"})
+        write_record(record.model_copy(update={"provenance": provenance}), after)
+    code, out, _ = regress(before, after)
+    assert code == 1
+    assert "(3)" in out
+
+
+def test_a_section_that_one_side_lacks_fails(regress: Regress, make_record: MakeRecord, tmp_path: Path) -> None:
+    before, after = seeds(make_record, tmp_path / "before"), seeds(make_record, tmp_path / "after")
+    labels = [0, 1, 2, 3, 4, 5] * 20
+    write_record(make_record("linear", rows={"logistic": RowResults(labels=labels, predictions=labels)}), before)
+    code, out, _ = regress(before, after)
+    assert code == 1
+    assert "linear:logistic" in out
+    only = "--only", "linear:*"
+    assert regress(before, after, *only)[1].endswith("regression: 1 missing\n")
+    assert regress(after, before, *only)[1].endswith("regression: 1 not in the baseline\n")
+    assert regress(after, before, "--only", "finetune:*", *only, "--new", "linear:*")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"settings": {"precision": "bf16"}}, "precision is bf16 there and fp32 here"),
+        ({"settings": {"batching": "packed"}}, "batching is packed there and padded here"),
+        ({"corpus": EMOTION.model_copy(update={"name": "other"})}, "corpus is other there and emotion here"),
+        ({"recipe": {"learning_rate": 1e-4}}, "recipe.learning_rate differ"),
+    ],
+)
+def test_sides_that_were_not_run_alike_are_one_line_and_exit_6(
+    change: dict[str, Any], message: str, regress: Regress, make_record: MakeRecord, tmp_path: Path
+) -> None:
+    before, after = seeds(make_record, tmp_path / "before", 1, **change), seeds(make_record, tmp_path / "after", 1)
+    code, out, err = regress(before, after, "--junit", tmp_path / "junit.xml")
+    assert (code, out) == (6, "")
+    assert f"finetune of the baseline can't be compared: {message}" in err
+    assert not (tmp_path / "junit.xml").exists()
+
+
+def test_a_setting_may_differ_on_purpose(regress: Regress, make_record: MakeRecord, tmp_path: Path) -> None:
+    before = seeds(make_record, tmp_path / "before", settings={"batching": "packed"})
+    after = seeds(make_record, tmp_path / "after", settings={"batching": "dynamic"})
+    assert regress(before, after, "--across", "batching")[0] == 0
+    assert "unknown setting 'batch'" in regress(before, after, "--across", "batch")[2]
+
+
+def test_a_claim_that_held_and_deviates_or_is_gone_fails(
+    regress: Regress, make_record: MakeRecord, tmp_path: Path
+) -> None:
+    for side, rows in {"before": [16000, 2000, 2000], "after": [1, 2, 3]}.items():
+        write_record(make_record("corpus-facts", facts={"rows": rows, "median_words": 1}), tmp_path / side)
+    code, out, _ = regress(tmp_path / "before", tmp_path / "after", "--only", "corpus.rows")
+    assert code == 1
+    assert "deviates" in out
+    assert regress(tmp_path / "after", tmp_path / "before", "--only", "corpus.rows")[0] == 0
+    seeds(make_record, tmp_path / "other")
+    assert "1 missing" in regress(tmp_path / "before", tmp_path / "other", "--only", "corpus.rows")[1]
+
+
+def test_stored_seconds_are_shown_and_fail_nothing(regress: Regress, make_record: MakeRecord, tmp_path: Path) -> None:
+    for side, factor in (("before", 1), ("after", 5)):
+        seeds(make_record, tmp_path / side)
+        benchmarks(tmp_path / side / "benchmarks" / "0001.json", step=[factor * x for x in STEADY])
+    code, out, _ = regress(tmp_path / "before", tmp_path / "after")
+    assert code == 0
+    assert "× 5.00" in out
+    assert "measured in different sessions: for information, fails nothing" in out
+
+
+def test_where_nothing_can_be_judged_nothing_passes(regress: Regress, tmp_path: Path) -> None:
+    before, after = benchmarks(tmp_path / "a.json", step=STEADY), benchmarks(tmp_path / "b.json", step=STEADY)
+    code, out, _ = regress(before, after)
+    assert code == 6
+    assert "nothing could be judged: 1 not judged" in out
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda text: text[:-40], "EOF while parsing"),
+        (lambda text: text.replace("1.02", "NaN"), "stats.data.2: Input should be a finite number"),
+        (lambda text: text.replace("1.02", "-1.02"), "greater than 0"),
+        (lambda text: text.replace('"data"', '"mean"'), "stats.data: Field required"),
+        (lambda text: text.replace("2026-01-01T", "yesterday "), "datetime"),
+        (lambda _: "[]", "is no benchmark file"),
+        (lambda _: "", "is no benchmark file"),
+    ],
+)
+def test_a_damaged_benchmark_file_exits_2(
+    damage: Callable[[str], str], message: str, regress: Regress, tmp_path: Path
+) -> None:
+    good, bad = benchmarks(tmp_path / "good.json", step=STEADY), tmp_path / "bad.json"
+    bad.write_text(damage(good.read_text()))
+    code, out, err = regress(good, bad, "--junit", tmp_path / "junit.xml")
+    assert (code, out) == (2, "")
+    assert message in err
+    assert len(err.strip().splitlines()) == 2
+    assert not (tmp_path / "junit.xml").exists()
+
+
+def test_bad_records_folders_and_names_exit_2(regress: Regress, make_record: MakeRecord, tmp_path: Path) -> None:
+    good = seeds(make_record, tmp_path / "good", 1)
+    for name, change in (("old", ('"schema_version": ', '"schema_version": 9')), ("cut", ("}", ""))):
+        shutil.copytree(good, tmp_path / name)
+        record = next((tmp_path / name).rglob("*.json"))
+        record.write_text(record.read_text().replace(*change))
+        code, out, err = regress(good, tmp_path / name)
+        assert (code, out) == (2, "")
+        assert record.name in err
+    (tmp_path / "empty" / "runs").mkdir(parents=True)
+    assert "holds neither records" in regress(good, tmp_path / "empty")[2]
+    assert "there is no file or folder" in regress(tmp_path / "nowhere", good)[2]
+    assert "Did you mean 'finetune:validation'" in regress(good, good, "--only", "finetune:validaton")[2]
+    assert "unknown name 'x'" in regress(good, good, "--new", "x")[2]
+    assert "expected a share from 0 to 1" in regress(good, good, "--margin", "nan")[2]
+    assert "expected two results folders" in regress(good)[2]
+
+
+def test_hostile_names_are_text_in_junit_summary_and_json(
+    regress: Regress, make_record: MakeRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, labels = 'x<script>&"]]>|\x1b[31m\x00\u202e', [0, 1, 2, 3, 4, 5] * 100
+    for side, predicted in (("before", labels), ("after", [0] * 600)):
+        rows = {name: RowResults(labels=labels, predictions=predicted)}
+        write_record(make_record("linear", rows=rows), tmp_path / side)
+    (tmp_path / "summary.md").write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    code, out, _ = regress(tmp_path / "before", tmp_path / "after", "--json", "--junit", tmp_path / "junit.xml")
+    assert code == 1
+    assert json.loads(out)["comparisons"][0]["name"] == f"linear:{name}"
+    suite = ET.parse(tmp_path / "junit.xml").getroot().find("testsuite")  # noqa: S314 (written just now)
+    assert suite is not None
+    assert [suite.get(key) for key in ("tests", "failures", "skipped")] == ["7", "2", "0"]
+    assert 'x<script>&"]]>|' in (suite[0].get("name") or "")
+    summary = (tmp_path / "summary.md").read_text()
+    assert summary.startswith("before\n### repro regress: regression")
+    assert "&lt;script>" in summary
+    assert not {"\x1b", "\x00", "\u202e"} & set(summary + regress(tmp_path / "before", tmp_path / "after")[1])
+
+
+def test_a_terminal_of_80_columns_shows_every_name_whole(
+    regress: Regress, make_record: MakeRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, labels = "a-classifier-whose-name-is-very-long/validation", [0, 1] * 50
+    write_record(make_record("linear", rows={name: RowResults(labels=labels, predictions=labels)}), tmp_path)
+    for variable, value in (("COLUMNS", "80"), ("FORCE_COLOR", "1"), ("NO_COLOR", "1"), ("TERM", "xterm")):
+        monkeypatch.setenv(variable, value)
+    table = [line for line in regress(tmp_path, tmp_path)[1].splitlines() if "│" in line]
+    assert max(map(len, table)) <= 80
+    assert f"linear:{name}" in "".join(line.partition("│")[0].strip() for line in table)
+
+
+def test_it_loads_neither_torch_nor_scipy(make_record: MakeRecord, tmp_path: Path) -> None:
+    both = seeds(make_record, tmp_path)
+    program = (
+        f"import sys; sys.argv = ['repro', 'regress', {str(both)!r}, {str(both)!r}]\n"
+        "from repro.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as left: assert left.code == 0\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'sklearn', 'matplotlib', 'scipy'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

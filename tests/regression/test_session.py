@@ -1,0 +1,262 @@
+"""`repro regress --against REV` on a small repository whose worker makes its seconds up: verdicts and bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Regress = Callable[..., tuple[int, str, str]]
+PROJECT = '[project]\nname = "toy"\nversion = "1"\ndependencies = []\n'
+WORKER = """
+import json, pathlib, random, sys
+speed = json.loads(pathlib.Path("speed.json").read_text())
+noise = random.Random()
+print(json.dumps({"protocol": speed.pop("protocol", 1), "benchmarks": list(speed)}), flush=True)
+for line in sys.stdin:
+    request = json.loads(line)
+    if "start" in request:
+        seconds, rows, number = speed[request["start"]], speed.get("rows", 0), 0
+        if seconds == "crash":
+            sys.exit("the model does not load")
+    if request.get("round"):
+        number += 1
+        time = seconds * (1 + number / 10) * noise.lognormvariate(0, 0.01)
+        answer = {"seconds": time, "facts": {"rows": number + rows}, "peak_mib": 1}
+    else:
+        answer = {"done": True}
+    print(json.dumps(answer), flush=True)
+"""
+
+
+class Repository:
+    """A git repository whose commits differ in the speed of its benchmarks."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "benchmarks").mkdir(parents=True)
+        self.git("init", "--quiet", "--initial-branch=main")
+        self.git("config", "user.email", "test@example.org")
+        self.git("config", "user.name", "Test")
+        (folder / ".gitignore").write_text("build/\n")
+        (folder / "pyproject.toml").write_text(PROJECT)
+
+    def git(self, *arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=self.folder, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    def write(self, worker: str = WORKER, **speed: object) -> None:
+        (self.folder / "benchmarks" / "worker.py").write_text(worker)
+        (self.folder / "speed.json").write_text(json.dumps(speed))
+
+    def commit(self, worker: str = WORKER, **speed: object) -> str:
+        self.write(worker, **speed)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", "change")
+        return self.git("rev-parse", "HEAD")
+
+    @property
+    def leftovers(self) -> list[str]:
+        worktrees = self.git("worktree", "list").splitlines()[1:]
+        return [*worktrees, *(str(path) for path in self.folder.glob("build/regress/*"))]
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    toy = Repository(tmp_path / "toy")
+    monkeypatch.chdir(toy.folder)
+    return toy
+
+
+def test_unchanged_code_passes_and_says_what_was_measured(regress: Regress, repository: Repository) -> None:
+    repository.commit(step=1.0, predict=0.1)
+    code, out, err = regress("--against", "HEAD")
+    assert code == 0, out + err
+    assert "2 hold" in out
+    assert "6 launches a side, 6 rounds each; 2 benchmarks" in out
+    assert "false alarms over all at most 5%" in out
+    assert repository.leftovers == []
+
+
+def test_the_first_parent_is_the_baseline_and_a_fifth_slower_fails(regress: Regress, repository: Repository) -> None:
+    repository.commit(step=1.0, predict=0.1)
+    repository.commit(step=1.2, predict=0.1)
+    code, out, err = regress("--quick", "--rounds", "rounds.json")
+    assert code == 1
+    assert "accused, measured again: step" in err
+    assert "1 hold, 1 regression" in out
+    assert "measured twice: × 1.2" in out
+    rounds = json.loads(Path("rounds.json").read_text())
+    assert [len(rounds[part]["step"]) for part in ("first", "again")] == [4, 4]
+    assert "predict" not in rounds["again"]
+    assert regress("--quick", "--margin", "0.3")[0] == 0
+    assert regress("--quick", "--only", "predict")[0] == 0
+
+
+def test_a_faster_candidate_passes(regress: Regress, repository: Repository) -> None:
+    repository.commit(step=1.0)
+    repository.commit(step=0.7)
+    assert regress("--quick")[0] == 0
+
+
+def test_a_renamed_benchmark_fails_on_both_sides(regress: Regress, repository: Repository) -> None:
+    repository.commit(step=1.0, old=1.0)
+    repository.commit(step=1.0, new=1.0)
+    code, out, _ = regress("--quick")
+    assert code == 1
+    assert "1 hold, 1 missing, 1 not in the baseline" in out
+    assert "1 hold, 1 missing, 1 new" in regress("--quick", "--new", "new")[1]
+
+
+def test_a_benchmark_named_new_may_lack_a_baseline(regress: Regress, repository: Repository) -> None:
+    repository.commit(step=1.0)
+    repository.commit(step=1.0, more=1.0)
+    assert regress("--quick")[0] == 1
+    assert regress("--quick", "--new", "mor*")[0] == 0
+    code, _, err = regress("--quick", "--new", "moer")
+    assert code == 2
+    assert "Did you mean 'more'" in err
+
+
+def test_uncommitted_changes_are_measured_and_named(regress: Regress, repository: Repository) -> None:
+    repository.commit(step=1.0)
+    repository.write(step=1.3)
+    code, out, _ = regress("--against", "HEAD", "--quick")
+    assert code == 1
+    assert "with uncommitted changes" in out
+
+
+def test_junit_summary_and_json_name_the_failure_first(
+    regress: Regress, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository.commit(aaa=1.0, step=1.0)
+    repository.commit(aaa=1.0, step=1.3)
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "summary.md")
+    code, out, _ = regress("--quick", "--json", "--junit", "junit.xml")
+    assert code == 1
+    assert {c["name"]: c["answer"] for c in json.loads(out)["comparisons"]} == {"aaa": "holds", "step": "regression"}
+    summary = Path("summary.md").read_text()
+    assert summary.index("step") < summary.index("<details><summary>1 hold") < summary.index("aaa")
+    assert 'failures="1"' in Path("junit.xml").read_text()
+
+
+def test_no_git_and_no_repository_exit_2(
+    regress: Regress, tmp_path: Path, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert regress("--against", "HEAD") == (2, "", regress("--against", "HEAD")[2])
+    assert "no git checkout" in regress("--against", "HEAD")[2]
+    monkeypatch.chdir(repository.folder)
+    monkeypatch.setenv("PATH", "")
+    code, _, err = regress("--against", "HEAD")
+    assert code == 2
+    assert "git is not installed" in err
+
+
+def test_a_shallow_clone_without_a_parent_says_how_to_fetch_it(
+    regress: Regress, repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository.commit(step=1.0)
+    repository.commit(step=1.0)
+    subprocess.run(
+        ["git", "clone", "--quiet", "--depth=1", repository.folder.as_uri(), str(tmp_path / "shallow")], check=True
+    )
+    monkeypatch.chdir(tmp_path / "shallow")
+    code, _, err = regress()
+    assert code == 2
+    assert "shallow" in err
+    assert "fetch-depth: 0" in err
+
+
+def test_an_unknown_revision_and_a_commit_without_parent_exit_2(regress: Regress, repository: Repository) -> None:
+    repository.commit(step=1.0)
+    assert "there is no revision nowhere" in regress("--against", "nowhere")[2]
+    code, _, err = regress()
+    assert code == 2
+    assert "HEAD has no parent" in err
+
+
+@pytest.mark.parametrize(
+    ("before", "message"),
+    [
+        ({"step": 1.0, "rows": 5}, "took other rows in the same round"),
+        ({"step": 1.0, "protocol": 2}, "protocol 2, expected 1"),
+        ({"step": "crash"}, "baseline ended early, exit code 1: the model does not load"),
+    ],
+)
+def test_a_baseline_that_cannot_be_compared_exits_6_and_leaves_nothing(
+    before: dict[str, Any], message: str, regress: Regress, repository: Repository
+) -> None:
+    repository.commit(**before)
+    repository.commit(step=1.0)
+    code, out, err = regress("--quick", "--only", "step")
+    assert (code, out) == (6, "")
+    assert message in err
+    assert repository.leftovers == []
+
+
+def test_a_baseline_older_than_the_gate_exits_6(regress: Regress, repository: Repository) -> None:
+    repository.git("add", "--all")
+    repository.git("commit", "--quiet", "--message", "before the gate")
+    repository.commit(step=1.0)
+    code, _, err = regress()
+    assert code == 6
+    assert "is older than this gate: it has no benchmarks/worker.py" in err
+
+
+def test_a_baseline_that_does_not_install_exits_6_and_leaves_nothing(regress: Regress, repository: Repository) -> None:
+    project = repository.folder / "pyproject.toml"
+    project.write_text(PROJECT.replace("[]", '["toy-that-cannot-be @ file:///nowhere"]'))
+    repository.commit(step=1.0)
+    project.write_text(PROJECT)
+    repository.commit(step=1.0)
+    code, _, err = regress("--quick")
+    assert code == 6
+    assert "does not install" in err
+    assert repository.leftovers == []
+
+
+def test_what_an_interrupted_session_left_is_removed_by_the_next(regress: Regress, repository: Repository) -> None:
+    commit = repository.commit(step=1.0)
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    left = f"build/regress/baseline-{commit[:12]}-{gone.stdout.decode().strip()}"
+    repository.git("worktree", "add", "--quiet", "--detach", left, commit)
+    code, _, err = regress("--against", "HEAD", "--quick")
+    assert code == 0
+    assert f"removing {left}, which an interrupted session left" in err
+    assert repository.leftovers == []
+
+
+def test_a_terminated_session_leaves_no_worktree(repository: Repository) -> None:
+    slow = WORKER.replace("number += 1", "number += 1; import time; time.sleep(60)")
+    repository.commit(slow, step=1.0)
+    root = str(Path(__file__).parents[2])
+    session = subprocess.Popen(
+        [sys.executable, "-m", "repro", "regress", "--against", "HEAD"], cwd=repository.folder,
+        env={**os.environ, "PYTHONPATH": root}, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert session.stderr is not None
+    while "launch 1" not in session.stderr.readline():
+        pass
+    session.terminate()
+    _, err = session.communicate(timeout=60)
+    assert session.returncode == 143
+    assert "Worktree and environment are removed" in err
+    assert repository.leftovers == []
+
+
+def test_a_disk_that_takes_nothing_is_one_line_and_leaves_nothing(regress: Regress, repository: Repository) -> None:
+    repository.commit(step=1.0)
+    (repository.folder / "build").write_text("a file where the folder should be")
+    code, out, err = regress("--against", "HEAD")
+    assert (code, out) == (2, "")
+    assert "cannot write to" in err
+    assert "there is no interpreter nowhere" in regress("--against", "HEAD", "--python", "nowhere")[2]
+    assert repository.git("worktree", "list").count("\n") == 0

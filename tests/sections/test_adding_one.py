@@ -1,0 +1,77 @@
+"""A section is one file and one line: a toy one runs, is recorded, printed, drawn and tabled like any other."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from repro import cli, sections
+from repro.records.store import read_records
+
+TOY = '''
+"""The longest tweet: a toy."""
+
+from repro.display.figure import Drawing, new_figure
+from repro.display.table import Table
+from repro.records.schema import Measurements
+from repro.records.store import newest_runs
+from repro.sections.section import Section
+
+
+def run(context, seed):
+    return Measurements(facts={"letters": max(map(len, context.corpus.texts("train"))), "seed": seed})
+
+
+def printed(record, corpus):
+    yield f"{record.facts['letters']} letters"
+
+
+def figures(record):
+    yield Drawing(name=f"toy-{record.spec.slug}", figure=new_figure(2, 2), title="A toy", description="Nothing")
+
+
+def tables(records):
+    runs = newest_runs(records, SECTION.name)
+    return {"toy": Table(("letters",), tuple((str(run.facts["letters"]),) for run in runs))}
+
+
+SECTION = Section(
+    name="toy", heading="Toys", what="the longest tweet", run=run, seeded=True,
+    printed=printed, figures=figures, tables=tables,
+)
+'''
+
+
+def test_a_new_section_needs_one_file_and_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def repro(*arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["repro", *map(str, arguments), "--results", str(tmp_path / "results")])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        return int(left.value.code or 0), capsys.readouterr().out
+
+    (tmp_path / "toy.py").write_text(TOY)  # the file
+    monkeypatch.setattr(sections, "__path__", [*sections.__path__, str(tmp_path)])
+    monkeypatch.setattr(sections, "SECTIONS", (*sections.SECTIONS, "toy"))  # the line
+    monkeypatch.setattr("repro.report.pages.SECTIONS", sections.SECTIONS)
+    monkeypatch.setattr("repro.report.gallery.SECTIONS", sections.SECTIONS)
+
+    tiny = ("--recipe", "tiny", "--corpus", "rehearsal", "--limit", "8", "--seeds", "0,3")
+    code, out = repro("run", "toy", *tiny)
+    assert (code, out.count("letters"), out.count("toy, seed")) == (0, 2, 2)
+    records = read_records(tmp_path / "results")
+    assert [(r.experiment, r.facts["seed"], r.declared_seeds) for r in records] == [
+        ("toy", 0, [0, 3]),
+        ("toy", 3, [0, 3]),
+    ]
+    assert len({r.run_key for r in records}) == 2
+    assert records[0].source_sha256 == records[1].source_sha256 is not None
+    assert repro("run", "toy", *tiny)[1].count("already completed, skipped") == 2
+    assert repro("report")[0] == 0
+    assert "toy" in {path.stem for path in (tmp_path / "results" / "tables").iterdir()}
+    assert len(list((tmp_path / "results" / "figures").glob("toy-*.svg"))) == 1
+    assert "](figures/toy-" in (tmp_path / "results" / "REPORT.md").read_text()
+    sys.modules.pop("repro.sections.toy")

@@ -1,0 +1,161 @@
+"""Saved models: one owner and one folder a run, whole or not there, and what the card says of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from huggingface_hub import ModelCard
+from safetensors import SafetensorError
+
+from repro.errors import CheckpointError, MissingAssetError, ResultsError, UsageError
+from repro.records.schema import RunRecord
+from repro.sections.context import Context, Outputs
+from repro.sections.inference import load_finetuned
+from repro.sections.models import STAMP, model_folder, prepare_models, read_stamp, trained_model
+from tests.running import measure
+
+
+def test_the_card_is_hub_metadata_with_the_scores_of_the_record(trained: tuple[Path, RunRecord]) -> None:
+    folder, record = trained
+    data = ModelCard.load(folder / "README.md").data
+    found = {(r.dataset_split, r.metric_type): r.metric_value for r in data.eval_results or []}
+    for split, name in (("validation", "epoch-2/validation"), ("test", "test")):
+        scores = record.scores[name]
+        assert found[split, "accuracy"] == pytest.approx(scores.accuracy)
+        assert found[split, "f1"] == pytest.approx(scores.weighted_f1)
+        assert found[split, "loss"] == pytest.approx(scores.loss)
+    stamp = read_stamp(folder)
+    assert (stamp.recipe, stamp.corpus, stamp.settings) == (record.recipe, record.corpus, record.settings)
+
+
+def test_a_saved_model_is_readable_by_whoever_the_umask_lets(trained: tuple[Path, RunRecord]) -> None:
+    expected = 0o666 & ~(mask := os.umask(0))
+    os.umask(mask)
+    assert {path.name: path.stat().st_mode & 0o777 for path in trained[0].iterdir()} == dict.fromkeys(
+        (path.name for path in trained[0].iterdir()), expected
+    )
+
+
+def test_the_card_of_a_limited_run_says_so_in_its_metadata(trained: tuple[Path, RunRecord]) -> None:
+    data = ModelCard.load(trained[0] / "README.md").data
+    assert "limited-run" in data.tags
+    results = data.eval_results or []
+    assert all(result.dataset_args == {"limit": 96} for result in results)
+    assert all("the first 96 rows" in result.dataset_name for result in results)
+
+
+def test_a_model_no_better_than_the_dummy_is_called_so(tiny_context: Context, tmp_path: Path) -> None:
+    recipe = replace(tiny_context.recipe, epochs=1, learning_rate=1e-9)
+    context = replace(tiny_context, recipe=recipe, outputs=Outputs(save=tmp_path))
+    measure("finetune", context, 0)
+    folder = model_folder(context, 0)
+    assert "is no better than always answering" in read_stamp(folder).warning()
+    assert "Not for use" in (folder / "README.md").read_text()
+    assert "is no better than always answering" in load_finetuned(folder).note
+
+
+def test_runs_of_other_settings_keep_their_models_side_by_side(tiny_context: Context, tmp_path: Path) -> None:
+    contexts = [
+        replace(tiny_context.changed(batching=batching), outputs=Outputs(save=tmp_path))
+        for batching in ("packed", "padded")
+    ]
+    for context in contexts:
+        prepare_models(context, [0])
+        measure("finetune", context, 0)
+    folders = [trained_model(context, 0) for context in contexts]
+    assert len(set(folders)) == 2
+    assert [read_stamp(folder).settings.batching for folder in folders] == ["packed", "padded"]
+    with pytest.raises(MissingAssetError, match="2 of other settings, code or library versions are"):
+        trained_model(contexts[0].changed(protocol="as-published"), 0)
+
+
+def test_a_folder_that_is_no_model_of_the_run_is_refused_before_training(
+    trained: tuple[Path, RunRecord], tiny_context: Context
+) -> None:
+    folder, _ = trained
+    context = replace(tiny_context, outputs=Outputs(save=folder.parent))
+    prepare_models(context, [1, 0])
+    (folder / STAMP).write_text("{}")
+    with pytest.raises(UsageError, match="exists already"):
+        prepare_models(context, [1, 0])
+
+
+def test_two_processes_do_not_make_the_model_of_one_run_at_once(tiny_context: Context, tmp_path: Path) -> None:
+    context = replace(tiny_context, outputs=Outputs(save=tmp_path))
+    folder = model_folder(context, 0)
+    with FileLock(folder.with_name(f".{folder.name}.lock")), pytest.raises(ResultsError, match="another process"):
+        measure("finetune", context, 0)
+    measure("finetune", context, 0)
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]  # the lock is gone
+
+
+RACE = ("run", "finetune", "--recipe", "tiny", "--corpus", "rehearsal", "--limit", "96", "--protocol", "as-published")
+
+
+def test_of_two_runs_at_once_into_one_folder_no_model_is_lost(tmp_path: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    models = tmp_path / "models"
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-m", "repro", *RACE, "--results", str(tmp_path / name), "--save", str(models)],
+            env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )
+        for name in ("one", "two")
+    ]  # fmt: skip
+    errors = [run.communicate(timeout=300)[1] for run in runs]
+    done = [name for name, run in zip(("one", "two"), runs, strict=True) if run.returncode == 0]
+    assert done, errors
+    heads = {read_stamp(folder).scores["test"].loss for folder in models.glob("tiny*")}
+    for name in done:  # each that says it is done has its own model standing
+        (record,) = (tmp_path / name / "runs").rglob("*.json")
+        assert json.loads(record.read_text())["scores"]["test"]["loss"] in heads
+
+
+def test_a_run_made_again_replaces_the_model_that_it_left(tiny_context: Context, tmp_path: Path) -> None:
+    context = replace(
+        tiny_context.changed(protocol="as-published"), outputs=Outputs(save=tmp_path / "models")
+    )  # each time another head
+    first, second = (measure("finetune", context, 0) for _ in range(2))
+    assert first.facts["head_seed"] != second.facts["head_seed"]
+    assert second.facts["saved_model"] == first.facts["saved_model"]
+    assert read_stamp(tmp_path / "models" / str(second.facts["saved_model"])).scores == second.scores
+
+
+def test_a_disk_that_refuses_the_model_does_not_cost_the_record(
+    tiny_context: Context, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("huggingface_hub.ModelCard.save", refuse)
+    record = measure("finetune", replace(tiny_context, outputs=Outputs(save=tmp_path / "models")), 0)
+    assert record.facts["saved_model"] is None
+    assert record.facts["not_saved"] == "No space left on device"
+    assert list(tmp_path.rglob("*.safetensors")) == []  # no half of a model stays
+
+
+def test_a_disk_too_small_for_the_weights_does_not_cost_the_record(
+    tiny_context: Context, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("transformers.PreTrainedModel.save_pretrained", refuse)
+    record = measure("finetune", replace(tiny_context, outputs=Outputs(save=tmp_path / "models")), 0)
+    assert record.facts["saved_model"] is None
+    assert record.facts["not_saved"] == "No space left on device"
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_a_changed_file_of_a_saved_model_is_named(name: str, trained: tuple[Path, RunRecord]) -> None:
+    file = trained[0] / name
+    file.write_bytes(file.read_bytes() + b" ")
+    with pytest.raises(CheckpointError, match=f"{name} is not the file that was saved"):
+        read_stamp(trained[0])

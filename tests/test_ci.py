@@ -1,0 +1,52 @@
+"""The workflow files: pinned, without rights that they don't need, and the action runs what its script runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+def read(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())
+
+
+def steps(path: Path) -> list[Any]:
+    loaded = read(path)
+    jobs = loaded["jobs"].values() if "jobs" in loaded else [loaded["runs"]]
+    return [step for job in jobs for step in job["steps"]]
+
+
+@pytest.mark.parametrize("path", [*WORKFLOWS, ROOT / "action.yml"], ids=lambda path: path.name)
+def test_every_action_is_pinned_by_commit_and_no_credentials_stay(path: Path) -> None:
+    for step in steps(path):
+        if "uses" in step:
+            assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", step["uses"])
+        if "checkout" in step.get("uses", ""):
+            assert step["with"]["persist-credentials"] is False
+        assert "${{" not in step.get("run", "").replace("${{ matrix.session }}", "")  # no text of others in a shell
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_a_workflow_may_only_read_unless_it_opens_an_issue(path: Path) -> None:
+    workflow = read(path)
+    assert workflow["permissions"] == {"contents": "read"}
+    for job in workflow["jobs"].values():
+        assert job.get("permissions", {"contents": "read"}) in (
+            {"contents": "read"},
+            {"contents": "read", "issues": "write"},
+        )
+
+
+def test_the_script_runs_the_actions_steps_in_their_order() -> None:
+    commands = [step["run"].strip() for step in steps(ROOT / "action.yml") if "run" in step]
+    script = (ROOT / ".ci" / "action").read_text()
+    assert script.rstrip().endswith("\n\n".join(commands))
+    for name in read(ROOT / "action.yml")["inputs"]:
+        assert f"{name.upper()}=" in script

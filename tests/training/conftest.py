@@ -1,0 +1,41 @@
+"""Fixtures of the training's tests: a tiny training, signals as in a terminal, and no slow garbage collections."""
+
+from __future__ import annotations
+
+import gc
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from repro.sections.context import Context
+from repro.training.device import gpu_problem
+from tests.training.trial import Trial
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """List a test that needs a GPU as not run where none can be used, with the reason."""
+    if item.get_closest_marker("gpu") and (problem := gpu_problem()):
+        pytest.skip(f"NOT RUN, it needs a GPU: {problem.what}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _libraries_are_no_garbage() -> None:
+    """Accelerate collects garbage after each training: of all that was imported, that takes half a second a time."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture
+def trial(tiny_context: Context, tmp_path: Path) -> Trial:
+    """The training on 96 rows, packed."""
+    return Trial(context=tiny_context, folder=tmp_path)
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT as in a terminal: a shell lets what it starts in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
