@@ -84,9 +84,9 @@ def _run_from_state(name: str, data: Mapping[str, Any]) -> StudentRun:
 
 
 def _run_from_record(path: Path, data: Mapping[str, Any]) -> StudentRun:
-    if data["schema_version"] != SCHEMA_VERSION:
+    if data["schema_version"] not in range(1, SCHEMA_VERSION + 1):
         raise RecordError(
-            f"{path} is a record of schema {data['schema_version']}, this version reads schema {SCHEMA_VERSION}",
+            f"{path} is a record of schema {data['schema_version']}, this version reads those up to {SCHEMA_VERSION}",
             "Use the version of the suite that wrote it, or run the experiment again.",
         )
     if data.get("experiment") != "finetune":
