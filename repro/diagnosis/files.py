@@ -84,16 +84,10 @@ def _run_from_state(name: str, data: Mapping[str, Any]) -> StudentRun:
 
 
 def _run_from_record(path: Path, data: Mapping[str, Any]) -> StudentRun:
-<<<<<<< HEAD
-    if data["schema_version"] not in range(1, SCHEMA_VERSION + 1):
-        raise RecordError(
-            f"{path} is a record of schema {data['schema_version']}, this version reads those up to {SCHEMA_VERSION}",
-=======
     if data["schema_version"] not in SCHEMA_VERSIONS:
         raise RecordError(
             f"{path} is a record of schema {data['schema_version']}, this version reads schema "
             f"{SCHEMA_VERSIONS[0]} to {SCHEMA_VERSIONS[-1]}",
->>>>>>> main
             "Use the version of the suite that wrote it, or run the experiment again.",
         )
     if data.get("experiment") != "finetune":
