@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -164,6 +165,7 @@ def main() -> None:
     parser.add_argument("--launches", type=int, default=Plan().launches)
     parser.add_argument("--rounds", type=int, default=Plan().rounds)
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # so that worktree and disturber are removed
     if given.what == "measure":
         measure(given.sessions, given.output, Plan(launches=given.launches, rounds=given.rounds))
     elif given.what == "disturb":

@@ -120,8 +120,7 @@ def test_no_file_that_is_written_tells_who_where_or_with_what_token(planted: Pla
 
 def test_nothing_that_is_printed_tells_it(planted: Planted) -> None:
     assert "finetune, seed 0" in planted.printed
-    for secret in (PERSON, HOST, TOKEN):
-        assert secret not in planted.printed.lower()
+    assert not [secret for secret in (PERSON, HOST, TOKEN) if secret in planted.printed.lower()]
 
 
 def test_the_commit_is_recorded_and_not_where_it_comes_from(planted: Planted) -> None:
@@ -173,12 +172,11 @@ def test_the_text_of_an_error_is_kept_without_its_paths_and_secrets(
 def test_a_login_in_the_hubs_address_stands_in_no_output(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("REPRO_", "HF_"))}
     environment |= {"HF_ENDPOINT": "http://jane:s3cr3t-pass@127.0.0.1:9/hf", "HF_HOME": str(tmp_path)}
-    for command in ("assets fetch distilbert", "assets fetch corpus", "run corpus-facts --corpus hub"):
-        done = subprocess.run(
-            [sys.executable, "-m", "repro", *command.split()],
-            cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
-            env={**environment, "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
-        assert done.returncode == 2, done.stderr
-        assert "s3cr3t-pass" not in done.stdout + done.stderr
-        assert "no connection" in done.stdout + done.stderr
+    done = subprocess.run(
+        [sys.executable, "-m", "repro", "assets", "fetch", "distilbert", "corpus"],
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
+        env={**environment, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "s3cr3t-pass" not in done.stdout + done.stderr
+    assert done.stdout.count("no connection") == 2

@@ -154,6 +154,6 @@ def _refuse_other_config(recipe: PinnedCheckpoint, folder: Path) -> None:
     if pinned and recipe.config:
         if others := sorted(config.keys() - recipe.config.keys() - DESCRIPTIVE):
             raise CheckpointError(f"{file}: {others[0]} does not stand in that of {recipe.checkpoint}", remedy)
-        for name in ("dtype", "torch_dtype"):
-            if config.get(name, "float32") != "float32":
+        for name in {"dtype", "torch_dtype"} & config.keys():
+            if config[name] != "float32":
                 raise CheckpointError(f"{file}: {name} is {config[name]!r}, {recipe.checkpoint} is float32", remedy)

@@ -22,7 +22,7 @@ from repro.diagnosis.trainer_logs import (
 )
 from repro.errors import RecordError, UsageError
 from repro.notebooks.reading import cells_of, parse_json, read_text
-from repro.records.schema import SCHEMA_VERSION
+from repro.records.schema import SCHEMA_VERSIONS
 from repro.records.store import read_record
 
 EXPECTED = "a trainer_state.json, a model card (README.md), an executed notebook (.ipynb) or one of our records"
@@ -84,9 +84,16 @@ def _run_from_state(name: str, data: Mapping[str, Any]) -> StudentRun:
 
 
 def _run_from_record(path: Path, data: Mapping[str, Any]) -> StudentRun:
+<<<<<<< HEAD
     if data["schema_version"] not in range(1, SCHEMA_VERSION + 1):
         raise RecordError(
             f"{path} is a record of schema {data['schema_version']}, this version reads those up to {SCHEMA_VERSION}",
+=======
+    if data["schema_version"] not in SCHEMA_VERSIONS:
+        raise RecordError(
+            f"{path} is a record of schema {data['schema_version']}, this version reads schema "
+            f"{SCHEMA_VERSIONS[0]} to {SCHEMA_VERSIONS[-1]}",
+>>>>>>> main
             "Use the version of the suite that wrote it, or run the experiment again.",
         )
     if data.get("experiment") != "finetune":

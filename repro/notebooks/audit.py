@@ -194,7 +194,7 @@ class Audit:
         return f"{', '.join(parts)}, with {self.versions}{notes}."
 
     def table(self) -> Table:
-        """Return a row a cell: no code of the notebook is in it."""
+        """Return a row a cell and one for all: no code of the notebook is in it."""
         after = {result.number: result for result in self.repaired}
         columns = ("cell", "as written", "after the repair", "fixes", "why")
         rows = []
@@ -203,7 +203,9 @@ class Audit:
             why = result.detail or (later.detail if later else "")
             fixes = " ".join(self.fixes.get(result.number, ()))
             rows.append((str(result.number), result.status, later.status if later else "", fixes, why))
-        return Table(columns, tuple(rows), self.sentence)
+        counts = [f"{sum(result.ran for result in part)} run" if part else "" for part in (self.written, self.repaired)]
+        conditions = "; ".join((self.versions, *self.notes))
+        return Table(columns, (*rows, ("all", *counts, "", conditions)), self.sentence)
 
     def as_row(self) -> dict[str, object]:
         """Return the audit as JSON."""

@@ -11,6 +11,7 @@ from repro.records.provenance import Provenance
 from repro.spec import RECIPE_EPOCHS, RunSpec
 
 SCHEMA_VERSION: Literal[1, 2] = 2
+SCHEMA_VERSIONS = (1, 2)  # that are read
 LARGEST = 2**63
 LABELS = ("sadness", "joy", "love", "anger", "fear", "surprise")  # what the label ids 0 to 5 of a record mean
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -58,16 +58,22 @@ def _results(stamp: ModelStamp) -> list[EvalResult]:
 
 
 def _text(stamp: ModelStamp, name: str) -> str:
-    recipe, settings = stamp.recipe, stamp.settings
+    recipe, settings, corpus = stamp.recipe, stamp.settings, stamp.corpus.name
     lines = [
         f"| {_split(scored)} | {s.n:,} | {s.accuracy:.4f} | {s.weighted_f1:.4f} | {s.macro_f1:.4f} |"
         for scored, s in stamp.final_scores().items()
     ]
     limited = f", the first {settings.limit} rows of each split" if settings.limit else ""
     warning = f"\n**Not for use: {stamp.warning()}.**\n" if stamp.warning() else ""
+    about = (
+        "the English tweets of E. Saravia et al. 2018 (doi 10.18653/v1/D18-1404), for education and\n"
+        "research; 30 of its training texts carry two labels."
+        if corpus == "emotion"
+        else "made up by a grammar, for rehearsal: the scores say nothing about real texts."
+    )
     return f"""# {name}
 {warning}
-{recipe.checkpoint} at revision {recipe.revision}, fine-tuned on the corpus `{stamp.corpus.name}`{limited} to six
+{recipe.checkpoint} at revision {recipe.revision}, fine-tuned on the corpus `{corpus}`{limited} to six
 emotions: sadness, joy, love, anger, fear, surprise. Scores after the last epoch:
 
 | split | n | accuracy | weighted F1 | macro F1 |
@@ -78,17 +84,8 @@ Batch {recipe.batch_size}, {recipe.epochs} epochs, AdamW, learning rate {recipe.
 weight decay {recipe.weight_decay:g}, gradient norm clipped at {recipe.max_grad_norm:g}, seed {settings.seed},
 {settings.precision}, {settings.batching} batches. `repro-run.json` holds every setting, score and fingerprint.
 
-{_corpus_text(stamp.corpus.name)} The model knows such sentences and these six labels, nothing else.
+The corpus is {about} The model knows such sentences and these six labels, nothing else.
 """
-
-
-def _corpus_text(corpus: str) -> str:
-    if corpus != "emotion":
-        return "The corpus is made up by a grammar, for rehearsal: the scores say nothing about real texts."
-    return (
-        "The corpus is the English tweets of E. Saravia et al. 2018 (doi 10.18653/v1/D18-1404), for education and\n"
-        "research; 30 of its training texts carry two labels."
-    )
 
 
 def _split(scored: str) -> str:

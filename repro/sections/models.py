@@ -179,6 +179,10 @@ def trained_model(context: Context, seed: int) -> Path:
         others = len(list(context.models.glob(f"{folder.name[:-KEY_LETTERS]}*/{STAMP}")))
         beside = f"; {others} of other settings, code or library versions are" if others else ""
         raise MissingAssetError(f"no fine-tuned model {folder.name} is here{beside}", ways)
-    if _key_at(folder) != _key(context, seed):
-        raise MissingAssetError(f"{folder} was changed, or is the model of another run than the one asked for", ways)
+    try:
+        standing = read_stamp(folder).run_key
+    except CheckpointError as error:
+        raise MissingAssetError(error.what, error.remedy) from None
+    if standing != _key(context, seed):
+        raise MissingAssetError(f"{folder} is the model of another run than the one asked for", ways)
     return folder

@@ -61,9 +61,8 @@ def use_hub(server: HubServer, monkeypatch: pytest.MonkeyPatch, folder: Path, *,
         monkeypatch.setattr(constants, name, value)
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.setattr(asking, "_seconds_spent", 0.0)
-    if not quick:
-        return
-    monkeypatch.setattr(watch, "BOUNDS", QUICK)
-    shorter = SimpleNamespace(sleep=lambda seconds, sleep=time.sleep: sleep(seconds / 50), time=time.time)
-    for module in ("huggingface_hub.utils._http", "huggingface_hub.file_download"):  # between tries of the client
-        monkeypatch.setattr(f"{module}.time", shorter)
+    if quick:
+        monkeypatch.setattr(watch, "BOUNDS", QUICK)
+        shorter = SimpleNamespace(sleep=lambda seconds, sleep=time.sleep: sleep(seconds / 50), time=time.time)
+        for module in ("huggingface_hub.utils._http", "huggingface_hub.file_download"):  # between tries of the client
+            monkeypatch.setattr(f"{module}.time", shorter)

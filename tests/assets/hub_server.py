@@ -47,7 +47,7 @@ class Asked:
 
 
 FILE = re.compile(r"/(datasets/)?(.+?)/resolve/([^/]+)/(.+)")
-Answer = Callable[["Handler", bytes], None]
+Answer = Callable[["Handler", bytes], object]
 
 
 @dataclass(kw_only=True)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from filelock import FileLock
@@ -31,6 +32,9 @@ def test_the_card_is_hub_metadata_with_the_scores_of_the_record(trained: tuple[P
         assert found[split, "accuracy"] == pytest.approx(scores.accuracy)
         assert found[split, "f1"] == pytest.approx(scores.weighted_f1)
         assert found[split, "loss"] == pytest.approx(scores.loss)
+    assert "limited-run" in data.tags
+    assert all(result.dataset_args == {"limit": 96} for result in data.eval_results or [])
+    assert all("the first 96 rows" in result.dataset_name for result in data.eval_results or [])
     stamp = read_stamp(folder)
     assert (stamp.recipe, stamp.corpus, stamp.settings) == (record.recipe, record.corpus, record.settings)
 
@@ -41,14 +45,6 @@ def test_a_saved_model_is_readable_by_whoever_the_umask_lets(trained: tuple[Path
     assert {path.name: path.stat().st_mode & 0o777 for path in trained[0].iterdir()} == dict.fromkeys(
         (path.name for path in trained[0].iterdir()), expected
     )
-
-
-def test_the_card_of_a_limited_run_says_so_in_its_metadata(trained: tuple[Path, RunRecord]) -> None:
-    data = ModelCard.load(trained[0] / "README.md").data
-    assert "limited-run" in data.tags
-    results = data.eval_results or []
-    assert all(result.dataset_args == {"limit": 96} for result in results)
-    assert all("the first 96 rows" in result.dataset_name for result in results)
 
 
 def test_a_model_no_better_than_the_dummy_is_called_so(tiny_context: Context, tmp_path: Path) -> None:
@@ -128,29 +124,27 @@ def test_a_run_made_again_replaces_the_model_that_it_left(tiny_context: Context,
     assert read_stamp(tmp_path / "models" / str(second.facts["saved_model"])).scores == second.scores
 
 
+FULL = "No space left on device"
+
+
+@pytest.mark.parametrize(
+    ("writer", "error"),
+    [
+        ("huggingface_hub.ModelCard.save", OSError(28, FULL)),
+        (
+            "transformers.PreTrainedModel.save_pretrained",
+            SafetensorError(f"Error while serializing: I/O error: {FULL} (os error 28)"),
+        ),
+    ],
+)
 def test_a_disk_that_refuses_the_model_does_not_cost_the_record(
-    tiny_context: Context, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    writer: str, error: Exception, tiny_context: Context, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("huggingface_hub.ModelCard.save", refuse)
+    monkeypatch.setattr(writer, Mock(side_effect=error))
     record = measure("finetune", replace(tiny_context, outputs=Outputs(save=tmp_path / "models")), 0)
     assert record.facts["saved_model"] is None
-    assert record.facts["not_saved"] == "No space left on device"
+    assert record.facts["not_saved"] == FULL
     assert list(tmp_path.rglob("*.safetensors")) == []  # no half of a model stays
-
-
-def test_a_disk_too_small_for_the_weights_does_not_cost_the_record(
-    tiny_context: Context, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
-
-    monkeypatch.setattr("transformers.PreTrainedModel.save_pretrained", refuse)
-    record = measure("finetune", replace(tiny_context, outputs=Outputs(save=tmp_path / "models")), 0)
-    assert record.facts["saved_model"] is None
-    assert record.facts["not_saved"] == "No space left on device"
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
