@@ -25,7 +25,7 @@ from repro.errors import UsageError
 from repro.training.data import Examples
 from repro.training.encoder import enable_packing
 from repro.training.epochs import EpochResult, EpochTotals, Training, refuse_divergence
-from repro.training.memory import report_out_of_memory
+from repro.training.memory import keep_freed_memory, report_out_of_memory
 from repro.training.optimizer import make_optimizer
 from repro.training.packing import Batch, batcher, to_device
 from repro.training.predict import predict_rows, share_of
@@ -118,6 +118,7 @@ def _prepare_batches(
         enable_packing(model)
     if accelerator.device.type == "cuda":
         return batcher(train.tokens, batching, groups=1)  # a launch costs more than padding
+    keep_freed_memory()
     return batcher(train.tokens, batching)
 
 

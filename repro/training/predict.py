@@ -17,8 +17,11 @@ from transformers import PreTrainedModel
 
 from repro.training.data import Examples, TokenizedTexts
 from repro.training.encoder import enable_packing
+from repro.training.memory import return_freed_memory
 from repro.training.packing import batcher, to_device
 from repro.training.progress import Progress
+
+TRIM_BATCHES = 100  # more than an evaluation of the seminar's has: of millions of rows alone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +124,8 @@ def _over_rows(
             states = states if done else torch.empty(len(rows), *part.shape[1:])
             states[order[done : done + len(batch)]] = part
             done += len(batch)
+            if done % (TRIM_BATCHES * batch_size) == 0:
+                return_freed_memory()
             advance(len(batch), None)
     return states
 

@@ -124,7 +124,7 @@ def no_memory_from(step: int) -> Plant:
 
         del outputs
         if count >= step:
-            raise torch.OutOfMemoryError("out of memory (planted)")
+            raise torch.OutOfMemoryError("planted: no memory")
 
     return lambda: _after_training_forwards(refuse)
 
