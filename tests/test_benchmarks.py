@@ -80,7 +80,7 @@ def test_a_section_without_its_asset_is_named_and_the_others_are_measured(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--device=cuda"], "finds no usable GPU here"),
+        (["--device=cuda"], "is a build for the CPU alone"),
         (["--seeds=1,1"], "seed 1 repeats"),
         (["--recipe=minilm", "--checkpoints=nowhere"], "no checkpoints folder nowhere"),
     ],

@@ -71,7 +71,7 @@ def test_verify_leaves_with_1_where_a_claim_deviates(repro: Repro, make_record: 
             ("run", "linear", "--limit", "1", "--recipe", "tiny", "--corpus", "rehearsal"),
             "all training rows have one label",
         ),
-        (("run", "--recipe", "tiny", "--corpus", "x" * 5000), "cannot be read"),
+        (("run", "--recipe", "tiny", "--corpus", "x" * 5000), "File name too long"),
         (("run", "--limit", "0", "--recipe", "tiny", "--corpus", "rehearsal"), "expected at least 1"),
         (("run", "--limit", "-5", "--recipe", "tiny", "--corpus", "rehearsal"), "expected at least 1"),
         (("run", "--micro-batches", "0", *TINY), "--micro-batches 0: expected at least 1"),
