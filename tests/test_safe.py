@@ -51,7 +51,7 @@ def unsafe_calls(tree: ast.AST) -> list[str]:
                     calls.append("torch.load")
             case ast.Dict(keys=keys, values=values):
                 pairs = zip(keys, values, strict=True)
-                words = {key.value: ast.unparse(value) for key, value in pairs if isinstance(key, ast.Constant)}
+                words = {str(key.value): ast.unparse(value) for key, value in pairs if isinstance(key, ast.Constant)}
             case ast.ImportFrom(module="torch", names=names) if any(alias.name == "load" for alias in names):
                 calls.append("torch.load")  # under a name of its own its calls would be overlooked
             case ast.Import(names=names):

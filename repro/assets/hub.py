@@ -8,6 +8,7 @@ that the Hub lists. The time without progress is bounded for each asset and for 
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import socket
 import sys
@@ -101,9 +102,8 @@ def bounded_hub() -> Iterator[HubWatch]:
     process has spent all the time without progress that it may.
     """
     from huggingface_hub import constants, get_session, set_client_factory
-    from huggingface_hub.utils import disable_progress_bars
-    from huggingface_hub.utils import logging as client_logging
     from huggingface_hub.utils._http import default_client_factory
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     from repro.assets.watch import BOUNDS, HubWatch
 
@@ -115,7 +115,9 @@ def bounded_hub() -> Iterator[HubWatch]:
     hooks = get_session().event_hooks  # the client's own: offline mode, request ids
     set_client_factory(lambda: watch.client(hooks))
     xet, constants.HF_HUB_DISABLE_XET = constants.HF_HUB_DISABLE_XET, True  # its transfers know none of these bounds
-    client_logging.set_verbosity_error()  # its warnings hold addresses, and with them what HF_ENDPOINT holds
+    logging.getLogger("huggingface_hub").setLevel(
+        logging.ERROR
+    )  # its warnings hold addresses, and with them what HF_ENDPOINT holds
     if not sys.stderr.isatty():
         disable_progress_bars()
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -86,7 +86,7 @@ def a_name_that_leads_out(folder: Path) -> None:
     (folder / STAMP).write_text(json.dumps(stamp))
 
 
-CHANGES = {
+CHANGES: dict[str, Callable[[Path], object]] = {
     "a link": a_link,
     "another card": lambda folder: (folder / "README.md").write_text("# changed"),
     "a name that leads out": a_name_that_leads_out,
