@@ -117,7 +117,7 @@ def bounded_hub() -> Iterator[HubWatch]:
     xet, constants.HF_HUB_DISABLE_XET = constants.HF_HUB_DISABLE_XET, True  # its transfers know none of these bounds
     logging.getLogger("huggingface_hub").setLevel(
         logging.ERROR
-    )  # its warnings hold addresses, and with them what HF_ENDPOINT holds
+    )  # its warnings hold addresses
     if not sys.stderr.isatty():
         disable_progress_bars()
     try:
