@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_ind_from_stats
+from scipy.stats import t, ttest_ind_from_stats
 
 from repro.claims.catalogue import load_catalogue
 from repro.claims.claim import Claim, Outcome
@@ -43,6 +43,14 @@ def test_equivalence_and_difference_are_the_t_tests_of_scipy(shift: float, sprea
     low, high = F1.prediction_interval(seeds=5)
     significant = p_value(0, "two-sided", own, equal_var=False) < 0.05 and not low <= fmean(values) <= high
     assert comparison.different == (significant and not comparison.equivalent)
+
+
+def test_the_half_widths_are_scipys_t_on_the_seeds_and_the_reruns() -> None:
+    values = [F1.mean + 0.2 * d for d in (-0.004, -0.001, 0.0, 0.002, 0.003)]  # so near that Welch's is the smaller
+    comparison, degrees, error = compare_figure(values, F1, 0.005, tests=2), F1.n + 5 - 2, sqrt(1 / 5 + 1 / F1.n)
+    pooled = sqrt(((F1.n - 1) * F1.sd**2 + 4 * stdev(values) ** 2) / degrees)
+    assert comparison.equivalence == pytest.approx(t.ppf(0.95, degrees) * pooled * error)
+    assert comparison.significance == pytest.approx(t.ppf(1 - 0.05 / 2 / 2, F1.n - 1) * F1.sd * error)
 
 
 def test_one_seed_is_held_by_the_prediction_interval_of_one_run_and_never_proves_the_mean() -> None:

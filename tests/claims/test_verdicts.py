@@ -12,6 +12,8 @@ from repro.assets.recipes import MINILM
 from repro.claims.catalogue import load_catalogue
 from repro.claims.claim import Outcome
 from repro.claims.judge import Verdict, judge_all
+from repro.claims.kinds import SHOWN_PARTS
+from repro.claims.seeds import more_seeds_for_majority
 from repro.errors import RecordError
 from repro.records.schema import RunRecord, Scores
 
@@ -68,6 +70,10 @@ def test_seeds_that_disagree_are_inconclusive_and_say_how_many_more_would_decide
     assert "2 of 3 hold: 34 more seeds would decide if that share stays" in most.why
 
 
+def test_a_share_near_one_half_says_that_not_even_500_seeds_decide() -> None:
+    assert more_seeds_for_majority(51, 100) == "not even 500 more seeds would decide if that share stays"
+
+
 def test_one_seed_of_many_that_misses_does_not_overrule_the_others(make_record: MakeRecord) -> None:
     verdict = judged("linear.accuracy", *accuracies(make_record, *[0.633] * 9, 0.600))
     assert verdict.outcome is Outcome.REPRODUCED
@@ -88,6 +94,7 @@ def test_a_row_for_programs_holds_mean_interval_n_and_the_name_of_the_reference(
     assert (low, high) == (pytest.approx(0.9225159), pytest.approx(0.9274841))
     assert (row["n"], row["mean"], row["reference"], row["parts"]) == (3, pytest.approx(0.925), "reruns:f1_2", {})
     assert row["version"] == 2
+    assert row["basis"] == "distilbert on emotion, fp32, padded"
     alone = judged("finetune.f1", *f1_runs(make_record, 0.9240)).as_row()
     assert (alone["n"], alone["mean"], alone["interval"]) == (1, 0.924, None)
     steps = judged("finetune.steps", make_record()).as_row()
@@ -234,6 +241,23 @@ def test_a_missing_part_deviates_and_does_not_pass(make_record: MakeRecord) -> N
     verdict = judged("tokens.ids", make_record("token-facts", facts={"ids": [101], "tokenizer": tokenizer_fact()}))
     assert verdict.outcome is Outcome.DEVIATES
     assert "length: 1, expected 13" in verdict.why
+
+
+def test_as_many_wrong_parts_as_are_shown_are_not_said_to_be_more(make_record: MakeRecord) -> None:
+    def why(wrong: int) -> str:
+        words = dict.fromkeys(("sadness", "joy", "love", "anger", "fear", "surprise"), 15)
+        words |= dict.fromkeys(list(words)[:wrong], 99)
+        return judged("corpus.words", make_record("corpus-facts", facts={"median_words": words})).why
+
+    assert "more)" not in why(SHOWN_PARTS)
+    assert "(and 1 more); 2 of 7 parts hold" in why(SHOWN_PARTS + 1)
+
+
+def test_a_part_that_was_not_measured_is_missing_and_no_record_error(make_record: MakeRecord) -> None:
+    words = dict.fromkeys(("sadness", "joy", "love", "anger", "fear"), 15)
+    verdict = judged("corpus.words", make_record("corpus-facts", facts={"median_words": words}))
+    assert verdict.outcome is Outcome.DEVIATES
+    assert "surprise: missing, expected 15" in verdict.why
 
 
 def test_more_parts_than_reported_deviate(make_record: MakeRecord) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from scipy.stats import t
 
 from repro.assets.corpus import EMOTION
 from repro.assets.recipes import DISTILBERT
@@ -63,6 +64,20 @@ def test_an_f1_of_0_9226_is_normal_and_its_percentile_is_told() -> None:
     assert found.outcome == "normal"
     assert found.sentence.startswith("Normal: F1 0.9226 is at percentile 27 of the 94 reruns")
     assert found.placed[0].percentile == pytest.approx(27.1, abs=0.1)
+
+
+def test_the_sentence_begins_with_how_the_run_is_out_and_names_the_figure() -> None:
+    assert diagnosed(f1="0.9345").sentence.startswith("Suspiciously high: F1 0.9345 lies above all 94 reruns")
+    assert diagnosed(f1="0.90", train_loss="0.83,0.25").sentence.startswith("Low: F1 0.9000")
+    assert diagnosed(valid_loss="0.33,0.17").sentence.startswith("Suspiciously good: validation loss 0.1700 lies below")
+    assert diagnosed(valid_loss="0.40,0.22").sentence.startswith("Low: validation loss 0.4000 in epoch 1")
+
+
+def test_a_figures_p_value_is_scipys_of_one_further_run() -> None:
+    figure = reference("f1_2")
+    distance = (0.93 - figure.mean) / (figure.sd * (1 + 1 / figure.n) ** 0.5)
+    found = diagnosed(f1="0.9300").placed[0].p_value
+    assert found == pytest.approx(2 * float(t.sf(distance, figure.n - 1)))
 
 
 def test_0_9345_after_a_training_loss_of_0_17_was_trained_twice() -> None:

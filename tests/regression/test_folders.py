@@ -124,6 +124,17 @@ def test_a_setting_may_differ_on_purpose(regress: Regress, make_record: MakeReco
     assert "unknown setting 'batch'" in regress(before, after, "--across", "batch")[2]
 
 
+def test_two_ways_of_running_are_judged_each_by_itself(
+    regress: Regress, make_record: MakeRecord, tmp_path: Path
+) -> None:
+    both = seeds(make_record, tmp_path, settings={"batching": "packed"})
+    seeds(make_record, both, settings={"batching": "dynamic"}, started="2026-01-02T00:00:00Z")
+    code, out, _ = regress(both, both, "--json")
+    assert code == 0
+    found = [c["setup"] for c in json.loads(out)["comparisons"] if c["measure"] == "accuracy"]
+    assert len(found) == len(set(found)) == 2
+
+
 def test_a_claim_that_held_and_deviates_or_is_gone_fails(
     regress: Regress, make_record: MakeRecord, tmp_path: Path
 ) -> None:

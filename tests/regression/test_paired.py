@@ -145,6 +145,14 @@ def test_an_improvement_holds() -> None:
     assert all(difference.holds for difference in judge(world.seeds(3, dropped=40), world.seeds(3)))
 
 
+def test_a_drop_of_the_margin_does_not_hold_by_a_rounding_of_the_machine() -> None:
+    candidate = next(c / 1e4 for c in range(5000, 9000) if c / 1e4 - (c + 100) / 1e4 > -MARGIN)
+    baseline = round(candidate + MARGIN, 4)
+    exact = Difference(measure="accuracy", before=(baseline,), after=(candidate,), rows_error=0, seeded=False)
+    assert exact.value > -MARGIN
+    assert exact.holds is False
+
+
 def test_rows_that_are_not_the_same_are_refused() -> None:
     one = rows([0, 1, 2], [0, 1, 2])
     for other in (rows([0, 1, 1], [0, 1, 2]), rows([0, 1], [0, 1]), rows([0, 1, 2], [0, 1]), rows([], [])):

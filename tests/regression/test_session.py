@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from repro.regression.speed import MARGIN
+
 Regress = Callable[..., tuple[int, str, str]]
 PROJECT = '[project]\nname = "toy"\nversion = "1"\ndependencies = []\n'
 WORKER = """
@@ -95,6 +97,7 @@ def test_the_first_parent_is_the_baseline_and_a_fifth_slower_fails(regress: Regr
     rounds = json.loads(Path("rounds.json").read_text())
     assert [len(rounds[part]["step"]) for part in ("first", "again")] == [4, 4]
     assert "predict" not in rounds["again"]
+    assert rounds["margin"] == MARGIN == 0.05
     assert regress("--quick", "--margin", "0.3")[0] == 0
     assert regress("--quick", "--only", "predict")[0] == 0
 

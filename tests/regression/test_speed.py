@@ -45,6 +45,16 @@ def test_an_accusation_that_a_fresh_measurement_does_not_confirm_fails_nothing()
     assert "does not confirm" in judged.why
 
 
+def test_it_is_said_whether_a_benchmark_is_slower_and_how_often_it_was_measured() -> None:
+    def why(first: Launches, again: Launches | None = None) -> str:
+        return judge_speed({"step": first}, {} if again is None else {"step": again})[0].why
+
+    assert why(launches()) == "not slower by the margin"
+    assert why(launches(1.2)) == "slower by more than the margin"
+    assert why(launches(1.2), launches(1.3, seed=1)).startswith("slower by more than the margin, measured twice: × 1.2")
+    assert why(launches(1.2), launches(seed=1)).startswith("accused at × 1.2")
+
+
 def test_a_machine_of_half_the_speed_changes_nothing() -> None:
     slow, fast = launches(pace=2.0), launches()
     assert answer(slow) is answer(fast) is Answer.HOLDS

@@ -208,6 +208,17 @@ def test_the_attention_of_each_layer_drops_in_training(family: str, layer: int) 
     assert torch.allclose(model(**batch).logits, expected, atol=1e-6)  # nothing else drops
 
 
+@FAMILIES
+def test_attention_with_dropout_on_weighs_as_it_does_without(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_of(family, **ATTENTION_DROPS_ALONE[family])
+    enable_packing(model)
+    batch = pack_rows(texts_of([5, 9, 30, 4]), torch.arange(4))
+    expected = model(**batch).logits
+    monkeypatch.setattr(encoder, "drop", lambda weights, dropout: weights)
+    model.train()
+    assert torch.allclose(model(**batch).logits, expected, atol=1e-6)
+
+
 def test_a_saved_model_knows_nothing_of_packing(tmp_path: Path) -> None:
     model, plain = model_of("bert"), model_of("bert")
     enable_packing(model)

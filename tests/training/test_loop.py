@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,9 +31,10 @@ from repro.assets.loading import load_classifier
 from repro.assets.recipes import TINY, Recipe
 from repro.errors import TrainingDivergedError, UsageError
 from repro.sections.context import Context
+from repro.training import loop
 from repro.training.data import tokenize
 from repro.training.device import make_accelerator
-from repro.training.epochs import EpochResult
+from repro.training.epochs import EpochResult, EpochTotals
 from repro.training.loop import check_micro_batches, fit
 from repro.training.optimizer import make_optimizer
 from repro.training.packing import pad_rows
@@ -281,6 +284,24 @@ def test_a_loss_scale_that_falls_to_nothing_is_divergence(tiny_context: Context)
     with pytest.raises(TrainingDivergedError, match="loss scale of fp16 fell to nothing in epoch 1, step 3") as caught:
         ours(tiny_context, load=spoilt, accelerator=fp16(init_scale=4e-4))
     assert caught.value.step == 3
+
+
+def test_the_seconds_are_those_of_the_steps_and_those_of_the_evaluation(
+    tiny_context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = count()  # a clock that goes on by a second each time it is asked
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: float(next(ticks))))
+    _, results = ours(tiny_context)
+    assert [(result.epoch.train_seconds, result.evaluate_seconds) for result in results] == [(6, 1), (6, 1)]
+
+
+def test_the_host_asks_for_a_finite_loss_at_an_epochs_end_only(
+    tiny_context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(EpochTotals, "refuse_divergence", lambda totals: asked.append(totals.steps))
+    ours(tiny_context)
+    assert asked == [6, 6]
 
 
 def test_a_loss_that_is_not_finite_stops_with_its_epoch_and_step(tiny_context: Context) -> None:

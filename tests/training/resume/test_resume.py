@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from accelerate import Accelerator
 
 from repro.errors import InterruptedRunError, ResultsError
+from repro.training import loop
+from repro.training.device import make_accelerator
+from repro.training.epochs import Training
 from repro.training.resume import checkpointer as checkpointer_module
+from repro.training.resume import snapshot
 from repro.training.resume import state as states
+from repro.training.resume.checkpointer import Checkpointer, CheckpointPolicy
+from tests.training import trial as trial_module
 from tests.training.trial import Killed, Trial, asked_to_stop, cut_off, plant_fp16
 
 # what the progress bars count: 6 steps of an epoch, 6 batches of its evaluation, and the same again
@@ -66,6 +74,15 @@ def test_asked_to_stop_it_finishes_the_step_saves_and_leaves(
     assert resumed == elsewhere(trial, "undisturbed").train()[0]
 
 
+def test_stopped_before_its_first_step_it_says_that_nothing_was_saved(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial_module, "load_classifier", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(InterruptedRunError, match="was stopped; nothing of it was saved yet"):
+        trial.train()
+    assert not (trial.folder / "unfinished").exists()
+
+
 @pytest.mark.usefixtures("interruptible")
 def test_a_second_sigterm_does_not_cost_the_step_in_hand(trial: Trial) -> None:
     with pytest.raises(InterruptedRunError, match="its state after step 3 is saved") as stopped:
@@ -88,6 +105,53 @@ def test_by_the_clock_costly_states_are_few_but_the_last_step_has_one(
     monkeypatch.setattr(checkpointer_module, "SHARE", 10**9)
     elsewhere(trial, "clock").train(epochs=3)
     assert saved == [6, 12, 18, 6, 18]
+
+
+def test_by_the_clock_saving_stays_near_two_percent_of_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(checkpointer_module, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(snapshot, "capture", lambda training: ({}, {}))
+    accelerator = make_accelerator(device="cpu", precision="fp32")
+    checkpointer = Checkpointer(tmp_path, "x", {}, accelerator, CheckpointPolicy())
+
+    def waits_after(step: int, *, cost: float, epoch_ends: bool) -> float:
+        """How long a state is not due again after one that took `cost` to save."""
+        training: Any = SimpleNamespace(step=step, steps=9, epoch_ends=epoch_ends)
+        with monkeypatch.context() as patch:
+            patch.setattr(states, "write_state", lambda *_, **__: now.__setitem__(0, now[0] + cost))
+            checkpointer.save(training)
+        begun = now[0]
+        while not checkpointer.is_due(training):
+            now[0] += 1
+        return now[0] - begun
+
+    assert waits_after(1, cost=2, epoch_ends=True) == 100  # 2 s of 102
+    assert waits_after(2, cost=2, epoch_ends=False) == 100
+    assert waits_after(3, cost=0, epoch_ends=False) == 60
+    assert waits_after(4, cost=0, epoch_ends=True) == 0
+    assert waits_after(9, cost=2, epoch_ends=True) == 0  # the last step
+
+
+def test_the_time_of_saving_is_not_the_epochs(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, save = [0.0], Checkpointer.save
+    saved: list[Training] = []
+
+    def asked() -> float:
+        now[0] += 1
+        return now[0]
+
+    def slow(checkpointer: Checkpointer, training: Training) -> None:
+        save(checkpointer, training)
+        now[0] += 1000
+        saved.append(training)
+
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=asked))
+    monkeypatch.setattr(Checkpointer, "save", slow)
+    trial.train(save_every=4)
+    assert len(saved) == 4  # after 4, 6, 8 and 12
+    assert [result.epoch.train_seconds for result in saved[0].results] == [6, 6]  # one a step
 
 
 def test_a_disk_that_refuses_states_is_reported_once_and_costs_nothing(
