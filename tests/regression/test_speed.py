@@ -45,7 +45,7 @@ def test_an_accusation_that_a_fresh_measurement_does_not_confirm_fails_nothing()
     assert "does not confirm" in judged.why
 
 
-def test_it_is_said_whether_a_benchmark_is_slower_and_how_often_it_was_measured() -> None:
+def test_a_benchmark_is_said_to_be_slower_and_whether_measured_twice() -> None:
     def why(first: Launches, again: Launches | None = None) -> str:
         return judge_speed({"step": first}, {} if again is None else {"step": again})[0].why
 
