@@ -115,9 +115,7 @@ def bounded_hub() -> Iterator[HubWatch]:
     hooks = get_session().event_hooks  # the client's own: offline mode, request ids
     set_client_factory(lambda: watch.client(hooks))
     xet, constants.HF_HUB_DISABLE_XET = constants.HF_HUB_DISABLE_XET, True  # its transfers know none of these bounds
-    logging.getLogger("huggingface_hub").setLevel(
-        logging.ERROR
-    )  # its warnings hold addresses
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its warnings hold addresses
     if not sys.stderr.isatty():
         disable_progress_bars()
     try:
