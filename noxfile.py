@@ -42,7 +42,8 @@ def suite_python(session: nox.Session) -> str:
         session.log("making the environment that all sessions share; this takes minutes once")
         session.run(sys.executable, "-m", "venv", "--clear", str(folder), external=True)
         pip = [str(python), "-m", "pip", "install", "--quiet", "--constraint", "constraints.txt"]
-        session.run(*pip, "--editable", ".[offline,notebook]", *group("test"), *group("types"), external=True)
+        session.run(*pip, "--editable", EXTRAS, *group("test"), *group("types"), external=True)
+        session.run(*pip, "--no-deps", STAND_IN, external=True)
         stamp.write_text(wanted.hexdigest())
     return str(python)
 
