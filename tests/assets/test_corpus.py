@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -199,3 +201,13 @@ def test_other_tweets_on_the_hub_are_refused_and_do_not_stay(hub: HubServer, cor
     served_corpus(hub, corpus_folder, test=line[:-3])
     with pytest.raises(CorpusError, match="not valid JSON"):
         load_corpus("hub", expected=expected)
+
+
+def test_rows_of_a_folder_are_read_without_the_datasets_library(corpus_folder: Path) -> None:
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom repro.assets.corpus import read_folder, read_rows, stamp_of\n"
+        "rows = read_folder(Path(sys.argv[1]))\n"
+        "read_rows(sys.argv[1], expected=stamp_of('emotion', rows))\n"
+        "sys.exit('datasets' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program, str(corpus_folder)], check=False).returncode == 0
