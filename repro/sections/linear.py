@@ -14,16 +14,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import JsonValue
 
 from repro.display.figure import Drawing
 from repro.display.table import Table
 from repro.errors import UsageError
 from repro.records.schema import LABELS, Measurements, RowResults, RunRecord
 from repro.records.store import newest_runs
-from repro.sections.classified import cell_table, confusion_facts, confusion_figures
-from repro.sections.context import Context
-from repro.sections.section import Section
+from repro.sections.classified import confusion_facts, confusion_figures
+from repro.sections.context import Context, Section
 
 MAX_ITER = 3000  # the seminar's, "to guarantee convergence"
 
@@ -33,16 +31,15 @@ class Solver:
     """One way to fit the same objective."""
 
     solver: str
-    max_iter: int
+    max_iter: int = MAX_ITER
     tolerance: float = 1e-4  # scikit-learn's default
     double: bool = False  # else in the states' own single precision
-    runs_to_the_end: bool = True
 
 
 SOLVERS: Mapping[str, Solver] = {
-    "logistic": Solver(solver="lbfgs", max_iter=MAX_ITER),
-    "converged": Solver(solver="newton-cg", max_iter=MAX_ITER, tolerance=1e-6, double=True),
-    "stopped": Solver(solver="lbfgs", max_iter=100, runs_to_the_end=False),
+    "logistic": Solver(solver="lbfgs"),
+    "converged": Solver(solver="newton-cg", tolerance=1e-6, double=True),
+    "stopped": Solver(solver="lbfgs", max_iter=100),
 }
 
 
@@ -59,7 +56,7 @@ def run(context: Context, _seed: int) -> Measurements:
         raise UsageError("all training rows have one label, nothing can be learned", "Use more rows with --limit.")
     with context.timed("dummy"):
         models = {"dummy": DummyClassifier(strategy="most_frequent").fit(states["train"], labels["train"])}
-    fits: dict[str, dict[str, JsonValue]] = {}
+    fits: dict[str, Any] = {}
     for name, solver in SOLVERS.items():
         with context.timed(name), context.progress.wait(f"logistic regression, {solver.solver}"):
             models[name], converged = fit_logistic(solver, states["train"], labels["train"])
@@ -70,22 +67,18 @@ def run(context: Context, _seed: int) -> Measurements:
             "converged": converged,
             "objective": objective(models[name], states["train"], labels["train"]),
         }
-    rows = {
-        f"{name}/validation": RowResults(
-            labels=labels["validation"], predictions=model.predict(states["validation"]).tolist()
-        )
-        for name, model in models.items()
-    }
-    scores = {name: score(row.labels, row.predictions, classes=len(LABELS)) for name, row in rows.items()}
+    true = labels["validation"]
+    said = {f"{name}/validation": model.predict(states["validation"]).tolist() for name, model in models.items()}
+    scores = {name: score(true, predictions, classes=len(LABELS)) for name, predictions in said.items()}
     return Measurements(
         facts={
             **{name: fits["logistic"][name] for name in ("solver", "max_iter", "n_iter", "converged")},
-            "fits": dict(fits),
-            "majority_class": LABELS[rows["dummy/validation"].predictions[0]],
+            "fits": fits,
+            "majority_class": LABELS[said["dummy/validation"][0]],
             **confusion_facts(scores["logistic/validation"]),
         },
         scores=scores,
-        rows=rows,
+        rows={name: RowResults(labels=true, predictions=predictions) for name, predictions in said.items()},
     )
 
 
@@ -116,15 +109,9 @@ def figures(record: RunRecord) -> Iterator[Drawing]:
 
 
 def tables(records: Sequence[RunRecord]) -> dict[str, Table]:
-    """Return the three fits, and the cells of the confusion matrix beside the published ones."""
-    runs = newest_runs(records, SECTION.name)
-    return {"fits": fits_table(runs), "confusions": cell_table(runs)}
-
-
-def fits_table(records: Sequence[RunRecord]) -> Table:
-    """One row a fit of each record: solver, iterations, the objective it ended at, and its scores."""
+    """Return the three fits of each record: solver, iterations, the objective it ended at, and its scores."""
     rows = []
-    for r in records:
+    for r in newest_runs(records, "linear"):
         fits: Any = r.facts.get("fits", {})
         for name, fit in fits.items():
             scores = r.scores[f"{name}/validation"]
@@ -137,14 +124,7 @@ def fits_table(records: Sequence[RunRecord]) -> Table:
                 )
             )  # fmt: skip
     head = ("on", "solver", "at most", "iterations", "converged", "objective", "accuracy", "weighted F1", "seconds")
-    return Table(head, tuple(rows))
+    return {"fits": Table(head, tuple(rows))}
 
 
-SECTION = Section(
-    name="linear",
-    heading="Simple classifier",
-    what="dummy and logistic regression on the frozen states",
-    run=run,
-    figures=figures,
-    tables=tables,
-)
+SECTION = Section.of(globals(), heading="Simple classifier", what="dummy and logistic regression on the frozen states")
