@@ -19,7 +19,7 @@ from repro.errors import ReproError
 from repro.records.provenance import driver_version, library_versions
 from repro.records.store import prepare_results
 from repro.regression.workers import Round, Worker, interleave
-from repro.sections.context import Context, Sources
+from repro.sections.context import Context
 from repro.sections.runner import open_context
 from repro.spec import Device, Precision, RunSpec, choice, parse_seeds
 from repro.training.device import resolve_device
@@ -124,11 +124,9 @@ def context(request: pytest.FixtureRequest, results: Path, seeds: list[int]) -> 
     context: Context = _or_exit(
         lambda: open_context(
             RunSpec(**{name: request.config.getoption(f"--{name}") for name in names}),
-            sources=Sources(
-                corpus=_option(request, "corpus", "REPRO_CORPUS", "hub"),
-                checkpoints=Path(checkpoints) if checkpoints else None,
-                seminar=Path(seminar) if seminar else None,
-            ),
+            corpus=_option(request, "corpus", "REPRO_CORPUS", "hub"),
+            checkpoints=Path(checkpoints) if checkpoints else None,
+            seminar=Path(seminar) if seminar else None,
             seeds=seeds,
         )
     )

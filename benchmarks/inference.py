@@ -118,18 +118,19 @@ def _facts(examples: Examples, model: Any) -> dict[str, int]:
 
 
 def _context(recipe: str, corpus: str, checkpoints: str | None, precision: str, device: str = "cpu") -> Any:
+    from dataclasses import replace
     from pathlib import Path
 
-    from repro.sections.context import Sources
     from repro.sections.runner import open_context
     from repro.spec import Device, Precision, RunSpec
     from repro.training.progress import Progress
 
-    return open_context(
+    context = open_context(
         RunSpec(recipe=recipe, precision=Precision(precision), device=Device(device)),
-        sources=Sources(corpus=corpus, checkpoints=Path(checkpoints) if checkpoints else None),
-        progress=Progress(),
+        corpus=corpus,
+        checkpoints=Path(checkpoints) if checkpoints else None,
     )
+    return replace(context, progress=Progress())
 
 
 def _padded(examples: Examples) -> Any:

@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from repro.assets.checkpoints import WEIGHTS, disk_errors, file_sha256
+from repro.assets.corpus import HUB_CORPUS, HUB_REVISION
 from repro.assets.loading import behaviour_of, load_tokenizer, quiet
 from repro.errors import CheckpointError, MissingAssetError, RecordError, ResultsError, UsageError
 from repro.records.durable import sync_file, sync_folder
 from repro.records.model import ModelStamp
 from repro.records.seal import sealed, unsealed
-from repro.sections.cards import model_card
 from repro.spec import run_key
 
 if TYPE_CHECKING:
+    from huggingface_hub import ModelCard
     from transformers import PreTrainedModel
 
     from repro.records.schema import Scores
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 STAMP, CARD = "repro-run.json", "README.md"
 READ_BY_LOADERS = (".json", ".txt", ".safetensors", ".model", ".spm", ".jinja")
 KEY_LETTERS = 8  # of the run's key in its folder's name
+TRAIN_AGAIN = "Train and save the model again."
 
 
 def model_folder(context: Context, seed: int) -> Path:
@@ -46,9 +48,8 @@ def prepare_models(context: Context, seeds: list[int]) -> None:
 
     The model of just this run may stand there: the run was done, or ended between its model and its record.
     """
-    for seed in seeds:
-        folder = model_folder(context, seed)
-        if folder.exists() and _key_at(folder) != _key(context, seed):
+    for folder, key in ((model_folder(context, seed), _key(context, seed)) for seed in seeds):
+        if folder.exists() and _key_at(folder) != key:
             raise UsageError(f"{folder} exists already", "Name another --save folder, or move that folder away.")
     try:
         context.models.mkdir(parents=True, exist_ok=True)
@@ -64,22 +65,23 @@ def own_model(context: Context, seed: int) -> Iterator[None]:
     """Be the only process that makes this run's model while the block lasts; ResultsError where another one does."""
     from filelock import FileLock, Timeout
 
-    if context.outputs.save is None or not context.accelerator.is_main_process:
+    if context.save is None or not context.accelerator.is_main_process:
         yield
         return
     folder = model_folder(context, seed)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = folder.with_name(f".{folder.name}.lock")
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0)
     try:
-        with FileLock(lock, timeout=0):
-            try:
-                yield
-            finally:
-                lock.unlink(missing_ok=True)
+        lock.acquire()
     except Timeout:
         raise ResultsError(
             f"another process is making {folder}", "Wait until it is done, or name another --save folder."
         ) from None
+    try:
+        yield
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
 
 
 def save_model(model: PreTrainedModel, context: Context, seed: int, scores: dict[str, Scores]) -> Path:
@@ -115,7 +117,7 @@ def _write_stamp(partial: Path, name: str, context: Context, seed: int, scores: 
         weights_sha256=file_sha256(partial / WEIGHTS),
         behaviour=behaviour_of(partial, load_tokenizer(partial)),
         run_key=_key(context, seed),
-        recipe=context.recipe_stamp(),
+        recipe=context.recipe_stamp,
         corpus=context.corpus.stamp,
         settings=context.settings(seed),
         scores=scores,
@@ -128,6 +130,47 @@ def _write_stamp(partial: Path, name: str, context: Context, seed: int, scores: 
         file.chmod(readable)  # safetensors makes its own for the owner alone
         sync_file(file)
     sync_folder(partial)
+
+
+def model_card(stamp: ModelStamp, name: str) -> ModelCard:
+    """Return a card whose metadata carries every score, so that the Hub lists them beside the model."""
+    from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+    on_emotion, limit = stamp.corpus.name == "emotion", stamp.settings.limit
+    results = [
+        EvalResult(
+            task_type="text-classification",
+            task_name="Text Classification",
+            dataset_type=HUB_CORPUS if on_emotion else stamp.corpus.name,
+            dataset_name=stamp.corpus.name + (f" (the first {limit} rows of each split)" if limit else ""),
+            dataset_split=scored.rpartition("/")[2],
+            dataset_revision=HUB_REVISION if on_emotion else None,
+            dataset_args={"limit": limit} if limit else None,
+            metric_type=metric,
+            metric_name=title,
+            metric_value=value,
+        )
+        for scored, scores in stamp.final_scores().items()
+        for metric, title, value in (
+            ("accuracy", "Accuracy", scores.accuracy),
+            ("f1", "Weighted F1", scores.weighted_f1),
+            ("loss", "Loss", scores.loss),
+        )
+    ]
+    data = ModelCardData(
+        language="en",
+        library_name="transformers",
+        pipeline_tag="text-classification",
+        tags=["text-classification", "emotion", "seminar-repro", *(["limited-run"] if limit else [])],
+        base_model=None if stamp.recipe.name == "tiny" else stamp.recipe.checkpoint,
+        datasets=[HUB_CORPUS] if on_emotion else None,
+        metrics=["accuracy", "f1"],
+        model_name=name,
+        eval_results=results,
+    )
+    template = str(Path(__file__).with_name("model_card.md"))
+    about = {"stamp": stamp, "name": name, "recipe": stamp.recipe, "settings": stamp.settings}
+    return ModelCard.from_template(data, template_path=template, **about)
 
 
 def _key(context: Context, seed: int) -> str:
@@ -146,27 +189,26 @@ def read_stamp(folder: Path) -> ModelStamp:
 
     CheckpointError names the file that was changed, is missing, or was put beside them; the card may be rewritten.
     """
+    missing = [name for name in (WEIGHTS, STAMP) if not (folder / name).is_file()]
+    if missing:
+        inside = [path.parent.name for path in sorted(folder.glob(f"[!.]*/{STAMP}"))]
+        hint = f"; did you mean its folder {inside[0]}?" if inside else ""
+        raise CheckpointError(
+            f"{folder} holds no saved model: {missing[0]} is missing{hint}",
+            "Name a folder that `repro run finetune --save DIR` wrote.",
+        )
     try:
         stamp = ModelStamp.model_validate_json(unsealed((folder / STAMP).read_bytes()))
     except (OSError, ValidationError, RecordError) as error:
         what = error.strerror if isinstance(error, OSError) else "it is damaged"
-        raise CheckpointError(
-            f"{folder / STAMP} cannot be read ({what}): it says what a model was trained from",
-            "Name a folder that `repro run finetune --save DIR` wrote.",
-        ) from None
+        raise CheckpointError(f"{folder / STAMP} cannot be read: {what}", TRAIN_AGAIN) from None
     if not stamp.files:
-        raise CheckpointError(
-            f"{folder} was saved by an earlier version, which kept no hashes of its files",
-            f"Train and save the model again, or remove {STAMP} to use it as a classifier of your own.",
-        )
+        raise CheckpointError(f"{folder} was saved by an earlier version, without hashes of its files", TRAIN_AGAIN)
     for name, expected in stamp.files.items():
         if name != CARD and (not (folder / name).is_file() or file_sha256(folder / name) != expected):
-            raise CheckpointError(
-                f"{folder / name} is not the file that was saved with {STAMP}", "Train and save the model again."
-            )
-    named = {*stamp.files, STAMP}
+            raise CheckpointError(f"{folder / name} is not the file that was saved with {STAMP}", TRAIN_AGAIN)
     for path in sorted(folder.iterdir()):
-        if path.suffix in READ_BY_LOADERS and path.name not in named and not path.name.startswith("."):
+        if path.suffix in READ_BY_LOADERS and path.name not in {*stamp.files, STAMP} and path.name[0] != ".":
             raise CheckpointError(f"{path} was not saved with the model, and would be read with it", "Take it away.")
     return stamp
 
@@ -180,9 +222,8 @@ def trained_model(context: Context, seed: int) -> Path:
         beside = f"; {others} of other settings, code or library versions are" if others else ""
         raise MissingAssetError(f"no fine-tuned model {folder.name} is here{beside}", ways)
     try:
-        standing = read_stamp(folder).run_key
+        if read_stamp(folder).run_key == _key(context, seed):
+            return folder
     except CheckpointError as error:
         raise MissingAssetError(error.what, error.remedy) from None
-    if standing != _key(context, seed):
-        raise MissingAssetError(f"{folder} is the model of another run than the one asked for", ways)
-    return folder
+    raise MissingAssetError(f"{folder} is the model of another run than the one asked for", ways)

@@ -1,7 +1,7 @@
-"""The tour's six tasks, each a function of a checkpoint's folder and the texts; they give what the pipelines gave.
+"""The tour's six tasks, each a function of a checkpoint's folder, the texts and a device.
 
-Sentiment, entities and generation go through the pipelines that transformers 5 still has; question answering,
-summarization and translation, whose pipelines are gone, through the model classes and `generate`.
+Sentiment, entities and generation go through the pipelines that transformers 5 still has. Question answering,
+summarization and translation, whose pipelines are gone, follow transformers 4.57's with their defaults.
 """
 
 from __future__ import annotations
@@ -10,24 +10,27 @@ import re
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from repro.assets.loading import load_model, load_tokenizer
 from repro.assets.notebook import TourTexts
-from repro.sections.answers import find_answer
+from repro.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 SEED = 42  # the notebook's set_seed
-SUMMARY_TOKENS = {"min_length": 20, "max_length": 45}
-LEAST_DUTCH_TOKENS = 100
 MOST_TOKENS = 200  # prompt and continuation together
-PIPELINE_BEAMS, PIPELINE_NEW_TOKENS = 4, 256  # 4.57's defaults, where neither model nor call say otherwise
-
+PIPELINE_BEAMS, PIPELINE_NEW_TOKENS = 4, 256  # where neither model nor call say otherwise
+WINDOW, STRIDE, LONGEST_ANSWER = 384, 128, 15  # tokens
+CANDIDATES = 12  # spans a window of which those over the same words are added up: 2 * top_k + 10, for a top_k of 1
+MASKED = -10_000.0
+Logits = NDArray[np.float32]
 Task = Callable[[Path, TourTexts, "torch.device"], JsonValue]
 
 
@@ -51,13 +54,13 @@ def answer(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue:
 
 def summary(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue:
     """Return the letter's summary of 20 to 45 tokens: `text`, its `first_sentence` and its number of `tokens`."""
-    text, tokens = _rewrite("summarization", folder, texts.letter, device, **SUMMARY_TOKENS)
+    text, tokens = _rewrite("summarization", folder, texts.letter, device, min_length=20, max_length=45)
     return {"text": text, "first_sentence": first_sentence(text), "tokens": tokens}
 
 
 def translation(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue:
     """Return the letter in Dutch: `text` and its number of `tokens`, at least 100."""
-    text, tokens = _rewrite("translation_en_to_nl", folder, texts.letter, device, min_length=LEAST_DUTCH_TOKENS)
+    text, tokens = _rewrite("translation_en_to_nl", folder, texts.letter, device, min_length=100)
     return {"text": text, "tokens": tokens}
 
 
@@ -72,11 +75,8 @@ def generation(folder: Path, texts: TourTexts, device: torch.device) -> JsonValu
     ids = drawn[0]["generated_token_ids"]
     given = generator.tokenizer(texts.prompt, truncation=True, max_length=MOST_TOKENS)["input_ids"]
     continuation = generator.tokenizer.decode(ids[len(given) :], skip_special_tokens=True)
-    return {
-        "continues_prompt": ids[: len(given)] == given and bool(continuation.strip()),
-        "continuation": continuation,
-        "tokens": len(ids),
-    }
+    continues = ids[: len(given)] == given and bool(continuation.strip())
+    return {"continues_prompt": continues, "continuation": continuation, "tokens": len(ids)}
 
 
 TASKS: Mapping[str, Task] = {
@@ -88,6 +88,61 @@ def first_sentence(text: str) -> str:
     """Return the text up to its first full stop, question or exclamation mark before a space or the end."""
     match = re.match(r"\s*(.+?[.!?])(?=\s|$)", text, re.DOTALL)
     return match[1] if match else text.strip()
+
+
+class Span(NamedTuple):
+    """First and last token of a span, both included, and its score in [0, 1]."""
+
+    first: int
+    last: int
+    score: float
+
+
+def best_spans(start: Logits, end: Logits, context: NDArray[np.bool_], cls: int | None = None) -> list[Span]:
+    """Return the best spans of one window, best first.
+
+    `start` and `end` (T,) are its logits, `context` (T,) marks the tokens an answer may have. A span's score is the
+    softmax probability of its start times that of its end, both over the context's tokens and `cls`, the place of
+    [CLS]: it takes part in the softmax, for "no answer", and is in no span.
+    """
+    from scipy.special import softmax
+
+    scored = context | (np.arange(len(context)) == cls)
+    first, last = (softmax(np.where(scored, logits.astype(np.float64), MASKED)) * context for logits in (start, end))
+    scores = np.tril(np.triu(np.outer(first, last)), LONGEST_ANSWER - 1)  # (T, T): last not before first, nor too far
+    order = np.argsort(-scores, axis=None, kind="stable")[:CANDIDATES]
+    places = zip(*np.unravel_index(order, scores.shape), strict=True)
+    return [Span(int(i), int(j), float(scores[i, j])) for i, j in places if scores[i, j]]
+
+
+def find_answer(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, question: str, context: str
+) -> dict[str, str | int | float]:
+    """Return `answer`, its `start` and `end` in the context (characters, end excluded) and its `score`."""
+    import torch
+
+    encoded = tokenizer(
+        question, context, truncation="only_second", max_length=min(tokenizer.model_max_length, WINDOW),
+        stride=STRIDE, return_overflowing_tokens=True,
+    )  # fmt: skip
+    answers: dict[str, dict[str, Any]] = {}  # by the answer in lower case: spans over the same words count together
+    for window, (ids, encoding) in enumerate(zip(encoded["input_ids"], encoded.encodings, strict=True)):
+        inputs = {name: torch.tensor([encoded[name][window]]).to(model.device) for name in tokenizer.model_input_names}
+        with torch.inference_mode():
+            outputs = model(**inputs)
+        logits = (outputs[f"{side}_logits"][0].float().cpu().numpy() for side in ("start", "end"))
+        in_context = np.array([sequence == 1 for sequence in encoded.sequence_ids(window)])
+        cls = ids.index(tokenizer.cls_token_id) if tokenizer.cls_token_id in ids else None
+        for first, last, score in best_spans(*logits, in_context, cls):
+            start, end = encoding.offsets[first][0], encoding.offsets[last][1]
+            words = encoding.token_to_word(first), encoding.token_to_word(last)
+            if None not in words:  # the whole words that the span touches
+                start, end = encoding.word_to_chars(words[0], 1)[0], encoding.word_to_chars(words[1], 1)[1]
+            answer = {"answer": context[start:end], "start": start, "end": end, "score": 0.0}
+            answers.setdefault(context[start:end].lower(), answer)["score"] += score
+    if not answers:
+        raise UsageError("the text holds nothing that an answer could be", "Give a text with words of that tokenizer.")
+    return max(answers.values(), key=lambda answer: float(answer["score"]))
 
 
 def _pipeline(task: str, kind: str, folder: Path, device: torch.device, **options: Any) -> Any:

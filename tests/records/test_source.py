@@ -11,7 +11,7 @@ import pytest
 from repro.records import source
 from repro.records.source import reached_code, source_sha256
 from repro.sections import SECTIONS
-from repro.sections.section import module_of
+from repro.sections.context import module_of
 
 PACKAGE = Path(__file__).parents[2] / "repro"
 Hashes = tuple[str, str]

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 
 from repro.errors import CheckpointError, MissingAssetError, ResultsError, UsageError
 from repro.records.schema import RunRecord
-from repro.sections.context import Context, Outputs
+from repro.sections.context import Context
 from repro.sections.inference import load_finetuned
 from repro.sections.models import STAMP, model_folder, prepare_models, read_stamp, trained_model
 from tests.running import measure
@@ -49,7 +49,7 @@ def test_a_saved_model_is_readable_by_whoever_the_umask_lets(trained: tuple[Path
 
 def test_a_model_no_better_than_the_dummy_is_called_so(tiny_context: Context, tmp_path: Path) -> None:
     recipe = replace(tiny_context.recipe, epochs=1, learning_rate=1e-9)
-    context = replace(tiny_context, recipe=recipe, outputs=Outputs(save=tmp_path))
+    context = replace(tiny_context, recipe=recipe, save=tmp_path)
     measure("finetune", context, 0)
     folder = model_folder(context, 0)
     assert "is no better than always answering" in read_stamp(folder).warning()
@@ -58,10 +58,7 @@ def test_a_model_no_better_than_the_dummy_is_called_so(tiny_context: Context, tm
 
 
 def test_runs_of_other_settings_keep_their_models_side_by_side(tiny_context: Context, tmp_path: Path) -> None:
-    contexts = [
-        replace(tiny_context.changed(batching=batching), outputs=Outputs(save=tmp_path))
-        for batching in ("packed", "padded")
-    ]
+    contexts = [replace(tiny_context.changed(batching=batching), save=tmp_path) for batching in ("packed", "padded")]
     for context in contexts:
         prepare_models(context, [0])
         measure("finetune", context, 0)
@@ -76,7 +73,7 @@ def test_a_folder_that_is_no_model_of_the_run_is_refused_before_training(
     trained: tuple[Path, RunRecord], tiny_context: Context
 ) -> None:
     folder, _ = trained
-    context = replace(tiny_context, outputs=Outputs(save=folder.parent))
+    context = replace(tiny_context, save=folder.parent)
     prepare_models(context, [1, 0])
     (folder / STAMP).write_text("{}")
     with pytest.raises(UsageError, match="exists already"):
@@ -84,7 +81,7 @@ def test_a_folder_that_is_no_model_of_the_run_is_refused_before_training(
 
 
 def test_two_processes_do_not_make_the_model_of_one_run_at_once(tiny_context: Context, tmp_path: Path) -> None:
-    context = replace(tiny_context, outputs=Outputs(save=tmp_path))
+    context = replace(tiny_context, save=tmp_path)
     folder = model_folder(context, 0)
     with FileLock(folder.with_name(f".{folder.name}.lock")), pytest.raises(ResultsError, match="another process"):
         measure("finetune", context, 0)
@@ -115,9 +112,7 @@ def test_of_two_runs_at_once_into_one_folder_no_model_is_lost(tmp_path: Path) ->
 
 
 def test_a_run_made_again_replaces_the_model_that_it_left(tiny_context: Context, tmp_path: Path) -> None:
-    context = replace(
-        tiny_context.changed(protocol="as-published"), outputs=Outputs(save=tmp_path / "models")
-    )  # each time another head
+    context = replace(tiny_context.changed(protocol="as-published"), save=tmp_path / "models")  # each time another head
     first, second = (measure("finetune", context, 0) for _ in range(2))
     assert first.facts["head_seed"] != second.facts["head_seed"]
     assert second.facts["saved_model"] == first.facts["saved_model"]
@@ -141,7 +136,7 @@ def test_a_disk_that_refuses_the_model_does_not_cost_the_record(
     writer: str, error: Exception, tiny_context: Context, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(writer, Mock(side_effect=error))
-    record = measure("finetune", replace(tiny_context, outputs=Outputs(save=tmp_path / "models")), 0)
+    record = measure("finetune", replace(tiny_context, save=tmp_path / "models"), 0)
     assert record.facts["saved_model"] is None
     assert record.facts["not_saved"] == FULL
     assert list(tmp_path.rglob("*.safetensors")) == []  # no half of a model stays

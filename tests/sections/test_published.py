@@ -11,14 +11,14 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from repro.assets.checkpoints import locate_checkpoint
+from repro.assets.loading import load_classifier
 from repro.assets.recipes import MINILM, PUBLISHED, TINY
 from repro.claims.catalogue import load_catalogue
 from repro.claims.claim import Outcome
 from repro.claims.judge import judge_all
 from repro.errors import CheckpointError, MissingAssetError
 from repro.sections import SECTIONS, published
-from repro.sections.context import Context, Sources
-from repro.sections.published import refuse_other_labels
+from repro.sections.context import Context
 from tests.running import measure
 
 
@@ -26,7 +26,7 @@ from tests.running import measure
 def checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkpoints folder with a tiny stand-in for the book's model: DistilBERT, classes LABEL_0 to LABEL_5."""
     folder = tmp_path / PUBLISHED.checkpoint.split("/")[1]
-    model = published._with_random_head(locate_checkpoint(TINY).folder)
+    model = load_classifier(locate_checkpoint(TINY).folder)
     model.config.id2label = {i: f"LABEL_{i}" for i in range(6)}
     model.config.label2id = {f"LABEL_{i}": i for i in range(6)}
     model.save_pretrained(folder)
@@ -36,7 +36,7 @@ def checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_its_scores_are_those_of_the_model_read_by_transformers_alone(tiny_context: Context, checkpoints: Path) -> None:
-    context = replace(tiny_context, recipe=MINILM, sources=Sources(checkpoints=checkpoints))
+    context = replace(tiny_context, recipe=MINILM, checkpoints=checkpoints)
     record = measure("published", context)
     folder = checkpoints / PUBLISHED.checkpoint.split("/")[1]
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
@@ -57,7 +57,7 @@ def test_its_scores_are_those_of_the_model_read_by_transformers_alone(tiny_conte
 def test_the_record_names_the_published_model_and_not_the_recipe_that_was_asked_for(
     tiny_context: Context, checkpoints: Path
 ) -> None:
-    record = measure("published", replace(tiny_context, recipe=MINILM, sources=Sources(checkpoints=checkpoints)), 0)
+    record = measure("published", replace(tiny_context, recipe=MINILM, checkpoints=checkpoints), 0)
     assert record.recipe.checkpoint == "transformersbook/distilbert-base-uncased-finetuned-emotion"
     assert (record.recipe.name, record.recipe.revision) == ("published", "a folder's")
     verdicts = {v.claim.id: v for v in judge_all(load_catalogue(), [record], list(SECTIONS))}
@@ -70,7 +70,7 @@ def test_a_pickle_alone_is_told_with_the_way_out_and_nothing_else_stops(
 ) -> None:
     folder = checkpoints / PUBLISHED.checkpoint.split("/")[1]
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    context = replace(tiny_context, recipe=MINILM, sources=Sources(checkpoints=checkpoints))
+    context = replace(tiny_context, recipe=MINILM, checkpoints=checkpoints)
     with pytest.raises(
         MissingAssetError, match=r"(?s)only a pickle \(pytorch_model\.bin\).*repro assets convert published"
     ):
@@ -83,18 +83,20 @@ def test_without_hub_and_folder_every_way_is_named(tiny_context: Context) -> Non
 
 
 @pytest.mark.parametrize(
-    "names",
+    ("names", "what"),
     [
-        {"0": "joy", "1": "sadness", "2": "love", "3": "anger", "4": "fear", "5": "surprise"},
-        {"0": "NEGATIVE", "1": "POSITIVE"},
-        {str(i): f"LABEL_{i}" for i in range(7)},
-        {},
-        None,
+        ("joy sadness love anger fear surprise", "its classes are"),
+        ("LABEL_1 LABEL_0 LABEL_2 LABEL_3 LABEL_4 LABEL_5", "its classes are"),
+        ("NEGATIVE POSITIVE", "cannot be used"),
+        ("LABEL_0 LABEL_1 LABEL_2 LABEL_3 LABEL_4 LABEL_5 LABEL_6", "cannot be used"),
     ],
 )
 def test_other_classes_or_another_order_are_refused_and_never_scored(
-    names: dict[str, str] | None, tmp_path: Path
+    names: str, what: str, tiny_context: Context, checkpoints: Path
 ) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"id2label": names}))
-    with pytest.raises(CheckpointError, match="its classes are"):
-        refuse_other_labels(tmp_path)
+    file = checkpoints / PUBLISHED.checkpoint.split("/")[1] / "config.json"
+    numbered = {str(i): name for i, name in enumerate(names.split())}
+    config = {**json.loads(file.read_text()), "id2label": numbered, "label2id": {v: k for k, v in numbered.items()}}
+    file.write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=what):
+        measure("published", replace(tiny_context, recipe=MINILM, checkpoints=checkpoints))

@@ -24,11 +24,17 @@ from repro.claims.judge import judge_all
 from repro.errors import CheckpointError, MissingAssetError, UsageError
 from repro.records.schema import RunRecord
 from repro.sections import SECTIONS
-from repro.sections.answers import LONGEST_ANSWER, best_spans, find_answer
-from repro.sections.context import Context, Sources
+from repro.sections.context import Context
 from repro.sections.runner import open_context
-from repro.sections.tour import tour_table
-from repro.sections.tour_tasks import TASKS, first_sentence, generation_settings
+from repro.sections.tour import tables
+from repro.sections.tour_tasks import (
+    LONGEST_ANSWER,
+    TASKS,
+    best_spans,
+    find_answer,
+    first_sentence,
+    generation_settings,
+)
 from repro.spec import RunSpec
 from tests.running import measure
 
@@ -116,7 +122,7 @@ def test_every_task_runs_on_its_architecture_and_gives_what_the_pipelines_gave(r
     assert facts["generation"]["tokens"] <= 200
     assert REPLY not in facts["generation"]["continuation"]
     assert "not_run" not in facts
-    assert [row[0] for row in tour_table(record).rows] == list(TASKS) == list(TOUR)
+    assert [row[0] for row in tables([record])["tour"].rows] == list(TASKS) == list(TOUR)
 
 
 def test_a_rehearsal_reproduces_nothing_even_with_the_seminars_checkpoints_names(record: RunRecord) -> None:
@@ -150,7 +156,7 @@ def test_one_checkpoint_alone_runs_and_the_others_are_named(tiny_context: Contex
     build_tiny_tour("sentiment", folder)
     config = json.loads((folder / "config.json").read_text())
     recipe = replace(tiny_context.recipe, name="other")  # the tiny one has no checkpoints to look for
-    context = replace(tiny_context, recipe=recipe, sources=Sources(checkpoints=tmp_path))
+    context = replace(tiny_context, recipe=recipe, checkpoints=tmp_path)
     with pytest.raises(MissingAssetError, match=r"none of the 6 .* dim is 32, distilbert/.* has 768"):
         measure("tour", context)  # it says itself that it is another
     (folder / "config.json").write_text(json.dumps({**config, **TOUR["sentiment"].config}))

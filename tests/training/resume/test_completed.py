@@ -16,7 +16,7 @@ from repro.records import store
 from repro.records.schema import RunRecord
 from repro.records.store import read_record, write_record
 from repro.sections import section_named
-from repro.sections.context import Context, Outputs
+from repro.sections.context import Context
 from repro.sections.models import model_folder
 from repro.sections.runner import run_sections
 from repro.training.resume.checkpointer import CheckpointPolicy
@@ -30,7 +30,7 @@ AGAIN = CheckpointPolicy(again=True, save_every=4)
 def context(tiny_context: Context, tmp_path: Path) -> Context:
     """Tiny in batches of 16 on 96 rows: six steps an epoch, two epochs."""
     recipe = replace(tiny_context.recipe, batch_size=16)
-    return replace(tiny_context, recipe=recipe, outputs=Outputs(save=tmp_path / "models"))
+    return replace(tiny_context, recipe=recipe, save=tmp_path / "models")
 
 
 def finetune(context: Context, results: Path, policy: CheckpointPolicy | None = None) -> RunRecord | None:
@@ -53,7 +53,7 @@ def result_of(record: RunRecord | None, context: Context) -> dict[str, Any]:
 @pytest.fixture
 def expected(context: Context, tmp_path: Path) -> dict[str, Any]:
     """The result of the undisturbed run."""
-    elsewhere = replace(context, outputs=Outputs(save=tmp_path / "undisturbed-models"))
+    elsewhere = replace(context, save=tmp_path / "undisturbed-models")
     return result_of(finetune(elsewhere, tmp_path / "undisturbed"), elsewhere)
 
 
