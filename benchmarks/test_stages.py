@@ -8,9 +8,9 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.conftest import Measured, record
+from benchmarks.inference import SOLVERS
 from benchmarks.peak import Variant
 from repro.sections.context import Context
-from repro.sections.linear import SOLVERS
 
 SAME_OPTIMUM = 1e-4  # of the objective: a converged lbfgs stops when its gradient is below 1e-4
 CASES = [("encoding", "notebook"), ("encoding", "ours")] + [("linear baseline", solver) for solver in SOLVERS]

@@ -76,7 +76,6 @@ def run(
         micro_batches=micro_batches, epochs=epochs, limit=limit,
     )  # fmt: skip
     chosen, parsed = sections_named(sections or []), parse_seeds(seeds)
-    from repro.sections.models import prepare_models
     from repro.sections.runner import check_resumable, open_context, run_sections
     from repro.training.resume.checkpointer import CheckpointPolicy
 
@@ -89,8 +88,6 @@ def run(
     context = replace(context, save=save, track=track, tracking=inside(results, results / "tracking"))
     if resume:
         check_resumable(chosen, context, parsed, results)
-    if save and "finetune" in [section.name for section in chosen]:
-        prepare_models(context, parsed)
     main, missing = context.accelerator.is_main_process, list[str]()
     if main:
         on = f"on {context.spec.device}; checkpoint: {context.checkpoint.source}; {context.precision_reason}"
@@ -126,11 +123,8 @@ def _show(record: RunRecord, path: Path, context: Context) -> list[str]:
     typer.echo(f"  {path}")
     if context.save and "not_saved" in record.facts:
         _to_stderr(f"the model was not saved: {record.facts['not_saved']}; its record is complete")
-    for part in section.printed(record):
-        if isinstance(part, str):
-            typer.echo(part)
-        else:
-            write_table(part.columns, part.rows)
+    for table in section.tables([record]).values():
+        write_table(table.columns, table.rows)
     not_run: Any = record.facts.get("not_run", {})
     for name, why in not_run.items():
         _to_stderr(f"{section.name}, {name} did not run: {why}")
@@ -139,7 +133,7 @@ def _show(record: RunRecord, path: Path, context: Context) -> list[str]:
 
 def _headline(record: RunRecord) -> str:
     """Return the scores of a section's own classifier on validation, after the last epoch."""
-    last = [name for name in record.scores if not name.startswith(("dummy", "test", "converged", "stopped"))]
+    last = [name for name in record.scores if not name.startswith(("dummy", "test"))]
     if not last:
         return ""
     scores = record.scores[last[-1]]

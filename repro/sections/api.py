@@ -1,9 +1,7 @@
 """What the notebook's calls do on the installed libraries: each is tried, offline (seed, all sections).
 
-The calls stand in repro/notebooks/fixes.toml. Each runs as the notebook has it, in a namespace that holds the
-notebook's names around tiny models; where it fails, so does what the repaired notebook has instead. Run as a program
-this file tries them all and writes a JSON list: in a process of its own, because the Trainer changes settings that
-hold for the whole process.
+The calls stand in repro/notebooks/fixes.toml, beside what the repaired notebook has instead. Run as a program this file
+tries them all and writes a JSON list: the Trainer changes settings that hold for the whole process.
 """
 
 from __future__ import annotations
@@ -24,6 +22,7 @@ from typing import Any
 from repro import notebooks
 from repro.assets.builtin.letter import LETTER, QUESTION
 from repro.assets.builtin.tiny import tiny_tour_folder
+from repro.assets.recipes import TOUR
 from repro.display.table import Table
 from repro.records.private import without_private_parts
 from repro.records.schema import Measurements, RunRecord
@@ -33,14 +32,8 @@ from repro.sections.context import Context, Section
 FIXES = Path(notebooks.__path__[0], "fixes.toml")
 SECONDS = 300
 TRAINER, LOGIN = "Trainer(…, tokenizer=tokenizer)", "huggingface-cli login"
-PIPELINES = {
-    "text-classification": "sentiment",
-    "ner": "entities",
-    "question-answering": "answer",
-    "summarization": "summary",
-    "translation_en_to_nl": "translation",
-    "text-generation": "generation",
-}
+TASKS = "text-classification ner question-answering summarization translation_en_to_nl text-generation"
+PIPELINES = dict(zip(TASKS.split(), TOUR, strict=True))  # each with its name in the tour
 
 
 def run(context: Context, _seed: int) -> Measurements:
@@ -66,11 +59,6 @@ def run(context: Context, _seed: int) -> Measurements:
             "pipelines": [task for task in PIPELINES if any(f'pipeline("{task}"' in call for call in running)],
         },
     )
-
-
-def reads(_context: Context, _seed: int) -> Path:
-    """Return the file with the calls and what to write instead."""
-    return FIXES
 
 
 def try_call(trial: Mapping[str, str], fix: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,12 +129,17 @@ def tables(records: Sequence[RunRecord]) -> dict[str, Table]:
     for record in newest_runs(records, "api")[-1:]:
         for trial in (trial for trial in record.at("facts.calls") if not trial["runs"]):
             tried = {True: "", False: " (tried: fails as well)", None: " (not tried)"}[trial["instead_runs"]]
-            kind = trial["error"].replace("NoEffectError", "no effect")
+            kind = "no effect" if trial["error"] == "NoEffectError" else trial["error"]
             rows.append((trial["call"], f"{kind}: {trial['message']}", trial["instead"] + tried))
     return {"api": Table(("what no longer runs", "what it says", "what to write instead"), tuple(rows))}
 
 
-SECTION = Section.of(globals(), heading="Libraries", what="the notebook's calls, tried on the installed libraries")
+SECTION = Section.of(
+    globals(),
+    heading="Libraries",
+    what="the notebook's calls, tried on the installed libraries",
+    reads=lambda context, seed: FIXES,
+)
 
 if __name__ == "__main__":
     from transformers.utils import logging

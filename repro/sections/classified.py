@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from repro.claims.catalogue import load_catalogue
-from repro.display.figure import Drawing, caption_of, new_figure
+from repro.display.figure import Drawing, caption_of, matrix, new_figure
 from repro.records.schema import LABELS, RowResults, RunRecord, Scores
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from pydantic import JsonValue
 
     from repro.claims.claim import Claim
     from repro.training.predict import RowOutputs
 
-Rates = Sequence[Sequence[float]]
-MIDDLE = 0.5  # of the ramp: on its light half the writing is black
 OUTLINE = "#ff5a36"  # on cividis, light and dark alike
 
 
@@ -46,12 +45,13 @@ def published_matrix(section: str) -> Claim | None:
     return next((claim for claim in claims if isinstance(claim.tolerance, float)), None)
 
 
-def confusion_figures(record: RunRecord, names: Sequence[str]) -> Iterator[Drawing]:
-    """Draw the row-normalised confusion matrix of each of the named scores; one on validation by the published one."""
+def figures(record: RunRecord) -> Iterator[Drawing]:
+    """Draw a classifier's row-normalised confusion matrices, of the last epoch; the published one beside validation."""
     from matplotlib.patches import Rectangle
 
     spec, seeded = record.spec, bool(record.epochs)
-    for name in names:
+    epochs = [name for name in record.scores if name.startswith("epoch-")]
+    for name in [*epochs[-1:], *(name for name in record.scores if name in {"logistic/validation", "test"})]:
         scores = record.scores[name]
         rates = [[count / max(sum(row), 1) for count in row] for row in scores.confusion]
         labels = LABELS[: len(rates)]
@@ -62,17 +62,17 @@ def confusion_figures(record: RunRecord, names: Sequence[str]) -> Iterator[Drawi
         counts = [
             [f"{rate:.2f}\n{scores.confusion[i][j]}" for j, rate in enumerate(row)] for i, row in enumerate(rates)
         ]
-        _draw_matrix(panel, rates, labels, counts)
+        matrix(panel, rates, labels, counts)
         measured = f"n = {scores.n:,}, accuracy {scores.accuracy:.4f}, weighted F1 {scores.weighted_f1:.4f}"
         panel.set_title(f"measured, {measured}" if claim else f"{caption}\n{measured}", fontsize=10)
         if claim:
             reported: Any = claim.reported
-            _draw_matrix(others[0], reported, labels, [[f"{rate:.2f}" for rate in row] for row in reported])
+            matrix(others[0], reported, labels, [[f"{rate:.2f}" for rate in row] for row in reported])
             others[0].set_title(f"reported (distilbert, {claim.source}), n = 2,000", fontsize=10)
-            far = [(i, j) for i, j, rate in _cells(rates) if abs(rate - reported[i][j]) > claim.tolerance]
-            for i, j in far:
+            away = np.abs(np.subtract(rates, reported)) > claim.tolerance
+            for i, j in np.argwhere(away):
                 panel.add_patch(Rectangle((j - 0.47, i - 0.47), 0.94, 0.94, fill=False, edgecolor=OUTLINE, lw=2))
-            note = f"outlined: further than ±{claim.tolerance:g} from the reported rate ({len(far)} of 36 cells)"
+            note = f"outlined: further than ±{claim.tolerance:g} from the reported rate ({away.sum()} of 36 cells)"
             figure.supxlabel(note, fontsize=9)
             figure.suptitle(caption, fontsize=11)
         recalls = ", ".join(f"{label} {rates[i][i]:.2f}" for i, label in enumerate(labels))
@@ -82,17 +82,3 @@ def confusion_figures(record: RunRecord, names: Sequence[str]) -> Iterator[Drawi
             title=f"{caption}, n = {scores.n:,}, accuracy {scores.accuracy:.4f}",
             description=f"Row-normalised confusion matrix. Recall of each class: {recalls}.",
         )
-
-
-def _cells(rates: Rates) -> list[tuple[int, int, float]]:
-    return [(i, j, float(rate)) for i, row in enumerate(rates) for j, rate in enumerate(row)]
-
-
-def _draw_matrix(axes: Axes, rates: Rates, labels: Sequence[str], written: Sequence[Sequence[str]]) -> None:
-    axes.imshow(rates, cmap="cividis", vmin=0, vmax=1)  # one lightness ramp, the same for every kind of sight
-    for i, j, rate in _cells(rates):
-        shade = "black" if rate > MIDDLE else "white"
-        axes.text(j, i, written[i][j], ha="center", va="center", color=shade, fontsize=9)
-    axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
-    axes.set_yticks(range(len(labels)), labels)
-    axes.set(xlabel="predicted", ylabel="true")

@@ -36,13 +36,10 @@ if TYPE_CHECKING:
 class Section:
     """A part of the seminar. `heading` is the part of the claims' list under which its figures stand.
 
-    `run` measures it for one seed; that of a `resumable` section also takes the Checkpointer of its training. Another
-    seed gives another result where it is `seeded`. Of several processes that share a batch all work on a section that
-    is `together`, the main one alone on the others. `prepare` may give the context another checkpoint; `reads` names a
-    file that decides the result besides corpus and checkpoint.
-
-    What is shown: `figures` of one record, `tables` of all records by file name, and `printed` in the terminal after a
-    run, which is the run's own tables where nothing else is said. These must work where torch is not installed.
+    `run` measures it for one seed; that of a `resumable` section also takes the Checkpointer of its training. Of
+    processes that share a batch all work on a section that is `together`, the main one alone on the others. `prepare`
+    may give the context another checkpoint; `reads` names one more file that decides the result. What is shown, also
+    without torch: `figures` of one record, `tables` of records by file name, those of one in the terminal after it ran.
     """
 
     name: str
@@ -54,19 +51,14 @@ class Section:
     resumable: bool = False
     prepare: Callable[[Context], Context] = lambda context: context
     reads: Callable[[Context, int], Path | None] = lambda context, seed: None
-    printed: Callable[[RunRecord], Iterable[str | Table]] = lambda record: ()
     figures: Callable[[RunRecord], Iterable[Drawing]] = lambda record: ()
     tables: Callable[[Sequence[RunRecord]], Mapping[str, Table]] = lambda records: {}
 
     @classmethod
-    def of(cls, file: Mapping[str, Any], *, heading: str, what: str, **traits: bool) -> Section:
+    def of(cls, file: Mapping[str, Any], **fields: Any) -> Section:
         """Return the section that a file with these globals defines: its parts are its functions of those names."""
-        parts = ("run", "prepare", "reads", "printed", "figures", "tables")
-        functions = {part: file[part] for part in parts if part in file}
-        if tables := functions.get("tables"):
-            functions.setdefault("printed", lambda record: tables([record]).values())
-        name = file["__name__"].rpartition(".")[2].replace("_", "-")
-        return cls(name=name, heading=heading, what=what, **functions, **traits)
+        parts = {part: file[part] for part in ("run", "prepare", "figures", "tables") if part in file}
+        return cls(name=file["__name__"].rpartition(".")[2].replace("_", "-"), **parts, **fields)
 
     def seeds(self, asked: Iterable[int]) -> list[int]:
         """Return the seeds that are worth a run: those asked for, or seed 0 where none makes a difference."""
@@ -83,9 +75,8 @@ class Context:
     """One recipe on one corpus, run in one way; `spec` has neither section nor seed, which vary within it.
 
     `checkpoints` is a folder with further ones, `seminar` the notebook to verify; fine-tuned models are left in `save`,
-    the files of the tracker `track` in `tracking`. `precision_reason` says why `auto` chose the precision,
-    `declared_seeds` are those that the command named, `seconds` how long the phases of the run in hand took.
-    What it holds beyond its fields is made once, when a section asks for it; a replaced context starts without it.
+    the files of the tracker `track` in `tracking`. `declared_seeds` are those that the command named, `seconds` those
+    of the phases of the run in hand. Its properties are made once; a replaced context starts without them.
     """
 
     spec: RunSpec
@@ -154,7 +145,7 @@ class Context:
         from repro.training.predict import cls_states
 
         encoder, options = load_encoder(self.checkpoint.folder), {"batch_size": self.recipe.batch_size, **self.running}
-        return {split: cls_states(encoder, self.examples[split].tokens, **options) for split in ("train", "validation")}
+        return {name: cls_states(encoder, self.examples[name].tokens, **options) for name in ("train", "validation")}
 
     @property
     def running(self) -> dict[str, Any]:
@@ -166,11 +157,9 @@ class Context:
         """The recipe as a record holds it, with the hash of the weights that are used and what they do once loaded."""
         from repro.assets.loading import behaviour_of
 
-        folder = self.checkpoint.folder
-        used: dict[str, Any] = {"weights_sha256": self.checkpoint.weights_sha256}
-        used["behaviour"] = behaviour_of(folder, self.tokenizer)
-        names = RecipeStamp.model_fields.keys() - used.keys()
-        return RecipeStamp(**used, **{name: getattr(self.recipe, name) for name in names})
+        recipe = {name: getattr(self.recipe, name, None) for name in RecipeStamp.model_fields}
+        used = {"weights_sha256": self.checkpoint.weights_sha256}
+        return RecipeStamp(**recipe | used | {"behaviour": behaviour_of(self.checkpoint.folder, self.tokenizer)})
 
     def settings(self, seed: int) -> Settings:
         """Return the settings of one seed as a record holds them."""

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from repro.assets.corpus import SPLITS, row_line
-from repro.display.figure import BARS, Drawing, plain_axes
+from repro.display.figure import BARS, Drawing, bars, plain_axes
 from repro.records.schema import LABELS, Measurements, RunRecord
 from repro.sections.context import Context, Section
 
@@ -58,27 +58,22 @@ def figures(record: RunRecord) -> Iterator[Drawing]:
     limit = record.settings.limit  # no other setting changes what is counted
     base = record.corpus.name + (f"-first-{limit}" if limit else "")
     counts: Any = record.facts.get("class_counts", {})
+    words: Any = record.facts.get("words", {})
     of = f"training split of {record.corpus.name}" + (f", first {limit} rows" if limit else "")
     of += f", n = {sum(counts.values()):,}"
     if counts:
-        yield _frequencies(counts, f"frequencies-{base}", of)
-    words: Any = record.facts.get("words")
+        shown = {label: counts[label] for label in sorted(counts, key=lambda label: counts[label])}
+        written = [f"{n:,} ({n / sum(shown.values()):.1%})" for n in shown.values()]
+        figure, axes = bars(shown, written, across=True)
+        axes.margins(x=0.18)
+        axes.set_xlabel("tweets")
+        title = f"Frequency of classes, {of}"
+        axes.set_title(title, fontsize=10)
+        listed = ", ".join(f"{label} {n:,}" for label, n in reversed(shown.items()))
+        name = f"frequencies-{base}"
+        yield Drawing(name=name, figure=figure, title=title, description=f"Tweets of each class: {listed}.")
     if words:
         yield _words(words, f"words-{base}", of)
-
-
-def _frequencies(counts: dict[str, int], name: str, of: str) -> Drawing:
-    figure, axes = plain_axes(6.4, 3.6)
-    ascending = sorted(counts, key=lambda label: counts[label])
-    bars = axes.barh(ascending, [counts[label] for label in ascending], color=BARS)
-    total = sum(counts.values())
-    axes.bar_label(bars, [f"{counts[label]:,} ({counts[label] / total:.1%})" for label in ascending], padding=3)
-    axes.margins(x=0.18)
-    title = f"Frequency of classes, {of}"
-    axes.set_xlabel("tweets")
-    axes.set_title(title, fontsize=10)
-    listed = ", ".join(f"{label} {counts[label]:,}" for label in reversed(ascending))
-    return Drawing(name=name, figure=figure, title=title, description=f"Tweets of each class: {listed}.")
 
 
 def _words(words: dict[str, dict[str, float]], name: str, of: str) -> Drawing:

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from repro.display.figure import Drawing
-from repro.records.schema import Epoch, Measurements, RowResults, RunRecord, Scores
-from repro.sections.classified import confusion_facts, confusion_figures, score_outputs
+from repro.records.schema import Epoch, Measurements, RowResults, Scores
+from repro.sections.classified import confusion_facts, figures, score_outputs
 from repro.sections.context import Context, Section
 from repro.sections.models import own_model, save_model
 from repro.spec import Protocol
@@ -111,10 +110,7 @@ def _draw_model(context: Context, seed: int, checkpointer: Checkpointer | None) 
 
 @contextmanager
 def _tracked(context: Context, seed: int) -> Iterator[Callable[[Epoch, Scores], None]]:
-    """Give a function that logs an epoch and its scores to the tracker of `--track`, through Accelerate; none if none.
-
-    It stands for the notebook's `report_to`.
-    """
+    """Give a function that logs an epoch to the tracker of `--track`, if any: the notebook's `report_to`."""
     accelerator = context.accelerator
     if context.track != "none":
         context.tracking.mkdir(parents=True, exist_ok=True)
@@ -125,9 +121,8 @@ def _tracked(context: Context, seed: int) -> Iterator[Callable[[Epoch, Scores], 
 
     def log(epoch: Epoch, scores: Scores) -> None:
         values = epoch.model_dump(include={"epoch", "train_loss", "train_seconds", "tweets_per_second"})
-        of_validation = {"loss": scores.loss, "accuracy": scores.accuracy, "f1": scores.weighted_f1}
-        values |= {f"validation_{name}": value for name, value in of_validation.items()}
-        accelerator.log(values, step=epoch.epoch * epoch.steps)
+        values |= {"validation_loss": scores.loss, "validation_accuracy": scores.accuracy}
+        accelerator.log({**values, "validation_f1": scores.weighted_f1}, step=epoch.epoch * epoch.steps)
 
     try:
         yield log
@@ -137,12 +132,7 @@ def _tracked(context: Context, seed: int) -> Iterator[Callable[[Epoch, Scores], 
         accelerator.trackers.clear()
 
 
-def figures(record: RunRecord) -> Iterator[Drawing]:
-    """Draw the confusion matrices of the last epoch, on validation and test."""
-    last = f"epoch-{record.epochs[-1].epoch}/validation" if record.epochs else "epoch-2/validation"
-    return confusion_figures(record, [name for name in (last, "test") if name in record.scores])
-
-
+__all__ = ["SECTION", "figures", "run"]
 SECTION = Section.of(
     globals(),
     heading="Fine-tuning",

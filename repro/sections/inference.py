@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten, wrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from repro.assets.checkpoints import WEIGHTS
 from repro.assets.loading import load_model, load_tokenizer, tokenizer_behaviour
-from repro.display.figure import BARS, Drawing, caption_of, plain_axes
-from repro.display.table import Table
+from repro.display.figure import Drawing, bars, caption_of
 from repro.errors import CheckpointError, UsageError
 from repro.records.schema import Measurements, RunRecord
 from repro.sections.context import Context, Section
@@ -24,27 +22,19 @@ TWEET = "I saw a movie today and it was really good."  # the seminar's own
 LONGEST_TITLE = 160  # characters of a text
 
 
-@dataclass(frozen=True, kw_only=True)
-class FinetunedModel:
+class FinetunedModel(NamedTuple):
     """A loaded classifier of the six emotions; the note says where it is no better than a dummy."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-    note: str = ""
+    note: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Prediction:
-    """Probabilities by label, in the order of the model's outputs, and what of the text the model did not see.
-
-    `unknown` counts word pieces that the vocabulary lacks, `pieces` all of them, special ones not counted; `cut`
-    tells that the text was longer than the model's positions.
-    """
+class Prediction(NamedTuple):
+    """Probabilities by label, in the order of the model's outputs, and whether the model saw only the text's begin."""
 
     text: str
     probabilities: dict[str, float]
-    pieces: int
-    unknown: int
     cut: bool
 
     @property
@@ -70,11 +60,6 @@ def run(context: Context, seed: int) -> Measurements:
     )
 
 
-def reads(context: Context, seed: int) -> Path | None:
-    """Return the weights of the model where it was saved by name."""
-    return context.save and model_folder(context, seed) / WEIGHTS
-
-
 def load_finetuned(folder: Path) -> FinetunedModel:
     """Load a model that the suite saved, as it was then, tokenizer included; CheckpointError for any other."""
     stamp = read_stamp(folder)
@@ -84,7 +69,7 @@ def load_finetuned(folder: Path) -> FinetunedModel:
             f"{folder}: its tokenizer gives other word pieces here than when it was saved",
             "Use the library versions of its record, or train and save the model again.",
         )
-    return FinetunedModel(model=model, tokenizer=tokenizer, note=stamp.warning())
+    return FinetunedModel(model, tokenizer, stamp.warning())
 
 
 def predict(loaded: FinetunedModel, texts: Sequence[str]) -> list[Prediction]:
@@ -101,22 +86,9 @@ def predict(loaded: FinetunedModel, texts: Sequence[str]) -> list[Prediction]:
         inputs = tokenizer(text, truncation=True, max_length=limit, return_tensors="pt")
         with torch.inference_mode():
             shares = loaded.model(**inputs).logits[0].double().softmax(dim=-1).tolist()
-        unknown = whole.count(tokenizer.unk_token_id)
-        prediction = Prediction(
-            text=text,
-            probabilities={config.id2label[i]: share for i, share in enumerate(shares)},
-            pieces=sum(piece not in tokenizer.all_special_ids for piece in whole) + unknown,  # itself special
-            unknown=unknown,
-            cut=len(whole) > limit,
-        )
-        predictions.append(prediction)
+        by_label = {config.id2label[i]: share for i, share in enumerate(shares)}
+        predictions.append(Prediction(text, by_label, cut=len(whole) > limit))
     return predictions
-
-
-def printed(record: RunRecord) -> Iterator[Table]:
-    """Show the probability of each class."""
-    probabilities: Any = record.facts["probabilities"]
-    yield Table(("class", "probability"), tuple((label, f"{p:.4f}") for label, p in probabilities.items()))
 
 
 def figures(record: RunRecord) -> Iterator[Drawing]:
@@ -130,19 +102,20 @@ def figures(record: RunRecord) -> Iterator[Drawing]:
 
 def probability_drawing(probabilities: Mapping[str, float], text: str, caption: str, name: str) -> Drawing:
     """Draw one bar a label, in the order of the model's outputs, the text as title; any text shows as it is."""
-    figure, axes = plain_axes(6.4, 4.2)
-    places, percentages = range(len(probabilities)), [100 * p for p in probabilities.values()]
-    bars = axes.bar(places, percentages, color=BARS)
-    axes.bar_label(bars, [f"{p:.1f}" for p in percentages], padding=2, fontsize=9)
-    axes.set_xticks(places, list(probabilities), parse_math=False)
+    percentages = {label: 100 * p for label, p in probabilities.items()}
+    figure, axes = bars(percentages, [f"{p:.1f}" for p in percentages.values()])
     axes.set(ylim=(0, 108), ylabel="class probability (%)")
     title = shorten(text, LONGEST_TITLE, placeholder="…")
     quoted = "\n".join(wrap(f"“{title}”", 70))
     axes.set_title(f"{quoted}\n{caption}", fontsize=10, parse_math=False)
-    listed = ", ".join(f"{label} {p:.1f} %" for label, p in zip(probabilities, percentages, strict=True))
+    listed = ", ".join(f"{label} {p:.1f} %" for label, p in percentages.items())
     return Drawing(name=name, figure=figure, title=f"{title}: {caption}", description=listed)
 
 
 SECTION = Section.of(
-    globals(), heading="Inference and sharing", what="the fine-tuned model on the seminar's tweet", seeded=True
+    globals(),
+    heading="Inference and sharing",
+    what="the fine-tuned model on the seminar's tweet",
+    seeded=True,
+    reads=lambda context, seed: context.save and model_folder(context, seed) / WEIGHTS,  # if it was saved by name
 )

@@ -6,7 +6,6 @@ what it was trained from, on and how, and what its files must be.
 
 from __future__ import annotations
 
-import errno
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -43,41 +42,29 @@ def model_folder(context: Context, seed: int) -> Path:
     return context.models / f"{checkpoint}-finetuned-{corpus}-seed{seed}-{_key(context, seed)[:KEY_LETTERS]}"
 
 
-def prepare_models(context: Context, seeds: list[int]) -> None:
-    """Refuse, before any training, a folder that cannot be written, or that holds something else under a run's name.
-
-    The model of just this run may stand there: the run was done, or ended between its model and its record.
-    """
-    for folder, key in ((model_folder(context, seed), _key(context, seed)) for seed in seeds):
-        if folder.exists() and _key_at(folder) != key:
-            raise UsageError(f"{folder} exists already", "Name another --save folder, or move that folder away.")
-    try:
-        context.models.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ResultsError(
-            f"cannot write to {context.models}: {error.strerror or error}",
-            "Name a folder you may write to with --save; nothing was run.",
-        ) from None
-
-
 @contextmanager
 def own_model(context: Context, seed: int) -> Iterator[None]:
-    """Be the only process that makes this run's model while the block lasts; ResultsError where another one does."""
+    """Be the only process that makes this run's model while the block lasts.
+
+    ResultsError where another one does or the folder cannot be written, UsageError where something else has its name.
+    """
     from filelock import FileLock, Timeout
 
     if context.save is None or not context.accelerator.is_main_process:
         yield
         return
-    folder = model_folder(context, seed)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0)
+    folder, elsewhere = model_folder(context, seed), "Name another --save folder"
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
     try:
-        lock.acquire()
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
     except Timeout:
-        raise ResultsError(
-            f"another process is making {folder}", "Wait until it is done, or name another --save folder."
-        ) from None
+        raise ResultsError(f"another process is making {folder}", f"Wait until it is done. {elsewhere}.") from None
+    except OSError as error:
+        raise ResultsError(f"cannot write to {folder.parent}: {error.strerror or error}", f"{elsewhere}.") from None
     try:
+        if folder.exists() and _key_at(folder) != _key(context, seed):
+            raise UsageError(f"{folder} exists already", f"{elsewhere}, or move that folder away.")
         yield
     finally:
         Path(lock.lock_file).unlink(missing_ok=True)
@@ -85,10 +72,7 @@ def own_model(context: Context, seed: int) -> Iterator[None]:
 
 
 def save_model(model: PreTrainedModel, context: Context, seed: int, scores: dict[str, Scores]) -> Path:
-    """Save model, tokenizer, label names, card and stamp durably, all or nothing; OSError where the disk refuses.
-
-    One of just this run that stands there already is replaced: it ended before its record, or is run again.
-    """
+    """Save model, tokenizer, card and stamp durably, all or nothing, over one of just this run; OSError of the disk."""
     folder = model_folder(context, seed)
     partial, replaced = (folder.with_name(f".{folder.name}.{what}") for what in ("partial", "replaced"))
     shutil.rmtree(partial, ignore_errors=True)
@@ -98,8 +82,6 @@ def save_model(model: PreTrainedModel, context: Context, seed: int, scores: dict
         context.tokenizer.save_pretrained(partial)
         _write_stamp(partial, folder.name, context, seed, scores)
         if folder.exists():
-            if _key_at(folder) not in (None, _key(context, seed)):
-                raise OSError(errno.EEXIST, "the model of another run stands there", str(folder))
             shutil.rmtree(replaced, ignore_errors=True)
             folder.rename(replaced)
         partial.rename(folder)
@@ -134,43 +116,12 @@ def _write_stamp(partial: Path, name: str, context: Context, seed: int, scores: 
 
 def model_card(stamp: ModelStamp, name: str) -> ModelCard:
     """Return a card whose metadata carries every score, so that the Hub lists them beside the model."""
-    from huggingface_hub import EvalResult, ModelCard, ModelCardData
+    from huggingface_hub import ModelCard
+    from jinja2 import Template
 
-    on_emotion, limit = stamp.corpus.name == "emotion", stamp.settings.limit
-    results = [
-        EvalResult(
-            task_type="text-classification",
-            task_name="Text Classification",
-            dataset_type=HUB_CORPUS if on_emotion else stamp.corpus.name,
-            dataset_name=stamp.corpus.name + (f" (the first {limit} rows of each split)" if limit else ""),
-            dataset_split=scored.rpartition("/")[2],
-            dataset_revision=HUB_REVISION if on_emotion else None,
-            dataset_args={"limit": limit} if limit else None,
-            metric_type=metric,
-            metric_name=title,
-            metric_value=value,
-        )
-        for scored, scores in stamp.final_scores().items()
-        for metric, title, value in (
-            ("accuracy", "Accuracy", scores.accuracy),
-            ("f1", "Weighted F1", scores.weighted_f1),
-            ("loss", "Loss", scores.loss),
-        )
-    ]
-    data = ModelCardData(
-        language="en",
-        library_name="transformers",
-        pipeline_tag="text-classification",
-        tags=["text-classification", "emotion", "seminar-repro", *(["limited-run"] if limit else [])],
-        base_model=None if stamp.recipe.name == "tiny" else stamp.recipe.checkpoint,
-        datasets=[HUB_CORPUS] if on_emotion else None,
-        metrics=["accuracy", "f1"],
-        model_name=name,
-        eval_results=results,
-    )
-    template = str(Path(__file__).with_name("model_card.md"))
-    about = {"stamp": stamp, "name": name, "recipe": stamp.recipe, "settings": stamp.settings}
-    return ModelCard.from_template(data, template_path=template, **about)
+    template = Template(Path(__file__).with_name("model_card.md").read_text(encoding="utf-8"))
+    on_hub = (HUB_CORPUS, HUB_REVISION) if stamp.corpus.name == "emotion" else None
+    return ModelCard(template.render(dict(stamp), stamp=stamp, name=name, on_hub=on_hub))
 
 
 def _key(context: Context, seed: int) -> str:
@@ -202,8 +153,6 @@ def read_stamp(folder: Path) -> ModelStamp:
     except (OSError, ValidationError, RecordError) as error:
         what = error.strerror if isinstance(error, OSError) else "it is damaged"
         raise CheckpointError(f"{folder / STAMP} cannot be read: {what}", TRAIN_AGAIN) from None
-    if not stamp.files:
-        raise CheckpointError(f"{folder} was saved by an earlier version, without hashes of its files", TRAIN_AGAIN)
     for name, expected in stamp.files.items():
         if name != CARD and (not (folder / name).is_file() or file_sha256(folder / name) != expected):
             raise CheckpointError(f"{folder / name} is not the file that was saved with {STAMP}", TRAIN_AGAIN)
@@ -217,13 +166,11 @@ def trained_model(context: Context, seed: int) -> Path:
     """Return the folder of the model of exactly this run; MissingAssetError where there is none."""
     folder = model_folder(context, seed)
     ways = "Run python -m repro run finetune inference --again; or name the models' folder with --save DIR."
-    if not folder.is_dir():
-        others = len(list(context.models.glob(f"{folder.name[:-KEY_LETTERS]}*/{STAMP}")))
-        beside = f"; {others} of other settings, code or library versions are" if others else ""
-        raise MissingAssetError(f"no fine-tuned model {folder.name} is here{beside}", ways)
     try:
-        if read_stamp(folder).run_key == _key(context, seed):
+        if folder.is_dir() and read_stamp(folder).run_key == _key(context, seed):
             return folder
     except CheckpointError as error:
         raise MissingAssetError(error.what, error.remedy) from None
-    raise MissingAssetError(f"{folder} is the model of another run than the one asked for", ways)
+    others = len(list(context.models.glob(f"{folder.name[:-KEY_LETTERS]}*/{STAMP}")))
+    beside = f"; {others} of other settings, code or library versions are" if others else ""
+    raise MissingAssetError(f"no fine-tuned model {folder.name} is here{beside}", ways)

@@ -1,9 +1,8 @@
 """The training features in the plane (seed, "Visualizing the training set"): UMAP, and who lies next to whom.
 
-The seminar reads six density plots by eye. The same reading as numbers: of each class, the neighbours in the plane
-that belong to another class, counted by class, and divided by what a random scatter of the same labels would give;
-without that division every class would lie next to joy and sadness, two thirds of the corpus. Surprise, which the
-seminar finds "scattered all over the place", has no region to lie next to: it is nobody's nearest class.
+The seminar reads six density plots by eye. As numbers: the share of each other class among the neighbours of a class,
+divided by what a random scatter of the same labels would give. Surprise, which the seminar finds "scattered all over
+the place", has no region to lie next to: it is nobody's nearest class.
 """
 
 from __future__ import annotations

@@ -42,8 +42,7 @@ def open_context(
 ) -> Context:
     """Check every value, cheapest first, resolve `auto`, then find the checkpoint and load the corpus.
 
-    `corpus` is where to read it (`hub`, `rehearsal` or a folder) if not where the spec says. Processes that share a
-    batch must divide the recipe's; the environment says how many a launcher started.
+    `corpus` is where to read it (`hub`, `rehearsal` or a folder) if not where the spec says.
     """
     recipe = recipe_named(spec.recipe)
     if spec.epochs is not None:
@@ -167,11 +166,10 @@ def run_sections(
     policy: CheckpointPolicy | None = None,
     on_missing: Callable[[Section, ReproError], None] | None = None,
 ) -> Iterator[Recorded]:
-    """Run every section for every seed that matters to it, and yield each record as soon as it is written.
+    """Run every section for every seed that matters to it; the main process yields each record once it is written.
 
     A section whose asset is missing or refused goes to `on_missing` and the others still run; without it the error
-    ends the run. Of several processes that run together the main one writes, and it alone yields; ProcessLostError
-    where one of them is gone.
+    ends the run. ProcessLostError where one of several processes is gone.
     """
     from accelerate import PartialState
 
@@ -199,8 +197,7 @@ def run_sections(
 def run_once(section: Section, context: Context, seed: int, results: Path, policy: CheckpointPolicy) -> Recorded | None:
     """Make a run and write its record; None where it was completed before, and for all processes but the main one.
 
-    Its states are removed once its record and the model that was to be saved exist. StateError where another process
-    is making the same run.
+    StateError where another process is making the same run.
     """
     from repro.training.resume.checkpointer import Checkpointer
 
@@ -256,13 +253,10 @@ def check_resumable(sections: Sequence[Section], context: Context, seeds: Sequen
     if any(states_in(unfinished / run.key) for run in runs):
         return
     others = []
-    for newest in (states[0] for folder in sorted(unfinished.glob("*")) if (states := states_in(folder)) and runs):
-        try:
-            decided_by = read_manifest(newest).decided_by
-            names = min((differing(decided_by, run.decided_by) for run in runs), key=len)
-            others.append(f"{newest}, which differs in {', '.join(names)}")
-        except StateError as error:
-            others.append(error.what)
+    for newest in (states[0] for folder in sorted(unfinished.glob("*")) if (states := states_in(folder))):
+        decided_by = read_manifest(newest).decided_by
+        names = min((differing(decided_by, run.decided_by) for run in runs), key=len, default=["section"])
+        others.append(f"{newest}, which differs in {', '.join(names)}")
     what = " or ".join(run.label for run in runs) or "these sections, which save no state"
     raise StateError(
         f"--resume: there is nothing to resume of {what}" + (f"; unfinished: {'; '.join(others)}" if others else ""),

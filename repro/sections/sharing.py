@@ -21,10 +21,7 @@ WITHOUT_MODEL = {".gitattributes", "README.md"}  # which the Hub itself puts int
 
 
 def files_to_share(folder: Path) -> list[Path]:
-    """Return what a push would send: the files that the stamp names, and the stamp.
-
-    CheckpointError where no model is, or where one of them is a link or not what the stamp says.
-    """
+    """Return what a push would send, the stamp and the files that it names; CheckpointError for a link among them."""
     paths = [folder / name for name in sorted({*read_stamp(folder).files, STAMP})]
     for path in paths:
         if path.is_symlink() or path.parent.resolve() != folder.resolve() or not path.is_file():
@@ -41,8 +38,7 @@ def check_repository(repository: str) -> None:
 def push_model(folder: Path, repository: str, *, public: bool = False) -> str:
     """Send a saved model to the Hub and return its address; HubError, with nothing lost, where that is not possible.
 
-    A repository that is made is private unless `public`; one that holds another model is refused, and so is one
-    that is public already unless that was asked for. The bytes that are sent are those that the stamp has hashes of.
+    The repository is private unless `public`; one that is public unasked or holds another model is refused.
     """
     from huggingface_hub import CommitOperationAdd, HfApi, get_token
 

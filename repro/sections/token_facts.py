@@ -1,19 +1,18 @@
 """The walk over the tokenizer (seed, "From Text to Tokens" and "Tokenizing the Whole Dataset").
 
-The seminar's tokenizer is DistilBERT's: transformers' DistilBertTokenizer over bert-base-uncased's word pieces.
-Its class comes from the installed library, its vocabulary from the recipe's checkpoint; both go into the record,
-and a claim is comparable only where they are the seminar's.
+Its class comes from the installed library, its vocabulary from the recipe's checkpoint; a claim is comparable only
+where both are the seminar's, DistilBertTokenizer over bert-base-uncased's word pieces.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Sequence
 
 from repro.assets.corpus import SPLITS
 from repro.assets.loading import vocabulary_sha256
 from repro.display.table import Table
 from repro.records.schema import Measurements, RunRecord
+from repro.records.store import newest_runs
 from repro.sections.context import Context, Section
 
 SENTENCE = "Tokenizing text is a core task of NLP."  # the seminar's own
@@ -60,13 +59,15 @@ def run(context: Context, _seed: int) -> Measurements:
     )
 
 
-def printed(record: RunRecord) -> Iterator[Table]:
-    """Show the seminar's walk over the tokenizer, from the record alone."""
-    facts: Any = record.facts
-    walk = zip(map(str, facts["ids"]), facts["pieces"], strict=True)
-    yield Table(("id", "piece"), tuple(walk))
-    shown = {name: facts[name] for name in facts if name not in {"ids", "pieces", "tweets_by_pieces"}}
-    yield Table(("tokenizer", ""), tuple((name.replace("_", " "), str(value)) for name, value in shown.items()))
+def tables(records: Sequence[RunRecord]) -> dict[str, Table]:
+    """Return the seminar's walk over the tokenizer, of the newest record."""
+    rows = [
+        (name.replace("_", " "), str(value))
+        for record in newest_runs(records, "token-facts")[-1:]
+        for name, value in record.facts.items()
+        if name != "tweets_by_pieces"
+    ]
+    return {"tokenizer": Table(("tokenizer", ""), tuple(rows))}
 
 
 SECTION = Section.of(globals(), heading="Tokenizer", what="the walk over the tokenizer")

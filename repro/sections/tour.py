@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from repro.assets.checkpoints import Checkpoint, file_sha256, locate_checkpoint
@@ -50,11 +49,6 @@ def run(context: Context, _seed: int) -> Measurements:
     return Measurements(facts=facts)
 
 
-def reads(context: Context, _seed: int) -> Path | None:
-    """Return the notebook with the letter."""
-    return context.seminar
-
-
 def _locate(context: Context, task: str) -> Checkpoint:
     if context.recipe.name != TINY.name:
         return locate_checkpoint(TOUR[task], context.checkpoints)
@@ -77,14 +71,12 @@ def tables(records: Sequence[RunRecord]) -> dict[str, Table]:
 
 def _in_words(result: Any) -> str:
     if isinstance(result, list):
-        groups = [f"{e['word']} ({e['entity_group']} {e['score']:.3f}, {e['start']}–{e['end']})" for e in result]
-        return "; ".join(groups[:MOST_SHOWN]) + (f"; … {len(groups)} in all" if len(groups) > MOST_SHOWN else "")
-    if "label" in result:
-        return f"{result['label']} {result['score']:.4f}"
-    if "answer" in result:
-        return f"{result['answer']} ({result['start']}–{result['end']}, {result['score']:.4f})"
-    text = result["text"] if "text" in result else "…" + result["continuation"]
-    return f"{text.strip()} ({result['tokens']} tokens)"
+        more = f"; … {len(result)} in all" if len(result) > MOST_SHOWN else ""
+        return "; ".join(map(_in_words, result[:MOST_SHOWN])) + more
+    values = {name: f"{value:.4f}" if isinstance(value, float) else value for name, value in result.items()}
+    return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
-SECTION = Section.of(globals(), heading="Tour", what="six tasks on a letter")
+SECTION = Section.of(
+    globals(), heading="Tour", what="six tasks on a letter", reads=lambda context, seed: context.seminar
+)

@@ -7,10 +7,10 @@ summarization and translation, whose pipelines are gone, follow transformers 4.5
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 SEED = 42  # the notebook's set_seed
 MOST_TOKENS = 200  # prompt and continuation together
 PIPELINE_BEAMS, PIPELINE_NEW_TOKENS = 4, 256  # where neither model nor call say otherwise
-WINDOW, STRIDE, LONGEST_ANSWER = 384, 128, 15  # tokens
-CANDIDATES = 12  # spans a window of which those over the same words are added up: 2 * top_k + 10, for a top_k of 1
+WINDOW, LONGEST_ANSWER = 384, 15  # tokens
+CANDIDATES = 12  # spans of which those over the same words are added up: 2 * top_k + 10, for a top_k of 1
 MASKED = -10_000.0
 Logits = NDArray[np.float32]
+Answer = dict[str, Any]
 Task = Callable[[Path, TourTexts, "torch.device"], JsonValue]
 
 
@@ -79,7 +80,7 @@ def generation(folder: Path, texts: TourTexts, device: torch.device) -> JsonValu
     return {"continues_prompt": continues, "continuation": continuation, "tokens": len(ids)}
 
 
-TASKS: Mapping[str, Task] = {
+TASKS: dict[str, Task] = {
     task.__name__: task for task in (sentiment, entities, answer, summary, translation, generation)
 }
 
@@ -90,18 +91,12 @@ def first_sentence(text: str) -> str:
     return match[1] if match else text.strip()
 
 
-class Span(NamedTuple):
-    """First and last token of a span, both included, and its score in [0, 1]."""
+def best_spans(
+    start: Logits, end: Logits, context: NDArray[np.bool_], cls: int | None = None
+) -> list[tuple[int, int, float]]:
+    """Return first token, last token and score of the best spans, best first.
 
-    first: int
-    last: int
-    score: float
-
-
-def best_spans(start: Logits, end: Logits, context: NDArray[np.bool_], cls: int | None = None) -> list[Span]:
-    """Return the best spans of one window, best first.
-
-    `start` and `end` (T,) are its logits, `context` (T,) marks the tokens an answer may have. A span's score is the
+    `start` and `end` (T,) are the logits, `context` (T,) marks the tokens an answer may have. A span's score is the
     softmax probability of its start times that of its end, both over the context's tokens and `cls`, the place of
     [CLS]: it takes part in the softmax, for "no answer", and is in no span.
     """
@@ -112,34 +107,32 @@ def best_spans(start: Logits, end: Logits, context: NDArray[np.bool_], cls: int 
     scores = np.tril(np.triu(np.outer(first, last)), LONGEST_ANSWER - 1)  # (T, T): last not before first, nor too far
     order = np.argsort(-scores, axis=None, kind="stable")[:CANDIDATES]
     places = zip(*np.unravel_index(order, scores.shape), strict=True)
-    return [Span(int(i), int(j), float(scores[i, j])) for i, j in places if scores[i, j]]
+    return [(int(i), int(j), float(scores[i, j])) for i, j in places if scores[i, j]]
 
 
-def find_answer(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, question: str, context: str
-) -> dict[str, str | int | float]:
-    """Return `answer`, its `start` and `end` in the context (characters, end excluded) and its `score`."""
+def find_answer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, question: str, context: str) -> Answer:
+    """Return `answer`, its `start` and `end` in the context (characters, end excluded) and its `score`.
+
+    A context longer than the model reads is cut.
+    """
     import torch
 
-    encoded = tokenizer(
-        question, context, truncation="only_second", max_length=min(tokenizer.model_max_length, WINDOW),
-        stride=STRIDE, return_overflowing_tokens=True,
-    )  # fmt: skip
-    answers: dict[str, dict[str, Any]] = {}  # by the answer in lower case: spans over the same words count together
-    for window, (ids, encoding) in enumerate(zip(encoded["input_ids"], encoded.encodings, strict=True)):
-        inputs = {name: torch.tensor([encoded[name][window]]).to(model.device) for name in tokenizer.model_input_names}
-        with torch.inference_mode():
-            outputs = model(**inputs)
-        logits = (outputs[f"{side}_logits"][0].float().cpu().numpy() for side in ("start", "end"))
-        in_context = np.array([sequence == 1 for sequence in encoded.sequence_ids(window)])
-        cls = ids.index(tokenizer.cls_token_id) if tokenizer.cls_token_id in ids else None
-        for first, last, score in best_spans(*logits, in_context, cls):
-            start, end = encoding.offsets[first][0], encoding.offsets[last][1]
-            words = encoding.token_to_word(first), encoding.token_to_word(last)
-            if None not in words:  # the whole words that the span touches
-                start, end = encoding.word_to_chars(words[0], 1)[0], encoding.word_to_chars(words[1], 1)[1]
-            answer = {"answer": context[start:end], "start": start, "end": end, "score": 0.0}
-            answers.setdefault(context[start:end].lower(), answer)["score"] += score
+    longest = min(tokenizer.model_max_length, WINDOW)
+    inputs = tokenizer(question, context, truncation="only_second", max_length=longest, return_tensors="pt")
+    with torch.inference_mode():
+        outputs = model(**inputs.to(model.device))
+    start_logits, end_logits = (outputs[f"{side}_logits"][0].float().cpu().numpy() for side in ("start", "end"))
+    in_context = np.array([sequence == 1 for sequence in inputs.sequence_ids(0)])
+    ids, encoding = inputs["input_ids"][0].tolist(), inputs.encodings[0]
+    cls = ids.index(tokenizer.cls_token_id) if tokenizer.cls_token_id in ids else None
+    answers: dict[str, Answer] = {}  # by the answer in lower case: spans over the same words count together
+    for first, last, score in best_spans(start_logits, end_logits, in_context, cls):
+        start, end = encoding.offsets[first][0], encoding.offsets[last][1]
+        words = encoding.token_to_word(first), encoding.token_to_word(last)
+        if None not in words:  # the whole words that the span touches
+            start, end = encoding.word_to_chars(words[0], 1)[0], encoding.word_to_chars(words[1], 1)[1]
+        answer: Answer = {"answer": context[start:end], "start": start, "end": end, "score": 0.0}
+        answers.setdefault(context[start:end].lower(), answer)["score"] += score
     if not answers:
         raise UsageError("the text holds nothing that an answer could be", "Give a text with words of that tokenizer.")
     return max(answers.values(), key=lambda answer: float(answer["score"]))
@@ -176,16 +169,16 @@ def generation_settings(
     The call's lengths go before what the checkpoint says of the task, that before its general settings, and the
     pipeline's own defaults (4 beams, 256 new tokens) come last. (4.57 itself put its 4 beams first.)
     """
-    general: Any = getattr(model, "generation_config", None)
-    stated = general.to_diff_dict()
-    specific = dict((getattr(model.config, "task_specific_params", None) or {}).get(task) or {})
+    general: Any = model.generation_config
+    stated, tasks = general.to_diff_dict(), getattr(model.config, "task_specific_params", None) or {}
+    specific = {**(tasks.get(task) or {})}
     prefix = str(specific.pop("prefix", None) or getattr(model.config, "prefix", None) or "")
     config: GenerationConfig = deepcopy(general)
     config.update(**{"num_beams": stated.get("num_beams", PIPELINE_BEAMS), **specific, **lengths})
-    if not {"max_length", "max_new_tokens"} & {*stated, *specific, *lengths}:
-        config.max_new_tokens = PIPELINE_NEW_TOKENS
     if "max_length" in lengths:
         config.max_new_tokens = None
+    elif not {"max_length", "max_new_tokens"} & {*stated, *specific}:
+        config.max_new_tokens = PIPELINE_NEW_TOKENS
     if config.pad_token_id is None:
         config.pad_token_id = tokenizer.pad_token_id
     return prefix, config
