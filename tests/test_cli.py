@@ -125,7 +125,7 @@ def test_a_model_is_trained_saved_used_and_shown_to_be_shared(repro: Repro, tmp_
     code, out, err = repro("run", "token-facts", "finetune", "inference", *TINY, "--save", models, "--results", results)
     assert (code, err) == (0, "")
     assert "inference, seed 0" in out
-    assert "1 × " in out  # the padded pair of the tokenizer's walk
+    assert "padded pair" in out  # of the tokenizer's walk
     model = next(models.iterdir())
     code, out, _ = repro("predict", "i am happy", "--model", model, "--figure", tmp_path / "bars.svg", "--json")
     assert code == 0

@@ -140,12 +140,11 @@ def read_stamp(folder: Path) -> ModelStamp:
 
     CheckpointError names the file that was changed, is missing, or was put beside them; the card may be rewritten.
     """
-    missing = [name for name in (WEIGHTS, STAMP) if not (folder / name).is_file()]
-    if missing:
+    if missing := [name for name in (WEIGHTS, STAMP) if not (folder / name).is_file()]:
         inside = [path.parent.name for path in sorted(folder.glob(f"[!.]*/{STAMP}"))]
         hint = f"; did you mean its folder {inside[0]}?" if inside else ""
         raise CheckpointError(
-            f"{folder} holds no saved model: {missing[0]} is missing{hint}",
+            f"no model folder {folder}: {' and '.join(missing)} cannot be read{hint}",
             "Name a folder that `repro run finetune --save DIR` wrote.",
         )
     try:

@@ -55,13 +55,13 @@ def answer(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue:
 
 def summary(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue:
     """Return the letter's summary of 20 to 45 tokens: `text`, its `first_sentence` and its number of `tokens`."""
-    text, tokens = _rewrite("summarization", folder, texts.letter, device, min_length=20, max_length=45)
+    text, tokens = _rewrite(folder, texts.letter, device, min_length=20, max_length=45)
     return {"text": text, "first_sentence": first_sentence(text), "tokens": tokens}
 
 
 def translation(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue:
     """Return the letter in Dutch: `text` and its number of `tokens`, at least 100."""
-    text, tokens = _rewrite("translation_en_to_nl", folder, texts.letter, device, min_length=100)
+    text, tokens = _rewrite(folder, texts.letter, device, min_length=100)
     return {"text": text, "tokens": tokens}
 
 
@@ -146,12 +146,12 @@ def _pipeline(task: str, kind: str, folder: Path, device: torch.device, **option
     return make(task, model=model, tokenizer=load_tokenizer(folder), device=device, **options)
 
 
-def _rewrite(task: str, folder: Path, letter: str, device: torch.device, **lengths: int) -> tuple[str, int]:
+def _rewrite(folder: Path, letter: str, device: torch.device, **lengths: int) -> tuple[str, int]:
     """Return what the encoder-decoder makes of the letter, and its number of tokens, the decoder's start counted."""
     import torch
 
     tokenizer, model = load_tokenizer(folder), load_model("AutoModelForSeq2SeqLM", folder, device)
-    prefix, config = generation_settings(model, tokenizer, task, **lengths)
+    prefix, config = generation_settings(model, tokenizer, **lengths)
     inputs = tokenizer(prefix + letter, return_tensors="pt", return_token_type_ids=False).to(device)
     generate: Any = model.generate
     with torch.inference_mode():
@@ -162,23 +162,19 @@ def _rewrite(task: str, folder: Path, letter: str, device: torch.device, **lengt
 
 
 def generation_settings(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: str, **lengths: int
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, **lengths: int
 ) -> tuple[str, GenerationConfig]:
     """Return the prefix that the text gets and the settings of `generate`, as the pipelines' documentation said.
 
-    The call's lengths go before what the checkpoint says of the task, that before its general settings, and the
-    pipeline's own defaults (4 beams, 256 new tokens) come last. (4.57 itself put its 4 beams first.)
+    The call's lengths go before the checkpoint's settings, the pipeline's own defaults come last.
     """
-    general: Any = model.generation_config
-    stated, tasks = general.to_diff_dict(), getattr(model.config, "task_specific_params", None) or {}
-    specific = {**(tasks.get(task) or {})}
-    prefix = str(specific.pop("prefix", None) or getattr(model.config, "prefix", None) or "")
-    config: GenerationConfig = deepcopy(general)
-    config.update(**{"num_beams": stated.get("num_beams", PIPELINE_BEAMS), **specific, **lengths})
+    config: Any = deepcopy(model.generation_config)
+    stated = {*config.to_diff_dict(), *lengths}
+    config.update(**{"num_beams": config.num_beams if "num_beams" in stated else PIPELINE_BEAMS, **lengths})
     if "max_length" in lengths:
         config.max_new_tokens = None
-    elif not {"max_length", "max_new_tokens"} & {*stated, *specific}:
+    elif not {"max_length", "max_new_tokens"} & stated:
         config.max_new_tokens = PIPELINE_NEW_TOKENS
     if config.pad_token_id is None:
         config.pad_token_id = tokenizer.pad_token_id
-    return prefix, config
+    return getattr(model.config, "prefix", None) or "", config

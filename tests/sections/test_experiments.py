@@ -121,14 +121,14 @@ def test_the_first_rows_leave_as_hashes_and_no_sentence_is_in_any_record(tiny_co
     assert [r.settings.seed for r in records if r.experiment == "linear"] == [0]  # seeds do not matter to it
 
 
-def test_a_section_without_its_asset_is_named_and_the_others_still_run(
+def test_a_section_without_its_asset_is_named_and_the_others_still_run_in_order(
     tiny_context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(context: Context, seed: int) -> Measurements:
         raise MissingAssetError("no such asset", "Fetch it.")
 
     monkeypatch.setattr(token_facts, "SECTION", replace(token_facts.SECTION, run=refuse))
-    chosen, missing = sections_named(["corpus-facts", "token-facts", "features"]), list[str]()
+    chosen, missing = sections_named(["features", "token-facts", "corpus-facts"]), list[str]()
     ran = run_sections(
         chosen, tiny_context, [0], tmp_path, on_missing=lambda e, error: missing.append(f"{e.name}: {error}")
     )
@@ -136,12 +136,6 @@ def test_a_section_without_its_asset_is_named_and_the_others_still_run(
     assert missing == ["token-facts: no such asset\nFetch it."]
     with pytest.raises(MissingAssetError):  # nobody to tell: it is no silence
         list(run_sections(chosen, tiny_context, [0], tmp_path))
-
-
-def test_names_run_in_the_seminars_order() -> None:
-    assert [e.name for e in sections_named(["finetune", "features"])] == ["features", "finetune"]
-    with pytest.raises(UsageError, match="Did you mean 'finetune'"):
-        sections_named(["finetun"])
 
 
 def test_a_tracker_gets_every_epoch_at_its_step_and_is_closed(

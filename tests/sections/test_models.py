@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -90,9 +88,9 @@ CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "upper case matters": (in_json("tokenizer_config.json", lambda c: {**c, "do_lower_case": False}), ""),
     "another run": (in_json(STAMP, lambda stamp: stamp["settings"].update(seed=1)), "it is damaged"),
     "no tokenizer": (lambda folder: (folder / "tokenizer.json").unlink(), r"tokenizer\.json is not the file"),
-    "no weights": (lambda folder: (folder / "model.safetensors").unlink(), r"model\.safetensors is missing"),
-    "no stamp": (lambda folder: (folder / STAMP).unlink(), f"{STAMP} is missing"),
-    "no folder": (lambda folder: folder.rename(folder.with_name("elsewhere")), "holds no saved model"),
+    "no weights": (lambda folder: (folder / "model.safetensors").unlink(), r"model\.safetensors cannot be read"),
+    "no stamp": (lambda folder: (folder / STAMP).unlink(), f"{STAMP} cannot be read"),
+    "no folder": (lambda folder: folder.rename(folder.with_name("elsewhere")), "no model folder"),
 }
 
 
@@ -178,28 +176,6 @@ def test_two_processes_do_not_make_the_model_of_one_run_at_once(tiny_context: Co
         measure("finetune", context, 0)
     measure("finetune", context, 0)
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]  # the lock is gone
-
-
-RACE = ("run", "finetune", "--recipe", "tiny", "--corpus", "rehearsal", "--limit", "96", "--protocol", "as-published")
-
-
-def test_of_two_runs_at_once_into_one_folder_no_model_is_lost(tmp_path: Path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
-    models = tmp_path / "models"
-    runs = [
-        subprocess.Popen(
-            [sys.executable, "-m", "repro", *RACE, "--results", str(tmp_path / name), "--save", str(models)],
-            env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        )
-        for name in ("one", "two")
-    ]  # fmt: skip
-    errors = [run.communicate(timeout=300)[1] for run in runs]
-    done = [name for name, run in zip(("one", "two"), runs, strict=True) if run.returncode == 0]
-    assert done, errors
-    heads = {read_stamp(folder).scores["test"].loss for folder in models.glob("tiny*")}
-    for name in done:  # each that says it is done has its own model standing
-        (record,) = (tmp_path / name / "runs").rglob("*.json")
-        assert json.loads(record.read_text())["scores"]["test"]["loss"] in heads
 
 
 def test_a_run_made_again_replaces_the_model_that_it_left(tiny_context: Context, tmp_path: Path) -> None:

@@ -183,18 +183,18 @@ def test_a_head_that_the_checkpoint_lacks_is_never_drawn_at_random(tmp_path: Pat
 def test_a_checkpoints_own_settings_go_before_the_pipelines_and_the_calls_before_both() -> None:
     folder = tiny_tour_folder("summary")
     model, tokenizer = load_model("AutoModelForSeq2SeqLM", folder), load_tokenizer(folder)
-    prefix, config = generation_settings(model, tokenizer, "summarization", min_length=20, max_length=45)
-    assert (prefix, config.num_beams, config.max_length, config.max_new_tokens) == ("", 4, 45, None)
-    _, config = generation_settings(model, tokenizer, "translation_en_to_nl", min_length=100)
-    assert config.max_new_tokens == 256
+
+    def settings_of(**lengths: int) -> tuple[object, ...]:
+        prefix, config = generation_settings(model, tokenizer, **lengths)
+        return prefix, config.num_beams, config.length_penalty, config.max_length, config.max_new_tokens
+
+    penalty = model.generation_config.length_penalty
+    assert settings_of(min_length=20, max_length=45) == ("", 4, penalty, 45, None)
+    assert settings_of(min_length=100)[-1] == 256
     model.generation_config.update(num_beams=6, length_penalty=2.0, max_length=142)
     model.config.prefix = " "
-    model.config.task_specific_params = {"summarization": {"no_repeat_ngram_size": 3, "num_beams": 2}}
-    prefix, config = generation_settings(model, tokenizer, "summarization", min_length=20, max_length=45)
-    assert (prefix, config.num_beams, config.max_length, config.length_penalty) == (" ", 2, 45, 2.0)
-    assert config.no_repeat_ngram_size == 3
-    _, config = generation_settings(model, tokenizer, "translation_en_to_nl", min_length=100)
-    assert (config.num_beams, config.max_length, config.max_new_tokens) == (6, 142, None)
+    assert settings_of(min_length=20, max_length=45) == (" ", 6, 2.0, 45, None)
+    assert settings_of(min_length=100) == (" ", 6, 2.0, 142, None)
     assert model.generation_config.min_length in (None, 0)  # the model's own settings are left alone
 
 
