@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -50,12 +51,13 @@ def figures(record: RunRecord) -> Iterator[Drawing]:
     from matplotlib.patches import Rectangle
 
     spec, seeded = record.spec, bool(record.epochs)
-    epochs = [name for name in record.scores if name.startswith("epoch-")]
+    epochs = [name for name in record.scores if re.fullmatch(r"epoch-[0-9]{1,4}/validation", name)]
     for name in [*epochs[-1:], *(name for name in record.scores if name in {"logistic/validation", "test"})]:
         scores = record.scores[name]
         rates = [[count / max(sum(row), 1) for count in row] for row in scores.confusion]
         labels = LABELS[: len(rates)]
-        claim = published_matrix(record.experiment) if name.endswith("validation") and labels == LABELS else None
+        comparable = name.endswith("validation") and len(rates) == len(LABELS)
+        claim = published_matrix(record.experiment) if comparable else None
         caption = f"{record.experiment} ({name}): {caption_of(spec, seeded=seeded)}"
         figure = new_figure(11.0 if claim else 6.4, 6.2 if claim else 6.4)
         *others, panel = figure.subplots(1, 2 if claim else 1, squeeze=False)[0]
@@ -67,12 +69,13 @@ def figures(record: RunRecord) -> Iterator[Drawing]:
         panel.set_title(f"measured, {measured}" if claim else f"{caption}\n{measured}", fontsize=10)
         if claim:
             reported: Any = claim.reported
+            tolerance: Any = claim.tolerance
             matrix(others[0], reported, labels, [[f"{rate:.2f}" for rate in row] for row in reported])
             others[0].set_title(f"reported (distilbert, {claim.source}), n = 2,000", fontsize=10)
-            away = np.abs(np.subtract(rates, reported)) > claim.tolerance
+            away = np.abs(np.subtract(rates, reported)) > tolerance
             for i, j in np.argwhere(away):
                 panel.add_patch(Rectangle((j - 0.47, i - 0.47), 0.94, 0.94, fill=False, edgecolor=OUTLINE, lw=2))
-            note = f"outlined: further than ±{claim.tolerance:g} from the reported rate ({away.sum()} of 36 cells)"
+            note = f"outlined: further than ±{tolerance:g} from the reported rate ({away.sum()} of 36 cells)"
             figure.supxlabel(note, fontsize=9)
             figure.suptitle(caption, fontsize=11)
         recalls = ", ".join(f"{label} {rates[i][i]:.2f}" for i, label in enumerate(labels))

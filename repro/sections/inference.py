@@ -76,7 +76,8 @@ def predict(loaded: FinetunedModel, texts: Sequence[str]) -> list[Prediction]:
     """Return the probabilities for each text, one at a time as the pipeline does; UsageError for an empty text."""
     import torch
 
-    tokenizer, config = loaded.tokenizer, loaded.model.config
+    tokenizer = loaded.tokenizer
+    config: Any = loaded.model.config
     limit = min(tokenizer.model_max_length, config.max_position_embeddings)
     predictions = []
     for number, text in enumerate(texts, 1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from repro.assets.checkpoints import locate_checkpoint
 from repro.assets.loading import load_classifier, load_model
@@ -62,7 +62,8 @@ def load_published(context: Context) -> PreTrainedModel:
             torch.manual_seed(0)  # the head's random weights are the same in every process
             return load_classifier(folder).eval()
     model = load_model("AutoModelForSequenceClassification", folder)
-    names = [model.config.id2label.get(i) for i in range(model.config.num_labels)]
+    config: Any = model.config
+    names = [config.id2label.get(i) for i in range(config.num_labels)]
     if names not in ([*LABELS], [f"LABEL_{i}" for i in range(len(LABELS))]):
         raise CheckpointError(
             f"{folder}: its classes are {names}, expected {[*LABELS]} or LABEL_0 to LABEL_5",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from repro.assets.checkpoints import locate_checkpoint
 from repro.assets.corpus import load_corpus
@@ -59,7 +59,7 @@ def open_context(
     chosen = resolve_device(Device(spec.device), Precision(spec.precision))
     checkpoint = locate_checkpoint(recipe, checkpoints)
     loaded = load_corpus(corpus or {"emotion": "hub"}.get(spec.corpus, spec.corpus), limit=spec.limit)
-    resolved = {"corpus": loaded.stamp.name, "device": chosen.device, "precision": chosen.precision}
+    resolved: dict[str, Any] = {"corpus": loaded.stamp.name, "device": chosen.device, "precision": chosen.precision}
     return Context(
         spec=replace(spec, section="", seed=0, **resolved),
         recipe=recipe,
