@@ -55,9 +55,9 @@ def open_context(
     check_tracker(outputs.track)
     from repro.training.device import resolve_device
     from repro.training.loop import check_micro_batches
-    from repro.training.processes import check_processes, wait_time
+    from repro.training.processes import check_processes, process_count, wait_time
 
-    check_processes(recipe.batch_size)
+    check_processes(recipe.batch_size, process_count())
     wait_time()
     check_micro_batches(spec.micro_batches, recipe.batch_size)
     chosen = resolve_device(Device(spec.device), Precision(spec.precision))
@@ -261,7 +261,7 @@ def _report_leftovers(run: Run, checkpointer: Checkpointer) -> None:
 
 def check_resumable(sections: Sequence[Section], context: Context, seeds: Sequence[int], results: Path) -> None:
     """Raise StateError unless one of the runs was started and can resume, and say which unfinished ones there are."""
-    from repro.training.resume.state import read_manifest, states_in
+    from repro.training.resume.state import read_state, states_in
 
     runs = [Run(section=s, context=context, seed=seed) for s in sections if s.resumable for seed in s.seeds(seeds)]
     unfinished = results / UNFINISHED
@@ -270,7 +270,7 @@ def check_resumable(sections: Sequence[Section], context: Context, seeds: Sequen
     others = []
     for newest in (states[0] for folder in sorted(unfinished.glob("*")) if (states := states_in(folder))):
         try:
-            decided_by = read_manifest(newest).decided_by
+            decided_by = read_state(newest).decided_by
         except StateError as error:
             others.append(error.what)
             continue
