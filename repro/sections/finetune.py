@@ -29,8 +29,8 @@ def run(context: Context, seed: int, checkpointer: Checkpointer | None = None) -
 
 
 def _train_and_score(context: Context, seed: int, checkpointer: Checkpointer | None) -> Measurements:
+    from repro.training.device import report_out_of_memory
     from repro.training.loop import fit
-    from repro.training.memory import report_out_of_memory
     from repro.training.predict import predict_rows
 
     with context.timed("tokenize"):

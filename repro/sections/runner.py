@@ -51,9 +51,9 @@ def open_context(
         tour_texts(seminar, rehearsal=False)  # what it lacks is said before anything runs
     from repro.training.device import resolve_device
     from repro.training.loop import check_micro_batches
-    from repro.training.processes import check_processes, wait_time
+    from repro.training.processes import check_processes, process_count, wait_time
 
-    check_processes(recipe.batch_size)
+    check_processes(recipe.batch_size, process_count())
     wait_time()
     check_micro_batches(spec.micro_batches, recipe.batch_size)
     chosen = resolve_device(Device(spec.device), Precision(spec.precision))
@@ -246,7 +246,7 @@ def _report_leftovers(run: Run, checkpointer: Checkpointer) -> None:
 
 def check_resumable(sections: Sequence[Section], context: Context, seeds: Sequence[int], results: Path) -> None:
     """Raise StateError unless one of the runs was started and can resume, and say which unfinished ones there are."""
-    from repro.training.resume.state import read_manifest, states_in
+    from repro.training.resume.state import read_state, states_in
 
     runs = [Run(section=s, context=context, seed=seed) for s in sections if s.resumable for seed in s.seeds(seeds)]
     unfinished = results / UNFINISHED
@@ -254,7 +254,11 @@ def check_resumable(sections: Sequence[Section], context: Context, seeds: Sequen
         return
     others = []
     for newest in (states[0] for folder in sorted(unfinished.glob("*")) if (states := states_in(folder))):
-        decided_by = read_manifest(newest).decided_by
+        try:
+            decided_by = read_state(newest).decided_by
+        except StateError as error:
+            others.append(error.what)
+            continue
         names = min((differing(decided_by, run.decided_by) for run in runs), key=len, default=["section"])
         others.append(f"{newest}, which differs in {', '.join(names)}")
     what = " or ".join(run.label for run in runs) or "these sections, which save no state"
