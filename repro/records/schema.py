@@ -13,22 +13,19 @@ from repro.spec import RECIPE_EPOCHS, RunSpec
 SCHEMA_VERSION: Literal[1, 2] = 2
 SCHEMA_VERSIONS = (1, 2)  # that are read
 LARGEST = 2**63
+TOLERANCE = 1e-6  # between a score and what its confusion matrix gives
 LABELS = ("sadness", "joy", "love", "anger", "fear", "surprise")  # what the label ids 0 to 5 of a record mean
 Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, lt=LARGEST)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]  # a part of a file's path: it can't leave the folder
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 def _finite(value: JsonValue) -> JsonValue:
     """Refuse numbers that no section measures: infinite ones, and integers beyond 64 bits."""
-    if isinstance(value, dict):
-        for item in value.values():
-            _finite(item)
-    elif isinstance(value, list):
-        for item in value:
-            _finite(item)
-    elif isinstance(value, int | float) and not abs(value) < LARGEST:
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _finite(item)
+    if isinstance(value, int | float) and not abs(value) < LARGEST:
         raise ValueError("a number is not finite, or larger than 64 bits")
     return value
 
@@ -114,6 +111,24 @@ class Scores(Strict):
         if sum(map(sum, self.confusion)) != self.n or abs(hits - self.accuracy * self.n) > 0.5:  # noqa: PLR2004 (of a row)
             raise ValueError("n or accuracy is not that of the confusion matrix")
         return self
+
+    def differing(self) -> list[str]:
+        """Return the names of the scores that are not, to 1e-6, what the confusion matrix gives."""
+        import numpy as np
+
+        classes, n = len(self.confusion), max(self.n, 1)
+        matrix = np.array(self.confusion, dtype=float).reshape(classes, classes)
+        hits, labels, predicted = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
+        f1 = 2 * hits / np.maximum(labels + predicted, 1)
+        recomputed = {
+            "accuracy": hits.sum() / n, "weighted_f1": f1 @ labels / n, "macro_f1": f1.sum() / max(classes, 1),
+            "class_f1": f1,
+        }  # fmt: skip
+        stated = {name: np.array(getattr(self, name)) for name in recomputed}
+        return [
+            name for name, value in recomputed.items()
+            if stated[name].shape != value.shape or (abs(stated[name] - value) > TOLERANCE).any()
+        ]  # fmt: skip
 
 
 class Epoch(Strict):
