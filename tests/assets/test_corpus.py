@@ -55,7 +55,7 @@ def test_the_fingerprints_are_the_documented_ones(corpus_folder: Path) -> None:
     ("split", "change", "message"),
     [
         ("train", lambda rows: rows[:-1], "train: rows expected 12, found 11"),
-        ("test", lambda rows: [("x", 0), *rows[1:]], "test: content fingerprint"),
+        ("test", lambda rows: [("x", 0), *rows[1:]], "test: content expected"),
         ("test", lambda rows: [(text, (label + 1) % 2) for text, label in rows], "test: rows a label expected"),
         ("validation", lambda rows: rows[::-1], "validation: order of rows"),
     ],
