@@ -9,10 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +22,6 @@ from repro.records.schema import LABELS, CorpusStamp, SplitStamp
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-CHUNK = 10_000  # rows that are Python objects at once
 Row = tuple[str, int]
 SPLITS = ("train", "validation", "test")
 FINGERPRINTS = {"rows": "rows", "labels": "rows a label", "content": "content", "ordered": "order of rows"}  # in words
@@ -59,70 +56,51 @@ def load_corpus(source: str, *, limit: int | None = None, expected: CorpusStamp 
 
     `limit` takes the first rows of each split after that check. Raises CorpusError, which names file and line.
     """
+    import pyarrow as pa
     from datasets import Dataset, DatasetDict
     from datasets.table import InMemoryTable
 
-    with _opened(source, expected) as (name, rows):
-        tables = {split: _to_table(each) for split, each in rows.items()}
-        stamp = stamp_of(name, {split: _rows_of(table) for split, table in tables.items()})
-        _refuse_other_rows(stamp, expected, source)
+    name, rows, stamp = _read(source, expected)
     if limit is not None:
-        tables = {split: table.slice(0, limit) for split, table in tables.items()}
-        stamp = stamp_of(name, {split: _rows_of(table) for split, table in tables.items()})
-    splits = {  # known to the library by the fingerprint of their rows
-        split: Dataset(InMemoryTable(table), fingerprint=stamp.splits[split].ordered[:16])
-        for split, table in tables.items()
-    }
+        rows = {split: each[:limit] for split, each in rows.items()}
+        stamp = stamp_of(name, rows)
+    schema = pa.schema([("text", pa.string()), ("label", pa.int64()), ("label_text", pa.string())])
+    splits = {}
+    for split, each in rows.items():
+        columns = ([text for text, _ in each], [label for _, label in each], [LABELS[label] for _, label in each])
+        table = InMemoryTable(pa.table(dict(zip(schema.names, columns, strict=True)), schema=schema))
+        # known to the library by the fingerprint of its rows
+        splits[split] = Dataset(table, fingerprint=stamp.splits[split].ordered[:16])
     return Corpus(splits=DatasetDict(splits), stamp=stamp)
 
 
 def read_rows(source: str, *, expected: CorpusStamp = EMOTION) -> tuple[str, dict[str, list[Row]]]:
     """Return name and rows of a corpus by split, checked like `load_corpus`; neither pyarrow nor datasets is needed."""
-    with _opened(source, expected) as (name, opened):
-        splits = {split: list(rows) for split, rows in opened.items()}
-        _refuse_other_rows(stamp_of(name, splits), expected, source)
-    return name, splits
+    name, rows, _ = _read(source, expected)
+    return name, rows
 
 
-@contextmanager
-def _opened(source: str, expected: CorpusStamp) -> Iterator[tuple[str, Mapping[str, Iterable[Row]]]]:
-    """Yield name and rows; what of the Hub's files is refused is fetched again the next time."""
+def _read(source: str, expected: CorpusStamp) -> tuple[str, dict[str, list[Row]], CorpusStamp]:
+    """Return name, rows and stamp; what of the Hub's files is refused is fetched again the next time."""
     if source == "rehearsal":
         from repro.assets.builtin.rehearsal import rehearsal_rows
 
-        yield "rehearsal", rehearsal_rows()
-    elif source != "hub":
-        yield expected.name, open_folder(Path(source))
-    else:
-        try:
+        return source, rehearsal_rows(), stamp_of(source, rehearsal_rows())
+    try:
+        folder = Path(source)
+        if source == "hub":
             folder, _ = fetch_snapshot(HUB_CORPUS, revision=HUB_REVISION, files=["*.jsonl"], kind="dataset")
-        except HubError as error:
-            ways = f"Run where the Hub is reachable, {LOCAL_WAYS}"
-            raise CorpusError(f"{HUB_CORPUS} is not available ({error.what})", ways) from None
-        try:
-            yield expected.name, open_folder(folder)
-        except CorpusError:
-            for file in folder.glob("*.jsonl"):
-                discard(file)
-            raise
-
-
-def _to_table(rows: Iterable[Row]) -> Any:
-    """Return the rows as a pyarrow Table with the columns text, label and label_text, a chunk of them at a time."""
-    import pyarrow as pa
-
-    schema = pa.schema([("text", pa.string()), ("label", pa.int64()), ("label_text", pa.string())])
-    chunks, waiting = [], iter(rows)
-    while chunk := list(islice(waiting, CHUNK)):
-        texts, labels = zip(*chunk, strict=True)
-        columns = {"text": texts, "label": labels, "label_text": [LABELS[label] for label in labels]}
-        chunks.append(pa.RecordBatch.from_pydict(columns, schema))
-    return pa.Table.from_batches(chunks, schema)
-
-
-def _rows_of(table: Any) -> Iterator[Row]:
-    for chunk in table.select(["text", "label"]).to_batches(max_chunksize=CHUNK):
-        yield from zip(chunk["text"].to_pylist(), chunk["label"].to_pylist(), strict=True)
+        rows = read_folder(folder)
+        stamp = stamp_of(expected.name, rows)
+        _refuse_other_rows(stamp, expected, HUB_CORPUS if source == "hub" else source)
+        return expected.name, rows, stamp
+    except HubError as error:
+        ways = f"Run where the Hub is reachable, {LOCAL_WAYS}"
+        raise CorpusError(f"{HUB_CORPUS} is not available ({error.what})", ways) from None
+    except CorpusError:
+        for file in folder.glob("*.jsonl") if source == "hub" else ():
+            discard(file)
+        raise
 
 
 def stamp_of(name: str, splits: Mapping[str, Iterable[Row]]) -> CorpusStamp:
@@ -153,25 +131,20 @@ def row_line(text: str, label: int) -> str:
 
 def read_folder(folder: Path) -> dict[str, list[Row]]:
     """Read the three splits of a folder in whichever of the known layouts it holds."""
-    return {split: list(rows) for split, rows in open_folder(folder).items()}
-
-
-def open_folder(folder: Path) -> dict[str, Iterable[Row]]:
-    """Find the three splits of a folder; their rows are read and checked one by one, when they are asked for."""
     if folder.is_file():
         raise CorpusError(f"{folder} is a file", f"Name its folder: --corpus {folder.parent}")
     if not folder.is_dir():
         near = "Did you mean rehearsal? " if get_close_matches(str(folder), ["rehearsal"]) else ""
         raise CorpusError(f"no corpus folder {folder}", near + WAYS)
-    for pattern, parse, names in LAYOUTS:
-        files = {split: folder / pattern.format(name) for split, name in zip(SPLITS, names, strict=True)}
+    for suffix, parse, names in LAYOUTS:
+        files = {split: folder / f"{name}{suffix}" for split, name in zip(SPLITS, names, strict=True)}
         if any(file.exists() for file in files.values()):
-            return {split: _checked(file, _lines(file), parse) for split, file in files.items()}
-    shards = {split: sorted(folder.glob(f"**/{split}*.parquet")) for split in SPLITS}
-    if not any(shards.values()):
+            return {split: list(_checked(file, _lines(file), parse)) for split, file in files.items()}
+    shards = {split: sorted(folder.glob(f"**/{split}*.parquet")) or [folder / f"{split}.parquet"] for split in SPLITS}
+    if not any(files[0].exists() for files in shards.values()):
         raise CorpusError(f"the folder {folder} holds no corpus: no train.jsonl, train.txt or train*.parquet", WAYS)
     return {
-        split: chain.from_iterable(_checked(file, _parquet_rows(file), dict) for file in files or [folder / split])
+        split: [row for file in files for row in _checked(file, _parquet_rows(file), dict)]
         for split, files in shards.items()
     }
 
@@ -217,8 +190,8 @@ def _from_authors(line: str) -> dict[str, Any]:
 
 
 LAYOUTS: Sequence[tuple[str, Callable[[str], dict[str, Any]], Sequence[str]]] = (
-    ("{}.jsonl", _from_json, SPLITS),
-    ("{}.txt", _from_authors, ("train", "val", "test")),
+    (".jsonl", _from_json, SPLITS),
+    (".txt", _from_authors, ("train", "val", "test")),
 )
 
 
@@ -243,20 +216,20 @@ def _parquet_rows(file: Path) -> Iterator[dict[str, Any]]:
             names = opened.schema_arrow.names
             if [names.count("text"), names.count("label")] != [1, 1] or names.count("label_text") > 1:
                 raise CorpusError(f"{file}: expected the columns text and label, each once", WAYS)
-            for batch in opened.iter_batches(CHUNK, columns=["text", "label", "label_text"]):
+            for batch in opened.iter_batches(columns=["text", "label", "label_text"]):
                 yield from batch.to_pylist()
     except (OSError, pyarrow.ArrowException) as error:
         first = str(error).splitlines()[0]
         raise CorpusError(f"{file} cannot be read as parquet: {first}", "Download the file again.") from None
 
 
-def _refuse_other_rows(stamp: CorpusStamp, expected: CorpusStamp, source: str) -> None:
-    for split, wanted in expected.splits.items() if source != "rehearsal" else ():
+def _refuse_other_rows(stamp: CorpusStamp, expected: CorpusStamp, name: str) -> None:
+    for split, wanted in expected.splits.items():
         for field, words in FINGERPRINTS.items():
             want, have = getattr(wanted, field), getattr(stamp.splits[split], field)
             if want != have:
+                difference = f"{words} expected {str(want)[:40]}, found {str(have)[:40]}"
                 raise CorpusError(
-                    f"{HUB_CORPUS if source == 'hub' else source} is not the emotion corpus as published. "
-                    f"{split}: {words} expected {str(want)[:40]}, found {str(have)[:40]}",
+                    f"{name} is not the emotion corpus as published. {split}: {difference}",
                     f"Download the files again. {WAYS}",
                 )
