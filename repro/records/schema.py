@@ -37,10 +37,7 @@ class Strict(BaseModel):
 
 
 class RecipeStamp(Strict):
-    """The checkpoint that was used (`weights_sha256` is of the file read) and every hyper-parameter.
-
-    `behaviour` has the hashes of how its tokenizer and configuration behaved; records of schema 1 have none.
-    """
+    """The checkpoint that was used (hashes of its weights and, from schema 2, its behaviour) and hyper-parameters."""
 
     name: Name
     checkpoint: str
@@ -164,8 +161,7 @@ class RunRecord(Measurements):
     """One section, recipe, corpus and seed: everything that verdicts, tables and figures are made from.
 
     `seconds` are those of its phases. `run_key` is the SHA-256 of all that decided the result, `source_sha256` of the
-    code among it; `declared_seeds` are the seeds that the command named together with this one; `precision_reason`
-    says why `auto` chose it. Records of schema 1 lack the last three, and the oldest of them the key.
+    code among it; `declared_seeds` were named together with this one. Older records lack these and `precision_reason`.
     """
 
     schema_version: Literal[1, 2] = SCHEMA_VERSION

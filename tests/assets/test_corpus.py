@@ -35,14 +35,6 @@ def test_all_three_layouts_give_the_same_rows(corpus_folder: Path, tmp_path: Pat
     assert read_folder(authors) == read_folder(parquets.parent) == expected
 
 
-def test_a_folder_with_the_expected_fingerprints_loads_and_is_stamped(corpus_folder: Path) -> None:
-    expected = stamp_of("emotion", read_folder(corpus_folder))
-    corpus = load_corpus(str(corpus_folder), expected=expected)
-    assert corpus.stamp == expected
-    assert corpus.texts("test")[0] == "test sentence 0"
-    assert corpus.splits["train"].column_names == ["text", "label", "label_text"]
-
-
 def test_the_fingerprints_are_the_documented_ones(corpus_folder: Path) -> None:
     found = read_folder(corpus_folder)
     lines = [f"{text}\t{label}\n" for text, label in found["train"]]
@@ -101,8 +93,7 @@ def test_a_bad_row_is_named_by_file_and_line_and_never_shown(line: str, corpus_f
 
 
 def test_a_bad_row_of_the_authors_layout_is_named_and_never_shown(tmp_path: Path) -> None:
-    for name in ("train", "val", "test"):
-        (tmp_path / f"{name}.txt").write_text("i feel SECRET;joyful\n")
+    (tmp_path / "train.txt").write_text("i feel SECRET;joyful\n")
     with pytest.raises(CorpusError, match=r"train\.txt, line 1: expected `text;label`") as refused:
         read_folder(tmp_path)
     assert "SECRET" not in str(refused.value)
@@ -185,7 +176,9 @@ def test_the_corpus_comes_from_the_hub_and_then_out_of_the_cache(
 ) -> None:
     expected = served_corpus(hub, corpus_folder)
     hub.fault("train", status(500), times=1)
-    assert load_corpus("hub", expected=expected).texts("test")[0] == "test sentence 0"
+    corpus = load_corpus("hub", expected=expected)
+    assert (corpus.stamp, corpus.texts("test")[0]) == (expected, "test sentence 0")
+    assert corpus.splits["train"].column_names == ["text", "label", "label_text"]
     assert hub.count("README") == 0
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert load_corpus("hub", expected=expected).texts("test")[0] == "test sentence 0"
