@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from tracemalloc import get_traced_memory, start, stop
 
 import pyarrow
 import pytest
@@ -42,6 +42,15 @@ def test_the_fingerprints_are_the_documented_ones(corpus_folder: Path) -> None:
     assert stamp.ordered == hashlib.sha256("".join(lines).encode()).hexdigest()
     assert stamp.content == hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
     assert stamp.labels == [2] * 6
+
+
+def test_a_stamp_takes_few_bytes_a_row_beside_its_text() -> None:
+    rows, length = 20_000, 200
+    start()
+    stamp_of("long", {"train": ((f"{i:0{length}}", i % 6) for i in range(rows))})
+    peak = get_traced_memory()[1]
+    stop()
+    assert peak / rows < length + 70  # one line of bytes and its place in a list; a second copy of the text is too much
 
 
 @pytest.mark.parametrize(
@@ -193,12 +202,3 @@ def test_other_tweets_on_the_hub_are_refused_and_do_not_stay(hub: HubServer, cor
     served_corpus(hub, corpus_folder, test=line[:-3])
     with pytest.raises(CorpusError, match="not valid JSON"):
         load_corpus("hub", expected=expected)
-
-
-def test_a_stamp_takes_few_bytes_a_row_beside_its_text() -> None:
-    rows, length = 20_000, 200
-    tracemalloc.start()
-    stamp_of("long", {"train": ((f"{i:0{length}}", i % 6) for i in range(rows))})
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak / rows < length + 70  # one line of bytes and its place in a list; a second copy of the text is too much
