@@ -197,7 +197,7 @@ class Handler(BaseHTTPRequestHandler):
             given = json.loads(sent)["paths"] if sent.startswith(b"{") else parse_qs(sent.decode())["paths"]
             self.send_json([_listed(path, files[path]) for path in given if path in files])
         else:
-            about = {"id": name, "sha": repository.commit, "private": repository.private, "tags": []}
+            about: dict[str, Any] = {"id": name, "sha": repository.commit, "private": repository.private, "tags": []}
             self.send_json({**about, "siblings": [{"rfilename": path} for path in files]})
 
     def _file(self, asked: re.Match[str]) -> None:

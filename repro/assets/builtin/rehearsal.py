@@ -13,7 +13,7 @@ import tomllib
 from pathlib import Path
 
 WORDS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
-FEELINGS = [words.replace("\n", " ").strip().split(", ") for words in WORDS["feelings"].values()]
+FEELINGS: list[list[str]] = [words.replace("\n", " ").strip().split(", ") for words in WORDS["feelings"].values()]
 WHO, DID, WHERE, WHEN = (words.replace("\n", " ").strip().split(", ") for words in WORDS["episodes"].values())
 UNCLEAR = ("strange", "different", "odd", "all sorts of things", "it deeply", "a lot", "something new")
 INTENSIFIERS = ("", "so ", "really ", "quite ", "truly ")
