@@ -38,7 +38,10 @@ def load_encoder(folder: Path) -> PreTrainedModel:
 
 def load_classifier(folder: Path) -> PreTrainedModel:
     """Load the encoder with a classification head of six labels; a head the checkpoint lacks is drawn at random."""
-    names = {"id2label": dict(enumerate(LABELS)), "label2id": {label: i for i, label in enumerate(LABELS)}}
+    names: dict[str, Any] = {
+        "id2label": dict(enumerate(LABELS)),
+        "label2id": {label: i for i, label in enumerate(LABELS)},
+    }
     problem = "single_label_classification"  # else the first step sets it, which a resumed run may not take
     kind = "AutoModelForSequenceClassification"
     return load_model(kind, folder, draw_head=True, num_labels=len(LABELS), problem_type=problem, **names)
