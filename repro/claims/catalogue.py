@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -16,7 +15,6 @@ from repro.claims.claim import Claim, Data, Need
 from repro.claims.references import REMEDY, Figure, Population, ReferenceTable, read_population
 from repro.errors import CatalogueError, unknown
 
-SHARED_FIELDS = ("name", "recipe", "command", "sections", "texts", "needs", "corroboration", "headline")
 PACKAGED = ("seminar", "minilm", "rehearsal")
 
 
@@ -46,7 +44,7 @@ class _Header(Data):
     corroboration: tuple[str, ...] = ()
     texts: Texts
     headline: Headline | None = None
-    references: dict[str, ReferenceTable] = Field(default_factory=dict)
+    references: dict[str, ReferenceTable] = {}
     needs: dict[str, Need]
 
 
@@ -54,21 +52,16 @@ class _Claims(Data):
     claim: Annotated[tuple[Claim, ...], Field(min_length=1)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Catalogue:
+class Catalogue(_Header, _Claims):
     """All claims in their order, with the needs and figures of reference that they name."""
 
-    name: str
-    recipe: str
-    command: str
-    sections: tuple[str, ...]
-    texts: Texts
-    needs: Mapping[str, Need]
-    claim: tuple[Claim, ...]
-    tables: Mapping[str, ReferenceTable]
-    populations: Mapping[str, Population]
-    corroboration: tuple[str, ...] = ()
-    headline: Headline | None = None
+    folder: Path
+
+    @cached_property
+    def populations(self) -> Mapping[str, Population]:
+        """The tables of raw runs, read when they are first asked for; CatalogueError names what is wrong in one."""
+        paths = {key: inside(self.folder, table.file) for key, table in self.references.items()}
+        return {key: read_population(path, self.references[key]) for key, path in paths.items()}
 
     def claim_named(self, name: str) -> Claim:
         """Return the claim of that id; UsageError names the nearest."""
@@ -87,8 +80,6 @@ class Catalogue:
 def load_catalogue(name: str = "seminar") -> Catalogue:
     """Read and check a catalogue that comes with the suite, or a folder; CatalogueError names file and place."""
     catalogue, folder = read_header(name)
-    tables = {key: (inside(folder, table.file), table) for key, table in catalogue.tables.items()}
-    catalogue = replace(catalogue, populations={key: read_population(*of) for key, of in tables.items()})
     for place, problem in _inconsistencies(catalogue):
         raise CatalogueError(f"{folder / place}: {problem}", REMEDY)
     return catalogue
@@ -100,9 +91,8 @@ def read_header(name: str) -> tuple[Catalogue, Path]:
     if not (folder / "catalogue.toml").is_file():
         raise unknown("catalogue", name, [*PACKAGED, "a folder with catalogue.toml and claims.toml"])
     header = _read(_Header, inside(folder, "catalogue.toml"))
-    claims = _read(_Claims, inside(folder, "claims.toml")).claim
-    shared = {key: getattr(header, key) for key in SHARED_FIELDS}
-    return Catalogue(claim=claims, tables=header.references, populations={}, **shared), folder
+    claims = _read(_Claims, inside(folder, "claims.toml"))
+    return Catalogue(**dict(header), **dict(claims), folder=folder), folder
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -143,21 +133,14 @@ Model = TypeVar("Model", bound=BaseModel)
 
 def _read(model: type[Model], path: Path) -> Model:
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
         return model.model_validate(data)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         problem = str(error)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(_place(data, first["loc"]))
-        problem = f"{place}: {first['msg'].removeprefix('Value error, ')}"
+        steps = list(first["loc"])
+        if steps[0] == "claim" and len(steps) > 1 and isinstance(steps[1], int):  # a claim is named by its id
+            steps[1] = data["claim"][steps[1]].get("id", steps[1] + 1)
+        problem = f"{'.'.join(map(str, steps))}: {first['msg'].removeprefix('Value error, ')}"
     raise CatalogueError(f"{path}: {problem}", REMEDY)
-
-
-def _place(data: Mapping[str, Any], steps: tuple[int | str, ...]) -> Iterator[str]:
-    """Name a place in the file, a claim by its id."""
-    for i, step in enumerate(steps):
-        if i == 1 and steps[0] == "claim" and isinstance(step, int):
-            yield str(data["claim"][step].get("id", step + 1))
-        else:
-            yield str(step)

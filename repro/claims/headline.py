@@ -8,7 +8,6 @@ from repro.claims.catalogue import Catalogue
 from repro.claims.claim import Kind, Outcome
 from repro.claims.corroboration import public_runs, version_span
 from repro.claims.judge import Verdict
-from repro.claims.wording import number
 
 
 def headline(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> str:
@@ -19,8 +18,7 @@ def headline(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> str:
     verdict = next(v for v in verdicts if v.claim.id == said.claim)
     runs = public_runs(catalogue)
     figure = runs.figure(verdict.claim.figures[""].partition(":")[2])
-    spread = f"{number(figure.mean)} ± {number(figure.sd)}"
-    public = f"{figure.n} {runs.about} on transformers {version_span(runs)} give {spread}"
+    public = f"{figure.n} {runs.about} on transformers {version_span(runs)} give {figure.spread}"
     if verdict.outcome in (Outcome.NOT_RUN, Outcome.NOT_COMPARABLE):
         own = f"not yet run by this suite on the pinned weights ({said.command} does)"
     else:
@@ -33,12 +31,11 @@ def reference_line(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> str:
     claims = [v for v in verdicts if v.claim.kind is Kind.REFERENCE]
     if not claims:
         return ""
-    placed = [direction for v in claims for direction in v.placed.values()]
+    inside = sum(direction is None for v in claims for direction in v.placed.values())
     figures = sum(len(v.claim.figures) for v in claims)
-    if not placed:
+    if not any(v.placed for v in claims):
         return f"this machine was not compared with the suite's reference ({catalogue.name}): {claims[0].why}"
-    matches = "matches" if not any(placed) and len(placed) == figures else "does not match"
     return (
-        f"this machine {matches} the suite's reference in {placed.count(None)} of {figures} figures "
-        f"({catalogue.name}, n = {max(v.among for v in claims)})"
+        f"this machine {'matches' if inside == figures else 'does not match'} the suite's reference in {inside} of "
+        f"{figures} figures ({catalogue.name}, n = {max(v.among for v in claims)})"
     )

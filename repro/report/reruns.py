@@ -17,7 +17,7 @@ def rerun_table(catalogue: Catalogue) -> Table:
     """One row a figure: the runs that are judged by, the later ones, how many of these fit, all, and any drift."""
     first, *others = (catalogue.populations[name] for name in catalogue.corroboration)
     runs, rows = public_runs(catalogue), []
-    drift = {(d.over, d.figure): f"{d.correlation:+.2f} (p = {d.p_value:.2g}, n = {d.n})" for d in drifts(runs)}
+    drift = drifts(runs)
     for name in first.figures:
         low, high = first.figure(name).prediction_interval()
         later = [run[name] for other in others for run in other.runs if name in run]
@@ -25,7 +25,7 @@ def rerun_table(catalogue: Catalogue) -> Table:
         rows.append(
             (name, _spread(first.figure(name)), f"{number(low)} to {number(high)}",
              *(_spread(other.figure(name)) for other in others), inside, _spread(runs.figure(name)),
-             drift.get(("transformers", name), ""), drift.get(("month", name), ""))
+             str(drift.get(("transformers", name), "")), str(drift.get(("month", name), "")))
         )  # fmt: skip
     head = (
         "figure", first.about, "95 % interval of one run", *(other.about for other in others), "of these inside",

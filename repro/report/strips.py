@@ -7,8 +7,8 @@ from typing import Any
 
 from repro.claims.catalogue import Catalogue
 from repro.claims.claim import POPULATION, Claim, Kind
-from repro.claims.estimates import Estimate
 from repro.claims.judge import Verdict
+from repro.claims.references import Figure
 from repro.claims.wording import is_number
 from repro.report.charts import Span, Strip
 
@@ -28,9 +28,9 @@ def strips(catalogue: Catalogue, verdict: Verdict) -> tuple[Strip, ...]:
     )
 
 
-def _strip(claim: Claim, part: str, measured: Estimate, catalogue: Catalogue) -> Iterator[Strip]:
+def _strip(claim: Claim, part: str, measured: Figure, catalogue: Catalogue) -> Iterator[Strip]:
     reported, margin = _of(claim.reported, part), _of(claim.tolerance, part)
-    figure = catalogue.figure(measured.reference) if measured.reference else None
+    figure = catalogue.figure(claim.figures[part]) if part in claim.figures else None
     allowed: Span | None = None
     if claim.kind is Kind.RANGE and isinstance(reported, list):
         allowed, reported = (float(reported[0]), float(reported[1])), None

@@ -11,7 +11,7 @@ from repro.assets.recipes import MINILM
 from repro.claims.catalogue import load_catalogue
 from repro.claims.claim import Outcome
 from repro.claims.judge import Verdict, judge_all
-from repro.claims.ordering import Paired, pair
+from repro.claims.seeds import Paired, pair
 from repro.records.schema import RowResults, RunRecord
 from repro.training.metrics import score
 

@@ -19,7 +19,7 @@ from repro.claims.catalogue import Catalogue, load_catalogue, read_header
 from repro.claims.claim import Outcome
 from repro.claims.headline import reference_line
 from repro.claims.judge import Verdict, judge_all
-from repro.claims.placing import judge_placed
+from repro.claims.distribution import judge_placed
 from repro.errors import ResultsError
 from repro.records.schema import CorpusStamp, Epoch, RunRecord, Scores
 from repro.spec import RunSpec

@@ -12,8 +12,8 @@ import pytest
 
 from repro.claims.catalogue import load_catalogue
 from repro.claims.claim import Kind, Outcome
-from repro.claims.estimates import Estimate
 from repro.claims.judge import Verdict
+from repro.claims.references import Figure
 from repro.claims.reruns import reference
 from repro.commands.run import run
 from repro.errors import RecordError
@@ -49,7 +49,7 @@ def benchmark_file(folder: Path, number: int, when: str, **rounds: list[float]) 
     return path
 
 
-def verdict(claim: str, **estimates: Estimate) -> Verdict:
+def verdict(claim: str, **estimates: Figure) -> Verdict:
     return Verdict(
         claim=CATALOGUE.claim_named(claim), outcome=Outcome.REPRODUCED, why="", estimates=estimates, seeds=(0,)
     )
@@ -94,7 +94,7 @@ def test_a_figures_section_is_a_section_of_the_claims() -> None:
 
 
 def test_a_strip_holds_the_reruns_the_margin_and_the_interval_to_scale() -> None:
-    measured = Estimate(n=5, mean=0.9251, sd=0.001, interval=(0.92, 0.93), reference="reruns:f1_2")
+    measured = Figure((0.9241, 0.9246, 0.9251, 0.9256, 0.9261))
     (strip,) = strips(CATALOGUE, verdict("finetune.f1", **{"": measured}))
     assert strip.reference == reference("f1_2").values
     assert strip.allowed == pytest.approx((0.9197, 0.9297), abs=5e-5)  # about the reruns' mean, not the reported run
@@ -110,10 +110,10 @@ def test_a_strip_holds_the_reruns_the_margin_and_the_interval_to_scale() -> None
 
 
 def test_a_claim_of_several_numbers_has_a_strip_each_and_one_of_words_has_none() -> None:
-    parts: Any = {name: Estimate(n=1, mean=0.9) for name in ("accuracy", "weighted_f1")}
+    parts: Any = {name: Figure((0.9,)) for name in ("accuracy", "weighted_f1")}
     assert [s.label for s in strips(CATALOGUE, verdict("published.model", **parts))] == ["accuracy", "weighted F1"]
     assert strips(CATALOGUE, verdict("tokens.string")) == ()
-    assert strips(CATALOGUE, verdict("linear.matrix", **{"": Estimate(n=1, mean=0.9)})) == ()
+    assert strips(CATALOGUE, verdict("linear.matrix", **{"": Figure((0.9,))})) == ()
 
 
 @pytest.mark.parametrize("value", [0.0, -3.0, 1e-9, 7.2e14])
