@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from repro.claims.claim import Claim, Data, Need
 from repro.claims.references import REMEDY, Figure, Population, ReferenceTable, read_population
@@ -44,12 +45,19 @@ class _Header(Data):
     corroboration: tuple[str, ...] = ()
     texts: Texts
     headline: Headline | None = None
-    references: dict[str, ReferenceTable] = {}
+    references: dict[str, ReferenceTable] = Field(default_factory=dict)
     needs: dict[str, Need]
 
 
+def _of_different_ids(claims: tuple[Claim, ...]) -> tuple[Claim, ...]:
+    for name, count in Counter(claim.id for claim in claims).items():
+        if count > 1:
+            raise ValueError(f"two claims have the id {name!r}")
+    return claims
+
+
 class _Claims(Data):
-    claim: Annotated[tuple[Claim, ...], Field(min_length=1)]
+    claim: Annotated[tuple[Claim, ...], Field(min_length=1), AfterValidator(_of_different_ids)]
 
 
 class Catalogue(_Header, _Claims):
@@ -80,13 +88,13 @@ class Catalogue(_Header, _Claims):
 def load_catalogue(name: str = "seminar") -> Catalogue:
     """Read and check a catalogue that comes with the suite, or a folder; CatalogueError names file and place."""
     catalogue, folder = read_header(name)
-    for place, problem in _inconsistencies(catalogue):
-        raise CatalogueError(f"{folder / place}: {problem}", REMEDY)
+    for file, place, kind, named in _dangling(catalogue):
+        raise CatalogueError(f"{folder / file}: {place}: {kind} {named!r} is not defined", REMEDY)
     return catalogue
 
 
 def read_header(name: str) -> tuple[Catalogue, Path]:
-    """Read a catalogue's two files and no table, and return it with its folder."""
+    """Read a catalogue's two files and no table; return it with its folder."""
     folder = Path(str(files("repro.catalogues"))) / name if name in PACKAGED else Path(name)
     if not (folder / "catalogue.toml").is_file():
         raise unknown("catalogue", name, [*PACKAGED, "a folder with catalogue.toml and claims.toml"])
@@ -103,29 +111,23 @@ def inside(folder: Path, name: str) -> Path:
     return path
 
 
-def _inconsistencies(catalogue: Catalogue) -> Iterator[tuple[str, str]]:
-    """Yield file and problem of everything that one part of a catalogue says and another does not know."""
-    known = {f"{key}:{name}" for key, table in catalogue.populations.items() for name in table.figures}
-    for name, need in catalogue.needs.items():
-        if need.fresh_start and need.fresh_start not in known:
-            yield "catalogue.toml", f"need {name!r}: no reference has a figure {need.fresh_start!r}"
-    for name in catalogue.corroboration:
-        if name not in catalogue.populations:
-            yield "catalogue.toml", f"corroboration: there is no reference {name!r}"
+def _dangling(catalogue: Catalogue) -> Iterator[tuple[str, str, str, str]]:
+    """Yield file, place, kind and name of everything that one part of a catalogue names and another does not define."""
+    figures = {f"{key}:{name}" for key, table in catalogue.populations.items() for name in table.figures}
     ids = [claim.id for claim in catalogue.claim]
+    header: list[tuple[str, str, str | None, Collection[str]]] = [
+        *((f"need {name!r}", "figure", need.fresh_start, figures) for name, need in catalogue.needs.items()),
+        *(("corroboration", "reference", name, catalogue.references) for name in catalogue.corroboration),
+        ("headline", "claim", catalogue.headline and catalogue.headline.claim, ids),
+    ]
+    yield from (
+        ("catalogue.toml", place, kind, name) for place, kind, name, known in header if name and name not in known
+    )
     for claim in catalogue.claim:
-        if ids.count(claim.id) > 1:
-            yield "claims.toml", f"two claims have the id {claim.id!r}"
-        if claim.section not in catalogue.sections:
-            yield "claims.toml", f"{claim.id}: section {claim.section!r} is not among those of catalogue.toml"
-        for name in claim.needs:
-            if name not in catalogue.needs:
-                yield "claims.toml", f"{claim.id}: need {name!r} is not defined in catalogue.toml"
-        for figure in claim.figures.values():
-            if figure not in known:
-                yield "claims.toml", f"{claim.id}: no reference has a figure {figure!r}"
-    if catalogue.headline and catalogue.headline.claim not in ids:
-        yield "catalogue.toml", f"headline: there is no claim {catalogue.headline.claim!r}"
+        named = {"section": [claim.section], "need": claim.needs, "figure": claim.figures.values()}
+        known = {"section": catalogue.sections, "need": catalogue.needs, "figure": figures}
+        for kind, names in named.items():
+            yield from (("claims.toml", claim.id, kind, name) for name in names if name not in known[kind])
 
 
 Model = TypeVar("Model", bound=BaseModel)

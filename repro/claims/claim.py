@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from repro.claims.wording import is_number
 from repro.records.schema import RunRecord
 
 
@@ -54,9 +55,8 @@ class Outcome(StrEnum):
 POPULATION = {Kind.DISTRIBUTION, Kind.REFERENCE}
 _TOLERANCED = {*POPULATION, Kind.VALUE, Kind.OVERLAP, Kind.ORDERING}
 _BELONGS: Mapping[str, set[Kind]] = {  # what these kinds have and no other has
-    "tolerance": _TOLERANCED,
-    "reason": _TOLERANCED,
-    **dict.fromkeys(("rows", "than", "than_rows"), {Kind.ORDERING}),
+    **dict.fromkeys(("tolerance", "reason"), _TOLERANCED),
+    **{name: {Kind.ORDERING} for name in ("rows", "than", "than_rows")},
     "reference": POPULATION,
     "reported": set(Kind) - {Kind.REFERENCE},
 }
@@ -170,11 +170,8 @@ class Claim(Data):
         return self.reference if isinstance(self.reference, dict) else {"": self.reference} if self.reference else {}
 
     def tolerance_of(self, part: str) -> float:
-        """Return the tolerance of a part, or the one that all parts share; ValueError where it has none."""
-        tolerance = self.tolerance.get(part) if isinstance(self.tolerance, dict) else self.tolerance
-        if tolerance is None:
-            raise ValueError(f"{self.id} has no tolerance for {part!r}")
-        return tolerance
+        """Return the tolerance of a part, or the one that all parts share."""
+        return self.tolerance[part] if isinstance(self.tolerance, dict) else self.tolerance or 0.0
 
     def reported_of(self, part: str) -> Any:
         """Return what is reported of a part, or of all parts."""
@@ -182,7 +179,4 @@ class Claim(Data):
 
 
 def _is_range(value: Any) -> bool:
-    match value:
-        case [int() | float() as low, int() | float() as high]:
-            return low <= high
-    return False
+    return isinstance(value, list) and len(value) == 2 and all(map(is_number, value)) and value[0] <= value[1]  # noqa: PLR2004

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from re import findall
-from typing import NamedTuple
 
 from repro.claims.catalogue import Catalogue
 from repro.claims.claim import Claim
@@ -48,36 +47,17 @@ def public_runs(catalogue: Catalogue) -> Population:
     )
 
 
-class OutOfSample(NamedTuple):
-    """How later runs fit the first ones: figures inside the intervals, of all, and the joint p of each odd run."""
-
-    inside: int
-    figures: int
-    odd: dict[str, float]
-
-
-def out_of_sample(first: Population, later: Population) -> OutOfSample:
-    """Compare later runs with the 95 % prediction intervals and the joint distribution of the first."""
+def out_of_sample(first: Population, later: Population) -> tuple[int, int, dict[str, float]]:
+    """Return how many later figures lie inside the first runs' 95 % intervals, of how many, and odd runs' joint p."""
     intervals = {name: first.figure(name).prediction_interval() for name in first.figures}
     within = [intervals[name][0] <= value <= intervals[name][1] for run in later.runs for name, value in run.items()]
     joint = [(name, first.joint_distance(run)) for name, run in later.described("run")]
     odd = {name: distance.p_value for name, distance in joint if distance and distance.p_value < ODD}
-    return OutOfSample(sum(within), len(within), odd)
+    return sum(within), len(within), odd
 
 
-class Drift(NamedTuple):
-    """Spearman's rank correlation of a figure with versions or months, its p value, and the runs that state both."""
-
-    correlation: float
-    p_value: float
-    n: int
-
-    def __str__(self) -> str:
-        return f"{self.correlation:+.2f} (p = {self.p_value:.2g}, n = {self.n})"
-
-
-def drifts(runs: Population) -> dict[tuple[str, str], Drift]:
-    """Return the drift of figures over `transformers` versions and over each `month`, where enough runs state them."""
+def drifts(runs: Population) -> dict[tuple[str, str], tuple[float, float, int]]:
+    """Return by (`transformers` or `month`, figure) Spearman's correlation, p and n, where enough runs state it."""
     drifts = {}
     for over in ("transformers", "month"):
         for name in runs.figures:
@@ -85,7 +65,7 @@ def drifts(runs: Population) -> dict[tuple[str, str], Drift]:
             places = sorted({place for place, _ in pairs})
             if len(places) > 2:  # noqa: PLR2004 (two places have no order to speak of)
                 order, values = [places.index(place) for place, _ in pairs], [value for _, value in pairs]
-                drifts[over, name] = Drift(*rank_correlation(order, values), len(pairs))
+                drifts[over, name] = (*rank_correlation(order, values), len(pairs))
     return drifts
 
 

@@ -1,26 +1,19 @@
 """The mean of n seeds against raw runs: those of the public, or this suite's own.
 
-Public reruns: equivalence within a margin, or a difference, or neither yet. With d the difference of the means over n
-seeds and m distinct reruns, a figure is
-- equivalent if the 90 % interval of d lies within ± its margin (two one-sided t tests at 5 %, the standard deviation
-  pooled over both); one seed shows no spread of its own and is never equivalent;
-- different if it is not equivalent and d is significant both by the reruns' spread (the mean lies outside the 95 %
-  prediction interval of n further reruns) and by Welch's test, in which the seeds' own spread enters: the reruns all
-  set seed 42, ours draw the order of rows anew. A claim of k figures tests each at 5 % / k;
-- undecided else. How many seeds would decide is counted under the assumption that the mean stays.
-A claim is reproduced if all its figures are equivalent and no seed alone lies where fewer than one in a hundred
-such sets of runs has one. The rates of false alarms and of power are simulated in tests/claims/test_distribution.py.
+Public reruns: equivalence within a margin, a difference, or neither yet; the head of the seminar's claims.toml says in
+full when a figure is which. A claim is reproduced if all its figures are equivalent and no seed alone lies where fewer
+than one in a hundred such sets of runs has one. Welch's test is asked too, since the reruns all set seed 42 and ours
+draw the order of rows anew. False alarms and power are simulated in tests/claims/test_distribution.py.
 
 This suite's own runs tell whether an installation is as it should be, and nothing of the seminar: a mean lies inside a
 figure's prediction interval or outside. All k figures of the catalogue share a false-alarm rate of 1 %, each has
-1 % / k. A tolerance is the interval's least half-width, where figures are counted in rows. One or two runs are placed,
-three and more are judged by their mean.
+1 % / k. A tolerance is the interval's least half-width, where figures are counted in rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import floor, sqrt
 from typing import Any
 
@@ -40,19 +33,38 @@ FEWEST = 8  # runs of a reference of our own: of fewer a 99.9 % interval says ne
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """One figure's seeds beside the reruns: the difference of the means and the half-widths of its two intervals."""
+    """The mean of n seeds beside a figure of the reruns; `tests` figures share the 5 % of false alarms."""
 
     figure: Figure
     margin: float
-    seeds: int
+    n: int
     difference: float
-    equivalence: float
-    significance: float
+    sd: float | None  # None for one seed
+    tests: int = 1
+
+    @property
+    def equivalence(self) -> float:
+        """Half the 90 % interval of the difference, the standard deviation pooled over seeds and reruns."""
+        n, m = self.n, self.figure.n
+        pooled = sqrt(((m - 1) * self.figure.sd**2 + (n - 1) * (self.sd or 0) ** 2) / (n + m - 2))
+        return t_quantile(1 - ALPHA, n + m - 2) * pooled * sqrt(1 / n + 1 / m)
+
+    @property
+    def significance(self) -> float:
+        """The least difference that is significant by the reruns' spread and by Welch's test."""
+        alpha = ALPHA / self.tests
+        by_reruns = self.figure.half_width(self.n, 1 - alpha)
+        if self.sd is None:
+            return by_reruns
+        n, m = self.n, self.figure.n
+        ours, theirs = self.sd**2 / n, self.figure.sd**2 / m
+        degrees = floor((ours + theirs) ** 2 / (ours**2 / (n - 1) + theirs**2 / (m - 1)))  # Welch-Satterthwaite
+        return max(by_reruns, t_quantile(1 - alpha / 2, degrees) * sqrt(ours + theirs))
 
     @property
     def equivalent(self) -> bool:
         """Whether the 90 % interval of the difference lies within the margin."""
-        return self.seeds > 1 and abs(self.difference) + self.equivalence <= self.margin
+        return self.n > 1 and abs(self.difference) + self.equivalence <= self.margin
 
     @property
     def different(self) -> bool:
@@ -63,47 +75,27 @@ class Comparison:
         low, high = self.difference - self.equivalence, self.difference + self.equivalence
         word = "above" if self.difference > 0 else "below"
         return (
-            f"{'' if self.seeds == 1 else 'mean '}{number(self.figure.mean + self.difference)} is "
+            f"{'' if self.n == 1 else 'mean '}{number(self.figure.mean + self.difference)} is "
             f"{abs(self.difference):.4f} {word} the {self.figure.n} reruns' {number(self.figure.mean)}, "
             f"90 % interval {low:+.4f} to {high:+.4f}, margin ±{number(self.margin)}"
         )
 
 
 def compare_figure(values: Sequence[float], figure: Figure, margin: float, *, tests: int = 1) -> Comparison:
-    """Compare one figure's seeds with the reruns; `tests` figures share the 5 % of false alarms."""
+    """Compare one figure's seeds with the reruns."""
     seeds = Figure(tuple(values))
-    return _comparison(seeds.mean - figure.mean, seeds.n, seeds.sd if seeds.n > 1 else None, figure, margin, tests)
+    sd = seeds.sd if seeds.n > 1 else None
+    away = seeds.mean - figure.mean
+    return Comparison(figure=figure, margin=margin, n=seeds.n, difference=away, sd=sd, tests=tests)
 
 
-def more_seeds(comparison: Comparison, *, tests: int = 1) -> int:
+def more_seeds(comparison: Comparison) -> int:
     """Return how many more seeds would decide, were the mean to stay and the spread to be the reruns'."""
-    c = comparison
     for more in range(1, MOST_SEEDS):
-        then = _comparison(c.difference, c.seeds + more, c.figure.sd, c.figure, c.margin, tests)
+        then = replace(comparison, n=comparison.n + more, sd=comparison.figure.sd)
         if then.equivalent or then.different:
             return more
     return MOST_SEEDS
-
-
-def _comparison(
-    difference: float, n: int, spread: float | None, figure: Figure, margin: float, tests: int
-) -> Comparison:
-    m, confidence = figure.n, 1 - ALPHA / tests
-    squares = (m - 1) * figure.sd**2 + (n - 1) * (spread or 0) ** 2
-    pooled = sqrt(squares / (n + m - 2))
-    significance = figure.half_width(n, confidence)
-    if spread is not None:
-        ours, theirs = spread**2 / n, figure.sd**2 / m
-        degrees = floor((ours + theirs) ** 2 / (ours**2 / (n - 1) + theirs**2 / (m - 1)))  # Welch-Satterthwaite
-        significance = max(significance, t_quantile(1 - (1 - confidence) / 2, degrees) * sqrt(ours + theirs))
-    return Comparison(
-        figure=figure,
-        margin=margin,
-        seeds=n,
-        difference=difference,
-        equivalence=t_quantile(1 - ALPHA, n + m - 2) * pooled * sqrt(1 / n + 1 / m),
-        significance=significance,
-    )
 
 
 def judge_distribution(claim: Claim, catalogue: Catalogue, measured: Sequence[Any]) -> Judgement:
@@ -120,7 +112,7 @@ def judge_distribution(claim: Claim, catalogue: Catalogue, measured: Sequence[An
             placed={part: "low" if c.difference < 0 else "high" for part, c in different.items()},
         )
     if undecided := {part: c for part, c in compared.items() if not c.equivalent}:
-        more = max(more_seeds(c, tests=len(names)) for c in undecided.values())
+        more = max(map(more_seeds, undecided.values()))
         count = f"about {plural(more, 'more seed')}" if more < MOST_SEEDS else f"not even {more} more seeds"
         decide = f"if the mean{'s stay' if len(undecided) > 1 else ' stays'}, {count} would decide"
         return Judgement(outcome=Outcome.INCONCLUSIVE, why=f"{decide}: {_in_words(undecided)}")

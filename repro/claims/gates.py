@@ -67,8 +67,7 @@ def failed_gate(claim: Claim, catalogue: Catalogue, records: Sequence[RunRecord]
 
 def _failures(records: Sequence[RunRecord], fresh: Sequence[Figure]) -> Iterator[Failure]:
     for record in records:
-        starts = [failure for figure in fresh for failure in _start(record, figure)]
-        for outcome, why in (*_steps(record), *starts, *_device(record), *_rows(record)):
+        for outcome, why in _contradictions(record, fresh):
             yield outcome, f"no valid run: seed {record.settings.seed}: {why}"
     heads = [str(record.facts["head_seed"]) for record in records if record.facts.get("head_seed") is not None]
     if len(set(heads)) < len(heads):
@@ -83,36 +82,28 @@ def _failures(records: Sequence[RunRecord], fresh: Sequence[Figure]) -> Iterator
                 yield Outcome.DEVIATES, f"no valid runs: {same}"
 
 
-def _steps(record: RunRecord) -> Iterator[Failure]:
-    train = record.corpus.splits.get("train")
-    if train is None or record.recipe.batch_size < 1:
+def _contradictions(record: RunRecord, fresh: Sequence[Figure]) -> Iterator[Failure]:
+    """Yield what a record lacks or says of itself that cannot be: steps, fresh start, device, rows."""
+    recipe, train = record.recipe, record.corpus.splits.get("train")
+    if train is None or recipe.batch_size < 1:
         yield Outcome.NOT_COMPARABLE, "it names no training split or no batch size"
-        return
-    an_epoch = ceil(train.rows / record.recipe.batch_size)
-    for name, expected in (("steps_per_epoch", an_epoch), ("steps", an_epoch * record.recipe.epochs)):
-        steps = record.facts.get(name)
-        if steps is None:
-            yield Outcome.NOT_COMPARABLE, f"{name} is not recorded, expected {expected}"
-        elif steps != expected:
-            yield Outcome.DEVIATES, f"{name} is {brief(steps)}, the corpus and the recipe it names make {expected}"
-
-
-def _start(record: RunRecord, fresh: Figure) -> Iterator[Failure]:
-    low, high = fresh.prediction_interval(confidence=FRESH)
-    if not record.epochs:
-        yield Outcome.NOT_COMPARABLE, "no training loss is recorded"
-    elif not low <= (loss := record.epochs[0].train_loss) <= high:
-        expected = f"a fresh start gives {number(low)} to {number(high)}"
-        yield Outcome.DEVIATES, f"its training loss of epoch 1 is {number(loss)}, {expected}"
-
-
-def _device(record: RunRecord) -> Iterator[Failure]:
+    else:
+        an_epoch = ceil(train.rows / recipe.batch_size)
+        for name, expected in (("steps_per_epoch", an_epoch), ("steps", an_epoch * recipe.epochs)):
+            steps = record.facts.get(name)
+            if steps is None:
+                yield Outcome.NOT_COMPARABLE, f"{name} is not recorded, expected {expected}"
+            elif steps != expected:
+                yield Outcome.DEVIATES, f"{name} is {brief(steps)}, the corpus and the recipe it names make {expected}"
+    for low, high in (figure.prediction_interval(confidence=FRESH) for figure in fresh):
+        if not record.epochs:
+            yield Outcome.NOT_COMPARABLE, "no training loss is recorded"
+        elif not low <= (loss := record.epochs[0].train_loss) <= high:
+            expected_loss = f"a fresh start gives {number(low)} to {number(high)}"
+            yield Outcome.DEVIATES, f"its training loss of epoch 1 is {number(loss)}, {expected_loss}"
     if record.settings.device == "cuda" and record.provenance.accelerator is None:
         yield Outcome.DEVIATES, "it says cuda, and no accelerator was seen"
-
-
-def _rows(record: RunRecord) -> Iterator[Failure]:
-    rows, final = record.rows.get("validation"), record.scores.get(f"epoch-{record.recipe.epochs}/validation")
+    rows, final = record.rows.get("validation"), record.scores.get(f"epoch-{recipe.epochs}/validation")
     if rows and final:
         hits, n = sum(a == b for a, b in zip(rows.labels, rows.predictions, strict=False)), len(rows.predictions)
         if n != final.n or hits != round(final.accuracy * final.n):

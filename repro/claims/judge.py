@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from repro.claims.catalogue import Catalogue
-from repro.claims.claim import POPULATION, Claim, Direction, Evidence, Kind, Outcome
+from repro.claims.claim import POPULATION, Claim, Evidence, Kind, Outcome
 from repro.claims.cohorts import Cohort, cohorts_of
 from repro.claims.corroboration import corroborate
 from repro.claims.gates import failed_gate, on_stand_in, unmet_need
@@ -94,7 +94,8 @@ def judge(claim: Claim, catalogue: Catalogue, cohorts: Sequence[Cohort], runnabl
     if not having:
         why = f"what was run holds no value for it; {_how_to_run(claim, catalogue, runnable)}"
         return Verdict(claim=claim, outcome=Outcome.NOT_COMPARABLE, why=why, basis=ran[-1].setup.label)
-    *others, cohort = sorted(having, key=lambda cohort: _rank(claim, catalogue, cohort))
+    having.sort(key=lambda c: (not unmet_need(claim, catalogue, c), c.setup.recipe == catalogue.recipe, c.newest))
+    *others, cohort = having
     verdict = _judge_on(claim, catalogue, cohort, cohorts)
     if verdict.outcome in (Outcome.NOT_COMPARABLE, Outcome.INFORMATION):
         return verdict
@@ -105,11 +106,6 @@ def judge(claim: Claim, catalogue: Catalogue, cohorts: Sequence[Cohort], runnabl
         if o.outcome not in (verdict.outcome, Outcome.NOT_COMPARABLE)
     ]
     return replace(verdict, why=verdict.why + "".join(but))
-
-
-def _rank(claim: Claim, catalogue: Catalogue, cohort: Cohort) -> tuple[bool, bool, str]:
-    comparable = unmet_need(claim, catalogue, cohort) is None
-    return comparable, cohort.setup.recipe == catalogue.recipe, cohort.newest
 
 
 def _judge_on(claim: Claim, catalogue: Catalogue, cohort: Cohort, cohorts: Sequence[Cohort]) -> Verdict:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import Any
 
 from repro.claims.catalogue import Catalogue
 from repro.claims.claim import POPULATION, Claim, Direction, Kind
@@ -44,7 +44,7 @@ def shared_members(claim: Claim, measured: Sequence[Any]) -> list[int]:
 
 
 def check_shape(claim: Claim, measured: Sequence[Any]) -> None:
-    """Raise RecordError where a value is of another shape than the claim reads: words for numbers, no list."""
+    """Raise RecordError where a value of a list or of figures is of another shape than the claim reads."""
     for value in measured:
         if claim.kind is Kind.OVERLAP:
             if not isinstance(value, list) or not all(isinstance(member, int | str) for member in value):
@@ -53,104 +53,75 @@ def check_shape(claim: Claim, measured: Sequence[Any]) -> None:
             for part in value.values() if isinstance(value, dict) else [value]:
                 if not is_number(part):
                     raise malformed(claim.id, f"a number, got {brief(part)}")
-        elif claim.kind in _RULES:
-            for path, reported, _ in _parts(claim):
-                part = _descend(value, path)
-                numeric = is_number(reported[0] if claim.kind is Kind.RANGE else reported)
-                if numeric and part is not None and not is_number(part):  # None: that part was not measured
-                    raise malformed(claim.id, f"a number like {brief(reported)}, got {brief(part)}")
 
 
 def _judge_parts(claim: Claim, measured: Sequence[Any]) -> Judgement:
-    rule = _RULES[claim.kind]
     by_part: dict[str, list[Direction | None]] = {}
     wrong: list[str] = []
-    for path, reported, tolerance in _parts(claim):
-        values = [_descend(value, path) for value in measured]
+    nodes = [dict(_nodes(value)) for value in measured]
+    for path, reported in _parts(claim):
+        values = [of_seed.get(path) for of_seed in nodes]
+        allowed, expected = _allowed(claim, path, reported)
+        for value in values:
+            if isinstance(allowed, tuple) and value is not None and not is_number(value):  # None: it was not measured
+                raise malformed(claim.id, f"a number like {brief(reported)}, got {brief(value)}")
         part = ", ".join("length" if step is len else str(step) for step in path)
-        by_part[part] = [rule.direction(value, reported, tolerance) for value in values]
+        by_part[part] = [_side(value, allowed) for value in values]
         if any(by_part[part]):
             shown = " / ".join("missing" if value is None else brief(value) for value in values)
-            wrong.append(f"{part + ': ' if part else ''}{shown}, expected {rule.expected(reported, tolerance)}")
+            wrong.append(f"{part + ': ' if part else ''}{shown}, expected {expected}")
     if not wrong:
-        return conclude(by_part, rule.holds(claim))
+        return conclude(by_part, _all_hold(claim))
     more = f" (and {len(wrong) - SHOWN_PARTS} more)" if len(wrong) > SHOWN_PARTS else ""
     partly = f"; {len(by_part) - len(wrong)} of {len(by_part)} parts hold" if len(by_part) > 1 else ""
     return conclude(by_part, "; ".join(wrong[:SHOWN_PARTS]) + more + partly)
 
 
-def _parts(claim: Claim) -> Iterator[tuple[Path, Any, Any]]:
-    """Split the claim into the smallest parts that are compared: (path into the value, reported, tolerance).
-
-    The step `len` stands for the number of elements, so that nothing missing and nothing extra passes.
-    """
-    whole = claim.kind in {Kind.EXACT, Kind.VALUE}  # of the others the innermost list is what one part may be
-
-    def walk(reported: Any, path: Path) -> Iterator[tuple[Path, Any, Any]]:
-        if isinstance(reported, dict) or (whole and isinstance(reported, list)):
-            if whole:
-                yield (*path, len), len(reported), 0
-            for step, value in reported.items() if isinstance(reported, dict) else enumerate(reported):
-                yield from walk(value, (*path, step))
-        else:
-            yield path, reported, claim.tolerance_of(str(path[0]) if path else "") if claim.kind is Kind.VALUE else None
-
-    return walk(claim.reported, ())
+def _parts(claim: Claim) -> Iterator[tuple[Path, Any]]:
+    """Yield the smallest parts that are compared, with lengths, so that nothing missing and nothing extra passes."""
+    if claim.kind in {Kind.RANGE, Kind.ONE_OF}:  # there a list is what one part may be, not a list of parts
+        yield from (
+            (((key,), each) for key, each in claim.reported.items())
+            if isinstance(claim.reported, dict)
+            else [((), claim.reported)]
+        )
+    else:
+        yield from ((path, each) for path, each in _nodes(claim.reported) if not isinstance(each, dict | list))
 
 
-def _descend(value: Any, path: Path) -> Any:
-    """Return the value at the path, None where it has none."""
-    for step in path:
-        if step is len:
-            value = len(value) if isinstance(value, list | dict) else None
-        elif isinstance(value, dict):
-            value = value.get(step)
-        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
-            value = value[step]
-        else:
-            return None
-    return value
+def _allowed(claim: Claim, path: Path, reported: Any) -> tuple[tuple[float, float] | list[Any], str]:
+    """Return what a part may be, the two ends of a span or a list of values, and the same in words."""
+    if claim.kind is Kind.RANGE:
+        return tuple(reported), " to ".join(map(brief, reported))
+    if claim.kind is Kind.ONE_OF:
+        return reported, " or ".join(map(brief, reported))
+    if not is_number(reported):
+        return [reported], brief(reported)
+    if claim.kind is Kind.EXACT:
+        return (reported, reported), brief(reported)
+    tolerance = 0 if path[-1:] == (len,) else claim.tolerance_of(str(path[0]) if path else "")
+    slack = tolerance + FLOAT_SLACK
+    return (reported - slack, reported + slack), f"{brief(reported)} ± {number(tolerance)}"
 
 
-def _off_value(value: Any, reported: Any, tolerance: Any) -> Direction | None:
-    if not is_number(reported) or not is_number(value):
-        return None if value == reported else "different"
-    if abs(value - reported) <= (tolerance + FLOAT_SLACK if tolerance is not None else 0):
-        return None
-    return "low" if value < reported else "high"
+def _side(value: Any, allowed: tuple[float, float] | list[Any]) -> Direction | None:
+    if isinstance(allowed, list) or value is None:
+        return None if value in allowed else "different"
+    return "low" if value < allowed[0] else "high" if value > allowed[1] else None
 
 
-def _off_range(value: Any, reported: Any, _: Any) -> Direction | None:
-    if not is_number(value):
-        return "different"
-    return "low" if value < reported[0] else "high" if value > reported[1] else None
-
-
-def _within_tolerance(claim: Claim) -> str:
+def _all_hold(claim: Claim) -> str:
     if isinstance(claim.tolerance, dict):
         return "within " + ", ".join(f"±{number(value)} ({part})" for part, value in claim.tolerance.items())
-    return f"within ±{number(claim.tolerance_of(''))}"
+    if claim.tolerance is not None:
+        return f"within ±{number(claim.tolerance)}"
+    return {Kind.RANGE: "within the range", Kind.ONE_OF: "among those reported"}.get(claim.kind, "equal")
 
 
-def _toleranced(reported: Any, tolerance: Any) -> str:
-    return f"{brief(reported)} ± {number(tolerance)}" if is_number(reported) else brief(reported)
-
-
-class _Rule(NamedTuple):
-    """How a part is compared (value, reported, tolerance), what is expected of it, and what is said where all hold."""
-
-    direction: Callable[[Any, Any, Any], Direction | None]
-    expected: Callable[[Any, Any], str]
-    holds: Callable[[Claim], str]
-
-
-_RULES = {
-    Kind.EXACT: _Rule(_off_value, lambda reported, _: brief(reported), lambda _: "equal"),
-    Kind.VALUE: _Rule(_off_value, _toleranced, _within_tolerance),
-    Kind.RANGE: _Rule(_off_range, lambda reported, _: " to ".join(map(brief, reported)), lambda _: "within the range"),
-    Kind.ONE_OF: _Rule(
-        lambda value, reported, _: None if value in reported else "different",
-        lambda reported, _: " or ".join(map(brief, reported)),
-        lambda _: "among those reported",
-    ),
-}
+def _nodes(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Yield a value and all its parts by their path; the step `len` is the number of members of a table or list."""
+    yield path, value
+    if isinstance(value, dict | list):
+        yield (*path, len), len(value)
+        for step, member in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _nodes(member, (*path, step))

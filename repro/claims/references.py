@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import csv
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import sqrt
@@ -12,7 +11,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
 from repro.claims.claim import Data
 from repro.claims.wording import number
@@ -22,6 +21,7 @@ from repro.stats import f_tail, t_quantile
 
 REMEDY = "Correct the file; nothing was judged."
 Run = Mapping[str, float]
+_RUN = TypeAdapter(dict[str, FiniteFloat])
 
 
 class ReferenceTable(Data):
@@ -162,48 +162,39 @@ class Population:
 
 def read_population(path: Path, table: ReferenceTable) -> Population:
     """Read and check a table; CatalogueError names the file, the row and the column."""
+
+    def wrong(what: object) -> CatalogueError:
+        return CatalogueError(f"{path}: {what}", REMEDY)
+
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             columns, rows = list(reader.fieldnames or ()), list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CatalogueError(f"{path}: cannot be read: {error}", REMEDY) from None
-    wanted = {*table.described_by, *table.figures}
-    if wrong := sorted(wanted ^ set(columns)) or sorted({c for c in columns if columns.count(c) > 1}):
-        problem = "is missing" if wrong[0] not in columns else "is not declared, or stands twice"
-        raise CatalogueError(f"{path}: column {wrong[0]!r} {problem}", REMEDY)
+        raise wrong(f"cannot be read: {error}") from None
+    declared = [*table.described_by, *table.figures]
+    for name in sorted({*declared, *columns}):
+        if columns.count(name) != declared.count(name):
+            raise wrong(f"column {name!r} {'stands twice or is not declared' if name in columns else 'is missing'}")
     runs: list[Run] = []
     descriptions: list[Mapping[str, str]] = []
     for i, row in enumerate(rows, 1):
         if None in row or None in row.values():
-            raise CatalogueError(f"{path}: row {i}: expected {len(columns)} cells", REMEDY)
-        run = dict(_figures(row, table.figures, f"{path}: row {i}"))
+            raise wrong(f"row {i}: expected {len(columns)} cells")
+        try:  # a blank: that run does not state it
+            run = _RUN.validate_python({name: row[name] for name in table.figures if row[name].strip()})
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = f"row {i}: column {first['loc'][0]!r}"
+            raise wrong(f"{where}: expected a finite number, got {first['input']!r}") from None
         if table.same_run is None or not _is_copy(run, runs, table.same_run):
             runs.append(run)
             descriptions.append({name: row[name] for name in table.described_by})
     for name in table.figures:
         if sum(name in run for run in runs) < 2:  # noqa: PLR2004 (one run has no spread)
-            raise CatalogueError(f"{path}: column {name!r} states fewer than two distinct runs", REMEDY)
-    return Population(
-        about=table.about,
-        figures=table.figures,
-        runs=tuple(runs),
-        descriptions=tuple(descriptions),
-        rows=len(rows),
-        apart=table.apart,
-    )
-
-
-def _figures(row: Mapping[str, str], names: Sequence[str], place: str) -> Iterator[tuple[str, float]]:
-    for name in names:
-        if text := row[name].strip():  # a blank: that run does not state it
-            try:
-                value = float(text)
-            except ValueError:
-                value = math.nan
-            if not math.isfinite(value):
-                raise CatalogueError(f"{place}: column {name!r}: expected a finite number, got {text!r}", REMEDY)
-            yield name, value
+            raise wrong(f"column {name!r} states fewer than two distinct runs")
+    population = Population(about=table.about, figures=table.figures, runs=tuple(runs), apart=table.apart)
+    return replace(population, descriptions=tuple(descriptions), rows=len(rows))
 
 
 def _is_copy(run: Run, others: Sequence[Run], within: float) -> bool:

@@ -8,17 +8,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import ceil, comb, erfc, sqrt
+from math import comb, erfc, sqrt
 
 from repro.claims.claim import Claim, Direction, Outcome
-from repro.claims.cohorts import Cohort, malformed
+from repro.claims.cohorts import Cohort
 from repro.claims.wording import number, plural
 from repro.records.schema import RowResults
 
 ALPHA = 0.05
 MOST_SEEDS = 500  # nobody runs more; beyond it the number is only bounded
 FEW = 25  # fewer rows than this on which the two disagree: the exact test, as is usual
-Z = 1.959964  # of a two-sided test at ALPHA
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,35 +115,21 @@ class Paired:
         discordant = self.only_first + self.only_second
         if discordant < FEW:
             return two_sided_binomial(self.only_first, discordant)
-        return erfc(self.z / sqrt(2))
-
-    @property
-    def z(self) -> float:
-        """The root of McNemar's chi-square with continuity correction."""
-        return max(abs(self.only_first - self.only_second) - 1, 0) / sqrt(self.only_first + self.only_second)
+        return erfc(max(abs(self.only_first - self.only_second) - 1, 0) / sqrt(2 * discordant))
 
     def is_open(self, margin: float) -> bool:
         """Tell whether it is neither ahead significantly by more than the margin nor behind significantly."""
         return self.p_value > ALPHA or 0 <= self.lead <= margin
 
-    def what_would_decide(self, margin: float) -> str:
-        """Say what an open seed needs: the rows are the same for every seed, so that more seeds add none."""
-        if self.p_value <= ALPHA:
-            stays = "more seeds with this lead would say the same"
-            return f"significant, but no more than the margin; {stays} ({margin:g})"
-        if self.lead == 0:
-            return "a tie: neither more seeds nor more rows decide it while it stays"
-        rows = ceil(self.n * (Z / max(self.z, 0.01)) ** 2)
-        return f"not significant, and more seeds add no rows: about {rows:,} rows would decide at this lead"
-
 
 def pair(first: RowResults, second: RowResults) -> Paired | None:
     """Pair the predictions of two classifiers; None where their rows are not the same."""
-    if first.labels != second.labels or not first.labels:
+    n = len(first.labels)
+    if not n or first.labels != second.labels or not n == len(first.predictions) == len(second.predictions):
         return None
     rows = zip(first.labels, first.predictions, second.predictions, strict=True)
     hits = Counter((a == label, b == label) for label, a, b in rows)
-    return Paired(n=hits.total(), only_first=hits[True, False], only_second=hits[False, True])
+    return Paired(n=n, only_first=hits[True, False], only_second=hits[False, True])
 
 
 def judge_ordering(claim: Claim, cohort: Cohort, cohorts: Sequence[Cohort]) -> Judgement:
@@ -159,7 +144,10 @@ def judge_ordering(claim: Claim, cohort: Cohort, cohorts: Sequence[Cohort]) -> J
         why = f"nothing to compare with: {than.partition(':')[0]} has no such record for these weights"
         return Judgement(outcome=Outcome.INCONCLUSIVE, why=why)
     other = sorted(others, key=lambda c: (c.setup == cohort.setup, c.newest))[-1]
-    ours, theirs = _rows(cohort, claim.rows), _rows(other, claim.than_rows)
+    ours, theirs = (
+        [rows for rows in of.values(address or "") or [] if isinstance(rows, RowResults)]
+        for of, address in ((cohort, claim.rows), (other, claim.than_rows))
+    )
     if not ours or not theirs:
         return Judgement(outcome=Outcome.INCONCLUSIVE, why="the records hold no predictions of rows to pair")
     if len(theirs) != len(ours):
@@ -168,14 +156,6 @@ def judge_ordering(claim: Claim, cohort: Cohort, cohorts: Sequence[Cohort]) -> J
     if len(paired) < len(ours):
         return Judgement(outcome=Outcome.NOT_COMPARABLE, why="the two were not scored on the same rows")
     return _weigh(paired, claim.tolerance_of(""))
-
-
-def _rows(cohort: Cohort, address: str | None) -> list[RowResults]:
-    rows = cohort.values(address or "") or []
-    for row in rows:
-        if not isinstance(row, RowResults) or len(row.labels) != len(row.predictions):
-            raise malformed(str(address), "a prediction for every row")
-    return rows
 
 
 def _weigh(pairs: Sequence[Paired], margin: float) -> Judgement:
@@ -187,7 +167,8 @@ def _weigh(pairs: Sequence[Paired], margin: float) -> Judgement:
         f"{least.only_second}, p {p_value}; ahead by {number(least.lead)}, margin {number(margin)}"
     )
     if not decided:
-        return Judgement(outcome=Outcome.INCONCLUSIVE, why=f"{why}; {least.what_would_decide(margin)}")
+        significant = "significant, but no more than the margin" if least.p_value <= ALPHA else "not significant"
+        return Judgement(outcome=Outcome.INCONCLUSIVE, why=f"{why}; {significant}, and more seeds add no rows")
     if len(decided) < n and not majority(ahead, n):
         needed = more_seeds_for_majority(ahead, n)
         return Judgement(outcome=Outcome.INCONCLUSIVE, why=f"{ahead} of {n} seeds hold: {needed}; {why}")

@@ -80,8 +80,11 @@ def test_the_commands_take_its_folder(
         ({"claims": CLAIMS.replace('needs = ["reviews"]', 'needs = ["gold"]')}, "claims.toml: data.rows: need 'gold'"),
         ({"claims": CLAIMS.replace('section = "Data"', 'section = "D"')}, "claims.toml: data.rows: section 'D'"),
         ({"claims": CLAIMS.replace("version = 3", "versions = 3")}, "claims.toml: claim.model.f1.version"),
-        ({"claims": CLAIMS.replace('"model.f1"', '"data.rows"')}, "claims.toml: two claims have the id 'data.rows'"),
-        ({"claims": CLAIMS.replace("class:f1", "class:f2")}, "claims.toml: model.f1: no reference has a figure"),
+        (
+            {"claims": CLAIMS.replace('"model.f1"', '"data.rows"')},
+            "claims.toml: claim: two claims have the id 'data.rows'",
+        ),
+        ({"claims": CLAIMS.replace("class:f1", "class:f2")}, "claims.toml: model.f1: figure 'class:f2' is not defined"),
         ({"claims": "[[claim"}, "claims.toml: "),
         ({"claims": ""}, "claims.toml: claim: Field required"),
         (
@@ -91,8 +94,11 @@ def test_the_commands_take_its_folder(
         ({"catalogue": CATALOGUE.replace("runs.csv", "../runs.csv")}, "'../runs.csv' leads out of the catalogue's"),
         ({"catalogue": CATALOGUE.replace("runs.csv", "/etc/passwd")}, "'/etc/passwd' leads out of the catalogue's"),
         ({"catalogue": CATALOGUE.replace("runs.csv", "gone.csv")}, "gone.csv: cannot be read"),
-        ({"catalogue": CATALOGUE.replace('claim = "model.f1"', 'claim = "x"')}, "headline: there is no claim 'x'"),
-        ({"catalogue": CATALOGUE.replace('["class"]', '["others"]')}, "corroboration: there is no reference 'others'"),
+        ({"catalogue": CATALOGUE.replace('claim = "model.f1"', 'claim = "x"')}, "headline: claim 'x' is not defined"),
+        (
+            {"catalogue": CATALOGUE.replace('["class"]', '["others"]')},
+            "corroboration: reference 'others' is not defined",
+        ),
         ({"runs": RUNS.replace("loss", "lost")}, "runs.csv: column 'loss' is missing"),
         ({"runs": RUNS.replace("student,", "student,student,")}, "runs.csv: column 'student'"),
         ({"runs": RUNS.replace("0.52", "NaN")}, "runs.csv: row 3: column 'f1': expected a finite number, got 'NaN'"),

@@ -17,9 +17,9 @@ from repro.assets.corpus import load_corpus
 from repro.assets.recipes import MINILM
 from repro.claims.catalogue import Catalogue, load_catalogue, read_header
 from repro.claims.claim import Outcome
+from repro.claims.distribution import judge_placed
 from repro.claims.headline import reference_line
 from repro.claims.judge import Verdict, judge_all
-from repro.claims.distribution import judge_placed
 from repro.errors import ResultsError
 from repro.records.schema import CorpusStamp, Epoch, RunRecord, Scores
 from repro.spec import RunSpec
