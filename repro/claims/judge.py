@@ -1,4 +1,4 @@
-"""Claims x records -> verdicts.
+"""Claims x records -> verdicts, and the answer in one sentence.
 
 A claim is judged on one cohort of records. One that lacks what the claim needs is never judged, only shown. Among
 those that have it the catalogue's own recipe goes first, then the newest; others that come to another answer are
@@ -14,7 +14,7 @@ from typing import Any
 from repro.claims.catalogue import Catalogue
 from repro.claims.claim import POPULATION, Claim, Evidence, Kind, Outcome
 from repro.claims.cohorts import Cohort, cohorts_of
-from repro.claims.corroboration import corroborate
+from repro.claims.corroboration import corroborate, public_runs, version_span
 from repro.claims.gates import failed_gate, on_stand_in, unmet_need
 from repro.claims.kinds import check_shape, judge_kind, shared_members
 from repro.claims.references import Figure
@@ -123,22 +123,14 @@ def _judge_on(claim: Claim, catalogue: Catalogue, cohort: Cohort, cohorts: Seque
         return draft
     if claim.kind is Kind.INFORMATION:
         return replace(draft, outcome=Outcome.INFORMATION, why=claim.note or "not judged")
-    judgement = (
-        failed_gate(claim, catalogue, cohort.records)
-        or _undeclared(claim, cohort)
-        or judge_kind(claim, catalogue, cohort, cohorts, measured)
-    )
+    judgement = failed_gate(claim, catalogue, cohort.records)
+    if not judgement and cohort.missing and claim.kind in POPULATION:  # the number of seeds is fixed beforehand
+        n, declared = len(cohort.seeds), len(cohort.seeds) + len(cohort.missing)
+        why = f"{n} of the {declared} seeds that were declared have run; the others decide with them"
+        judgement = Judgement(outcome=Outcome.INCONCLUSIVE, why=why)
+    judgement = judgement or judge_kind(claim, catalogue, cohort, cohorts, measured)
     word = _word(judgement, claim, stand_in=on_stand_in(claim, catalogue, cohort))
     return replace(draft, **{**vars(judgement), "outcome": word, "why": judgement.why + cohort.remarks})
-
-
-def _undeclared(claim: Claim, cohort: Cohort) -> Judgement | None:
-    """Keep a mean of seeds from being judged before all that were declared have run: the number is fixed beforehand."""
-    if not cohort.missing or claim.kind not in POPULATION:
-        return None
-    n = len(cohort.seeds)
-    why = f"{n} of the {n + len(cohort.missing)} seeds that were declared have run; the others decide with them"
-    return Judgement(outcome=Outcome.INCONCLUSIVE, why=why)
 
 
 def _word(judgement: Judgement, claim: Claim, *, stand_in: bool) -> Outcome:
@@ -206,3 +198,34 @@ def _how_to_run(claim: Claim, catalogue: Catalogue, runnable: Sequence[str]) -> 
         return f"this version of the suite has no experiment {claim.experiment!r} yet"
     padded = " --batching padded" if "padded" in claim.needs else ""
     return catalogue.command.replace("{experiment}", claim.experiment) + padded
+
+
+def headline(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> str:
+    """Return the answer in one sentence: what public runs give, and whether this suite has run it itself."""
+    said = catalogue.headline
+    if said is None:
+        return ""
+    verdict = next(v for v in verdicts if v.claim.id == said.claim)
+    runs = public_runs(catalogue)
+    figure = runs.figure(verdict.claim.figures[""].partition(":")[2])
+    public = f"{figure.n} {runs.about} on transformers {version_span(runs)} give {figure.spread}"
+    if verdict.outcome in (Outcome.NOT_RUN, Outcome.NOT_COMPARABLE):
+        own = f"not yet run by this suite on the pinned weights ({said.command} does)"
+    else:
+        own = f"this suite: {verdict.label} with {verdict.shown}"
+    return f"{said.said}: {public}; {own}"
+
+
+def reference_line(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> str:
+    """Return whether this machine matches the suite's own runs; empty for a catalogue that has no such claims."""
+    claims = [v for v in verdicts if v.claim.kind is Kind.REFERENCE]
+    if not claims:
+        return ""
+    inside = sum(direction is None for v in claims for direction in v.placed.values())
+    figures = sum(len(v.claim.figures) for v in claims)
+    if not any(v.placed for v in claims):
+        return f"this machine was not compared with the suite's reference ({catalogue.name}): {claims[0].why}"
+    return (
+        f"this machine {'matches' if inside == figures else 'does not match'} the suite's reference in {inside} of "
+        f"{figures} figures ({catalogue.name}, n = {max(v.among for v in claims)})"
+    )

@@ -79,14 +79,12 @@ def _judge_parts(claim: Claim, measured: Sequence[Any]) -> Judgement:
 
 def _parts(claim: Claim) -> Iterator[tuple[Path, Any]]:
     """Yield the smallest parts that are compared, with lengths, so that nothing missing and nothing extra passes."""
-    if claim.kind in {Kind.RANGE, Kind.ONE_OF}:  # there a list is what one part may be, not a list of parts
-        yield from (
-            (((key,), each) for key, each in claim.reported.items())
-            if isinstance(claim.reported, dict)
-            else [((), claim.reported)]
-        )
-    else:
+    if claim.kind not in {Kind.RANGE, Kind.ONE_OF}:
         yield from ((path, each) for path, each in _nodes(claim.reported) if not isinstance(each, dict | list))
+    elif isinstance(claim.reported, dict):  # there a list is what one part may be, not a list of parts
+        yield from (((part,), each) for part, each in claim.reported.items())
+    else:
+        yield (), claim.reported
 
 
 def _allowed(claim: Claim, path: Path, reported: Any) -> tuple[tuple[float, float] | list[Any], str]:

@@ -117,10 +117,6 @@ class Paired:
             return two_sided_binomial(self.only_first, discordant)
         return erfc(max(abs(self.only_first - self.only_second) - 1, 0) / sqrt(2 * discordant))
 
-    def is_open(self, margin: float) -> bool:
-        """Tell whether it is neither ahead significantly by more than the margin nor behind significantly."""
-        return self.p_value > ALPHA or 0 <= self.lead <= margin
-
 
 def pair(first: RowResults, second: RowResults) -> Paired | None:
     """Pair the predictions of two classifiers; None where their rows are not the same."""
@@ -159,7 +155,8 @@ def judge_ordering(claim: Claim, cohort: Cohort, cohorts: Sequence[Cohort]) -> J
 
 
 def _weigh(pairs: Sequence[Paired], margin: float) -> Judgement:
-    decided: list[Direction | None] = [None if p.lead > margin else "low" for p in pairs if not p.is_open(margin)]
+    clear = [p for p in pairs if p.p_value <= ALPHA and not 0 <= p.lead <= margin]
+    decided: list[Direction | None] = [None if p.lead > margin else "low" for p in clear]
     n, ahead, least = len(pairs), decided.count(None), min(pairs, key=lambda p: p.lead)
     p_value = "< 0.0001" if least.p_value < 1e-4 else f"= {least.p_value:.4f}"  # noqa: PLR2004
     why = (

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from repro.claims.catalogue import Catalogue
-from repro.claims.headline import headline, reference_line
-from repro.claims.judge import Verdict
+from repro.claims.judge import Verdict, headline, reference_line
 from repro.display.table import Table
 from repro.errors import ResultsError
 from repro.records.schema import RunRecord

@@ -14,8 +14,7 @@ from markupsafe import Markup
 
 from repro.benchfiles import Benchmark
 from repro.claims.catalogue import Catalogue
-from repro.claims.headline import headline, reference_line
-from repro.claims.judge import Verdict
+from repro.claims.judge import Verdict, headline, reference_line
 from repro.claims.wording import number
 from repro.display.table import Table, as_text
 from repro.records.schema import RunRecord
