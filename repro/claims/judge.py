@@ -88,8 +88,10 @@ def judge(claim: Claim, catalogue: Catalogue, cohorts: Sequence[Cohort], runnabl
     """Judge one claim on the cohort that suits it best."""
     ran = [cohort for cohort in cohorts if cohort.experiment == claim.experiment]
     having = [cohort for cohort in ran if cohort.measured(claim) is not None]
-    lacking_asset = not having and any(_lacked_its_asset(claim, r) for cohort in ran for r in cohort.records)
-    if not ran or lacking_asset:
+    parts = {address.split(".")[1] for address in claim.addresses if "." in address}
+    not_run = [record.facts.get("not_run") for cohort in ran for record in cohort.records]  # parts that lacked an asset
+    lacking = not having and any(isinstance(names, dict) and parts & names.keys() for names in not_run)
+    if not ran or lacking:
         return Verdict(claim=claim, outcome=Outcome.NOT_RUN, why=_how_to_run(claim, catalogue, runnable))
     if not having:
         why = f"what was run holds no value for it; {_how_to_run(claim, catalogue, runnable)}"
@@ -185,12 +187,6 @@ def _over_seeds(measured: Sequence[Any], estimates: Mapping[str, Figure]) -> str
     if all(isinstance(value, list) for value in measured):
         return brief(measured[0]) + ", first seed"
     return " / ".join(dict.fromkeys(map(brief, measured)))
-
-
-def _lacked_its_asset(claim: Claim, record: RunRecord) -> bool:
-    """Whether the record says that the part of the experiment that the claim reads did not run: `facts.PART…`."""
-    not_run = record.facts.get("not_run")
-    return isinstance(not_run, dict) and any(address.split(".")[1] in not_run for address in claim.addresses)
 
 
 def _how_to_run(claim: Claim, catalogue: Catalogue, runnable: Sequence[str]) -> str:

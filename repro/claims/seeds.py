@@ -96,36 +96,25 @@ def conclude(by_part: Mapping[str, list[Direction | None]], why: str) -> Judgeme
     return Judgement(outcome=Outcome.REPRODUCED, why=share + why)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Paired:
-    """Two classifiers on the same n rows: on how many only the one, and only the other, is right."""
+def mcnemar(first_alone: int, second_alone: int) -> float:
+    """Return McNemar's two-sided p of the rows on which one alone is right.
 
-    n: int
-    only_first: int
-    only_second: int
-
-    @property
-    def lead(self) -> float:
-        """The difference of their accuracies."""
-        return (self.only_first - self.only_second) / self.n
-
-    @property
-    def p_value(self) -> float:
-        """McNemar's two-sided p: exact below 25 rows of disagreement, chi-square with continuity correction else."""
-        discordant = self.only_first + self.only_second
-        if discordant < FEW:
-            return two_sided_binomial(self.only_first, discordant)
-        return erfc(max(abs(self.only_first - self.only_second) - 1, 0) / sqrt(2 * discordant))
+    It is exact below 25 such rows, else chi-square with continuity correction.
+    """
+    discordant = first_alone + second_alone
+    if discordant < FEW:
+        return two_sided_binomial(first_alone, discordant)
+    return erfc(max(abs(first_alone - second_alone) - 1, 0) / sqrt(2 * discordant))
 
 
-def pair(first: RowResults, second: RowResults) -> Paired | None:
-    """Pair the predictions of two classifiers; None where their rows are not the same."""
+def pair(first: RowResults, second: RowResults) -> tuple[int, int] | None:
+    """Return on how many rows the first alone and the second alone is right; None where their rows are not the same."""
     n = len(first.labels)
     if not n or first.labels != second.labels or not n == len(first.predictions) == len(second.predictions):
         return None
     rows = zip(first.labels, first.predictions, second.predictions, strict=True)
     hits = Counter((a == label, b == label) for label, a, b in rows)
-    return Paired(n=n, only_first=hits[True, False], only_second=hits[False, True])
+    return hits[True, False], hits[False, True]
 
 
 def judge_ordering(claim: Claim, cohort: Cohort, cohorts: Sequence[Cohort]) -> Judgement:
@@ -148,23 +137,24 @@ def judge_ordering(claim: Claim, cohort: Cohort, cohorts: Sequence[Cohort]) -> J
         return Judgement(outcome=Outcome.INCONCLUSIVE, why="the records hold no predictions of rows to pair")
     if len(theirs) != len(ours):
         theirs = [theirs[0]] * len(ours)  # a baseline that draws nothing is recorded once
-    paired = [p for a, b in zip(ours, theirs, strict=True) if (p := pair(a, b))]
-    if len(paired) < len(ours):
+    pairs = [p for a, b in zip(ours, theirs, strict=True) if (p := pair(a, b))]
+    if len(pairs) < len(ours):
         return Judgement(outcome=Outcome.NOT_COMPARABLE, why="the two were not scored on the same rows")
-    return _weigh(paired, claim.tolerance_of(""))
+    return _weigh(pairs, len(ours[0].labels), claim.tolerance_of(""))
 
 
-def _weigh(pairs: Sequence[Paired], margin: float) -> Judgement:
-    clear = [p for p in pairs if p.p_value <= ALPHA and not 0 <= p.lead <= margin]
-    decided: list[Direction | None] = [None if p.lead > margin else "low" for p in clear]
-    n, ahead, least = len(pairs), decided.count(None), min(pairs, key=lambda p: p.lead)
-    p_value = "< 0.0001" if least.p_value < 1e-4 else f"= {least.p_value:.4f}"  # noqa: PLR2004
+def _weigh(pairs: Sequence[tuple[int, int]], rows: int, margin: float) -> Judgement:
+    tested = [((b - c) / rows, mcnemar(b, c)) for b, c in pairs]
+    clear = [lead for lead, p_value in tested if p_value <= ALPHA and not 0 <= lead <= margin]
+    decided: list[Direction | None] = [None if lead > margin else "low" for lead in clear]
+    n, ahead = len(pairs), decided.count(None)
+    (lead, p), (ours, theirs) = min(zip(tested, pairs, strict=True), key=lambda seed: seed[0][0])
     why = (
-        f"{f'the least of {n} seeds: ' if n > 1 else ''}McNemar on {least.n:,} rows: right alone {least.only_first} to "
-        f"{least.only_second}, p {p_value}; ahead by {number(least.lead)}, margin {number(margin)}"
+        f"{f'the least of {n} seeds: ' if n > 1 else ''}McNemar on {rows:,} rows: right alone {ours} to {theirs}, "
+        f"p {'< 0.0001' if p < 1e-4 else f'= {p:.4f}'}; ahead by {number(lead)}, margin {number(margin)}"  # noqa: PLR2004
     )
     if not decided:
-        significant = "significant, but no more than the margin" if least.p_value <= ALPHA else "not significant"
+        significant = "significant, but no more than the margin" if p <= ALPHA else "not significant"
         return Judgement(outcome=Outcome.INCONCLUSIVE, why=f"{why}; {significant}, and more seeds add no rows")
     if len(decided) < n and not majority(ahead, n):
         needed = more_seeds_for_majority(ahead, n)
