@@ -142,8 +142,7 @@ def _read(path: Path) -> list[Benchmark]:
         what = str(error.strerror)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        what = f"{where}: {first['msg']}" if where else first["msg"]
+        what = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
     else:
         return [_benchmark(entry, file, path) for entry in file.benchmarks]
     raise RecordError(
@@ -153,19 +152,13 @@ def _read(path: Path) -> list[Benchmark]:
 
 
 def _benchmark(entry: _Entry, file: _File, path: Path) -> Benchmark:
-    machine = file.machine_info
-    setup = {name: str(entry.extra_info[name]) for name in SETTINGS if entry.extra_info.get(name) is not None}
-    setup.setdefault("device", "cuda" if machine.accelerator else "cpu")
+    machine, extra = file.machine_info, entry.extra_info
+    setup = {"device": "cuda" if machine.accelerator else "cpu"}
+    setup |= {name: str(extra[name]) for name in SETTINGS if extra.get(name) is not None}
     return Benchmark(
-        name=entry.name,
-        fullname=entry.fullname,
-        group=entry.group or "",
-        rounds=tuple(entry.stats.data),
-        setup=setup,
-        facts={name: value for name, value in entry.extra_info.items() if name not in SETTINGS},
+        name=entry.name, fullname=entry.fullname, group=entry.group or "", rounds=tuple(entry.stats.data), setup=setup,
+        facts={name: value for name, value in extra.items() if name not in SETTINGS},
         machine=machine.model_copy(update={"accelerator": None}) if setup["device"] == "cpu" else machine,
-        commit=file.commit_info.id,
-        dirty=bool(file.commit_info.dirty),
+        commit=file.commit_info.id, dirty=bool(file.commit_info.dirty), file=path,
         written=file.written if file.written.tzinfo else file.written.replace(tzinfo=UTC),
-        file=path,
-    )
+    )  # fmt: skip

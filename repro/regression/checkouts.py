@@ -50,7 +50,7 @@ def working_tree(root: Path, python: str) -> Checkout:
     if shutil.which(python) is None:
         raise UsageError(f"there is no interpreter {python}", "Name one with --python.")
     changed = " with uncommitted changes" if _git(root, "status", "--porcelain", "--untracked-files=no") else ""
-    return Checkout(name=f"{_short(root, 'HEAD')}{changed}", folder=root, python=python)
+    return Checkout(name=f"{resolve(root, 'HEAD')[:12]}{changed}", folder=root, python=python)
 
 
 def resolve(root: Path, revision: str | None) -> str:
@@ -73,7 +73,7 @@ def checkout_of(root: Path, commit: str, say: Callable[[str], None]) -> Iterator
 
     NotComparableError where it is older than the gate or does not install; nothing is left behind.
     """
-    name, another = _short(root, commit), "Compare with another revision: --against REV."
+    name, another = commit[:12], "Compare with another revision: --against REV."
     if _git(root, "cat-file", "-e", f"{commit}:{WORKER}") is None:
         raise NotComparableError(f"{name} is older than this gate: it has no {WORKER}", another)
     scratch = root / SCRATCH
@@ -128,10 +128,6 @@ def _remove(root: Path, *folders: Path) -> None:
     _git(root, "worktree", "prune")
     with suppress(OSError):
         (root / SCRATCH).rmdir()  # if nothing else is in it
-
-
-def _short(root: Path, revision: str) -> str:
-    return _git(root, "rev-parse", "--short=12", revision) or revision
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
