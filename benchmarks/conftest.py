@@ -53,22 +53,22 @@ class Variant:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Give the benchmarks the options of `repro run`."""
     group = parser.getgroup("repro")
-    for name, default, text in (
-        ("--recipe", "distilbert", "distilbert, minilm or tiny"),
-        ("--corpus", None, "a folder, hub or rehearsal (REPRO_CORPUS, else hub)"),
-        ("--checkpoints", None, "a folder of checkpoints (REPRO_CHECKPOINTS)"),
-        ("--seeds", "0", "0, 0,2,5 or 0-4: one round a seed"),
-        ("--protocol", "seeded", "seeded or as-published"),
-        ("--precision", "auto", "auto (what the machine computes natively), fp32 or bf16"),
-        ("--batching", "packed", "packed, dynamic or padded"),
-        ("--device", "auto", "auto, cpu or cuda"),
-        ("--seminar", None, "the notebook to verify: the tour reads its letter there"),
-        ("--results", None, "folder of the records (REPRO_RESULTS, else results)"),
+    for name, kind, default, text in (
+        ("--recipe", str, "distilbert", "distilbert, minilm or tiny"),
+        ("--corpus", str, None, "a folder, hub or rehearsal (REPRO_CORPUS, else hub)"),
+        ("--checkpoints", str, None, "a folder of checkpoints (REPRO_CHECKPOINTS)"),
+        ("--seeds", str, "0", "0, 0,2,5 or 0-4: one round a seed"),
+        ("--protocol", str, "seeded", "seeded or as-published"),
+        ("--precision", str, "auto", "auto (what the machine computes natively), fp32, bf16 or fp16"),
+        ("--batching", str, "packed", "packed, dynamic or padded"),
+        ("--device", str, "auto", "auto, cpu or cuda"),
+        ("--seminar", str, None, "the notebook to verify: the tour reads its letter there"),
+        ("--results", str, None, "folder of the records (REPRO_RESULTS, else results)"),
+        ("--rounds", int, 10, "of each variant, interleaved; the committed tables have 10"),
+        ("--epochs", int, None, "instead of the recipe's"),
+        ("--limit", int, None, "first N rows of each split"),
     ):
-        group.addoption(name, default=default, help=text)
-    group.addoption("--rounds", type=int, default=10, help="of each variant, interleaved; the committed tables have 10")
-    group.addoption("--epochs", type=int, default=None, help="instead of the recipe's")
-    group.addoption("--limit", type=int, default=None, help="first N rows of each split")
+        group.addoption(name, type=kind, default=default, help=text)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -82,20 +82,20 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
     """Add accelerator and library versions; a host name is nobody's business."""
     import torch
 
-    for name in ("node", "release"):  # the host's name, and the name of its kernel
-        machine_info.pop(name, None)
-    machine_info["libraries"] = library_versions()
-    machine_info["threads"] = torch.get_num_threads()
+    del machine_info["node"], machine_info["release"]  # the host's name, and the name of its kernel
     on_gpu = torch.cuda.is_available() and config.getoption("--device") != "cpu"
-    machine_info["accelerator"] = torch.cuda.get_device_name() if on_gpu else None
-    machine_info["driver"] = driver_version() if on_gpu else None
+    machine_info.update(
+        libraries=library_versions(),
+        threads=torch.get_num_threads(),
+        accelerator=torch.cuda.get_device_name() if on_gpu else None,
+        driver=driver_version() if on_gpu else None,
+    )
 
 
 def pytest_benchmark_update_commit_info(config: pytest.Config, commit_info: dict[str, Any]) -> None:
     """Name the project, and not the folder that it happens to lie in."""
-    del config
+    del config, commit_info["branch"]
     commit_info["project"] = "seminar-repro"
-    commit_info.pop("branch", None)
 
 
 @pytest.fixture(scope="session")

@@ -36,12 +36,14 @@ def peak_of(folder: Path) -> float:
     """Load, check, tokenize and pack the training split; return the peak in MiB, the libraries' included."""
     import torch
 
+    from repro.assets.loading import load_classifier
     from repro.sections.runner import open_context
     from repro.spec import RunSpec
     from repro.training.data import tokenize
     from repro.training.packing import pack_rows
 
     context = open_context(RunSpec(recipe="tiny", corpus="rehearsal"))
+    load_classifier(context.checkpoint.folder)  # what is imported and freed before is no row's
     forget_peak()
     corpus = load_corpus(str(folder), expected=CorpusStamp.model_validate_json((folder / STAMP).read_bytes()))
     tokens = tokenize(context.tokenizer, corpus.texts("train"), max_length=context.recipe.max_length)

@@ -38,11 +38,10 @@ def train_ours(
     batching: str,
     precision: str,
     shape: str = "distilbert",
-    lengths: list[int] | None = None,
     device: str = "cpu",
     batch: int = BATCH,
 ) -> None:
-    """Our loop on texts of these lengths, else the tweets'."""
+    """Our loop on texts of the tweets' lengths."""
     from dataclasses import replace
 
     from repro.assets.recipes import DISTILBERT
@@ -50,7 +49,7 @@ def train_ours(
     from repro.training.loop import fit
     from repro.training.progress import Progress
 
-    examples, model = random_examples(lengths or tweet_lengths()), architecture(shape)
+    examples, model = random_examples(tweet_lengths()), architecture(shape)
     parameters = model.num_parameters(exclude_embeddings=True)
     parts: list[tuple[Any, Any]] = []  # real pieces and the sum of ids of each part of the step's batch
 

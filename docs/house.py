@@ -15,7 +15,6 @@ from pathlib import Path
 
 PARTS = ("repro", "tests", "benchmarks", "faults", "page_tests", "noxfile.py", "docs")
 EMPTY_NAMES = ("found", "told", "had", "kept", "made", "begun", "held")
-SMALL = 50
 Graph = Mapping[str, set[str]]
 
 
@@ -27,12 +26,6 @@ def sources(folder: Path) -> list[Path]:
 def lengths(files: Iterable[Path]) -> list[int]:
     """Return the lines of each file."""
     return [len(path.read_text(encoding="utf-8").splitlines()) for path in files]
-
-
-def module_name(path: Path, root: Path) -> str:
-    """Return a file's dotted module name."""
-    parts = path.relative_to(root).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def imported(tree: ast.AST, modules: set[str]) -> Iterator[str]:
@@ -50,7 +43,8 @@ def imported(tree: ast.AST, modules: set[str]) -> Iterator[str]:
 
 def import_graph(root: Path) -> dict[str, set[str]]:
     """Return of every module of `repro` the modules that it imports."""
-    files = {module_name(path, root): path for path in sources(root / "repro")}
+    names = {path: ".".join(path.relative_to(root).with_suffix("").parts) for path in sources(root / "repro")}
+    files = {name.removesuffix(".__init__"): path for path, name in names.items()}
     return {
         name: set(imported(ast.parse(path.read_text(encoding="utf-8")), set(files))) - {name}
         for name, path in files.items()
@@ -73,17 +67,13 @@ def reachable(graph: Graph, start: str) -> set[str]:
     return seen
 
 
-def room_of(module: str) -> str:
-    """Return the room of a module: the part behind `repro.`."""
-    return [*module.split("."), ""][1]
-
-
 def rooms(graph: Graph) -> dict[str, set[str]]:
     """Return of every room the rooms that it imports."""
     by_room: dict[str, set[str]] = defaultdict(set)
     for module, others in graph.items():
-        if room := room_of(module):
-            by_room[room] |= {room_of(other) for other in others} - {room, ""}
+        room, *used = ([*name.split("."), ""][1] for name in (module, *others))  # the part behind `repro.`
+        if room:
+            by_room[room] |= {*used} - {room, ""}
     return dict(by_room)
 
 
@@ -120,7 +110,6 @@ def measured(root: Path) -> Iterator[tuple[str, str]]:
     longest, most = max(functions), max(functions, key=lambda each: each[1])
     yield "longest function", f"{longest[0]} lines ({longest[2]})"
     yield "most parameters", f"{most[1]} ({most[2]})"
-    yield f"files of repro under {SMALL} lines", str(sum(lines < SMALL for lines in lengths(package)))
     graph = import_graph(root)
     yield "circles between files", str(circles(graph))
     yield "circles between rooms", str(circles(rooms(graph)))
