@@ -11,7 +11,7 @@ from repro.errors import NotComparableError
 from repro.regression.checkouts import Checkout
 from repro.regression.speed import FAMILY, MARGIN, accused, judge_speed, level
 from repro.regression.verdict import Comparison, Selection
-from repro.regression.workers import Worker, interleave
+from repro.regression.workers import Round, Worker, interleave
 
 SIDES = ("baseline", "candidate")
 Seconds = dict[str, list[list[tuple[float, float]]]]  # by benchmark: launches of rounds of (baseline, candidate)
@@ -50,6 +50,22 @@ def run_session(
     """Measure what both sides have, and what that accuses a second time in fresh processes."""
     order = random.Random(plan.seed)  # noqa: S311 (an order of measuring, no secret)
     checkouts = dict(zip(SIDES, (baseline, candidate), strict=True))
+
+    def measure(names: Sequence[str]) -> Seconds:
+        seconds: Seconds = {name: [] for name in names}
+        for launch in range(plan.launches if names else 0):
+            say(f"launch {launch + 1} of {plan.launches}")
+            with ExitStack() as stack:
+                workers = {}
+                for side in order.sample(SIDES, len(SIDES)):
+                    worker = Worker(side, checkouts[side].folder, checkouts[side].python)
+                    workers[side] = stack.enter_context(closing(worker))
+                    worker.benchmarks()
+                for name in order.sample(names, len(names)):
+                    rounds = interleave(workers, dict.fromkeys(SIDES, name), plan.rounds, order=order)
+                    seconds[name].append(_pairs(name, rounds))
+        return seconds
+
     known: dict[str, list[str]] = {}
     for side, checkout in checkouts.items():
         with closing(Worker(checkout.name, checkout.folder, checkout.python)) as worker:
@@ -58,12 +74,11 @@ def run_session(
     selection.check(names)
     selected = [name for name in names if selection.includes(name)]
     absent = tuple((name, side) for name in selected for side in SIDES if name not in known[side])
-    common = [name for name in selected if all(name in known[side] for side in SIDES)]
-    first = _measure(checkouts, common, plan, order, say)
+    first = measure([name for name in selected if all(name in known[side] for side in SIDES)])
     suspects = accused(first, margin=margin)
     if suspects:
         say(f"accused, measured again: {', '.join(suspects)}")
-    return Session(first=first, again=_measure(checkouts, suspects, plan, order, say), absent=absent)
+    return Session(first=first, again=measure(suspects), absent=absent)
 
 
 def judge_session(session: Session, selection: Selection, *, margin: float = MARGIN) -> list[Comparison]:
@@ -79,29 +94,11 @@ def describe(session: Session, plan: Plan) -> str:
     return f"{plan.launches} launches a side, {plan.rounds} rounds each; {count} benchmarks, {chance}"
 
 
-def _measure(
-    checkouts: Mapping[str, Checkout],
-    names: Sequence[str],
-    plan: Plan,
-    order: random.Random,
-    say: Callable[[str], None],
-) -> Seconds:
-    seconds: Seconds = {name: [] for name in names}
-    for launch in range(plan.launches if names else 0):
-        say(f"launch {launch + 1} of {plan.launches}")
-        with ExitStack() as stack:
-            workers: dict[str, Worker] = {}
-            for side in order.sample(SIDES, len(SIDES)):
-                worker = Worker(side, checkouts[side].folder, checkouts[side].python)
-                workers[side] = stack.enter_context(closing(worker))
-                worker.benchmarks()
-            for name in order.sample(names, len(names)):
-                rounds = interleave(workers, dict.fromkeys(SIDES, name), plan.rounds, order=order)
-                pairs = list(zip(*(rounds[side] for side in SIDES), strict=True))
-                if any(before.facts.get("rows") != after.facts.get("rows") for before, after in pairs):
-                    raise NotComparableError(
-                        f"{name}: the two sides took other rows in the same round: their seconds can't be compared",
-                        "Compare with a revision that draws the same batches, or exclude it with --only.",
-                    )
-                seconds[name].append([(before.seconds, after.seconds) for before, after in pairs])
-    return seconds
+def _pairs(name: str, rounds: Mapping[str, Sequence[Round]]) -> list[tuple[float, float]]:
+    pairs = list(zip(*(rounds[side] for side in SIDES), strict=True))
+    if any(before.facts.get("rows") != after.facts.get("rows") for before, after in pairs):
+        raise NotComparableError(
+            f"{name}: the two sides took other rows in the same round, so their seconds can't be compared",
+            "Compare with a revision that draws the same batches, or exclude it with --only.",
+        )
+    return [(before.seconds, after.seconds) for before, after in pairs]
