@@ -90,11 +90,12 @@ def killed_before_step(step: int | None) -> Iterator[None]:
     hook.remove()
 
 
-def main(cases: Sequence[Case], output: Path) -> None:
+def main(cases: Sequence[Case], output: Path, kill_before: int | None) -> None:
     """Train every case; the main process writes what it holds, by the case's name."""
     from accelerate import PartialState
 
-    trained = {case.name: train(case) for case in cases}
+    with killed_before_step(kill_before):
+        trained = {case.name: train(case) for case in cases}
     if PartialState().is_main_process:
         output.write_text(json.dumps(trained), encoding="utf-8")
     PartialState().wait_for_everyone()

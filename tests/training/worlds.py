@@ -75,7 +75,7 @@ def _be_one_of(size: int, rank: int, port: int, work: Callable[[int], None], sai
 def train(cases: Sequence[Case], output: Path, rank: int) -> None:
     """Train the cases; the main process writes what it holds."""
     del rank
-    main(cases, output)
+    main(cases, output, None)
 
 
 def command(results: Path, rank: int, *, kill_before: int | None = None) -> None:
