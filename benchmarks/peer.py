@@ -76,7 +76,8 @@ def trainer(
     }  # fmt: skip
     on: dict[str, Any] = {"use_cpu": device == "cpu", "dataloader_pin_memory": device != "cpu"}
     arguments = TrainingArguments(output_dir=str(folder), **{**seminars, **quiet, **on, **settings})
-    return (kind or Trainer)(model=model, args=arguments, **(given or {}))
+    peer: Trainer = (kind or Trainer)(model=model, args=arguments, **(given or {}))
+    return peer
 
 
 def multiply(turn: Turn, *, precision: str, device: str) -> None:

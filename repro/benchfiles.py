@@ -103,8 +103,9 @@ class Benchmark:
     def series(self, name: str) -> list[float]:
         """Return the fact that has one number a round; empty where there is none."""
         values = self.facts.get(name)
-        is_series = isinstance(values, list) and len(values) == len(self.rounds)
-        return [float(value) for value in values if isinstance(value, int | float)] if is_series else []
+        if not isinstance(values, list) or len(values) != len(self.rounds):
+            return []
+        return [float(value) for value in values if isinstance(value, int | float)]
 
     def number(self, name: str) -> float | None:
         """Return the fact as a number, the first of a list; None where it is neither."""
@@ -120,7 +121,7 @@ def read_benchmarks(path: Path) -> list[Benchmark]:
         what = f"cannot read {error.filename}: {error.strerror}"
         raise RecordError(what, "Make it readable, or move it out.") from None
 
-    walked = os.walk(path, onerror=refuse) if path.is_dir() else []
+    walked: Iterable[Any] = os.walk(path, onerror=refuse) if path.is_dir() else ()
     paths = [path] if path.is_file() else [Path(folder, name) for folder, _, names in walked for name in names]
     paths = sorted(file for file in paths if file.suffix == ".json")
     return sorted((b for file in paths for b in _read(file)), key=lambda b: b.written)

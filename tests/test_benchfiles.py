@@ -8,7 +8,13 @@ from typing import Any
 
 from repro.benchfiles import newest, read_benchmarks
 
-SETUP = {"recipe": "minilm", "corpus": "rehearsal", "precision": "fp32", "batching": "packed", "limit": 64}
+SETUP: dict[str, Any] = {
+    "recipe": "minilm",
+    "corpus": "rehearsal",
+    "precision": "fp32",
+    "batching": "packed",
+    "limit": 64,
+}
 
 
 def write(

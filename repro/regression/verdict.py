@@ -57,7 +57,10 @@ class Comparison:
     @property
     def plain(self) -> Comparison:
         """The same with whatever a terminal or a page would obey as escapes."""
-        return replace(self, **{k: printable(v.replace("\n", " ")) for k, v in vars(self).items() if type(v) is str})
+        texts: dict[str, Any] = {
+            name: printable(value.replace("\n", " ")) for name, value in vars(self).items() if type(value) is str
+        }
+        return replace(self, **texts)
 
     @property
     def what(self) -> str:
