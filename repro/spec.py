@@ -13,6 +13,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from repro.errors import UsageError, unknown
@@ -119,14 +120,8 @@ class RunSpec:
         return "-".join((self.corpus, self.recipe, self.precision, self.batching, *unusual))
 
     def _unusual(self) -> list[str]:
-        said = {
-            "protocol": self.protocol,
-            "device": self.device,
-            "micro_batches": f"{self.micro_batches} micro-batches",
-            "epochs": f"{self.epochs} epochs",
-            "limit": f"first {self.limit} rows",
-        }
-        return [text for name, text in said.items() if getattr(self, name) != getattr(RunSpec(), name)]
+        differing = RunSpec().differing(self)
+        return [text.format(getattr(self, name)) for name, text in UNUSUAL.items() if name in differing]
 
     def command(self, sections: Sequence[str] = (), seeds: Iterable[int] | None = None) -> str:
         """Return the command that runs it again, for several sections and seeds if they are given."""
@@ -147,6 +142,10 @@ class RunSpec:
 
 
 CHOICES: Mapping[str, type[StrEnum]] = {kind.__name__.lower(): kind for kind in (Protocol, Precision, Batching, Device)}
+UNUSUAL: Mapping[str, str] = {
+    "protocol": "{}", "device": "{}",
+    "micro_batches": "{} micro-batches", "epochs": "{} epochs", "limit": "first {} rows",
+}  # fmt: skip
 
 
 def run_key(decided_by: Mapping[str, Any]) -> str:
@@ -182,10 +181,8 @@ def parse_seeds(text: str) -> list[int]:
 
 def seed_ranges(seeds: Iterable[int]) -> str:
     """Write seeds as `--seeds` takes them: `0-4,7`."""
-    ranges: list[list[int]] = []
-    for seed in sorted(set(seeds)):
-        if ranges and seed == ranges[-1][-1] + 1:
-            ranges[-1].append(seed)
-        else:
-            ranges.append([seed])
-    return ",".join(f"{part[0]}-{part[-1]}" if len(part) > 1 else str(part[0]) for part in ranges)
+    ranges = []
+    for _, group in groupby(enumerate(sorted(set(seeds))), key=lambda place: place[1] - place[0]):
+        run = [seed for _, seed in group]
+        ranges.append(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]))
+    return ",".join(ranges)
