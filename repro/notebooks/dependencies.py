@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import symtable
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from repro.notebooks.reading import parse
 
-_SCOPES = (ast.FunctionDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_MODULES = ("plt", "pd", "np", "os", "torch", "sns")  # whose functions change nothing that a later cell reads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,17 +29,29 @@ def names_in(source: str) -> CellNames:
     writes: set[str] = set()
     functions: dict[str, frozenset[str]] = {}
     for statement in tree.body if tree else []:
-        loaded = _loaded(statement)
+        try:
+            table = symtable.symtable(ast.unparse(statement), "cell", "exec")
+        except (SyntaxError, RecursionError):  # a `return` outside a function; the kernel says so
+            continue
+        symbols = [symbol for scope in _scopes(table) for symbol in scope.get_symbols()]
+        loaded = {s.get_name() for s in symbols if s.is_referenced() and s.is_global()}
         if isinstance(statement, ast.FunctionDef):  # its names are read where it is called
             functions[statement.name] = frozenset(loaded)
         else:
             reads |= loaded - writes
-        writes |= set(_written(statement))
+        writes |= {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
+        match statement:
+            case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name)))) if name not in _MODULES:
+                writes.add(name)
     return CellNames(reads=frozenset(reads), writes=frozenset(writes), functions=functions)
 
 
+def _scopes(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
+    return chain([table], *map(_scopes, table.get_children()))
+
+
 class Blame:
-    """Keeps which failed cell each name would have come from."""
+    """Remembers which failed cell each name would have come from."""
 
     def __init__(self) -> None:
         self._missing: dict[str, int] = {}
@@ -46,14 +60,15 @@ class Blame:
 
     def cause(self, names: CellNames) -> int | None:
         """Return the failed cell that a name read here should have come from, also through a function called."""
+        functions = {**self._functions, **names.functions}
         seen: set[str] = set()
         left = set(names.reads)
         while left:
             name = left.pop()
-            seen.add(name)
             if name in self._missing:
                 return self._missing[name]
-            left |= {**self._functions, **names.functions}.get(name, frozenset()) - seen
+            seen.add(name)
+            left |= functions.get(name, frozenset()) - seen
         return None
 
     def passed(self, names: CellNames) -> None:
@@ -70,30 +85,3 @@ class Blame:
     def kernel_lost(self, cause: int) -> None:
         """Take note that cell `cause` ended the kernel, and with it every name written so far."""
         self._missing |= dict.fromkeys(self._written, cause)
-
-
-def _loaded(statement: ast.stmt) -> set[str]:
-    names = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-    local: set[str] = set()
-    for scope in ast.walk(statement):
-        if isinstance(scope, _SCOPES):
-            local |= {n.arg for n in ast.walk(scope) if isinstance(n, ast.arg)}
-            local |= {n.id for n in ast.walk(scope) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    return names - local
-
-
-def _written(statement: ast.stmt) -> Iterator[str]:
-    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
-        yield statement.name
-        return
-    for node in ast.walk(statement):
-        match node:
-            case ast.Name(id=name, ctx=ast.Store()):
-                yield name
-            case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
-                yield from (alias.asname or alias.name.partition(".")[0] for alias in aliases)
-            case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name)))) if name not in _MODULES:
-                yield name
-
-
-_MODULES = ("plt", "pd", "np", "os", "torch", "sns")  # whose functions change nothing that a later cell reads

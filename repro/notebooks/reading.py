@@ -176,8 +176,10 @@ def parse(source: str) -> ast.Module | None:
 
 
 def without_magics(source: str) -> str:
-    """Return the cell with `pass` in place of each magic, so that lines keep their numbers."""
-    return "\n".join(f"{match[1]}pass" if (match := _MAGIC.match(line)) else line for line in source.split("\n"))
+    """Return the cell with a zero and blanks in place of each magic, so that everything stays in its place."""
+    return "\n".join(
+        f"{match[1]}0".ljust(len(line)) if (match := _MAGIC.match(line)) else line for line in source.split("\n")
+    )
 
 
 def code_hash(cells: tuple[Cell, ...]) -> str:

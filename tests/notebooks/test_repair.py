@@ -69,6 +69,20 @@ def test_layout_comments_magics_and_indentation_around_a_replacement_stay() -> N
     assert "\n".join(lines) == source.replace("tokenizer = ", "processing_class = ")
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("@use(Trainer(tokenizer=t))\ndef f(): pass", "{}@use(Trainer(processing_class=t))\ndef f(): pass"),
+        ("if a: b\nelse: Trainer(tokenizer=t)", "{}if a: b\nelse: Trainer(processing_class=t)"),
+        ("a = 1; Trainer(tokenizer=t)", "{}a = 1; Trainer(processing_class=t)"),
+        ("if a:\n\tTrainer(tokenizer=t)", "if a:\n\t{}\tTrainer(processing_class=t)"),
+    ],
+)
+def test_the_reason_goes_where_a_comment_may_stand(before: str, after: str) -> None:
+    (cell,) = repaired([("code", before)])
+    assert cell.source == after.format(f"{cell.fixes[0].comment}\n")
+
+
 def as_notebook(*cells: tuple[str, str]) -> dict[str, Any]:
     made = [
         {"cell_type": kind, "metadata": {"tags": [kind]}, "source": source.splitlines(keepends=True)}
