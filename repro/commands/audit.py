@@ -67,7 +67,7 @@ def audit(
     else:
         write_table(result.table().columns, result.table().rows)
         sys.stdout.write(f"{result.sentence}\n")
-    if any(cell.status.startswith("fails") for cell in result.written):
+    if any(cell.status.startswith("fails") for cell in result.as_written):
         raise typer.Exit(1)
 
 

@@ -14,16 +14,18 @@ from typing import Any
 INSTALLERS = ("pip", "pip3", "conda", "mamba", "uv", "apt", "apt-get", "huggingface-cli", "hf", "git")
 
 
-def guard(
-    *, hosts: list[str], log: str, memory_bytes: int, file_bytes: int, characters: int, rows: int, steps: int
-) -> None:
+def guard(*, hosts: list[str], log: str, **limits: int) -> None:
     """Set the limits; what is refused is written into the file `log`, a line each."""
-    _limit(memory_bytes, file_bytes)
-    _limit_output(characters)
-    if rows:
-        _shorten_datasets(rows)
-    if steps:
-        _shorten_training(steps)
+    if sys.platform != "win32":
+        import resource
+
+        for kind, most in ((resource.RLIMIT_DATA, "memory_bytes"), (resource.RLIMIT_FSIZE, "file_bytes")):
+            resource.setrlimit(kind, (limits[most], resource.getrlimit(kind)[1]))
+    _limit_output(limits["characters"])
+    if limits["rows"]:
+        _shorten_datasets(limits["rows"])
+    if limits["steps"]:
+        _shorten_training(limits["steps"])
     addresses: set[str] = {"127.0.0.1", "::1", "localhost"}
 
     def refuse(what: str) -> None:
@@ -57,25 +59,15 @@ def guard(
     sys.addaudithook(hook)
 
 
-def _limit(memory_bytes: int, file_bytes: int) -> None:
-    if sys.platform == "win32":
-        return
-    import resource
-
-    for kind, most in ((resource.RLIMIT_DATA, memory_bytes), (resource.RLIMIT_FSIZE, file_bytes)):
-        resource.setrlimit(kind, (most, resource.getrlimit(kind)[1]))
-
-
 def _limit_output(characters: int) -> None:
     """Drop what is printed beyond so many characters in all."""
+    left = characters
     for stream in (sys.stdout, sys.stderr):
-        printed = stream.write
-        left = [characters]
 
-        @functools.wraps(printed)
-        def write(text: str, printed: Any = printed, left: list[int] = left) -> int:
-            left[0] -= len(text)
-            return int(printed(text)) if left[0] > 0 else len(text)
+        def write(text: str, printed: Any = stream.write) -> int:
+            nonlocal left
+            left -= len(text)
+            return int(printed(text)) if left > 0 else len(text)
 
         stream.write = write  # type: ignore[method-assign]
 
@@ -96,18 +88,10 @@ def _shorten_datasets(rows: int) -> None:
 
 
 def _shorten_training(steps: int) -> None:
-    import transformers
+    from transformers import TrainerCallback, trainer
 
-    class Stop(transformers.TrainerCallback):
+    class Stop(TrainerCallback):
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             control.should_training_stop = state.global_step >= steps or control.should_training_stop
 
-    trainer: Any = transformers.Trainer
-    build = trainer.__init__
-
-    @functools.wraps(build)
-    def __init__(self: Any, *arguments: Any, **options: Any) -> None:  # noqa: N807 (takes the place of that method)
-        build(self, *arguments, **options)
-        self.add_callback(Stop())
-
-    trainer.__init__ = __init__
+    trainer.DEFAULT_CALLBACKS.append(Stop)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import subprocess
 import sys
 import uuid
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 from time import monotonic
@@ -20,13 +19,14 @@ from repro.errors import UsageError
 from repro.notebooks.reading import require
 
 HUB_HOSTS = ("huggingface.co", "hf.co")
-KEPT = (
+PASSED_ON = (
     "PATH", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "HF_ENDPOINT",
     "HF_HUB_OFFLINE", "SYSTEMROOT", "VIRTUAL_ENV",
 )  # fmt: skip
 ANSWER_SECONDS = 20  # for a kernel that was interrupted to answer again
 MARK = "REPRO_AUDIT"
-_SILENT = logging.Logger("audit", logging.CRITICAL)  # what nbclient would say of cells that we tell of ourselves
+_SILENT = logging.Logger("audit", logging.CRITICAL)  # what nbclient would say of cells that we report ourselves
+_TIMED_OUT = {"status": "error", "ename": "TimeoutError", "evalue": "", "traceback": []}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +45,12 @@ class Limits:
 class Executed:
     """How a cell ended: its outputs as text, its error's name and message, what was refused, if the kernel is gone."""
 
-    text: str = ""
-    error: str = ""
-    message: str = ""
-    refused: tuple[str, ...] = ()
-    timed_out: bool = False
-    died: bool = False
+    text: str
+    error: str
+    message: str
+    refused: tuple[str, ...]
+    timed_out: bool
+    died: bool
 
 
 class Kernel:
@@ -62,7 +62,6 @@ class Kernel:
         self._token = uuid.uuid4().hex
         self._log = folder / ".refused"
         self._client: Any = None
-        self._seen = 0
 
     def __enter__(self) -> Kernel:
         self.start()
@@ -75,21 +74,15 @@ class Kernel:
         """Start the kernel and put the guard before its first cell; UsageError where there is none to start."""
         require("nbclient")
         import nbformat
-        from jupyter_client.kernelspec import KernelSpecManager
+        from jupyter_client.kernelspec import KernelSpec
         from jupyter_client.manager import AsyncKernelManager
         from nbclient import NotebookClient
 
-        spec = self.folder / ".kernels" / "audited"
-        spec.mkdir(parents=True, exist_ok=True)
-        argv = [self._python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        (spec / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "audited", "language": "python"}))
-        specs = KernelSpecManager(kernel_dirs=[str(spec.parent)], ensure_native_kernel=False)
-        manager = AsyncKernelManager(kernel_name="audited", kernel_spec_manager=specs)
-        manager.connection_file = str(self.folder / f".connection-{uuid.uuid4().hex}.json")
+        manager = AsyncKernelManager(connection_file=str(self.folder / f".connection-{uuid.uuid4().hex}.json"))
+        manager._kernel_spec = KernelSpec(argv=[self._python, "-m", "ipykernel_launcher", "-f", "{connection_file}"])
         self._client = NotebookClient(
             nbformat.v4.new_notebook(), km=manager, timeout=self.limits.seconds, allow_errors=True,
-            interrupt_on_timeout=True, startup_timeout=120, log=_SILENT,
-            error_on_timeout={"status": "error", "ename": "TimeoutError", "evalue": "", "traceback": []},
+            interrupt_on_timeout=True, startup_timeout=120, log=_SILENT, error_on_timeout=_TIMED_OUT,
         )  # fmt: skip
         try:
             quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -102,14 +95,11 @@ class Kernel:
                 f"Install one there: {self._python} -m pip install ipykernel",
             ) from None
         guard = files("repro.notebooks").joinpath("guard.py").read_text(encoding="utf-8")
-        settings = {
-            "hosts": [*HUB_HOSTS, *filter(None, [urlsplit(os.environ.get("HF_ENDPOINT", "")).hostname])],
-            "log": str(self._log), "memory_bytes": self.limits.memory_bytes, "file_bytes": self.limits.file_bytes,
-            "characters": self.limits.characters, "rows": self.limits.rows, "steps": self.limits.steps,
-        }  # fmt: skip
-        scope = f"scope = {{}}; exec({guard!r}, scope); scope['guard'](**{settings!r})"
-        call = f"def _audit():\n    {scope}\n_audit(); del _audit"
-        done = self.run(call)
+        hosts = [*HUB_HOSTS, *filter(None, [urlsplit(os.environ.get("HF_ENDPOINT", "")).hostname])]
+        settings = {"hosts": hosts, "log": str(self._log), **asdict(self.limits)}
+        done = self.run(
+            f"def _audit(scope):\n    exec({guard!r}, scope)\n    scope['guard'](**{settings!r})\n_audit({{}})"
+        )
         if done.error:
             raise UsageError(
                 f"the kernel of {self._python} cannot be guarded: {done.error}: {done.message}",
@@ -118,23 +108,20 @@ class Kernel:
 
     def run(self, source: str) -> Executed:
         """Execute a cell and say how it ended; a kernel that is gone or does not answer is replaced by a fresh one."""
-        cell, timed_out, died = self._execute(source, self.limits.seconds)
+        self._log.unlink(missing_ok=True)
+        outputs, timed_out, died = self._execute(source, self.limits.seconds)
         if timed_out and not died:  # it was interrupted: does it take a cell again?
             died = any(self._execute("pass", ANSWER_SECONDS)[1:])
-        errors = [output for output in cell.outputs if output.output_type == "error"]
         refused = self._log.read_text(encoding="utf-8").splitlines() if self._log.exists() else []
-        new, self._seen = tuple(refused[self._seen :]), len(refused)
         if died:
             self.stop()
             self.start()
+        error = next((output for output in reversed(outputs) if output.output_type == "error"), None)
+        texts = (output.get("text") or output.get("data", {}).get("text/plain", "") for output in outputs)
         return Executed(
-            text="\n".join(_text_of(output) for output in cell.outputs)[-200_000:],
-            error=errors[-1].ename if errors else "",
-            message=errors[-1].evalue if errors else "",
-            refused=new,
-            timed_out=timed_out,
-            died=died,
-        )
+            text="\n".join(map(str, texts))[-200_000:], refused=tuple(refused), timed_out=timed_out, died=died,
+            error=error.ename if error else "", message=error.evalue if error else "",
+        )  # fmt: skip
 
     def stop(self) -> None:
         """End the kernel and every process that it started, by the mark in their environment."""
@@ -148,38 +135,29 @@ class Kernel:
                 if process.environ().get(MARK) == self._token:
                     process.kill()
 
-    def _execute(self, source: str, seconds: int) -> tuple[Any, bool, bool]:
-        """Return the executed cell, whether its time ran out, and whether the kernel died of it."""
+    def _execute(self, source: str, seconds: int) -> tuple[list[Any], bool, bool]:
+        """Return a cell's outputs, whether its time ran out, and whether the kernel died of it."""
         from nbclient.exceptions import DeadKernelError
         from nbformat.v4 import new_code_cell
 
         cell = new_code_cell(source)
-        self._client.nb.cells.append(cell)
+        self._client.nb.cells = [cell]
         self._client.timeout = seconds
         started = monotonic()
         try:
-            self._client.execute_cell(cell, len(self._client.nb.cells) - 1)
+            self._client.execute_cell(cell, 0)
         except DeadKernelError:
-            return cell, False, True
-        return cell, monotonic() - started >= seconds, False
+            return cell.outputs, False, True
+        return cell.outputs, monotonic() - started >= seconds, False
 
     def _environment(self) -> dict[str, str]:
         """Return what the kernel sees: no token, no display, a home of its own; the Hub's cache is shared."""
         home = str(self.folder)
-        cache = os.environ.get("HF_HUB_CACHE") or str(
-            Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface")) / "hub"
-        )
+        shared = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface")) / "hub"
         return {
-            **{name: os.environ[name] for name in KEPT if name in os.environ},
+            **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
             "HOME": home, "IPYTHONDIR": f"{home}/.ipython", "MPLCONFIGDIR": f"{home}/.matplotlib",
-            "HF_HOME": f"{home}/.huggingface", "HF_HUB_CACHE": cache, "HF_HUB_DISABLE_TELEMETRY": "1",
-            "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1", "WANDB_MODE": "disabled", "PYTHONNOUSERSITE": "1",
-            MARK: self._token,
+            "HF_HOME": f"{home}/.huggingface", "HF_HUB_CACHE": os.environ.get("HF_HUB_CACHE") or str(shared),
+            "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1", "WANDB_MODE": "disabled",
+            "PYTHONNOUSERSITE": "1", MARK: self._token,
         }  # fmt: skip
-
-
-def _text_of(output: Any) -> str:
-    if output.output_type == "stream":
-        return str(output.text)
-    data = output.get("data", {})
-    return str(data.get("text/plain", ""))
