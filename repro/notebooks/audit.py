@@ -13,42 +13,24 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib.resources import files
+from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any, Literal
-from xml.etree import ElementTree
+
+from jinja2 import Environment
 
 from repro.display.table import Table
 from repro.errors import UsageError
 from repro.notebooks.dependencies import Blame, names_in
-from repro.notebooks.kernel import Executed, Kernel, Limits
+from repro.notebooks.kernel import Executed, Kernel, Limits, load_rules
 from repro.notebooks.reading import Cell, parse
 from repro.notebooks.repair import repaired
 from repro.records.provenance import processor_name
 
 Status = Literal["runs", "runs, announces removal", "fails", "fails because of another", "not run"]
-# cells that aren't run, by the function that they call
-SENDS = {
-    "notebook_login": "a login", "interpreter_login": "a login", "login": "a login", "push_to_hub": "a push to the Hub",
-    "upload_file": "a push to the Hub", "upload_folder": "a push to the Hub", "create_repo": "a push to the Hub",
-    "exit": "the end of the kernel", "quit": "the end of the kernel",
-}  # fmt: skip
-HARMLESS = re.compile(
-    r"%(?:matplotlib|config|time|timeit|load_ext|autoreload|precision|pylab)\b|%%(?:time|timeit|capture)\b"
-)
-REMOVAL = re.compile(r"(?:Deprecation|Future)Warning|will be removed|deprecated", re.IGNORECASE)
-NEEDS = {  # what a failure says of what is not available here
-    "a token": re.compile(r"gated repo|\b401\b|invalid (?:user )?token|must be authenticated", re.IGNORECASE),
-    "the network, or --use": re.compile(
-        r"offline mode|couldn't connect|connection error|max retries|name resolution|not the path to a directory|"
-        r"is not a local folder|couldn't reach|couldn't find .* on the hub|doesn't exist on the hub|unreachable",
-        re.IGNORECASE,
-    ),
-    "a package": re.compile("^ModuleNotFoundError"),
-    "a GPU": re.compile(r"CUDA|NVIDIA|cuDNN|GPU", re.IGNORECASE),
-}
-PACKAGES = ("transformers", "datasets", "torch", "pandas")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +76,8 @@ def _link(folder: Path, uses: Mapping[str, Path]) -> None:
 
 def _audited(cell: Cell, kernel: Kernel, blame: Blame) -> CellResult:
     names = names_in(cell.source)
-    source, shell = _without_shell(cell)
-    if refused := _refused(cell, source, shell):
+    source, shell, refused = _for_the_kernel(cell)
+    if refused:
         blame.passed(names)
         return CellResult(number=cell.number, status="not run", detail=refused)
     started = monotonic()
@@ -119,16 +101,17 @@ def _audited(cell: Cell, kernel: Kernel, blame: Blame) -> CellResult:
 
 def _outcome(done: Executed, cause: int | None, limits: Limits) -> tuple[Status, str]:
     """Tell a cell that runs from one that is broken and one that cannot run here (a GPU, a token, its time)."""
+    rules = load_rules()
     said = f"{done.error}: {done.message}"
     if not (done.error or done.timed_out or done.died):
-        announced = next((line.strip() for line in done.text.splitlines() if REMOVAL.search(line)), "")
+        announced = next((line.strip() for line in done.text.splitlines() if _says(rules["removal"], line)), "")
         older = f"; on what was left from before: cell {cause} did not run" if cause else ""
         return "runs, announces removal" if announced else "runs", _brief(announced) + older
     if cause is not None:
         return "fails because of another", f"cell {cause}: {_brief(said)}"
     if done.died and not done.timed_out:
         return "fails", "it ended the kernel; a fresh one goes on without the names of earlier cells"
-    reason = next((f"needs {what}: {_brief(said)}" for what, said_of in NEEDS.items() if said_of.search(said)), "")
+    reason = next((f"needs {what}: {_brief(said)}" for what, sign in rules["needs"].items() if _says(sign, said)), "")
     if done.timed_out:
         reason = f"too long: stopped after {limits.seconds} s" + ("; the kernel with it" if done.died else "")
     elif done.refused:
@@ -136,26 +119,24 @@ def _outcome(done: Executed, cause: int | None, limits: Limits) -> tuple[Status,
     return ("not run", reason) if reason else ("fails", _brief(said))
 
 
-def _refused(cell: Cell, source: str, shell: Sequence[str]) -> str:
-    """Return why a cell isn't run, nothing where it is."""
+def _for_the_kernel(cell: Cell) -> tuple[str, list[str], str]:
+    """Return what is run of a cell, the lines for the shell, left out, and why it isn't run, nothing where it is."""
+    refused = ""
     for node in ast.walk(parse(cell.source) or ast.Module([], [])):
         if isinstance(node, ast.Call):
-            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            if name in SENDS:
-                return f"{SENDS[name]}: {name}()"
-    nothing_left = all(line.strip() in ("", "pass") or line.startswith("#") for line in source.split("\n"))
-    return f"for the shell: {_brief(shell[0])}" if shell and nothing_left else ""
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if name in load_rules()["sends"]:
+                refused = f"{load_rules()['sends'][name]}: {name}()"
+    shell = [line for line in cell.magics if not _says(load_rules()["harmless"], line)]
+    lines = ["pass"] if shell and cell.source.lstrip().startswith("%%") else cell.source.split("\n")
+    lines = [f"{line[: -len(line.lstrip())]}pass" if line.strip() in shell else line for line in lines]
+    if shell and not refused and all(line.strip() in ("", "pass") or line.startswith("#") for line in lines):
+        refused = f"for the shell: {_brief(shell[0])}"
+    return "\n".join(lines), shell, refused
 
 
-def _without_shell(cell: Cell) -> tuple[str, list[str]]:
-    """Return what the kernel runs of a cell, and the lines for the shell, which it does not."""
-    shell = [line for line in cell.magics if not HARMLESS.match(line)]
-    if cell.source.lstrip().startswith("%%"):
-        return ("pass" if shell else cell.source), shell
-    lines = [
-        f"{line[: -len(line.lstrip())]}pass" if line.strip() in shell else line for line in cell.source.split("\n")
-    ]
-    return "\n".join(lines), shell
+def _says(sign: str, text: str) -> bool:
+    return re.search(sign, text, re.IGNORECASE) is not None
 
 
 def _brief(text: str) -> str:
@@ -174,27 +155,27 @@ class Audit:
     notes: tuple[str, ...]
 
     @property
+    def counts(self) -> list[str]:
+        """How many cells run as written and after the repair, nothing where that was not asked for."""
+        both = (self.as_written, self.after_repair)
+        return [f"{sum(cell.ran for cell in cells)} of {len(cells)}" if cells else "" for cells in both]
+
+    @property
     def sentence(self) -> str:
         """The counts, what was shortened or swapped, and the versions that they hold for."""
-        n = len(self.as_written)
-        counts = f"{_ran(self.as_written)} of {n} cells run as written"
-        if self.after_repair:
-            counts += f", {_ran(self.after_repair)} of {n} after the repair"
+        written, later = self.counts
         notes = f" ({'; '.join(self.notes)})" if self.notes else ""
-        return f"{counts}, with {self.versions}{notes}."
+        return f"{written} cells run as written{later and f', {later} after the repair'}, with {self.versions}{notes}."
 
     def table(self) -> Table:
         """Return a row a cell and one for all: no code of the notebook is in it."""
-        after = {result.number: result for result in self.after_repair}
         columns = ("cell", "as written", "after the repair", "fixes", "why")
-        rows = []
-        for result in self.as_written:
-            later = after.get(result.number)
-            fixes = " ".join(self.fixes.get(result.number, ()))
-            why = result.detail or (later.detail if later else "")
-            rows.append((str(result.number), result.status, later.status if later else "", fixes, why))
-        counts = [f"{_ran(part)} run" if part else "" for part in (self.as_written, self.after_repair)]
-        return Table(columns, (*rows, ("all", *counts, "", "; ".join((self.versions, *self.notes)))), self.sentence)
+        rows = [
+            (str(cell.number), cell.status, later.status if later else "", " ".join(self.fixes.get(cell.number, ())),
+             cell.detail or (later.detail if later else ""))
+            for cell, later in zip_longest(self.as_written, self.after_repair)
+        ]  # fmt: skip
+        return Table(columns, (*rows, ("all", *self.counts, "", "; ".join((self.versions, *self.notes)))))
 
     def as_row(self) -> dict[str, Any]:
         """Return the audit as JSON."""
@@ -202,20 +183,8 @@ class Audit:
 
     def to_junit(self, name: str) -> str:
         """Return a JUnit file: a test case a cell and pass, failed, skipped where it was not run."""
-        suites = ElementTree.Element("testsuites")
-        for part, results in (("as written", self.as_written), ("after the repair", self.after_repair)):
-            suite = ElementTree.SubElement(suites, "testsuite", name=f"{name}, {part}", tests=str(len(results)))
-            for result in results:
-                about = {"classname": part, "name": f"cell {result.number}", "time": f"{result.seconds:.1f}"}
-                case = ElementTree.SubElement(suite, "testcase", about)
-                if not result.ran:
-                    kind = "skipped" if result.status == "not run" else "failure"
-                    ElementTree.SubElement(case, kind, message=result.detail)
-        return ElementTree.tostring(suites, encoding="unicode")
-
-
-def _ran(results: Sequence[CellResult]) -> int:
-    return sum(result.ran for result in results)
+        form = files("repro.notebooks").joinpath("junit.xml").read_text(encoding="utf-8")
+        return Environment(autoescape=True).from_string(form).render(name=name, audit=self)
 
 
 def audit_twice(
@@ -243,12 +212,12 @@ def audit_twice(
     notes += [f"{name} taken from the folder {folder.name}" for name, folder in uses.items()]
     return Audit(
         as_written=run("as written", cells), after_repair=run("after the repair", later) if fixes else (),
-        fixes=fixes, versions=f"{_versions(python)}, on {processor_name()}", notes=tuple(notes),
+        fixes=fixes, versions=_versions(python), notes=tuple(notes),
     )  # fmt: skip
 
 
 def _versions(python: Path | None) -> str:
-    """Return the versions of what the notebook imports, in the environment that ran it."""
-    code = f"from importlib.metadata import version\nprint(', '.join(p + ' ' + version(p) for p in {PACKAGES!r}))"
-    done = subprocess.run([str(python or sys.executable), "-c", code], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "versions that are not known"
+    """Return the versions of what the notebook imports, in the environment that ran it, and the processor."""
+    code = "import sys\nfrom importlib.metadata import version\nfor p in sys.argv[1:]: print(p, version(p), end=', ')"
+    command = [str(python or sys.executable), "-c", code, *load_rules()["packages"]]
+    return f"{subprocess.run(command, capture_output=True, text=True, check=False).stdout}on {processor_name()}"

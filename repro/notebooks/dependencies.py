@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import ast
 import symtable
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import chain
+from typing import NamedTuple
 
 from repro.notebooks.reading import parse
 
 _MODULES = ("plt", "pd", "np", "os", "torch", "sns")  # whose functions change nothing that a later cell reads
 
 
-@dataclass(frozen=True, kw_only=True)
-class CellNames:
+class CellNames(NamedTuple):
     """Names that a cell reads before it writes them, writes (a method called on one may change it), and defines."""
 
-    reads: frozenset[str]
-    writes: frozenset[str]
-    functions: Mapping[str, frozenset[str]]
+    reads: set[str]
+    writes: set[str]
+    functions: dict[str, set[str]]
 
 
 def names_in(source: str) -> CellNames:
     """Return the names of a cell; none of one that is no Python."""
     tree = parse(source)
-    reads: set[str] = set()
-    writes: set[str] = set()
-    functions: dict[str, frozenset[str]] = {}
+    names = CellNames(set(), set(), {})
     for statement in tree.body if tree else []:
         try:
             table = symtable.symtable(ast.unparse(statement), "cell", "exec")
@@ -36,14 +33,14 @@ def names_in(source: str) -> CellNames:
         symbols = [symbol for scope in _scopes(table) for symbol in scope.get_symbols()]
         loaded = {s.get_name() for s in symbols if s.is_referenced() and s.is_global()}
         if isinstance(statement, ast.FunctionDef):  # its names are read where it is called
-            functions[statement.name] = frozenset(loaded)
+            names.functions[statement.name] = loaded
         else:
-            reads |= loaded - writes
-        writes |= {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
+            names.reads.update(loaded - names.writes)
+        names.writes.update(s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported())
         match statement:
             case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name)))) if name not in _MODULES:
-                writes.add(name)
-    return CellNames(reads=frozenset(reads), writes=frozenset(writes), functions=functions)
+                names.writes.add(name)
+    return names
 
 
 def _scopes(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
@@ -55,21 +52,16 @@ class Blame:
 
     def __init__(self) -> None:
         self._missing: dict[str, int] = {}
-        self._functions: dict[str, frozenset[str]] = {}
+        self._functions: dict[str, set[str]] = {}
         self._written: set[str] = set()
 
     def cause(self, names: CellNames) -> int | None:
         """Return the failed cell that a name read here should have come from, also through a function called."""
         functions = {**self._functions, **names.functions}
-        seen: set[str] = set()
-        left = set(names.reads)
-        while left:
-            name = left.pop()
-            if name in self._missing:
-                return self._missing[name]
-            seen.add(name)
-            left |= functions.get(name, frozenset()) - seen
-        return None
+        read = list(names.reads)
+        for name in read:  # it grows
+            read += functions.get(name, set()) - set(read)
+        return next((self._missing[name] for name in read if name in self._missing), None)
 
     def passed(self, names: CellNames) -> None:
         """Take note of a cell that ran."""

@@ -8,10 +8,9 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -56,12 +55,11 @@ class Fix(BaseModel):
         return {"rule": self.rule or {"any": patterns}, "constraints": self.constraints}  # type: ignore[typeddict-item]
 
 
-@dataclass(frozen=True, kw_only=True)
-class RepairedCell:
+class RepairedCell(NamedTuple):
     """A cell's source after the repair, and the fixes that were made in it."""
 
     source: str
-    fixes: tuple[Fix, ...] = ()
+    fixes: list[Fix]
 
 
 @cache
@@ -75,35 +73,25 @@ def repaired(sources: Sequence[tuple[str, str]]) -> list[RepairedCell]:
     """Return the cells, given as kind (`code` or `markdown`) and source, after the repair."""
     require("ast_grep_py")
     code = "\n".join(source for kind, source in sources if kind == "code")
-    wanted = [
-        fix for fix in load_fixes()
-        if re.search(fix.only, code) and not (fix.unless and re.search(fix.unless, code))
-    ]  # fmt: skip
-    cells = []
-    for kind, source in sources:
-        fixes: list[Fix] = []
-        text = source
-        for fix in wanted:
-            changed = _in_text(fix, text, kind) if fix.kind == "text" else _in_code(fix, text, kind, code)
-            if changed != text:
-                text = changed
-                fixes.append(fix)
-        cells.append(RepairedCell(source=text, fixes=tuple(fixes)))
+    cells = [RepairedCell(source, []) for _, source in sources]
+    for fix in load_fixes():
+        if not re.search(fix.only, code) or (fix.unless and re.search(fix.unless, code)):
+            continue
+        for i, (kind, _) in enumerate(sources):
+            text, fixes = cells[i]
+            if fix.kind == "text":
+                changed = re.sub(fix.old, fix.new, text)
+            else:
+                changed = _in_code(fix, text, code) if kind == "code" else text
+            cells[i] = RepairedCell(changed, fixes + [fix] * (changed != text))
     return cells
 
 
-def _in_text(fix: Fix, text: str, kind: str) -> str:
-    lines = text.split("\n")
-    return "\n".join(
-        re.sub(fix.old, fix.new, line) if kind != "code" or line.lstrip()[:1] in ("!", "%") else line for line in lines
-    )
-
-
-def _in_code(fix: Fix, source: str, kind: str, code: str) -> str:
+def _in_code(fix: Fix, source: str, code: str) -> str:
     """Replace every match in a cell that is Python, under the reason for the first one."""
     from ast_grep_py import SgRoot
 
-    if kind != "code" or source.lstrip().startswith("%%") or parse(source) is None:
+    if source.lstrip().startswith("%%") or parse(source) is None:
         return source
     edits: dict[tuple[int, int], str] = {}
     for node in SgRoot(without_magics(source), "python").root().find_all(fix.config):

@@ -139,7 +139,7 @@ def test_a_folder_takes_the_place_of_a_name(tmp_path: Path) -> None:
 
 def test_an_interpreter_without_a_kernel_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="-m pip install ipykernel"):
-        Kernel(folder=tmp_path, limits=LIMITS, python=Path("/bin/false")).start()
+        Kernel(folder=tmp_path, limits=LIMITS, python=Path("/bin/false")).__enter__()
 
 
 def test_another_notebook_is_read_and_not_run(
