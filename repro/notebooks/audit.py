@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
@@ -50,15 +49,13 @@ class CellResult:
         return self.status.startswith("runs")
 
 
-def audit(
-    cells: Sequence[Cell], *, limits: Limits, uses: Mapping[str, Path], python: Path | None = None
-) -> Iterator[CellResult]:
+def audit(cells: Sequence[Cell], limits: Limits) -> Iterator[CellResult]:
     """Execute the cells in order and say of each at once what became of it."""
     blame = Blame()
     with TemporaryDirectory(prefix="audit-", ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()
-        _link(folder, uses)
-        with Kernel(folder=folder, limits=limits, python=python) as kernel:
+        _link(folder, limits.uses)
+        with Kernel(folder, limits) as kernel:
             for cell in cells:
                 yield _audited(cell, kernel, blame)
 
@@ -78,40 +75,35 @@ def _audited(cell: Cell, kernel: Kernel, blame: Blame) -> CellResult:
     names = names_in(cell.source)
     source, shell, refused = _for_the_kernel(cell)
     if refused:
-        blame.passed(names)
+        blame.cause(cell.number, names)
         return CellResult(number=cell.number, status="not run", detail=refused)
     started = monotonic()
     done = kernel.run(source)
     seconds = monotonic() - started
-    if done.died:
-        blame.kernel_lost(cell.number)
-    cause = blame.cause(names)
+    cause = blame.cause(cell.number, names, failed=bool(done.error), kernel_lost=done.died)
     status, detail = _outcome(done, cause, kernel.limits)
-    if status.startswith("runs") and cause is None:
-        blame.passed(names)
-    else:  # one that ran had an older value under a name that cell `cause` should have given
-        blame.failed(names, cause or cell.number)
     if shell:
-        detail += f"; left out: {'; '.join(shell)}"
+        detail = f"{detail}; left out: {'; '.join(shell)}".removeprefix("; ")
     return CellResult(
-        number=cell.number, status=status, detail=detail.removeprefix("; "), cause=cause, seconds=seconds,
-        output=done.text[:2000],
-    )  # fmt: skip
+        number=cell.number, status=status, detail=detail, cause=cause, seconds=seconds, output=done.text[:2000]
+    )
 
 
 def _outcome(done: Executed, cause: int | None, limits: Limits) -> tuple[Status, str]:
     """Tell a cell that runs from one that is broken and one that cannot run here (a GPU, a token, its time)."""
     rules = load_rules()
     said = f"{done.error}: {done.message}"
-    if not (done.error or done.timed_out or done.died):
-        announced = next((line.strip() for line in done.text.splitlines() if _says(rules["removal"], line)), "")
+    if not done.error:
+        announced = next((line.strip() for line in done.text.splitlines() if re.search(rules["removal"], line)), "")
         older = f"; on what was left from before: cell {cause} did not run" if cause else ""
         return "runs, announces removal" if announced else "runs", _brief(announced) + older
     if cause is not None:
         return "fails because of another", f"cell {cause}: {_brief(said)}"
     if done.died and not done.timed_out:
         return "fails", "it ended the kernel; a fresh one goes on without the names of earlier cells"
-    reason = next((f"needs {what}: {_brief(said)}" for what, sign in rules["needs"].items() if _says(sign, said)), "")
+    reason = next(
+        (f"needs {what}: {_brief(said)}" for what, sign in rules["needs"].items() if re.search(sign, said)), ""
+    )
     if done.timed_out:
         reason = f"too long: stopped after {limits.seconds} s" + ("; the kernel with it" if done.died else "")
     elif done.refused:
@@ -127,16 +119,12 @@ def _for_the_kernel(cell: Cell) -> tuple[str, list[str], str]:
             name = getattr(node.func, "attr", getattr(node.func, "id", ""))
             if name in load_rules()["sends"]:
                 refused = f"{load_rules()['sends'][name]}: {name}()"
-    shell = [line for line in cell.magics if not _says(load_rules()["harmless"], line)]
+    shell = [line for line in cell.magics if not re.match(load_rules()["harmless"], line)]
     lines = ["pass"] if shell and cell.source.lstrip().startswith("%%") else cell.source.split("\n")
     lines = [f"{line[: -len(line.lstrip())]}pass" if line.strip() in shell else line for line in lines]
     if shell and not refused and all(line.strip() in ("", "pass") or line.startswith("#") for line in lines):
         refused = f"for the shell: {_brief(shell[0])}"
     return "\n".join(lines), shell, refused
-
-
-def _says(sign: str, text: str) -> bool:
-    return re.search(sign, text, re.IGNORECASE) is not None
 
 
 def _brief(text: str) -> str:
@@ -187,20 +175,12 @@ class Audit:
         return Environment(autoescape=True).from_string(form).render(name=name, audit=self)
 
 
-def audit_twice(
-    cells: Sequence[Cell],
-    *,
-    limits: Limits,
-    uses: Mapping[str, Path],
-    python: Path | None,
-    repair: bool,
-    progress: Callable[[str], object],
-) -> Audit:
+def audit_twice(cells: Sequence[Cell], limits: Limits, *, repair: bool, progress: Callable[[str], object]) -> Audit:
     """Audit the cells as they are written, and again after the repair where it changes any of them."""
 
     def run(part: str, cells: Sequence[Cell]) -> tuple[CellResult, ...]:
         results = []
-        for result in audit(cells, limits=limits, uses=uses, python=python):
+        for result in audit(cells, limits):
             progress(f"cell {result.number} of {len(cells)}, {part}: {result.status} {result.detail}".rstrip())
             results.append(result)
         return tuple(results)
@@ -209,15 +189,15 @@ def audit_twice(
     later = [replace(cell, source=fixed.source) for cell, fixed in zip(cells, changed, strict=False)]
     fixes = {number: tuple(fix.id for fix in fixed.fixes) for number, fixed in enumerate(changed, 1) if fixed.fixes}
     notes = [f"at most {n} {what}" for n, what in ((limits.rows, "rows a split"), (limits.steps, "steps")) if n]
-    notes += [f"{name} taken from the folder {folder.name}" for name, folder in uses.items()]
+    notes += [f"{name} taken from the folder {folder.name}" for name, folder in limits.uses.items()]
     return Audit(
         as_written=run("as written", cells), after_repair=run("after the repair", later) if fixes else (),
-        fixes=fixes, versions=_versions(python), notes=tuple(notes),
+        fixes=fixes, versions=_versions(limits.python), notes=tuple(notes),
     )  # fmt: skip
 
 
-def _versions(python: Path | None) -> str:
+def _versions(python: Path) -> str:
     """Return the versions of what the notebook imports, in the environment that ran it, and the processor."""
     code = "import sys\nfrom importlib.metadata import version\nfor p in sys.argv[1:]: print(p, version(p), end=', ')"
-    command = [str(python or sys.executable), "-c", code, *load_rules()["packages"]]
+    command = [str(python), "-c", code, *load_rules()["packages"]]
     return f"{subprocess.run(command, capture_output=True, text=True, check=False).stdout}on {processor_name()}"

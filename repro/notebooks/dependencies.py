@@ -55,25 +55,18 @@ class Blame:
         self._functions: dict[str, set[str]] = {}
         self._written: set[str] = set()
 
-    def cause(self, names: CellNames) -> int | None:
-        """Return the failed cell that a name read here should have come from, also through a function called."""
-        functions = {**self._functions, **names.functions}
+    def cause(self, number: int, names: CellNames, *, failed: bool = False, kernel_lost: bool = False) -> int | None:
+        """Take note of a cell; return the failed one that a name read here, or in a function called, is missing of."""
+        if kernel_lost:  # and with it every name written so far
+            self._missing |= dict.fromkeys(self._written, number)
         read = list(names.reads)
         for name in read:  # it grows
-            read += functions.get(name, set()) - set(read)
-        return next((self._missing[name] for name in read if name in self._missing), None)
-
-    def passed(self, names: CellNames) -> None:
-        """Take note of a cell that ran."""
-        for name in names.writes:
-            self._missing.pop(name, None)
-        self._written |= names.writes
-        self._functions |= names.functions
-
-    def failed(self, names: CellNames, cause: int) -> None:
-        """Take note of a cell whose names are missing because of cell `cause`."""
-        self._missing |= dict.fromkeys(names.writes, cause)
-
-    def kernel_lost(self, cause: int) -> None:
-        """Take note that cell `cause` ended the kernel, and with it every name written so far."""
-        self._missing |= dict.fromkeys(self._written, cause)
+            read += {**self._functions, **names.functions}.get(name, set()) - set(read)
+        cause = next((self._missing[name] for name in read if name in self._missing), None)
+        if failed or cause:  # one that ran had an older value under that name
+            self._missing |= dict.fromkeys(names.writes, cause or number)
+        else:
+            self._missing = {name: cell for name, cell in self._missing.items() if name not in names.writes}
+            self._written |= names.writes
+            self._functions |= names.functions
+        return cause

@@ -7,6 +7,8 @@ notebooks from doing harm; it is no fence against a hostile one, for which there
 from __future__ import annotations
 
 import functools
+import os
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -33,20 +35,14 @@ def guard(*, hosts: list[str], log: str, **limits: int) -> None:
             file.write(f"{what}\n")
         raise PermissionError(what)
 
-    def resolve(host: str) -> None:
-        import socket
-
-        if host in addresses:
-            return
-        if not any(host == known or host.endswith(f".{known}") for known in hosts):
-            refuse(f"network: {host}")
-        addresses.add(host)
-        addresses.update(str(info[4][0]) for info in socket.getaddrinfo(host, None))
-
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "socket.getaddrinfo" and arguments[0]:
-            host = arguments[0]
-            resolve(host.decode() if isinstance(host, bytes) else str(host))
+            host = os.fsdecode(arguments[0])
+            if host not in addresses:
+                if not f".{host}".endswith(tuple(f".{known}" for known in hosts)):
+                    refuse(f"network: {host}")
+                addresses.add(host)
+                addresses.update(str(info[4][0]) for info in socket.getaddrinfo(host, None))
         elif event == "socket.connect" and isinstance(arguments[1], tuple) and arguments[1][0] not in addresses:
             refuse(f"network: {arguments[1][0]}")
         elif event in ("os.fork", "os.forkpty") and "ipykernel_" in sys._getframe(1).f_code.co_filename:

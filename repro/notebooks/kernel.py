@@ -8,8 +8,9 @@ import subprocess
 import sys
 import tomllib
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -27,7 +28,7 @@ _SILENT = logging.Logger("audit", logging.CRITICAL)  # what nbclient would say o
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a cell may take: seconds, memory and the size of a file in bytes; what is shortened, 0 for nothing."""
+    """What a cell may take, what is shortened (0: nothing), folders in place of the Hub's names, the interpreter."""
 
     seconds: int = 600
     memory_bytes: int = 12 * 2**30
@@ -35,6 +36,8 @@ class Limits:
     characters: int = 20_000_000
     rows: int = 0
     steps: int = 0
+    uses: Mapping[str, Path] = field(default_factory=dict)
+    python: Path = Path(sys.executable)
 
 
 class Executed(NamedTuple):
@@ -57,9 +60,8 @@ def load_rules() -> dict[str, Any]:
 class Kernel:
     """Runs cells one by one; `with Kernel(…) as kernel: kernel.run(source)`; UsageError where none starts."""
 
-    def __init__(self, *, folder: Path, limits: Limits, python: Path | None) -> None:
+    def __init__(self, folder: Path, limits: Limits) -> None:
         self.folder, self.limits = folder, limits
-        self._python = str(python or sys.executable)
         self._token = uuid.uuid4().hex
         self._log = folder / ".refused"
         self._client: Any = None
@@ -72,7 +74,9 @@ class Kernel:
         from nbclient import NotebookClient
 
         manager = AsyncKernelManager(connection_file=str(self.folder / f".connection-{uuid.uuid4().hex}.json"))
-        manager._kernel_spec = KernelSpec(argv=[self._python, "-m", "ipykernel_launcher", "-f", "{connection_file}"])
+        manager._kernel_spec = KernelSpec(
+            argv=[str(self.limits.python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        )
         self._client = NotebookClient(
             nbformat.v4.new_notebook(), km=manager, allow_errors=True, interrupt_on_timeout=True, startup_timeout=120,
             log=_SILENT, error_on_timeout={"status": "error", "ename": "TimeoutError", "evalue": "", "traceback": []},
@@ -86,8 +90,8 @@ class Kernel:
         except (RuntimeError, OSError) as error:
             self.__exit__()
             raise UsageError(
-                f"no guarded kernel starts with {self._python}: {str(error).splitlines()[0]}",
-                f"Install what it lacks: {self._python} -m pip install ipykernel",
+                f"no guarded kernel starts with {self.limits.python}: {str(error).splitlines()[0]}",
+                f"Install what it lacks: {self.limits.python} -m pip install ipykernel",
             ) from None
         return self
 
@@ -111,12 +115,14 @@ class Kernel:
         self._client.timeout = seconds or self.limits.seconds
         self._log.unlink(missing_ok=True)
         started = monotonic()
-        died = timed_out = False
+        died = False
         try:
             self._client.execute_cell(cell, 0)
-            timed_out = monotonic() - started >= self._client.timeout
         except DeadKernelError:
             died = True
+        timed_out = not died and monotonic() - started >= self._client.timeout
+        error = next((output for output in reversed(cell.outputs) if output.output_type == "error"), {})
+        name = "DeadKernelError" if died else "TimeoutError" if timed_out else error.get("ename", "")
         refused = self._log.read_text(encoding="utf-8").splitlines() if self._log.exists() else []
         if timed_out and not seconds:  # it was interrupted: does it take a cell again?
             answer = self.run("pass", ANSWER_SECONDS)
@@ -124,15 +130,18 @@ class Kernel:
         if died and not seconds:
             self.__exit__()
             self.__enter__()
-        error = next((output for output in reversed(cell.outputs) if output.output_type == "error"), None)
         texts = (output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs)
-        name, message = (error.ename, error.evalue) if error else ("", "")
-        return Executed("\n".join(map(str, texts))[-200_000:], name, message, refused, timed_out, died)
+        text = "\n".join(map(str, texts))[-200_000:]
+        return Executed(text, name, error.get("evalue", ""), refused, timed_out, died)
 
     def _guard(self) -> str:
         guard = files("repro.notebooks").joinpath("guard.py").read_text(encoding="utf-8")
         hosts = [*load_rules()["kernel"]["hosts"], urlsplit(os.environ.get("HF_ENDPOINT", "")).hostname]
-        settings = {"hosts": hosts, "log": str(self._log), **asdict(self.limits)}
+        settings = {
+            "hosts": hosts,
+            "log": str(self._log),
+            **{k: v for k, v in vars(self.limits).items() if isinstance(v, int)},
+        }
         call = f"    exec({guard!r}, scope)\n    scope['guard'](**{settings!r})"
         return f"def _audit(scope):\n{call}\n_audit({{}}); del _audit"
 

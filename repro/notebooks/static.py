@@ -79,32 +79,26 @@ class Interpreter:
 
     def _run(self, statement: ast.stmt) -> None:
         match statement:
-            case ast.Assign(targets=targets, value=value):
-                given = self._value(value)
-                for target in targets:
-                    self._assign(target, given)
-            case ast.AnnAssign(target=target, value=ast.expr() as value):
-                self._assign(target, self._value(value))
-            case ast.AugAssign(target=ast.Name(id=name)):
-                self._scope[name] = UNKNOWN
-            case ast.Expr(value=value):
-                self._value(value)
             case ast.FunctionDef(name=name):
                 self._scope[name] = statement
             case ast.ImportFrom(names=imported):
                 self._aliases |= {each.asname: each.name for each in imported if each.asname}
-            case ast.If(orelse=[_, *_]):  # both branches; what they leave different is unknown
+            case ast.If(body=body, orelse=[_, *_] as orelse):  # what the branches leave different is unknown
                 first, second = dict(self._scope), dict(self._scope)
-                self._block(statement.body, first)
-                self._block(statement.orelse, second)
+                self._block(body, first)
+                self._block(orelse, second)
                 for name in first | second:
                     one, other = first.get(name, UNKNOWN), second.get(name, UNKNOWN)
                     self._scope[name] = one if one is other or (_plain(one) and one == other) else UNKNOWN
-            case ast.If() | ast.For() | ast.While() | ast.With() | ast.Try():
-                if isinstance(statement, ast.For):
-                    self._assign(statement.target, self._value(statement.iter))
-                for part in (statement.body, getattr(statement, "orelse", []), getattr(statement, "finalbody", [])):
-                    self._block(part, self._scope)
+            case ast.ClassDef() | ast.AsyncFunctionDef() | ast.AnnAssign(value=None):
+                pass
+            case _:
+                parts = vars(statement)
+                given = self._value(parts.get("value") or parts.get("iter"))
+                for target in parts.get("targets") or filter(None, [parts.get("target")]):
+                    self._assign(target, UNKNOWN if isinstance(statement, ast.AugAssign) else given)
+                for part in ("body", "orelse", "finalbody"):
+                    self._block(parts.get(part, []), self._scope)
 
     def _assign(self, target: ast.expr, value: Any) -> None:
         match target:

@@ -103,15 +103,20 @@ def test_constants_are_followed_through_variables_dicts_and_functions() -> None:
 
 def test_a_failure_is_traced_to_the_cell_whose_name_is_missing() -> None:
     blame = Blame()
-    blame.passed(names_in("def show(x):\n    return helper(x, table)\nimport pandas as pd"))
-    blame.failed(names_in("table = broken()"), 2)
-    assert blame.cause(names_in("pd.DataFrame()")) is None
-    assert blame.cause(names_in("show(1)")) == 2  # through the function's own names
-    assert blame.cause(names_in("table = 1\ntable")) is None  # written before it is read
-    blame.passed(names_in("table = 1"))
-    assert blame.cause(names_in("show(1)")) is None
-    blame.kernel_lost(9)
-    assert blame.cause(names_in("show")) == 9
+    cells = [  # source, whether it fails, the cell that it fails of
+        ("def show(x):\n    return helper(x, table)\nimport pandas as pd", False, None),
+        ("table = broken()", True, None),
+        ("pd.DataFrame()", False, None),
+        ("show(1)", True, 2),  # through the function's own names
+        ("old = [each for each in table]", False, 2),  # it ran on an older table
+        ("old", False, 2),
+        ("table = 1\ntable", False, None),  # written before it is read
+        ("show(1)", False, None),
+    ]
+    for number, (source, failed, cause) in enumerate(cells, start=1):
+        assert blame.cause(number, names_in(source), failed=failed) == cause, source
+    assert blame.cause(9, names_in("import os"), failed=True, kernel_lost=True) is None
+    assert blame.cause(10, names_in("show")) == 9
 
 
 def test_deep_json_is_refused_and_not_recursed_into() -> None:
