@@ -178,8 +178,6 @@ class Interpreter:
             return self._function(function, args, keywords)
         if name == "dict":
             return keywords
-        if name in ("int", "float") and len(args) == 1 and _is_number(args[0]):
-            return int(args[0]) if name == "int" else float(args[0])
         name = name if owner else self._aliases.get(name, name)
         self.built.append(Built(name=name, owner=owner, args=args, keywords=keywords, complete=complete))
         return self.built[-1]
