@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
 from itertools import zip_longest
@@ -49,15 +49,20 @@ class CellResult:
         return self.status.startswith("runs")
 
 
-def audit(cells: Sequence[Cell], limits: Limits) -> Iterator[CellResult]:
-    """Execute the cells in order and say of each at once what became of it."""
+def audit(
+    cells: Sequence[Cell], limits: Limits, progress: Callable[[CellResult], object] = lambda _: None
+) -> tuple[CellResult, ...]:
+    """Execute the cells in order and return what became of each; `progress` hears of each at once."""
+    results: list[CellResult] = []
     blame = Blame()
     with TemporaryDirectory(prefix="audit-", ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()
         _link(folder, limits.uses)
         with Kernel(folder, limits) as kernel:
             for cell in cells:
-                yield _audited(cell, kernel, blame)
+                results.append(_audited(cell, kernel, blame))
+                progress(results[-1])
+    return tuple(results)
 
 
 def _link(folder: Path, uses: Mapping[str, Path]) -> None:
@@ -178,12 +183,8 @@ class Audit:
 def audit_twice(cells: Sequence[Cell], limits: Limits, *, repair: bool, progress: Callable[[str], object]) -> Audit:
     """Audit the cells as they are written, and again after the repair where it changes any of them."""
 
-    def run(part: str, cells: Sequence[Cell]) -> tuple[CellResult, ...]:
-        results = []
-        for result in audit(cells, limits):
-            progress(f"cell {result.number} of {len(cells)}, {part}: {result.status} {result.detail}".rstrip())
-            results.append(result)
-        return tuple(results)
+    def report(result: CellResult) -> None:
+        progress(f"cell {result.number} of {len(cells)}: {result.status} {result.detail}".rstrip())
 
     changed = repaired([("code", cell.source) for cell in cells]) if repair else []
     later = [replace(cell, source=fixed.source) for cell, fixed in zip(cells, changed, strict=False)]
@@ -191,7 +192,7 @@ def audit_twice(cells: Sequence[Cell], limits: Limits, *, repair: bool, progress
     notes = [f"at most {n} {what}" for n, what in ((limits.rows, "rows a split"), (limits.steps, "steps")) if n]
     notes += [f"{name} taken from the folder {folder.name}" for name, folder in limits.uses.items()]
     return Audit(
-        as_written=run("as written", cells), after_repair=run("after the repair", later) if fixes else (),
+        as_written=audit(cells, limits, report), after_repair=audit(later, limits, report) if fixes else (),
         fixes=fixes, versions=_versions(limits.python), notes=tuple(notes),
     )  # fmt: skip
 

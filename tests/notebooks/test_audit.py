@@ -63,7 +63,7 @@ def test_each_bad_cell_is_told_and_the_rest_goes_on(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     monkeypatch.setattr("repro.notebooks.kernel.ANSWER_SECONDS", 5)
     cells = [Cell(number=i, source=source) for i, (source, *_) in enumerate(CELLS, start=1)]
-    results = list(audit(cells, LIMITS))
+    results = audit(cells, LIMITS)
     told = {r.number: (r.status, r.detail) for r in results}
     for number, (source, status, detail) in enumerate(CELLS, start=1):
         assert told[number][0] == status, (source, told[number])
@@ -129,7 +129,7 @@ def test_a_folder_takes_the_place_of_a_name(tmp_path: Path) -> None:
     assert result.status == "runs"
     for name in ("../outside", "/etc/x", "."):
         with pytest.raises(UsageError, match="--use"):
-            list(audit([cell], replace(LIMITS, uses={name: tmp_path / "folder"})))
+            audit([cell], replace(LIMITS, uses={name: tmp_path / "folder"}))
 
 
 def test_an_interpreter_without_a_kernel_is_refused(tmp_path: Path) -> None:
