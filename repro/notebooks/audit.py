@@ -96,24 +96,22 @@ def _audited(cell: Cell, kernel: Kernel, blame: Blame) -> CellResult:
 
 def _outcome(done: Executed, cause: int | None, limits: Limits) -> tuple[Status, str]:
     """Tell a cell that runs from one that is broken and one that cannot run here (a GPU, a token, its time)."""
-    rules = load_rules()
     said = f"{done.error}: {done.message}"
     if not done.error:
-        announced = next((line.strip() for line in done.text.splitlines() if re.search(rules["removal"], line)), "")
+        removal = load_rules()["removal"]
+        announced = next((line.strip() for line in done.text.splitlines() if re.search(removal, line)), "")
         older = f"; on what was left from before: cell {cause} did not run" if cause else ""
         return "runs, announces removal" if announced else "runs", _brief(announced) + older
     if cause is not None:
         return "fails because of another", f"cell {cause}: {_brief(said)}"
     if done.died and not done.timed_out:
         return "fails", "it ended the kernel; a fresh one goes on without the names of earlier cells"
-    reason = next(
-        (f"needs {what}: {_brief(said)}" for what, sign in rules["needs"].items() if re.search(sign, said)), ""
-    )
     if done.timed_out:
-        reason = f"too long: stopped after {limits.seconds} s" + ("; the kernel with it" if done.died else "")
-    elif done.refused:
-        reason = f"not allowed here: {done.refused[0]}"
-    return ("not run", reason) if reason else ("fails", _brief(said))
+        return "not run", f"too long: stopped after {limits.seconds} s" + ("; the kernel with it" if done.died else "")
+    if refused := re.search(r"not allowed here: .*", said):
+        return "not run", _brief(refused[0])
+    needs = next((what for what, sign in load_rules()["needs"].items() if re.search(sign, said)), "")
+    return ("not run", f"needs {needs}: {_brief(said)}") if needs else ("fails", _brief(said))
 
 
 def _for_the_kernel(cell: Cell) -> tuple[str, list[str], str]:

@@ -16,8 +16,8 @@ from typing import Any
 INSTALLERS = ("pip", "pip3", "conda", "mamba", "uv", "apt", "apt-get", "huggingface-cli", "hf", "git")
 
 
-def guard(*, hosts: list[str], log: str, **limits: int) -> None:
-    """Set the limits; what is refused is written into the file `log`, a line each."""
+def guard(*, hosts: list[str], **limits: int) -> None:
+    """Set the limits; what is refused raises PermissionError."""
     if sys.platform != "win32":
         import resource
 
@@ -31,9 +31,7 @@ def guard(*, hosts: list[str], log: str, **limits: int) -> None:
     addresses: set[str] = {"127.0.0.1", "::1", "localhost"}
 
     def refuse(what: str) -> None:
-        with Path(log).open("a", encoding="utf-8") as file:
-            file.write(f"{what}\n")
-        raise PermissionError(what)
+        raise PermissionError(f"not allowed here: {what}")
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "socket.getaddrinfo" and arguments[0]:

@@ -41,12 +41,11 @@ class Limits:
 
 
 class Executed(NamedTuple):
-    """How a cell ended: its outputs as text, its error's name and message, what was refused, if the kernel is gone."""
+    """How a cell ended: its outputs as text, its error's name and message, whether its kernel is gone."""
 
     text: str
     error: str
     message: str
-    refused: list[str]
     timed_out: bool
     died: bool
 
@@ -63,7 +62,6 @@ class Kernel:
     def __init__(self, folder: Path, limits: Limits) -> None:
         self.folder, self.limits = folder, limits
         self._token = uuid.uuid4().hex
-        self._log = folder / ".refused"
         self._client: Any = None
 
     def __enter__(self) -> Kernel:
@@ -113,7 +111,6 @@ class Kernel:
 
         self._client.nb.cells = [cell := new_code_cell(source)]
         self._client.timeout = seconds or self.limits.seconds
-        self._log.unlink(missing_ok=True)
         started = monotonic()
         died = False
         try:
@@ -123,7 +120,6 @@ class Kernel:
         timed_out = not died and monotonic() - started >= self._client.timeout
         error = next((output for output in reversed(cell.outputs) if output.output_type == "error"), {})
         name = "DeadKernelError" if died else "TimeoutError" if timed_out else error.get("ename", "")
-        refused = self._log.read_text(encoding="utf-8").splitlines() if self._log.exists() else []
         if timed_out and not seconds:  # it was interrupted: does it take a cell again?
             answer = self.run("pass", ANSWER_SECONDS)
             died = answer.timed_out or answer.died
@@ -132,17 +128,13 @@ class Kernel:
             self.__enter__()
         texts = (output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs)
         text = "\n".join(map(str, texts))[-200_000:]
-        return Executed(text, name, error.get("evalue", ""), refused, timed_out, died)
+        return Executed(text, name, error.get("evalue", ""), timed_out, died)
 
     def _guard(self) -> str:
         guard = files("repro.notebooks").joinpath("guard.py").read_text(encoding="utf-8")
-        hosts = [*load_rules()["kernel"]["hosts"], urlsplit(os.environ.get("HF_ENDPOINT", "")).hostname]
-        settings = {
-            "hosts": hosts,
-            "log": str(self._log),
-            **{k: v for k, v in vars(self.limits).items() if isinstance(v, int)},
-        }
-        call = f"    exec({guard!r}, scope)\n    scope['guard'](**{settings!r})"
+        hosts = [*load_rules()["kernel"]["hosts"], urlsplit(os.environ.get("HF_ENDPOINT", "//hf.co")).hostname]
+        limits = {name: value for name, value in vars(self.limits).items() if isinstance(value, int)}
+        call = f"    exec({guard!r}, scope)\n    scope['guard'](hosts={hosts!r}, **{limits!r})"
         return f"def _audit(scope):\n{call}\n_audit({{}}); del _audit"
 
     def _environment(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -171,31 +171,27 @@ class Interpreter:
         name, owner = _last_name(node.func), ""
         if isinstance(node.func, ast.Attribute):
             base, owner = self._value(node.func.value), _last_name(node.func.value)
-            if isinstance(base, Built | dict):
-                return self._method(base, name, args, keywords)
-        function = self._scope.get(name)
-        if isinstance(function, ast.FunctionDef) and not owner:
-            return self._function(function, args, keywords)
+            if isinstance(base, dict):
+                if name == "update":
+                    base.update({**(args[0] if args and isinstance(args[0], dict) else {}), **keywords})
+                return UNKNOWN
+            if isinstance(base, Built):
+                if name in ("train", "fit"):
+                    self.trained = base
+                elif name == "requires_grad_":
+                    base.keywords["requires_grad"] = args[0] if args else True
+                return base
+        elif isinstance(self._scope.get(name), ast.FunctionDef):
+            return self.returned(self._scope[name], args, keywords)
         if name == "dict":
             return keywords
         name = name if owner else self._aliases.get(name, name)
         self.built.append(Built(name=name, owner=owner, args=args, keywords=keywords, complete=complete))
         return self.built[-1]
 
-    def _method(self, base: Built | dict[str, Any], name: str, args: Sequence[Any], keywords: dict[str, Any]) -> Any:
-        if isinstance(base, dict):
-            if name == "update":
-                base.update({**(args[0] if args and isinstance(args[0], dict) else {}), **keywords})
-            return UNKNOWN
-        if name in ("train", "fit"):
-            self.trained = base
-        elif name == "requires_grad_":
-            base.keywords["requires_grad"] = args[0] if args else True
-        return base
-
-    def _function(self, function: ast.FunctionDef, args: Sequence[Any], keywords: dict[str, Any]) -> Any:
-        """Call a function of the notebook with what is known of its arguments."""
-        if self._depth == MOST_CALLS_DEEP:
+    def returned(self, function: Any, args: Sequence[Any] = (), keywords: Mapping[str, Any] | None = None) -> Any:
+        """Return what a function of the notebook returns for what is known of its arguments."""
+        if self._depth == MOST_CALLS_DEEP or not isinstance(function, ast.FunctionDef):
             return UNKNOWN
         parameters = [parameter.arg for parameter in function.args.args]
         defaults = [self._value(default) for default in function.args.defaults]
@@ -204,13 +200,9 @@ class Interpreter:
         bound |= zip(parameters, args, strict=False)
         self._depth += 1
         try:
-            return self._block(function.body, {**self.names, **bound, **keywords})
+            return self._block(function.body, {**self.names, **bound, **(keywords or {})})
         finally:
             self._depth -= 1
-
-    def returned(self, name: Any) -> Any:
-        """Return what a function of the notebook returns without arguments, as in `model_init=…`."""
-        return self._function(name, [], {}) if isinstance(name, ast.FunctionDef) else UNKNOWN
 
 
 def _computed(op: ast.operator, left: Any, right: Any) -> Any:
