@@ -26,7 +26,7 @@ from repro.errors import UsageError
 from repro.notebooks.dependencies import Blame, names_in
 from repro.notebooks.kernel import Executed, Kernel, Limits, load_rules
 from repro.notebooks.reading import Cell, parse
-from repro.notebooks.repair import repaired
+from repro.notebooks.repair import load_fixes, repaired
 from repro.records.provenance import processor_name
 
 Status = Literal["runs", "runs, announces removal", "fails", "fails because of another", "not run"]
@@ -161,11 +161,12 @@ class Audit:
     def table(self) -> Table:
         """Return a row a cell and one for all: no code of the notebook is in it."""
         columns = ("cell", "as written", "after the repair", "fixes", "why")
-        rows = [
-            (str(cell.number), cell.status, later.status if later else "", " ".join(self.fixes.get(cell.number, ())),
-             cell.detail or (later.detail if later else ""))
-            for cell, later in zip_longest(self.as_written, self.after_repair)
-        ]  # fmt: skip
+        since = {fix.id: f"{fix.id} (since {fix.since})" for fix in load_fixes()}
+        rows = []
+        for cell, later in zip_longest(self.as_written, self.after_repair):
+            fixes = "; ".join(since[name] for name in self.fixes.get(cell.number, ()))
+            status, detail = (later.status, later.detail) if later else ("", "")
+            rows.append((str(cell.number), cell.status, status, fixes, cell.detail or detail))
         return Table(columns, (*rows, ("all", *self.counts, "", "; ".join((self.versions, *self.notes)))))
 
     def as_row(self) -> dict[str, Any]:
