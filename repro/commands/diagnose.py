@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -58,7 +58,7 @@ def diagnose(
 def _run(
     file: Path | None,
     figures: dict[str, str | None],
-    stated: dict[str, int | float | str | None],
+    stated: dict[str, Any],
     recipe: dict[str, int | float | str],
 ) -> StudentRun:
     given = recipe or any(value is not None for value in (*figures.values(), *stated.values()))

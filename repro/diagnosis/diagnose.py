@@ -77,13 +77,13 @@ def diagnose_run(run: StudentRun, *, without: int | None = None) -> Diagnosis:
         "stopped": bool(run.stopped),
         "the book's own": _is_the_book(given),
         "not comparable": bool(differs or about_run),
-        "suspiciously high": bool(odd) and (p := _telling(odd)) and (p.value > p.mean) != ("loss" in p.name),
+        "suspiciously high": any((p.value > p.mean) != ("loss" in p.name) for p in odd if p is _telling(odd)),
         "low": bool(odd),
         "odd together": together,
         "normal": True,
     }
     outcome = next(name for name, holds in outcomes.items() if holds)
-    words = {
+    words: dict[str, str | float] = {
         "stopped": run.stopped,
         "differs": differs and f": {differs}",
         "besides": differs and f" Besides, it is not the seminar's recipe: {differs}.",

@@ -48,7 +48,7 @@ def _run_from_card(name: str, text: str) -> StudentRun:
         recipe["checkpoint"] = origin[1]
         if origin[2] and origin[2] not in ("None", "unknown", "an"):
             recipe["corpus"] = origin[2]
-    progress = {}
+    progress: dict[str, Any] = {}
     rows = [(entry["epoch"], entry.get("step")) for entry in entries if "epoch" in entry]
     epoch, done = rows[-1] if rows else (0, None)
     planned = float(recipe.get("epochs", 0))

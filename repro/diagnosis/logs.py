@@ -163,7 +163,7 @@ def _remarks(
     losses = [value for (kind, _), value in figures.items() if kind == "train_loss"]
     logged = sum("train_loss" in entry for entry in entries)
     means = [entry["mean_loss"] for entry in entries if "mean_loss" in entry]
-    often = bool(logging_steps and steps and logged) and logging_steps < 0.95 * steps / logged
+    often = (logging_steps or inf) < 0.95 * (steps or 0) / max(logged, 1)
     off = bool(means and len(losses) == epochs) and abs(fmean(losses) - means[-1]) > 0.02  # noqa: PLR2004
     # where learning rates are logged, it is a log, of which no entry is left out
     if losses and (often or off) and not any("learning_rate" in entry for entry in entries):

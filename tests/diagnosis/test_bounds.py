@@ -28,6 +28,7 @@ def shows(*outputs: str, kind: str = "text/html", source: str = "trainer.train()
 HOSTILE: dict[str, Callable[[], str]] = {
     "tables.ipynb": lambda: shows(HTML + "<table" * (SIZE // 6)),
     "cells.ipynb": lambda: shows(*[HTML + "<table><tr>" + "<td>" * 100_000] * 7),
+    "rows.ipynb": lambda: shows(*[HTML + "<table>" + "<tr><td>" * 60_000] * 6),
     "open-tag.ipynb": lambda: shows(HTML + "<td " + " " * SIZE),
     "comments.ipynb": lambda: shows(HTML + "<!--" * (SIZE // 4)),
     "brackets.ipynb": lambda: shows("[ " * (SIZE // 2) + "oss", kind="text/plain"),
