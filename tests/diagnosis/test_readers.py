@@ -107,6 +107,7 @@ def test_a_trainer_state_tells_everything(tmp_path: Path) -> None:
     assert run.figures == FIGURES
     assert (run.epochs, run.steps, run.flos) == (2, 500, 720342861696000)
     assert run.recipe == {"schedule": "linear", "learning_rate": 2e-5, "batch_size": 64, "epochs": 2}
+    assert run.remarks == ()
     assert diagnose_run(run).outcome == "normal"
 
 
@@ -170,6 +171,38 @@ def test_the_trainers_table_in_a_notebook_is_read_with_the_recipe_that_its_cells
 def test_printed_logs_are_read_also_where_the_trainer_prints_numbers_as_words(tmp_path: Path) -> None:
     logs = "\n".join(str({k: f"{v:.6g}" for k, v in entry.items()}) for entry in log_history())
     assert run_from_file(notebook(tmp_path / "a.ipynb", ("trainer.train()", printed(logs)))).figures == FIGURES
+
+
+TRAINED = 'Trainer(model, args, train_dataset=corpus["train"], eval_dataset=corpus["train"]).train()'
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("args = TrainingArguments('o', max_steps=500, learning_rate=2e-5)", {"learning_rate": 2e-5, "epochs": None}),
+        ("args = TrainingArguments('o', learning_rate=3e-5, num_train_epochs=4)", {"learning_rate": 3e-5, "epochs": 4}),
+        (
+            "args = TrainingArguments('o', learning_rate=3e-5)\nother = TrainingArguments('x', learning_rate=1e-4)",
+            {"learning_rate": 3e-5, "epochs": 3, "batch_size": 8, "schedule": "linear"},
+        ),
+        ("corpus = load_dataset('emotion')\nother = load_dataset('imdb')", {"corpus": "emotion"}),
+        ("corpus = load_dataset('csv', data_files='x.csv')", {"corpus": None}),
+        ("model = AutoModel.from_config(config)", {"checkpoint": "one without pretrained weights"}),
+    ],
+)
+def test_the_arguments_of_the_trainer_that_was_trained_count(
+    code: str, expected: dict[str, Any], tmp_path: Path
+) -> None:
+    losses = printed("\n".join(str({"loss": loss, "epoch": i + 1.0}) for i, loss in enumerate(LOSSES)))
+    run = run_from_file(notebook(tmp_path / "a.ipynb", (code, None), (TRAINED, losses)))
+    assert {part: run.recipe.get(part) for part in expected} == expected
+    assert run.split == ("train" if "corpus =" in code else None)
+
+
+def test_a_card_of_five_epochs_without_its_table_tells_of_the_fifth(tmp_path: Path) -> None:
+    settings = {"learning_rate": 2e-05, "num_epochs": 5}
+    run = run_from_file(card(tmp_path / "README.md", eval_lines=None, hyperparameters=settings))
+    assert run.figures["f1", 5] == pytest.approx(0.9263, abs=1e-4)
 
 
 def test_metrics_printed_of_the_test_split_are_told_by_the_cells_code(tmp_path: Path) -> None:
