@@ -117,13 +117,6 @@ def test_sides_that_were_not_run_alike_are_one_line_and_exit_6(
     assert not (tmp_path / "junit.xml").exists()
 
 
-def test_a_setting_may_differ_on_purpose(regress: Regress, make_record: MakeRecord, tmp_path: Path) -> None:
-    before = seeds(make_record, tmp_path / "before", settings={"batching": "packed"})
-    after = seeds(make_record, tmp_path / "after", settings={"batching": "dynamic"})
-    assert regress(before, after, "--across", "batching")[0] == 0
-    assert "unknown setting 'batch'" in regress(before, after, "--across", "batch")[2]
-
-
 def test_two_ways_of_running_are_judged_each_by_itself(
     regress: Regress, make_record: MakeRecord, tmp_path: Path
 ) -> None:
