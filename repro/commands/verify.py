@@ -54,6 +54,7 @@ def verify(
 
     A catalogue of reference ends with a line on whether this machine matches it; 6 where nothing could be compared.
     """
+    from repro.claims.claim import Outcome
     from repro.claims.headline import reference_line
 
     read, verdicts, _ = judged(results, catalogue)
@@ -63,7 +64,9 @@ def verify(
     if as_json:
         write_json([v.as_row() for v in verdicts])
     else:
-        _write_verdicts(verdicts, everything=everything or bool(claim))
+        counts = Counter(v.outcome for v in verdicts)
+        typer.echo(", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome]))
+        (_write_table if everything or claim else _write_verdicts)(verdicts)
         typer.echo(line, nl=bool(line))
     if any(v.outcome == "deviates" for v in verdicts):
         raise typer.Exit(1)
@@ -108,23 +111,26 @@ def _named(catalogue: Catalogue, patterns: Sequence[str]) -> list[Claim]:
     return [claim for claim in catalogue.claim if any(fnmatchcase(claim.id, pattern) for pattern in patterns)]
 
 
-def _write_verdicts(verdicts: list[Verdict], *, everything: bool) -> None:
-    """Write the counts, then what calls for attention, then what was not judged by its reason; or every row."""
-    from repro.claims.claim import Outcome
-
-    counts = Counter(v.outcome for v in verdicts)
-    typer.echo(", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome]) + "\n")
-    rows, reasons = [], defaultdict[str, list[str]](list)
+def _write_verdicts(verdicts: list[Verdict]) -> None:
+    """Write what calls for attention, deviations first, then what was not judged, by its reason."""
+    for v in sorted(verdicts, key=lambda v: v.outcome != "deviates"):
+        if v.outcome in ATTENTION:
+            typer.secho(f"\n{v.label}: {v.claim.id}", fg=ATTENTION[v.outcome])
+            typer.echo(f"  reported {v.claim.shown}; measured {v.shown}\n  {v.why}")
+            typer.echo(f"  {v.corroboration}\n" if v.corroboration else "", nl=False)
+    reasons = defaultdict[str, list[str]](list)
     for v in verdicts:
-        if everything or v.outcome in ATTENTION:
-            style = ATTENTION.get(v.outcome, "dim" if v.outcome in (*NOT_JUDGED, "for information") else "green")
-            verdict = f"[{style}]{v.label}[/]"
-            rows.append((v.claim.id, v.claim.shown, v.shown, verdict, plain(v.why), v.corroboration))
-        elif v.outcome in NOT_JUDGED:
+        if v.outcome in NOT_JUDGED:
             reasons[f"{v.outcome}: {v.why}"].append(v.claim.id)
-    if rows:
-        write_table(("claim", "reported", "measured", "verdict", "why", "public runs"), rows, markup_column=3)
     for reason, ids in reasons.items():
         typer.echo(f"\n{reason}\n  {', '.join(ids)}")
-    if not everything:
-        typer.echo("\n`repro verify --all` shows every claim.")
+    typer.echo("\n`repro verify --all` shows every claim.")
+
+
+def _write_table(verdicts: list[Verdict]) -> None:
+    rows = []
+    for v in verdicts:
+        style = ATTENTION.get(v.outcome, "dim" if v.outcome in (*NOT_JUDGED, "for information") else "green")
+        verdict = f"[{style}]{v.label}[/]"
+        rows.append((v.claim.id, v.claim.shown, v.shown, verdict, plain(v.why), v.corroboration))
+    write_table(("claim", "reported", "measured", "verdict", "why", "public runs"), rows, markup_column=3)
