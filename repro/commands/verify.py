@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from repro.commands.options import AsJson, CatalogueName, Results, plain, write_json, write_table
+from repro.commands.options import AsJson, CatalogueName, Results, write_json, write_table
 from repro.errors import NotComparableError, ResultsError, unknown
 
 if TYPE_CHECKING:
@@ -132,5 +132,5 @@ def _write_table(verdicts: list[Verdict]) -> None:
     for v in verdicts:
         style = ATTENTION.get(v.outcome, "dim" if v.outcome in (*NOT_JUDGED, "for information") else "green")
         verdict = f"[{style}]{v.label}[/]"
-        rows.append((v.claim.id, v.claim.shown, v.shown, verdict, plain(v.why), v.corroboration))
+        rows.append((v.claim.id, v.claim.shown, v.shown, verdict, v.why, v.corroboration))
     write_table(("claim", "reported", "measured", "verdict", "why", "public runs"), rows, markup_column=3)

@@ -24,7 +24,7 @@ from repro.report.gallery import Picture
 from repro.report.webpage import report_html
 
 FLAGS = ("gpu", "quic", "background-networking", "component-update", "sync")  # what a test has no use for
-MEASURED = {"finetune.f1": Estimate(n=3, mean=0.9251, sd=0.001, interval=(0.9226, 0.9276), reference="reruns:f1_2")}
+MEASURED = Estimate(n=3, mean=0.9251, sd=0.001, interval=(0.9226, 0.9276), reference="reruns:f1_2")
 DRAWING = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>"
 TAKEN = "document.title='taken'"
 # a script, a word without end, and an order to write from right to left
@@ -32,15 +32,17 @@ HOSTILE = f'<script>{TAKEN}</script><img src=x onerror="{TAKEN}"> {"supercalifra
 OpenPage = Callable[..., Page]
 
 
-def _verdicts() -> Iterator[Verdict]:
-    for i, (claim, outcome) in enumerate(zip(load_catalogue().claim, cycle(Outcome), strict=False)):
-        estimates = {"": MEASURED[claim.id]} if claim.id in MEASURED else {}
-        verdict = Verdict(claim=claim, outcome=outcome, why=f"reason {i}", estimates=estimates)
-        ran = outcome is not Outcome.NOT_RUN
-        yield replace(verdict, shown=f"value {i}", seeds=(0, 1)) if ran else verdict
-
-
-VERDICTS = list(_verdicts())  # one a claim, every outcome among them, so that the page has all it can have
+VERDICTS = [  # one a claim, every outcome among them, so that the page has all it can have
+    Verdict(
+        claim=claim,
+        outcome=outcome,
+        why=f"reason {i}",
+        shown="" if outcome is Outcome.NOT_RUN else f"value {i}",
+        seeds=() if outcome is Outcome.NOT_RUN else (0, 1),
+        estimates={"": MEASURED} if claim.id == "finetune.f1" else {},
+    )
+    for i, (claim, outcome) in enumerate(zip(load_catalogue().claim, cycle(Outcome), strict=False))
+]
 
 
 def write_page(folder: Path, verdicts: list[Verdict], text: str = "text") -> Path:

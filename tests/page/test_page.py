@@ -14,16 +14,8 @@ from tests.page.conftest import HOSTILE, VERDICTS, OpenPage
 PHONE = {"width": 360, "height": 740}
 CLAIM = "finetune.f1"
 GROUND = "getComputedStyle(document.body).backgroundColor"
-SCRIPT_AND_REQUESTS = """() => {
-  const script = document.createElement("script");
-  script.textContent = "document.title = 'taken'";
-  const image = document.createElement("img");
-  image.src = "http://127.0.0.1:9/x.png";
-  document.body.append(script, image);
-  fetch("http://127.0.0.1:9/x.json").catch(() => {});
-}"""
 READABLE = 4.5  # contrast of text to its ground, WCAG 2.2, level AA
-CONTRASTS = Path(__file__).with_name("contrasts.js").read_text(encoding="utf-8")
+CONTRASTS, INTRUDER = (Path(__file__).with_name(name).read_text("utf-8") for name in ("contrasts.js", "intruder.js"))
 FOCUSED = "document.activeElement.textContent.trim() || document.activeElement.name"
 OUTLINE = """getComputedStyle(document.activeElement.matches('.chip input, .theme input')
     ? document.activeElement.nextElementSibling : document.activeElement).outlineStyle"""
@@ -157,31 +149,29 @@ def test_print_shows_every_claim_opened_whatever_was_filtered_or_closed(open_pag
     assert page.pdf().startswith(b"%PDF")
 
 
-@pytest.mark.parametrize("options", [{}, {"java_script_enabled": False}])
-def test_hostile_text_shows_as_text_and_breaks_nothing(options: dict[str, bool], open_page: OpenPage) -> None:
-    page = open_page("hostile", **options)
+@pytest.mark.parametrize("script", [True, False])
+def test_hostile_text_shows_as_text_with_javascript_and_without(script: bool, open_page: OpenPage) -> None:
+    page = open_page("hostile", java_script_enabled=script)
     assert page.title() == "Which of the seminar's numbers hold"
     assert (page.locator("script").count(), page.locator("img").count()) == (1, 1)
     assert page.locator("td.c-measured bdi").first.inner_text() == HOSTILE
-    assert options or page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert page.locator("table.claims tbody").count() == len(VERDICTS)
+    assert len(shown(page)) == page.locator("table.claims tbody").count() == len(VERDICTS)
+    if script:
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    else:  # everything can be read, and nothing is there that would do nothing
+        assert page.locator(".about:visible").count() == len(VERDICTS)
+        assert page.locator("form:visible, fieldset:visible, button:visible").count() == 0
 
 
 def test_a_script_that_got_in_would_not_run_and_could_not_reach_the_network(open_page: OpenPage) -> None:
     page = open_page()
     refused: list[str] = []
     page.on("console", lambda message: refused.append(message.text))
-    page.evaluate(SCRIPT_AND_REQUESTS)
+    page.evaluate(INTRUDER)
     page.wait_for_timeout(200)
     assert page.title() != "taken"
     policy = " ".join(text for text in refused if "Content Security Policy" in text)
     assert all(part in policy for part in ("inline script", "x.png", "x.json"))
-
-
-def test_without_javascript_everything_can_be_read(open_page: OpenPage) -> None:
-    page = open_page(java_script_enabled=False)
-    assert len(shown(page)) == page.locator(".about:visible").count() == len(VERDICTS)
-    assert page.locator("form:visible, fieldset:visible, button:visible").count() == 0  # nothing that would do nothing
 
 
 def test_the_keyboard_alone_skips_filters_sorts_and_opens(open_page: OpenPage) -> None:
