@@ -28,7 +28,7 @@ class ReferenceTable(BaseModel):
     `apart` names a describing column that is also a run's setting: a run is compared with rows of its own value only.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     file: str
     about: str
