@@ -109,8 +109,6 @@ def predict(
         typer.echo(f"\n“{p.text if len(p.text) <= SHOWN else p.text[: SHOWN - 1] + '…'}”: {p.label}")
         if p.cut:
             typer.echo("  the text is longer than the model reads: its end was cut off")
-        if p.unknown:
-            typer.echo(f"  {p.unknown} of its {p.pieces} word pieces are unknown to the model")
         rows = [(label, f"{100 * share:.2f} %", "█" * round(BAR * share)) for label, share in p.probabilities.items()]
         write_table(("class", "probability", ""), rows)
     if loaded.note:
@@ -137,10 +135,10 @@ def share(
         typer.echo(f"\n{(model / 'README.md').read_text(encoding='utf-8')}")
         typer.echo("Nothing was sent. To send these files: --push-to-hub USER/NAME")
         return
-    repository = check_repository(push_to_hub)
+    check_repository(push_to_hub)
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError("nobody is there to confirm what is sent", "Say --yes to send it; nothing was sent.")
-        if not typer.confirm(f"Send these files to {repository}, {'public' if public else 'private'}?", err=True):
+        if not typer.confirm(f"Send these files to {push_to_hub}, {'public' if public else 'private'}?", err=True):
             raise typer.Exit(1)
-    typer.echo(f"sent to {push_model(model, repository, public=public)}")
+    typer.echo(f"sent to {push_model(model, push_to_hub, public=public)}")
