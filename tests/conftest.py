@@ -19,7 +19,7 @@ from repro.records.provenance import collect_provenance
 from repro.records.schema import LABELS, RecipeStamp, RunRecord, Settings
 from repro.sections.context import Context
 from repro.sections.runner import open_context
-from repro.spec import RunSpec
+from repro.spec import Batching, RunSpec
 
 MakeRecord = Callable[..., RunRecord]
 OWN_SESSIONS = ("faults", "page")  # `nox -s faults` and `nox -s page` run these
@@ -59,7 +59,7 @@ def make_record() -> MakeRecord:
     def make(experiment: str = "finetune", *, seed: int = 0, **parts: Any) -> RunRecord:
         recipe = {name: getattr(DISTILBERT, name) for name in RecipeStamp.model_fields if hasattr(DISTILBERT, name)}
         recipe |= {"weights_sha256": DISTILBERT.sha256["model.safetensors"], "behaviour": None}
-        run = RunSpec(precision="fp32", batching="padded", seed=seed)  # type: ignore[arg-type]
+        run = RunSpec(batching=Batching.PADDED, seed=seed)
         return RunRecord(
             experiment=experiment,
             recipe=RecipeStamp(**(recipe | parts.pop("recipe", {}))),

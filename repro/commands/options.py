@@ -40,7 +40,7 @@ def option_groups(command: Callable[..., None]) -> Callable[..., None]:
         command(**values)
 
     flat = [q for name, p in parameters.items() for q in (_options(groups[name]) if name in groups else [p])]
-    with_groups.__signature__ = signature(command).replace(parameters=flat)  # type: ignore[attr-defined]
+    vars(with_groups)["__signature__"] = signature(command).replace(parameters=flat)
     with_groups.__annotations__ = {p.name: p.annotation for p in flat}
     return with_groups
 

@@ -52,7 +52,7 @@ class Repeats:
     """Completed and interrupted runs."""
 
     again: Annotated[bool, typer.Option("--again", help="Repeat completed runs too.")] = False
-    resume: Annotated[bool, typer.Option("--resume", help="Refuse to start anew what was not started.")] = False
+    resume: Annotated[bool, typer.Option("--resume", help="Resume only; refused if none was started.")] = False
     fresh: Annotated[bool, typer.Option("--fresh", help="Start at step 0, and drop what was unfinished.")] = False
     save_every: Annotated[int | None, typer.Option(help="Steps between saved states; left out: by the clock.")] = None
 
