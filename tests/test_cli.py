@@ -107,7 +107,7 @@ def test_bad_input_is_two_lines_that_name_it_and_exit_code_2(
     assert list(tmp_path.rglob("*.json")) == [broken]
 
 
-def test_a_missing_asset_is_told_the_rest_runs_and_the_exit_code_says_so(
+def test_a_missing_asset_is_named_and_the_other_sections_run(
     repro: Repro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> Measurements:
@@ -123,8 +123,8 @@ def test_a_missing_asset_is_told_the_rest_runs_and_the_exit_code_says_so(
 
 def test_a_model_is_trained_saved_used_and_shown_to_be_shared(repro: Repro, tmp_path: Path) -> None:
     models, results = tmp_path / "models", tmp_path / "results"
-    kept = *TINY, "--save", models, "--results", results
-    code, out, err = repro("run", "token-facts", "finetune", "inference", *kept)
+    options = *TINY, "--save", models, "--results", results
+    code, out, err = repro("run", "token-facts", "finetune", "inference", *options)
     assert (code, err) == (0, "")
     assert "inference, seed 0" in out
     assert "1 × " in out  # the padded pair of the tokenizer's walk
@@ -136,9 +136,9 @@ def test_a_model_is_trained_saved_used_and_shown_to_be_shared(repro: Repro, tmp_
     code, out, _ = repro("share", model)
     assert code == 0
     assert "model.safetensors" in out and "Nothing was sent" in out
-    code, out, _ = repro("run", "finetune", *kept)
+    code, out, _ = repro("run", "finetune", *options)
     assert code == 0 and "finetune, seed 0: already completed" in out
-    assert repro("run", "finetune", *kept, "--epochs", 3)[0] == 0
+    assert repro("run", "finetune", *options, "--epochs", 3)[0] == 0
     assert len(list(models.iterdir())) == 2  # side by side: each has part of its run's key in its name
 
 
