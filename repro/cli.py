@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from io import TextIOWrapper
 from tempfile import NamedTemporaryFile
@@ -41,10 +42,13 @@ app = typer.Typer(
     help="Re-run the seminar's experiments with today's libraries and judge every number it reports.",
 )
 assets = typer.Typer(no_args_is_help=True, help="Where corpora and checkpoints come from.")
-for command in (claims, run, verify, report, regress, diagnose, audit, repair, predict, share):
-    app.command()(command)
-for command in (check, fetch, convert):
-    assets.command()(command)
+COMMANDS: dict[typer.Typer, tuple[Callable[..., None], ...]] = {
+    app: (claims, run, verify, report, regress, diagnose, audit, repair, predict, share),
+    assets: (check, fetch, convert),
+}
+for group, commands in COMMANDS.items():
+    for command in commands:
+        group.command()(command)
 app.add_typer(assets, name="assets")
 
 

@@ -60,13 +60,15 @@ def make_record() -> MakeRecord:
         recipe = {name: getattr(DISTILBERT, name) for name in RecipeStamp.model_fields if hasattr(DISTILBERT, name)}
         recipe |= {"weights_sha256": DISTILBERT.sha256["model.safetensors"], "behaviour": None}
         run = RunSpec(batching=Batching.PADDED, seed=seed)
-        return RunRecord(
-            experiment=experiment,
-            recipe=RecipeStamp(**(recipe | parts.pop("recipe", {}))),
-            settings=Settings(**(Settings.of(run).model_dump() | parts.pop("settings", {}))),
-            provenance=collect_provenance(started=parts.pop("started", "2026-01-01T00:00:00Z"), threads=2),
-            **{"corpus": EMOTION, "peak_mib": 1000.0, **parts},
-        )
+        fields: dict[str, Any] = {
+            "experiment": experiment,
+            "recipe": RecipeStamp(**(recipe | parts.pop("recipe", {}))),
+            "corpus": EMOTION,
+            "settings": Settings(**(Settings.of(run).model_dump() | parts.pop("settings", {}))),
+            "peak_mib": 1000.0,
+            "provenance": collect_provenance(started=parts.pop("started", "2026-01-01T00:00:00Z"), threads=2),
+        }
+        return RunRecord(**(fields | parts))
 
     return make
 
