@@ -33,7 +33,7 @@ def _finite(value: JsonValue) -> JsonValue:
 class Strict(BaseModel):
     """What is read from a file and refuses what it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class RecipeStamp(Strict):
@@ -198,7 +198,7 @@ class RunRecord(Measurements):
         value: Any = self
         for part in path.split("."):
             try:
-                whole = dict(value) if isinstance(value, BaseModel) else value
+                whole = vars(value) if isinstance(value, BaseModel) else value
                 value = whole[int(part) if isinstance(whole, list) else part]
             except (KeyError, IndexError, TypeError, ValueError):
                 raise KeyError(path) from None
