@@ -93,8 +93,9 @@ def run(
 
     policy, results = CheckpointPolicy(**vars(repeats), tell=tell, tell_done=typer.echo), places.results
     prepare_results(results)
-    sources = {"corpus": places.corpus, "checkpoints": places.checkpoints, "seminar": places.seminar}
-    context = open_context(spec, seeds=numbers, **sources)
+    context = open_context(
+        spec, corpus=places.corpus, checkpoints=places.checkpoints, seminar=places.seminar, seeds=numbers
+    )
     context = replace(context, save=places.save, track=places.track, tracking=inside(results, results / "tracking"))
     if repeats.resume:
         check_resumable(chosen, context, numbers, results)
