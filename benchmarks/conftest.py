@@ -20,7 +20,7 @@ from repro.errors import DeviceError, ReproError
 from repro.records.provenance import driver_version, library_versions
 from repro.records.store import prepare_results
 from repro.regression.workers import Round, Worker, interleave
-from repro.sections.context import Context, Sources
+from repro.sections.context import Context
 from repro.sections.runner import open_context
 from repro.spec import Device, Precision, RunSpec, choice, parse_seeds
 from repro.training.device import DeviceChoice, resolve_device
@@ -145,8 +145,7 @@ def context(request: pytest.FixtureRequest, results: Path, seeds: list[int], sou
     spec = {name: request.config.getoption(f"--{name}") for name in names}
     folders = {"checkpoints": source["checkpoints"], "seminar": request.config.getoption("--seminar")}
     paths: dict[str, Any] = {name: Path(folder) for name, folder in folders.items() if folder}
-    sources = Sources(corpus=str(source["corpus"]), **paths)
-    opened: Context = _or_exit(lambda: open_context(RunSpec(**spec), sources=sources, seeds=seeds))
+    opened: Context = _or_exit(lambda: open_context(RunSpec(**spec), corpus=source["corpus"], seeds=seeds, **paths))
     return opened
 
 

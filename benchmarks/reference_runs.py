@@ -22,7 +22,7 @@ import typer
 from repro.claims.catalogue import Catalogue, read_header
 from repro.claims.claim import Claim
 from repro.claims.cohorts import Cohort, cohorts_of
-from repro.claims.needs import unmet_need
+from repro.claims.gates import unmet_need
 from repro.errors import ReproError, ResultsError
 from repro.records.schema import RunRecord
 from repro.records.store import read_records

@@ -6,7 +6,6 @@ runs it again, and the run key. The values an option may take stand here once.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shlex
@@ -150,6 +149,8 @@ UNUSUAL: Mapping[str, str] = {
 
 def run_key(decided_by: Mapping[str, Any]) -> str:
     """Return the key of a run: the SHA-256 of canonical JSON of everything that decides its result."""
+    import hashlib
+
     text = json.dumps(decided_by, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

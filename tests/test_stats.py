@@ -25,3 +25,8 @@ def test_rank_correlations_with_ties_are_scipys(pairs: list[tuple[int, int]]) ->
     if len(set(first)) > 1 and len(set(second)) > 1:
         expected = stats.spearmanr(first, second)
         assert rank_correlation(first, second) == pytest.approx((expected.statistic, expected.pvalue), abs=1e-6)
+
+
+def test_a_quantile_below_one_half_is_refused() -> None:
+    with pytest.raises(ValueError, match="degree of freedom"):
+        t_quantile(0.3, 5)
