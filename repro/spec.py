@@ -160,8 +160,10 @@ def differing(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = ""
     names = []
     for name in sorted(key for key in {*one, *other} if one.get(key) != other.get(key)):
         a, b = one.get(name), other.get(name)
-        nested = isinstance(a, dict) and isinstance(b, dict)
-        names += differing(a, b, f"{prefix}{name}.") if nested else [prefix + name]
+        if isinstance(a, dict) and isinstance(b, dict):
+            names += differing(a, b, f"{prefix}{name}.")
+        else:
+            names.append(prefix + name)
     return names
 
 
