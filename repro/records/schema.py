@@ -111,21 +111,17 @@ class Scores(Strict):
 
     def differing(self) -> list[str]:
         """Return the names of the scores that are not, to 1e-6, what the confusion matrix gives."""
-        import numpy as np
-
-        classes, n = len(self.confusion), max(self.n, 1)
-        matrix = np.array(self.confusion, dtype=float).reshape(classes, classes)
-        hits, labels, predicted = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
-        f1 = 2 * hits / np.maximum(labels + predicted, 1)
-        recomputed = {
-            "accuracy": hits.sum() / n, "weighted_f1": f1 @ labels / n, "macro_f1": f1.sum() / max(classes, 1),
-            "class_f1": f1,
-        }  # fmt: skip
-        stated = {name: np.array(getattr(self, name)) for name in recomputed}
-        return [
-            name for name, value in recomputed.items()
-            if stated[name].shape != value.shape or (abs(stated[name] - value) > TOLERANCE).any()
+        rows, n = self.confusion, max(self.n, 1)
+        sizes = [(row[i], sum(row), sum(other[i] for other in rows)) for i, row in enumerate(rows)]
+        f1 = [2 * hits / max(labels + predicted, 1) for hits, labels, predicted in sizes]
+        weighted = sum(score * labels for score, (_, labels, _) in zip(f1, sizes, strict=True)) / n
+        accuracy, macro = sum(hits for hits, _, _ in sizes) / n, sum(f1) / max(len(f1), 1)
+        pairs = [
+            ("accuracy", self.accuracy, accuracy), ("weighted_f1", self.weighted_f1, weighted),
+            ("macro_f1", self.macro_f1, macro), *(("class_f1", *pair) for pair in zip(self.class_f1, f1, strict=False)),
         ]  # fmt: skip
+        differing = [name for name, stated, recomputed in pairs if abs(stated - recomputed) > TOLERANCE]
+        return list(dict.fromkeys([*differing, *["class_f1"] * (len(self.class_f1) != len(f1))]))
 
 
 class Epoch(Strict):
