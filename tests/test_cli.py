@@ -125,7 +125,7 @@ def test_a_model_is_trained_saved_used_and_shown_to_be_shared(repro: Repro, tmp_
     code, out, err = repro("run", "token-facts", "finetune", "inference", *TINY, "--save", models, "--results", results)
     assert (code, err) == (0, "")
     assert "inference, seed 0" in out
-    assert "1 × " in out  # the padded pair of the tokenizer's walk
+    assert "padded pair" in out  # of the tokenizer's walk
     model = next(models.iterdir())
     code, out, _ = repro("predict", "i am happy", "--model", model, "--figure", tmp_path / "bars.svg", "--json")
     assert code == 0
@@ -141,14 +141,6 @@ def test_a_model_is_trained_saved_used_and_shown_to_be_shared(repro: Repro, tmp_
     code, _, _ = repro("run", "finetune", *TINY, "--epochs", 3, "--save", models, "--results", results)
     assert code == 0
     assert len(list(models.iterdir())) == 2  # side by side: each has part of its run's key in its name
-
-
-def test_the_report_with_texts_is_made_on_request_only(repro: Repro, tmp_path: Path) -> None:
-    repro("run", "corpus-facts", "--recipe", "tiny", "--corpus", "rehearsal", "--results", tmp_path)
-    assert repro("report", "--results", tmp_path)[0] == 0
-    assert not (tmp_path / "report-with-texts.html").exists()
-    assert repro("report", "--results", tmp_path, "--corpus", "rehearsal")[0] == 0
-    assert (tmp_path / "report-with-texts.html").is_file()
 
 
 def test_cuda_without_cuda_is_an_error(repro: Repro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

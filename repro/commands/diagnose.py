@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from repro.commands.options import plain, write_table
+from repro.commands.options import write_table
 from repro.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def diagnose(
     stated = {"steps": steps, "epochs": epochs, "flos": total_flos, "split": split}
     diagnosis = diagnose_run(_run(file, figures, stated, {k: v for k, v in recipe.items() if v is not None}))
     if as_json:
-        sys.stdout.write(json.dumps(diagnosis.as_row(), indent=1, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(asdict(diagnosis), indent=1, ensure_ascii=False) + "\n")
     else:
         _write(diagnosis)
     if diagnosis.outcome != "normal":
@@ -57,7 +58,7 @@ def diagnose(
 def _run(
     file: Path | None,
     figures: dict[str, str | None],
-    stated: dict[str, int | float | str | None],
+    stated: dict[str, Any],
     recipe: dict[str, int | float | str],
 ) -> StudentRun:
     given = recipe or any(value is not None for value in (*figures.values(), *stated.values()))
@@ -77,32 +78,29 @@ def _run(
 
 def _write(diagnosis: Diagnosis) -> None:
     """Write the sentence first, then what it rests on."""
-    sys.stdout.write(f"{diagnosis.sentence}\n")
-    for mistake in diagnosis.mistakes[:1]:
-        sys.stdout.write(f"{mistake.remedy}\n")
-    for mistake in diagnosis.mistakes[1:]:
-        sys.stdout.write(f"Or {mistake.text}: {mistake.evidence}. {mistake.remedy}\n")
-    for note in diagnosis.notes:
-        sys.stdout.write(f"Note: {note.text}: {note.evidence}. {note.remedy}\n")
-    for remark in diagnosis.remarks:
-        sys.stdout.write(f"Note: {remark}.\n")
-    if diagnosis.placed:
+    lines = [diagnosis.sentence, *(mistake.remedy for mistake in diagnosis.mistakes[:1])]
+    lines += [f"Or {m.text}: {m.evidence}. {m.remedy}" for m in diagnosis.mistakes[1:]]
+    lines += [f"Note: {note.text}: {note.evidence}. {note.remedy}" for note in diagnosis.notes]
+    lines += [f"Note: {remark}." for remark in diagnosis.remarks]
+    sys.stdout.write("\n".join(lines) + "\n")
+    if diagnosis.figures:
         sys.stdout.write("\n")
         rows = [
             (
                 p.name,
                 f"{p.value:.4f}",
-                f"{p.figure.mean:.4f} ± {p.figure.sd:.4f}",
-                "{:.4f} to {:.4f}".format(*p.figure.prediction_interval()),
+                f"{p.mean:.4f} ± {p.sd:.4f}",
+                "{:.4f} to {:.4f}".format(*p.interval),
                 f"{p.percentile:.0f}",
-                "[red]outside[/]" if p.p_value * len(diagnosis.placed) < 0.01 else plain(""),  # noqa: PLR2004
+                "[red]outside[/]" if p.p_value * len(diagnosis.figures) < 0.01 else "",  # noqa: PLR2004
             )
-            for p in diagnosis.placed
+            for p in diagnosis.figures
         ]
-        write_table(("figure", "yours", "98 reruns", "95 % of runs", "percentile", ""), rows, markup_column=5)
-    if diagnosis.joint:
-        share = f"{diagnosis.joint.p_value * 100:.2g}" if diagnosis.joint.p_value >= 1e-4 else "fewer than 0.01"  # noqa: PLR2004
+        reruns = f"{diagnosis.figures[-1].reruns} reruns"
+        write_table(("figure", "yours", reruns, "95 % of runs", "percentile", ""), rows, markup_column=5)
+    if joint := diagnosis.joint:
+        share = f"{joint.p_value * 100:.2g}" if joint.p_value >= 1e-4 else "fewer than 0.01"  # noqa: PLR2004
         sys.stdout.write(
-            f"together: distance {diagnosis.joint.distance:.2f} over {', '.join(diagnosis.joint.figures)}; "
+            f"together: distance {joint.distance:.2f} over {', '.join(joint.figures)}; "
             f"{share} in 100 sound runs lie farther out\n"
         )

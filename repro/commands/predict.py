@@ -52,8 +52,6 @@ def _write_bars(prediction: Prediction) -> None:
     sys.stdout.write(f"\n“{shown}”: {prediction.label}\n")
     if prediction.cut:
         sys.stdout.write("  the text is longer than the model reads: its end was cut off\n")
-    if prediction.unknown:
-        sys.stdout.write(f"  {prediction.unknown} of its {prediction.pieces} word pieces are unknown to the model\n")
     write_table(
         ("class", "probability", ""),
         [(label, f"{100 * p:.2f} %", "█" * round(BAR * p)) for label, p in prediction.probabilities.items()],

@@ -15,6 +15,7 @@ import typer
 
 from repro.commands.options import CatalogueName, write_table
 from repro.errors import TerminatedRunError, UsageError
+from repro.regression.speed import MARGIN
 
 if TYPE_CHECKING:
     from repro.regression.verdict import Comparison, Selection
@@ -34,11 +35,8 @@ def regress(
     only: Annotated[
         list[str] | None, typer.Option(help="Compare this alone: NAME or BEGINNING*; may be repeated.")
     ] = None,
-    across: Annotated[
-        list[str] | None, typer.Option(help="A setting in which the folders differ on purpose; may be repeated.")
-    ] = None,
     catalogue: CatalogueName = "seminar",
-    margin: Annotated[float, typer.Option(help="Slower by more than this share is a regression.")] = 0.05,
+    margin: Annotated[float, typer.Option(help="Slower by more than this share is a regression.")] = MARGIN,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer launches: finds less, accuses no more.")] = False,
     seed: Annotated[int, typer.Option(help="Of the random order in which the two sides take turns.")] = 0,
     python: Annotated[
@@ -55,8 +53,7 @@ def regress(
     scores on the same rows and claims are compared; seconds of different days are shown and fail nothing. A classifier
     is named `finetune:validation`, a benchmark `step[tiny-packed]`, a claim by its id.
     """
-    from repro.regression.render import to_data, to_junit, to_markdown
-    from repro.regression.verdict import Selection, exit_code
+    from repro.regression.verdict import Selection, exit_code, to_data, to_junit, to_markdown
 
     if not (math.isfinite(margin) and 0 <= margin < 1):
         raise UsageError(f"--margin is {margin}, expected a share from 0 to 1", "0.05 is five per cent slower.")
@@ -64,7 +61,7 @@ def regress(
         raise UsageError("expected two results folders, or --against REV and no folder", "See: repro regress --help")
     selection = Selection(only=tuple(only or ()), new=tuple(new or ()))
     if baseline is not None and candidate is not None:
-        comparisons, notes = _compare_folders(baseline, candidate, selection, across or [], catalogue)
+        comparisons, notes = _compare_folders(baseline, candidate, selection, catalogue)
     else:
         comparisons, notes = _time_in_turns(
             against, selection, margin=margin, quick=quick, seed=seed, python=python, rounds_file=rounds_file
@@ -84,28 +81,21 @@ def regress(
 
 
 def _compare_folders(
-    baseline: Path, candidate: Path, selection: Selection, across: Sequence[str], catalogue: str
+    baseline: Path, candidate: Path, selection: Selection, catalogue: str
 ) -> tuple[list[Comparison], list[str]]:
     from repro.claims.catalogue import load_catalogue
     from repro.claims.judge import judge_all
-    from repro.errors import unknown
     from repro.records.private import without_private_parts
     from repro.regression.folders import compare_claims, compare_scores, names_of, read_folder, show_speed
     from repro.sections import SECTIONS, section_named
-    from repro.spec import RunSpec
 
-    settings = [name for name in RunSpec().as_json() if name not in {"section", "recipe", "corpus"}]
-    for name in across:
-        if name not in settings:
-            raise unknown("setting", name, settings)
     before, after = read_folder(baseline), read_folder(candidate)
     claims = load_catalogue(catalogue)
     selection.check([*(claim.id for claim in claims.claim), *names_of(before), *names_of(after)])
     seeded = {name: section_named(name).seeded for name in SECTIONS}
-    comparisons = list(compare_scores(before, after, selection, seeded=seeded, across=frozenset(across)))
-    if before.records and after.records:
-        verdicts = [judge_all(claims, side.records, list(SECTIONS)) for side in (before, after)]
-        comparisons += compare_claims(verdicts[0], verdicts[1], selection)
+    comparisons = list(compare_scores(before, after, selection, seeded=seeded))
+    verdicts = [judge_all(claims, side.records, list(SECTIONS)) for side in (before, after)]
+    comparisons += compare_claims(verdicts[0], verdicts[1], selection)
     comparisons += show_speed(before, after, selection)
     sides = (("baseline", before), ("candidate", after))
     return comparisons, [
@@ -155,7 +145,7 @@ def _say(line: str) -> None:
 
 
 def _show(comparisons: Sequence[Comparison], code: int, notes: Sequence[str]) -> None:
-    from repro.regression.render import conclusion, grouped, reasons
+    from repro.regression.verdict import conclusion, grouped, reasons
 
     for title, table in grouped(comparisons):
         sys.stdout.write(f"{title}\n")

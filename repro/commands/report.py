@@ -14,10 +14,6 @@ from repro.commands.verify import judged
 
 def report(
     results: Results = Path("results"),
-    corpus: Annotated[
-        str | None,
-        typer.Option(help="Also write report-with-texts.html, which shows tweets of this corpus and git must ignore."),
-    ] = None,
     catalogue: CatalogueName = "seminar",
     readme: Annotated[Path | None, typer.Option(help="Also put the verdict table into this README.")] = None,
 ) -> None:
@@ -25,13 +21,6 @@ def report(
     from repro.report.pages import update_readme, write_report
 
     read, verdicts, records = judged(results, catalogue)
-    if corpus:
-        from repro.assets.corpus import read_rows, stamp_of
-        from repro.report.texts import write_texts
-
-        name, rows = read_rows(corpus)
-        content = {split: stamp.content for split, stamp in stamp_of(name, rows).splits.items()}
-        sys.stdout.write(f"{write_texts(records, rows, content, results)}\n")
     for path in write_report(read, verdicts, records, results):
         sys.stdout.write(f"{path}\n")
     if readme:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from repro.commands.options import Checkpoints, CorpusSource, RecipeName, Results, choose, write_table
-from repro.errors import MissingAssetError, ReproError
+from repro.errors import MissingAssetError, ReproError, UsageError
 from repro.spec import Batching, Device, Precision, Protocol, RunSpec, parse_seeds
 
 if TYPE_CHECKING:
     from repro.records.schema import RunRecord
-    from repro.sections.context import Context
-    from repro.sections.section import Section
+    from repro.sections.context import Context, Section
+
+
+class Tracker(StrEnum):
+    """Where the epochs of a fine-tuning are logged besides its record."""
+
+    NONE = "none"
+    WANDB = "wandb"
+    TENSORBOARD = "tensorboard"
 
 
 def run(
@@ -42,7 +52,7 @@ def run(
     save: Annotated[
         Path | None, typer.Option(help="Save fine-tuned models in this folder; inference alone reads them there.")
     ] = None,
-    track: Annotated[str, typer.Option(help="none, wandb or tensorboard, for fine-tuning.")] = "none",
+    track: Annotated[Tracker, choose(Tracker, "none, wandb or tensorboard, for fine-tuning.")] = Tracker.NONE,
     again: Annotated[bool, typer.Option("--again", help="Repeat completed runs too.")] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Resume what is unfinished; refused if none of these runs was started.")
@@ -66,25 +76,18 @@ def run(
         micro_batches=micro_batches, epochs=epochs, limit=limit,
     )  # fmt: skip
     chosen, parsed = sections_named(sections or []), parse_seeds(seeds)
-    from repro.sections.context import Outputs, Sources
-    from repro.sections.models import prepare_models
     from repro.sections.runner import check_resumable, open_context, run_sections
     from repro.training.resume.checkpointer import CheckpointPolicy
 
     policy = CheckpointPolicy(
         again=again, resume=resume, fresh=fresh, save_every=save_every, tell=_to_stderr, tell_done=typer.echo
     )
+    check_tracker(track)
     prepare_results(results)
-    context = open_context(
-        spec,
-        sources=Sources(corpus=corpus, checkpoints=checkpoints, seminar=seminar),
-        outputs=Outputs(save=save, track=track, tracking_folder=inside(results, results / "tracking")),
-        seeds=parsed,
-    )
+    context = open_context(spec, corpus=corpus, checkpoints=checkpoints, seminar=seminar, seeds=parsed)
+    context = replace(context, save=save, track=track, tracking=inside(results, results / "tracking"))
     if resume:
         check_resumable(chosen, context, parsed, results)
-    if save and "finetune" in [section.name for section in chosen]:
-        prepare_models(context, parsed)
     main, missing = context.accelerator.is_main_process, list[str]()
     if main:
         on = f"on {context.spec.device}; checkpoint: {context.checkpoint.source}; {context.precision_reason}"
@@ -101,6 +104,15 @@ def run(
         raise typer.Exit(MissingAssetError.exit_code)
 
 
+def check_tracker(track: Tracker) -> None:
+    """Raise UsageError where the tracker is not installed."""
+    if track is not Tracker.NONE and find_spec(track) is None:
+        raise UsageError(
+            f"--track {track}: {track} is not installed",
+            f"Install it with pip install {track}, or leave --track out; nothing was run.",
+        )
+
+
 def _show(record: RunRecord, path: Path, context: Context) -> list[str]:
     """Write what a reader of the notebook would look at in this section; return the parts that lacked an asset."""
     from repro.sections import section_named
@@ -109,13 +121,10 @@ def _show(record: RunRecord, path: Path, context: Context) -> list[str]:
     seconds = sum(record.seconds.values())
     typer.echo(f"{section.name}, seed {record.settings.seed}: {section.what}; {seconds:.1f} s{_headline(record)}")
     typer.echo(f"  {path}")
-    if context.outputs.save and "not_saved" in record.facts:
+    if context.save and "not_saved" in record.facts:
         _to_stderr(f"the model was not saved: {record.facts['not_saved']}; its record is complete")
-    for part in section.printed(record, context.corpus):
-        if isinstance(part, str):
-            typer.echo(part)
-        else:
-            write_table(part.columns, part.rows)
+    for table in section.tables([record]).values():
+        write_table(table.columns, table.rows)
     not_run: Any = record.facts.get("not_run", {})
     for name, why in not_run.items():
         _to_stderr(f"{section.name}, {name} did not run: {why}")
@@ -124,7 +133,7 @@ def _show(record: RunRecord, path: Path, context: Context) -> list[str]:
 
 def _headline(record: RunRecord) -> str:
     """Return the scores of a section's own classifier on validation, after the last epoch."""
-    last = [name for name in record.scores if not name.startswith(("dummy", "test", "converged", "stopped"))]
+    last = [name for name in record.scores if not name.startswith(("dummy", "test"))]
     if not last:
         return ""
     scores = record.scores[last[-1]]

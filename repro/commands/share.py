@@ -31,10 +31,10 @@ def share(
         sys.stdout.write(f"\n{(model / 'README.md').read_text(encoding='utf-8')}\n")
         sys.stdout.write("Nothing was sent. To send these files: --push-to-hub USER/NAME\n")
         return
-    repository = check_repository(push_to_hub)
+    check_repository(push_to_hub)
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError("nobody is there to confirm what is sent", "Say --yes to send it; nothing was sent.")
-        if not typer.confirm(f"Send these files to {repository}, {'public' if public else 'private'}?", err=True):
+        if not typer.confirm(f"Send these files to {push_to_hub}, {'public' if public else 'private'}?", err=True):
             raise typer.Exit(1)
-    sys.stdout.write(f"sent to {push_model(model, repository, public=public)}\n")
+    sys.stdout.write(f"sent to {push_model(model, push_to_hub, public=public)}\n")

@@ -34,7 +34,7 @@ def verify(
 
     A catalogue of reference ends with a line on whether this machine matches it; 6 where nothing could be compared.
     """
-    from repro.claims.headline import reference_line
+    from repro.claims.judge import reference_line
 
     read, verdicts, _ = judged(results, catalogue)
     line = reference_line(read, verdicts)

@@ -7,108 +7,84 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from repro.diagnosis.cards import run_from_card
-from repro.diagnosis.executed import run_from_notebook
-from repro.diagnosis.student_run import StudentRun, as_shares, checked
-from repro.diagnosis.trainer_logs import (
-    SCORED,
-    Figures,
-    count,
-    figures_of,
-    log_entry,
-    number,
-    other_metric,
-    schedule_of,
-)
-from repro.errors import RecordError, UsageError
+from repro.diagnosis import logs
+from repro.diagnosis.notebook import run_from_notebook
+from repro.diagnosis.student_run import PERCENT, StudentRun, checked, refused
 from repro.notebooks.reading import cells_of, parse_json, read_text
-from repro.records.schema import SCHEMA_VERSIONS
 from repro.records.store import read_record
 
 EXPECTED = "a trainer_state.json, a model card (README.md), an executed notebook (.ipynb) or one of our records"
 MOST_LOGS = 50_000  # entries; the Trainer writes one in 500 steps
-# a folder named by the notebook's own convention, `<checkpoint>-finetuned-<corpus>/checkpoint-500`, of another encoder
-_NAMED_AFTER = re.compile(
-    r"((?:distil)?(?:bert|roberta)-(?:base|large)[\w-]{0,40}|(?:albert|electra|xlm|deberta)[\w-]{0,40})-finetuned-"
-)
+ROUNDING = 1e-3  # of a figure at a card's head
+MOST_TEXT = 500_000  # characters; a card has a few thousand
+_STATED = re.compile(r"[-*] \**([^:*]{1,60})\**\s?[::]\**\s?(\S.{0,200})")
+_ORIGIN = re.compile(r"fine-tuned version of \[([^\]]{1,200})\](?:[^\n]{0,300}? on the (\S{1,200}) dataset)?")
 
 
 def run_from_file(path: Path) -> StudentRun:
     """Return the run that a file tells of; UsageError where it tells none, RecordError for a record gone bad."""
     text = read_text(path, f"Expected {EXPECTED}.")
-    name = path.name
-    if path.suffix == ".md":
-        return checked(as_shares(run_from_card(name, text)))
-    data = parse_json(text, str(path))
+    data = {"card": text} if path.suffix == ".md" else parse_json(text, str(path))
     readers: dict[str, Callable[[], StudentRun]] = {
-        "cells": lambda: run_from_notebook(name, cells_of(data, name)),
-        "log_history": lambda: _run_from_state(name, data),
-        "schema_version": lambda: _run_from_record(path, data),
+        "card": lambda: _run_from_card(path.name, text),
+        "cells": lambda: run_from_notebook(path.name, cells_of(data, path.name)),
+        "log_history": lambda: _run_from_state(path.name, data),
+        "schema_version": lambda: _run_from_record(path),
     }
     for key, read in readers.items():
         if isinstance(data, dict) and key in data:
-            return checked(as_shares(read()))
-    raise UsageError(f"{path} is of no known format", f"Expected {EXPECTED}.")
+            return checked(read())
+    raise refused("unknown format", source=path, expected=EXPECTED)
+
+
+def _run_from_card(name: str, text: str) -> StudentRun:
+    """Read a card as the Trainer writes it, also translated or with decimal commas: its head, settings and table."""
+    lines = [line.strip() for line in text[:MOST_TEXT].splitlines()]
+    stated = {match[1].strip(): match[2] for line in lines if (match := _STATED.match(line))}
+    head = logs.log_entry({f"eval_{w}": v for w, v in stated.items() if not logs.kind_of(w, "hyperparameters")})
+    entries = logs.table_entries([line.strip("|").split("|") for line in lines if "|" in line[:1]])
+    recipe = logs.recipe_from(stated)
+    if origin := _ORIGIN.search("\n".join(lines)):
+        recipe["checkpoint"] = origin[1]
+        if origin[2] and origin[2] not in ("None", "unknown", "an"):
+            recipe["corpus"] = origin[2]
+    progress: dict[str, Any] = {}
+    rows = [(entry["epoch"], entry.get("step")) for entry in entries if "epoch" in entry]
+    epoch, done = rows[-1] if rows else (0, None)
+    planned = float(recipe.get("epochs", 0))
+    if done and logs.NEAR < epoch <= planned + logs.NEAR - epoch / len(rows):  # stopped: another row would have fitted
+        progress = {"done": int(done), "steps": round(done / epoch * planned)}
+    run = logs.run_from_log(name, entries, recipe, later=head, **progress)
+    for kind in head.keys() & set(logs.SCORED):
+        values = [value for (of, _), value in run.figures.items() if of == kind]
+        if values and all(abs(head[kind] / unit - value) > ROUNDING for value in values for unit in (1, PERCENT)):
+            raise refused("card", source=name, kind=kind, value=head[kind])
+    return run
 
 
 def _run_from_state(name: str, data: Mapping[str, Any]) -> StudentRun:
-    logs = data["log_history"]
-    if not isinstance(logs, list) or not all(isinstance(entry, dict) for entry in logs[:MOST_LOGS]):
-        raise UsageError(f"{name} is not laid out as a trainer_state.json is", "Take it as the Trainer wrote it.")
-    entries = [log_entry(raw) for raw in logs[:MOST_LOGS]]
-    done, planned = count(data.get("global_step")) or 0, count(data.get("max_steps")) or 0
-    epochs = number(data.get("num_train_epochs") or data.get("epoch"))
-    figures = figures_of(entries)
-    recipe = schedule_of(entries, planned or done) | other_metric(entries)
-    if batch := number(data.get("train_batch_size")):
-        recipe["batch_size"] = batch
-    if named := _NAMED_AFTER.match(str(data.get("best_model_checkpoint"))[:200].rpartition("/")[0].rpartition("/")[2]):
-        recipe["checkpoint"] = named[1]
-    whole_epochs = max(round(epochs), 1) if epochs and epochs < 1e6 else None  # noqa: PLR2004
-    remarks = []
-    if (scored := [epoch for kind in SCORED for epoch in figures.get(kind, {})]) and whole_epochs:
-        if max(scored) < whole_epochs:
-            remarks.append(f"no evaluation after epoch {max(scored)} is in it")
-    elif any(kind in entry for entry in entries for kind in SCORED):
-        remarks.append("its evaluations are none of an epoch's end")
-    return StudentRun(
-        source=name,
-        figures=figures,
-        epochs=whole_epochs,
-        steps=planned or done or None,
-        flos=number(data.get("total_flos")) or None,
-        stopped=f"at step {done:,} of {planned:,}" if done < planned else "",
-        recipe=recipe,
-        remarks=tuple(remarks),
-    )
+    history = data["log_history"]
+    if not isinstance(history, list) or not all(isinstance(entry, dict) for entry in history[:MOST_LOGS]):
+        raise refused("state", source=name)
+    done, planned = logs.count(data.get("global_step")) or 0, logs.count(data.get("max_steps")) or 0
+    epochs = data.get("num_train_epochs") or data.get("epoch")
+    recipe = logs.recipe_from({"batch_size": data.get("train_batch_size") or None, "epochs": epochs})
+    entries = [logs.log_entry(raw) for raw in history[:MOST_LOGS]]
+    flos = logs.number(data.get("total_flos")) or None
+    return logs.run_from_log(name, entries, recipe, steps=planned or done or None, done=done, flos=flos)
 
 
-def _run_from_record(path: Path, data: Mapping[str, Any]) -> StudentRun:
-    if data["schema_version"] not in SCHEMA_VERSIONS:
-        raise RecordError(
-            f"{path} is a record of schema {data['schema_version']}, this version reads schema "
-            f"{SCHEMA_VERSIONS[0]} to {SCHEMA_VERSIONS[-1]}",
-            "Use the version of the suite that wrote it, or run the experiment again.",
-        )
-    if data.get("experiment") != "finetune":
-        raise UsageError(
-            f"{path} is a record of {data.get('experiment')}", "A record of finetune can be diagnosed; name one."
-        )
+def _run_from_record(path: Path) -> StudentRun:
     record = read_record(path)
-    figures: Figures = {"train_loss": {e.epoch: e.train_loss for e in record.epochs}}
-    for e in record.epochs:
-        if scores := record.scores.get(f"epoch-{e.epoch}/validation"):
-            figures.setdefault("accuracy", {})[e.epoch] = scores.accuracy
-            figures.setdefault("f1", {})[e.epoch] = scores.weighted_f1
-            if scores.loss is not None:
-                figures.setdefault("valid_loss", {})[e.epoch] = scores.loss
+    if record.experiment != "finetune":
+        raise refused("section", source=path, section=record.experiment)
+    entries = []
+    for epoch in record.epochs:
+        scores = record.scores.get(f"epoch-{epoch.epoch}/validation")
+        entry = {"epoch": float(epoch.epoch), "train_loss": epoch.train_loss}
+        entry |= {"accuracy": scores.accuracy, "f1": scores.weighted_f1} if scores else {}
+        entries.append(entry | ({"valid_loss": scores.loss} if scores and scores.loss is not None else {}))
     stated = ("checkpoint", "learning_rate", "batch_size", "weight_decay")
-    rows = record.rows.get("validation")
-    return StudentRun(
-        source=path.name,
-        figures=figures,
-        epochs=len(record.epochs) or None,
-        steps=sum(e.steps for e in record.epochs) or None,
-        one_class=rows is not None and len(set(rows.predictions)) == 1,
-        recipe={**{key: getattr(record.recipe, key) for key in stated}, "corpus": record.corpus.name},
-    )
+    recipe = {key: getattr(record.recipe, key) for key in stated} | {"corpus": record.corpus.name}
+    steps = sum(epoch.steps for epoch in record.epochs)
+    return logs.run_from_log(path.name, entries, recipe, epochs=len(record.epochs) or None, steps=steps or None)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
-from repro.records.schema import LABELS, CorpusStamp, RecipeStamp, Scores, Settings
+from repro.records.schema import LABELS, CorpusStamp, RecipeStamp, Scores, Settings, Strict
 
 
-class ModelStamp(BaseModel):
+class ModelStamp(Strict):
     """Identity of a fine-tuned model: the SHA-256 of each of its files, and the run, settings and scores behind it.
 
-    `run_key` is that of the record, `behaviour` what the saved tokenizer and configuration do. Models of earlier
-    versions have no `files`.
+    `behaviour` is what the saved tokenizer and configuration do; models of earlier versions have no `files`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     weights_sha256: str
-    files: dict[str, str] = {}
-    behaviour: dict[str, str] = {}
+    files: dict[str, str] = Field(default_factory=dict)
+    behaviour: dict[str, str] = Field(default_factory=dict)
     run_key: str | None = None
     recipe: RecipeStamp
     corpus: CorpusStamp
@@ -33,12 +30,10 @@ class ModelStamp(BaseModel):
     def warning(self) -> str:
         """Return where the model is no better than always giving the commonest label; empty where it is."""
         for name, scores in self.final_scores().items():
-            split = self.corpus.splits[name.rpartition("/")[2]]
-            share = max(split.labels) / split.rows
+            split = name.rpartition("/")[2]
+            label, rows = max(zip(LABELS, self.corpus.splits[split].labels, strict=True), key=lambda pair: pair[1])
+            share = rows / self.corpus.splits[split].rows
             if scores.accuracy <= share:
-                label = LABELS[split.labels.index(max(split.labels))]
-                return (
-                    f"its accuracy on {name.rpartition('/')[2]}, {scores.accuracy:.3f}, is no better than always "
-                    f"answering {label} ({share:.3f})"
-                )
+                always = f"always answering {label} ({share:.3f})"
+                return f"its accuracy on {split}, {scores.accuracy:.3f}, is no better than {always}"
         return ""

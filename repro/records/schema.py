@@ -13,22 +13,19 @@ from repro.spec import RECIPE_EPOCHS, RunSpec
 SCHEMA_VERSION: Literal[1, 2] = 2
 SCHEMA_VERSIONS = (1, 2)  # that are read
 LARGEST = 2**63
+TOLERANCE = 1e-6  # between a score and what its confusion matrix gives
 LABELS = ("sadness", "joy", "love", "anger", "fear", "surprise")  # what the label ids 0 to 5 of a record mean
 Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, lt=LARGEST)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]  # a part of a file's path: it can't leave the folder
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 def _finite(value: JsonValue) -> JsonValue:
     """Refuse numbers that no section measures: infinite ones, and integers beyond 64 bits."""
-    if isinstance(value, dict):
-        for item in value.values():
-            _finite(item)
-    elif isinstance(value, list):
-        for item in value:
-            _finite(item)
-    elif isinstance(value, int | float) and not abs(value) < LARGEST:
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _finite(item)
+    if isinstance(value, int | float) and not abs(value) < LARGEST:
         raise ValueError("a number is not finite, or larger than 64 bits")
     return value
 
@@ -40,10 +37,7 @@ class Strict(BaseModel):
 
 
 class RecipeStamp(Strict):
-    """The checkpoint that was used (`weights_sha256` is of the file read) and every hyper-parameter.
-
-    `behaviour` has the hashes of how its tokenizer and configuration behaved; records of schema 1 have none.
-    """
+    """The checkpoint that was used (hashes of its weights and, from schema 2, its behaviour) and hyper-parameters."""
 
     name: Name
     checkpoint: str
@@ -115,6 +109,24 @@ class Scores(Strict):
             raise ValueError("n or accuracy is not that of the confusion matrix")
         return self
 
+    def differing(self) -> list[str]:
+        """Return the names of the scores that are not, to 1e-6, what the confusion matrix gives."""
+        import numpy as np
+
+        classes, n = len(self.confusion), max(self.n, 1)
+        matrix = np.array(self.confusion, dtype=float).reshape(classes, classes)
+        hits, labels, predicted = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
+        f1 = 2 * hits / np.maximum(labels + predicted, 1)
+        recomputed = {
+            "accuracy": hits.sum() / n, "weighted_f1": f1 @ labels / n, "macro_f1": f1.sum() / max(classes, 1),
+            "class_f1": f1,
+        }  # fmt: skip
+        stated = {name: np.array(getattr(self, name)) for name in recomputed}
+        return [
+            name for name, value in recomputed.items()
+            if stated[name].shape != value.shape or (abs(stated[name] - value) > TOLERANCE).any()
+        ]  # fmt: skip
+
 
 class Epoch(Strict):
     """One epoch of training: mean training loss (nats), first and last learning rate, seconds without evaluation."""
@@ -149,8 +161,7 @@ class RunRecord(Measurements):
     """One section, recipe, corpus and seed: everything that verdicts, tables and figures are made from.
 
     `seconds` are those of its phases. `run_key` is the SHA-256 of all that decided the result, `source_sha256` of the
-    code among it; `declared_seeds` are the seeds that the command named together with this one; `precision_reason`
-    says why `auto` chose it. Records of schema 1 lack the last three, and the oldest of them the key.
+    code among it; `declared_seeds` were named together with this one. Older records lack these and `precision_reason`.
     """
 
     schema_version: Literal[1, 2] = SCHEMA_VERSION

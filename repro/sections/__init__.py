@@ -1,10 +1,10 @@
 """The sections of the seminar, one file each, and what runs them.
 
 A file here imports from its own room and from rooms above it, never from report or commands; heavy libraries inside
-functions, so that `report` works without torch. Begin with section.py (what a section is), then runner.py (from a
-command to a record), then any section.
+functions, so that `report` works without torch. Begin with context.py (what a section is and what it is given), then
+runner.py (from a command to a record), then any section.
 
-To add one: a file that ends in SECTION = Section(...), and its name in SECTIONS.
+To add one: a file that ends in SECTION = Section.of(globals(), ...), and its name in SECTIONS.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from repro.errors import unknown
-from repro.sections.section import Section, module_of
+from repro.sections.context import Section, module_of
 
 SECTIONS: tuple[str, ...] = (  # in the seminar's order
     "tour",

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from repro.diagnosis.diagnose import diagnose_run
 from repro.diagnosis.files import run_from_file
 from repro.errors import ReproError
-from tests.diagnosis.layouts import card, html, seminar, state
+from tests.diagnosis.accuracy import STRANGERS
 
 SIZE = 3_000_000  # bytes; the promise is 5 s for 10 MB
 HTML = "Training Loss"
@@ -28,6 +28,7 @@ def shows(*outputs: str, kind: str = "text/html", source: str = "trainer.train()
 HOSTILE: dict[str, Callable[[], str]] = {
     "tables.ipynb": lambda: shows(HTML + "<table" * (SIZE // 6)),
     "cells.ipynb": lambda: shows(*[HTML + "<table><tr>" + "<td>" * 100_000] * 7),
+    "rows.ipynb": lambda: shows(*[HTML + "<table>" + "<tr><td>" * 60_000] * 6),
     "open-tag.ipynb": lambda: shows(HTML + "<td " + " " * SIZE),
     "comments.ipynb": lambda: shows(HTML + "<!--" * (SIZE // 4)),
     "brackets.ipynb": lambda: shows("[ " * (SIZE // 2) + "oss", kind="text/plain"),
@@ -53,6 +54,9 @@ HOSTILE: dict[str, Callable[[], str]] = {
     "types.json": lambda: '{"log_history":[{"loss":[1],"eval_f1":"٣","epoch":"²"}],"epoch":[2],"total_flos":{"a":{}}}',
     "no-list.json": lambda: '{"log_history":{"a":1}}',
     "lists.json": lambda: '{"log_history":[[],[]]}',
+    "step.ipynb": lambda: shows("{'loss': 1, 'epoch': 1.0, 'step': 1e999}", kind="text/plain"),
+    "bar.ipynb": lambda: shows("[9/9 00:01, Epoch 1..2/2]", kind="text/plain"),
+    "tiny-epoch.md": lambda: "- num_epochs: 2\n| Training Loss | Epoch | Step |\n| 1 | 0.1e-300 | 5 |",
     "record.json": lambda: '{"schema_version":1,"experiment":"finetune","epochs":[[[]]]}',
 }
 
@@ -74,37 +78,15 @@ def test_no_text_is_refused(tmp_path: Path) -> None:
         run_from_file(tmp_path / "x.md")
 
 
-SEEDS = [seminar(html()), state(), card()]
-TOKENS = [
-    "",
-    "{",
-    "}",
-    "[",
-    "]",
-    "|",
-    "<",
-    "-1",
-    "1e999",
-    "nan",
-    '"',
-    "\\u0000",
-    "null",
-    "[]",
-    "{}",
-    "²",
-    "９",
-    "%",
-    ",",
-    "0",
-    "9" * 400,
-]
+SEEDS = [STRANGERS / "beside" / name for name in ("english.ipynb", "state.json", "card.md")]
+TOKENS = [*'{}[]|<"%,0²９', "", "-1", "1e999", "nan", "\\u0000", "null", "[]", "{}", "9" * 400]
 
 
 @given(st.data())
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_damaged_file_is_answered_or_refused(tmp_path: Path, data: st.DataObject) -> None:
     file = data.draw(st.sampled_from(SEEDS))
-    content = file.content
+    content = file.read_text(encoding="utf-8")
     for _ in range(data.draw(st.integers(1, 4))):
         start = data.draw(st.integers(0, len(content)))
         end = data.draw(st.integers(start, min(start + 12, len(content))))

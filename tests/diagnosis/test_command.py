@@ -66,7 +66,7 @@ def test_json_holds_the_same_answer(diagnose: Diagnose) -> None:
         (("nowhere.json",), "No such file"),
         (("broken.json",), "is no complete JSON"),
         (("empty.ipynb",), "holds no outputs"),
-        (("old.json",), "a record of schema 7"),
+        (("old.json",), "is no valid record"),
         (("broken.json", "--f1", "0.92"), "a file and figures beside it"),
         ((".",), "is a folder"),
     ],

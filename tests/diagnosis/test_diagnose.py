@@ -10,8 +10,8 @@ from scipy.stats import t
 from repro.assets.corpus import EMOTION
 from repro.assets.recipes import DISTILBERT
 from repro.claims.reruns import FIGURES, reference, reruns
-from repro.diagnosis.diagnose import Diagnosis, diagnose_run, load_mistakes
-from repro.diagnosis.student_run import NOTEBOOK_FLOS, StudentRun, run_from_figures
+from repro.diagnosis.diagnose import Diagnosis, diagnose_run
+from repro.diagnosis.student_run import NOTEBOOK_FLOS, StudentRun, load, run_from_figures
 from repro.errors import UsageError
 
 KINDS = ("train_loss", "valid_loss", "accuracy", "f1")
@@ -22,11 +22,7 @@ def diagnosed(*, epochs: int | None = None, steps: int | None = None, **given: s
 
 
 def as_run(row: dict[str, float], names: tuple[str, ...], **stated: Any) -> StudentRun:
-    figures: dict[str, dict[int, float]] = {}
-    for name in names:
-        kind, _, epoch = name.rpartition("_")
-        figures.setdefault(kind, {})[int(epoch)] = row[name]
-    return StudentRun(source="a rerun", figures=figures, **stated)
+    return StudentRun("a rerun", {(name[:-2], int(name[-1])): row[name] for name in names}, **stated)
 
 
 SUBSETS: list[tuple[str, ...]] = [
@@ -63,7 +59,7 @@ def test_an_f1_of_0_9226_is_normal_and_its_percentile_is_told() -> None:
     found = diagnosed(f1="0.9226")
     assert found.outcome == "normal"
     assert found.sentence.startswith("Normal: F1 0.9226 is at percentile 27 of the 94 reruns")
-    assert found.placed[0].percentile == pytest.approx(27.1, abs=0.1)
+    assert found.figures[0].percentile == pytest.approx(27.1, abs=0.1)
 
 
 def test_the_sentence_begins_with_how_the_run_is_out_and_names_the_figure() -> None:
@@ -76,7 +72,7 @@ def test_the_sentence_begins_with_how_the_run_is_out_and_names_the_figure() -> N
 def test_a_figures_p_value_is_scipys_of_one_further_run() -> None:
     figure = reference("f1_2")
     distance = (0.93 - figure.mean) / (figure.sd * (1 + 1 / figure.n) ** 0.5)
-    found = diagnosed(f1="0.9300").placed[0].p_value
+    found = diagnosed(f1="0.9300").figures[0].p_value
     assert found == pytest.approx(2 * float(t.sf(distance, figure.n - 1)))
 
 
@@ -149,14 +145,9 @@ def test_the_test_split_is_told_by_word_and_guessed_from_its_macro_f1() -> None:
     assert [m.id for m in diagnosed(f1="0.887").mistakes] == ["macro-f1", "test-split"]
 
 
-def test_equal_predictions_are_a_collapsed_run() -> None:
-    found = diagnose_run(StudentRun(source="x", figures={"f1": {2: 0.12}}, one_class=True))
-    assert found.mistakes[0].evidence == "every prediction is the same class"
-
-
 def test_the_notebooks_arithmetic_in_other_steps_is_another_batch_and_less_of_it_another_padding() -> None:
     def found(flos: float, steps: int) -> Diagnosis:
-        return diagnose_run(StudentRun(source="x", figures={"f1": {2: 0.9244}}, epochs=2, steps=steps, flos=flos))
+        return diagnose_run(StudentRun("x", {("f1", 2): 0.9244}, epochs=2, steps=steps, flos=flos))
 
     assert found(NOTEBOOK_FLOS, 700).mistakes[0].id == "other-batch"
     assert found(NOTEBOOK_FLOS, 300).mistakes[0].id == "other-batch"
@@ -210,14 +201,14 @@ def test_three_epochs_are_another_recipe() -> None:
         ({"f1": "nan"}, "F1 is nan"),
         ({"train_loss": "0.8,inf"}, "training loss is inf"),
         ({"valid_loss": "-1"}, "expected a mean cross-entropy"),
-        ({"f1": "high"}, "F1 is 'high', expected a number"),
+        ({"f1": "high"}, "'high', expected a number"),
         ({"f1": ""}, "expected a number"),
         ({"f1": "0.92,0.91,0.9", "train_loss": "0.8,0.2"}, "contradictory: figures of different numbers of epochs"),
         ({"f1": "0.90,0.92", "epochs": 3}, "contradictory(.|\n)*3 epochs"),
         ({"f1": "0.92", "accuracy": "0.35"}, "contradictory: F1 0.92 with an accuracy of 0.35"),
         ({"f1": "0.92", "steps": 501}, "contradictory: 501 steps"),
-        ({"f1": "0.92", "steps": 0}, "0 steps"),
-        ({"f1": "0.92", "epochs": 0}, "0 epochs"),
+        ({"f1": "0.92", "steps": 0}, "steps 0, expected a number above 0"),
+        ({"f1": "0.92", "epochs": 0}, "epochs 0, expected a number above 0"),
         ({}, "no figure of a run"),
     ],
 )
@@ -227,19 +218,34 @@ def test_figures_that_no_run_has_are_refused_with_a_question(given: dict[str, An
 
 
 def test_mistakes_name_what_the_assets_and_the_reruns_hold() -> None:
-    mistakes = load_mistakes()
+    mistakes = load("mistakes")
     for name in ("checkpoint", "learning_rate", "batch_size", "epochs", "weight_decay", "corpus"):
-        value = mistakes.recipe[name]
+        value = mistakes["recipe"][name]
         assert (EMOTION.name if name == "corpus" else getattr(DISTILBERT, name)) == value, name
     validation = EMOTION.splits["validation"]
     shares = {round(count / validation.rows, 6) for count in validation.labels}
-    signs = [(m.id, s) for m in mistakes.mistake for s in m.signs]
-    held = [s.holds.get("accuracy_2") for name, s in signs if name == "collapsed"]
-    collapsed = [bounds for bounds in held if isinstance(bounds, tuple)]
+    signs = [(m["id"], s["holds"]) for m in mistakes["mistake"] for s in m["signs"]]
+    collapsed = [holds["accuracy_2"] for name, holds in signs if name == "collapsed" and "accuracy_2" in holds]
     assert {round((low + high) / 2, 6) for low, high in collapsed} == shares
     for name in ("f1_1", "valid_loss_1", "train_loss_1"):
         values = reference(name).values
-        bounds = [s.holds.get(name[:-1] + "2") for key, s in signs if key == "one-epoch"]
-        assert (min(values), max(values)) in bounds, name
+        bounds = [holds.get(name[:-1] + "2") for key, holds in signs if key == "one-epoch"]
+        assert [min(values), max(values)] in bounds, name
     gaps = [abs(run["accuracy_2"] - run["f1_2"]) for run in reruns()]
     assert max(gaps) <= 0.0012 + 1e-9
+
+
+def test_every_sign_of_a_mistake_is_of_known_facts_and_has_its_words() -> None:
+    known = StudentRun("x", {(kind, epoch): 0.5 for kind in (*KINDS, "macro_f1") for epoch in (1, 2)}, 2, 500, 1e14,
+                       recipe={"average": "macro", "frozen": "yes"}).facts()  # fmt: skip
+    known |= {"split_test": 1, "split_train": 1}
+    mistakes = load("mistakes")["mistake"]
+    assert len({mistake["id"] for mistake in mistakes}) == len(mistakes)
+    for mistake in mistakes:
+        assert mistake.keys() == {"id", "text", "remedy", "signs"}
+        for sign in mistake["signs"]:
+            assert {"holds", "evidence"} <= sign.keys() <= {"about", "holds", "without", "evidence"}
+            assert sign.get("about", "figures") in {"run", "figures", "note"}
+            assert {*sign["holds"], *sign.get("without", ())} <= known.keys()
+            assert all(low <= high for low, high in sign["holds"].values())
+            assert sign["evidence"].format_map(known)

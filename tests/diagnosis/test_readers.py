@@ -22,10 +22,9 @@ from repro.training.metrics import score
 MakeRecord = Callable[..., RunRecord]
 LOSSES, VALID, ACCURACY, F1 = (0.8247, 0.2466), (0.318204, 0.217733), (0.9045, 0.9265), (0.901883, 0.926312)
 FIGURES = {
-    "train_loss": dict(enumerate(LOSSES, 1)),
-    "valid_loss": dict(enumerate(VALID, 1)),
-    "accuracy": dict(enumerate(ACCURACY, 1)),
-    "f1": dict(enumerate(F1, 1)),
+    (kind, epoch): value
+    for kind, values in {"train_loss": LOSSES, "valid_loss": VALID, "accuracy": ACCURACY, "f1": F1}.items()
+    for epoch, value in enumerate(values, 1)
 }
 
 
@@ -106,12 +105,9 @@ TABLE: list[list[Any]] = [["Epoch", "Training Loss", "Validation Loss", "Accurac
 def test_a_trainer_state_tells_everything(tmp_path: Path) -> None:
     run = run_from_file(state(tmp_path / "trainer_state.json"))
     assert run.figures == FIGURES
-    assert (run.epochs, run.steps, run.flos, run.recipe) == (
-        2,
-        500,
-        720342861696000,
-        {"schedule": "linear", "learning_rate": 2e-5, "batch_size": 64},
-    )
+    assert (run.epochs, run.steps, run.flos) == (2, 500, 720342861696000)
+    assert run.recipe == {"schedule": "linear", "learning_rate": 2e-5, "batch_size": 64, "epochs": 2}
+    assert run.remarks == ()
     assert diagnose_run(run).outcome == "normal"
 
 
@@ -120,9 +116,9 @@ def test_losses_logged_more_often_are_averaged_over_their_epoch_and_one_over_bot
 ) -> None:
     often = [{"loss": loss, "epoch": (i + 1) / 2, "step": 125 * (i + 1)} for i, loss in enumerate((1.2, 0.4, 0.3, 0.2))]
     run = run_from_file(state(tmp_path / "a.json", log_history=often))
-    assert run.figures["train_loss"] == {1: pytest.approx(0.8), 2: pytest.approx(0.25)}
+    assert run.figures == {("train_loss", 1): pytest.approx(0.8), ("train_loss", 2): pytest.approx(0.25)}
     once = [{"loss": 0.55, "epoch": 2.0, "step": 500}, *log_history()[3:4]]
-    assert "train_loss" not in run_from_file(state(tmp_path / "b.json", log_history=once)).figures
+    assert ("train_loss", 2) not in run_from_file(state(tmp_path / "b.json", log_history=once)).figures
 
 
 def test_a_state_in_the_middle_of_a_run_is_not_taken_for_its_end(tmp_path: Path) -> None:
@@ -132,11 +128,10 @@ def test_a_state_in_the_middle_of_a_run_is_not_taken_for_its_end(tmp_path: Path)
 
 def test_a_model_card_as_the_trainer_writes_it_is_read_to_its_four_decimals(tmp_path: Path) -> None:
     run = run_from_file(card(tmp_path / "README.md"))
-    rounded = {kind: {e: pytest.approx(v, abs=5e-5) for e, v in found.items()} for kind, found in FIGURES.items()}
-    assert run.figures == rounded
+    assert run.figures == pytest.approx(FIGURES, abs=5e-5)
     assert (run.epochs, run.steps) == (2, 500)
     assert run.recipe == {"learning_rate": 2e-5, "batch_size": 64, "checkpoint": "distilbert-base-uncased",
-                          "corpus": "emotion"}  # fmt: skip
+                          "corpus": "emotion", "epochs": 2}  # fmt: skip
     assert diagnose_run(run).outcome == "normal"
 
 
@@ -155,7 +150,7 @@ def test_a_card_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
 
 def test_a_card_without_its_table_is_read_by_its_head(tmp_path: Path) -> None:
     run = run_from_file(card(tmp_path / "README.md", eval_lines=None))
-    assert run.figures["f1"] == {2: pytest.approx(0.9263, abs=1e-4)}
+    assert run.figures["f1", 2] == pytest.approx(0.9263, abs=1e-4)
 
 
 def test_the_trainers_table_in_a_notebook_is_read_with_the_recipe_that_its_cells_state(
@@ -178,6 +173,38 @@ def test_printed_logs_are_read_also_where_the_trainer_prints_numbers_as_words(tm
     assert run_from_file(notebook(tmp_path / "a.ipynb", ("trainer.train()", printed(logs)))).figures == FIGURES
 
 
+TRAINED = 'Trainer(model, args, train_dataset=corpus["train"], eval_dataset=corpus["train"]).train()'
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("args = TrainingArguments('o', max_steps=500, learning_rate=2e-5)", {"learning_rate": 2e-5, "epochs": None}),
+        ("args = TrainingArguments('o', learning_rate=3e-5, num_train_epochs=4)", {"learning_rate": 3e-5, "epochs": 4}),
+        (
+            "args = TrainingArguments('o', learning_rate=3e-5)\nother = TrainingArguments('x', learning_rate=1e-4)",
+            {"learning_rate": 3e-5, "epochs": 3, "batch_size": 8, "schedule": "linear"},
+        ),
+        ("corpus = load_dataset('emotion')\nother = load_dataset('imdb')", {"corpus": "emotion"}),
+        ("corpus = load_dataset('csv', data_files='x.csv')", {"corpus": None}),
+        ("model = AutoModel.from_config(config)", {"checkpoint": "one without pretrained weights"}),
+    ],
+)
+def test_the_arguments_of_the_trainer_that_was_trained_count(
+    code: str, expected: dict[str, Any], tmp_path: Path
+) -> None:
+    losses = printed("\n".join(str({"loss": loss, "epoch": i + 1.0}) for i, loss in enumerate(LOSSES)))
+    run = run_from_file(notebook(tmp_path / "a.ipynb", (code, None), (TRAINED, losses)))
+    assert {part: run.recipe.get(part) for part in expected} == expected
+    assert run.split == ("train" if "corpus =" in code else None)
+
+
+def test_a_card_of_five_epochs_without_its_table_tells_of_the_fifth(tmp_path: Path) -> None:
+    settings = {"learning_rate": 2e-05, "num_epochs": 5}
+    run = run_from_file(card(tmp_path / "README.md", eval_lines=None, hyperparameters=settings))
+    assert run.figures["f1", 5] == pytest.approx(0.9263, abs=1e-4)
+
+
 def test_metrics_printed_of_the_test_split_are_told_by_the_cells_code(tmp_path: Path) -> None:
     metrics = printed(str({"test_loss": 0.21, "test_accuracy": 0.9265, "test_f1": 0.9263}))
     asked = notebook(tmp_path / "a.ipynb", ('trainer.predict(emotions_encoded["test"]).metrics', metrics))
@@ -194,7 +221,7 @@ def test_our_own_record_is_read_and_one_that_predicts_one_class_is_collapsed(
     rows = {"validation": RowResults(labels=labels, predictions=[1] * 2000)}
     record = make_record(scores={"epoch-1/validation": dead, "epoch-2/validation": dead}, rows=rows)
     run = run_from_file(write_record(record, tmp_path))
-    assert run.figures["f1"][2] == pytest.approx(0.1833, abs=1e-4)
+    assert run.figures["f1", 2] == pytest.approx(0.1833, abs=1e-4)
     assert (run.epochs, run.steps) == (2, 500)
     assert diagnose_run(run).mistakes[0].id == "collapsed"
     twin = write_record(make_record(recipe={"learning_rate": 1e-4}), tmp_path)
@@ -221,7 +248,6 @@ def test_our_own_record_is_read_and_one_that_predicts_one_class_is_collapsed(
             "shows no figures of a training",
         ),
         ("README.md", "# A model", "no figure of a run"),
-        ("record.json", '{"schema_version": 1, "experiment": "linear"}', "is a record of linear"),
     ],
 )
 def test_a_file_that_tells_of_no_run_is_refused_and_named(name: str, text: str, told: str, tmp_path: Path) -> None:
@@ -230,14 +256,15 @@ def test_a_file_that_tells_of_no_run_is_refused_and_named(name: str, text: str, 
         run_from_file(tmp_path / name)
 
 
-def test_a_record_of_another_schema_or_gone_bad_is_refused_and_named(tmp_path: Path) -> None:
+def test_a_record_of_another_kind_or_gone_bad_is_refused(make_record: MakeRecord, tmp_path: Path) -> None:
     path = tmp_path / "record.json"
-    path.write_text('{"schema_version": 3, "experiment": "finetune"}')
-    with pytest.raises(RecordError, match="a record of schema 3, this version reads schema 1 to 2"):
-        run_from_file(path)
-    path.write_text('{"schema_version": 1, "experiment": "finetune"}')
-    with pytest.raises(RecordError, match=r"record\.json is no valid record"):
-        run_from_file(path)
+    for schema in (1, 3):
+        path.write_text(json.dumps({"schema_version": schema, "experiment": "finetune"}))
+        with pytest.raises(RecordError, match=r"record\.json is no valid record"):
+            run_from_file(path)
+    linear = write_record(make_record("linear"), tmp_path)
+    with pytest.raises(UsageError, match="is a record of linear"):
+        run_from_file(linear)
 
 
 def test_a_path_that_is_no_file_or_no_text_is_refused_and_named(tmp_path: Path) -> None:
