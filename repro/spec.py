@@ -6,7 +6,6 @@ runs it again, and the run key. The values an option may take stand here once.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shlex
@@ -150,6 +149,8 @@ UNUSUAL: Mapping[str, str] = {
 
 def run_key(decided_by: Mapping[str, Any]) -> str:
     """Return the key of a run: the SHA-256 of canonical JSON of everything that decides its result."""
+    import hashlib
+
     text = json.dumps(decided_by, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -159,8 +160,10 @@ def differing(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = ""
     names = []
     for name in sorted(key for key in {*one, *other} if one.get(key) != other.get(key)):
         a, b = one.get(name), other.get(name)
-        nested = isinstance(a, dict) and isinstance(b, dict)
-        names += differing(a, b, f"{prefix}{name}.") if nested else [prefix + name]
+        if isinstance(a, dict) and isinstance(b, dict):
+            names += differing(a, b, f"{prefix}{name}.")
+        else:
+            names.append(prefix + name)
     return names
 
 

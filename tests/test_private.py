@@ -27,7 +27,7 @@ COMMANDS = (
     "verify --results results --json",
     "report --results results",
     "regress {home}/suite/results {home}/suite/results --junit results/junit.xml --json",
-    "predict so_happy --model ../models/tiny-distilbert-finetuned-emotion-seed0-* --figure results/bars.svg",
+    "predict so_happy --model ../models/tiny-distilbert-finetuned-emotion-seed0-*",
     "share ../models/tiny-distilbert-finetuned-emotion-seed0-*",
 )
 HOST_NAME = f"""

@@ -118,14 +118,14 @@ def _dangling(catalogue: Catalogue) -> Iterator[tuple[str, str, str, str]]:
     header: list[tuple[str, str, str | None, Collection[str]]] = [
         *((f"need {name!r}", "figure", need.fresh_start, figures) for name, need in catalogue.needs.items()),
         *(("corroboration", "reference", name, catalogue.references) for name in catalogue.corroboration),
-        ("headline", "claim", catalogue.headline and catalogue.headline.claim, ids),
+        ("headline", "claim", catalogue.headline.claim if catalogue.headline else None, ids),
     ]
     yield from (
         ("catalogue.toml", place, kind, name) for place, kind, name, known in header if name and name not in known
     )
     for claim in catalogue.claim:
         named = {"section": [claim.section], "need": claim.needs, "figure": claim.figures.values()}
-        known = {"section": catalogue.sections, "need": catalogue.needs, "figure": figures}
+        known: dict[str, Collection[str]] = {"section": catalogue.sections, "need": catalogue.needs, "figure": figures}
         for kind, names in named.items():
             yield from (("claims.toml", claim.id, kind, name) for name in names if name not in known[kind])
 

@@ -76,7 +76,7 @@ Tolerance = Annotated[float, Field(ge=0)]
 class Data(BaseModel):
     """Data as a file holds them: nothing unknown, nothing that is not finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class Need(Data):

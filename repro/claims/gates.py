@@ -59,7 +59,7 @@ def _any_of(value: Any) -> list[Any]:
 def failed_gate(claim: Claim, catalogue: Catalogue, records: Sequence[RunRecord]) -> Judgement | None:
     """Return the first gate that the claim's records fail and what follows from it, or None."""
     if claim.gated:
-        fresh = [catalogue.figure(need.fresh_start) for n in claim.needs if (need := catalogue.needs[n]).fresh_start]
+        fresh = [catalogue.figure(name) for need in claim.needs if (name := catalogue.needs[need].fresh_start)]
         for outcome, why in _failures(records, fresh):
             return Judgement(outcome=outcome, why=why)
     return None

@@ -90,7 +90,7 @@ def _parts(claim: Claim) -> Iterator[tuple[Path, Any]]:
 def _allowed(claim: Claim, path: Path, reported: Any) -> tuple[tuple[float, float] | list[Any], str]:
     """Return what a part may be, the two ends of a span or a list of values, and the same in words."""
     if claim.kind is Kind.RANGE:
-        return tuple(reported), " to ".join(map(brief, reported))
+        return (reported[0], reported[1]), " to ".join(map(brief, reported))
     if claim.kind is Kind.ONE_OF:
         return reported, " or ".join(map(brief, reported))
     if not is_number(reported):

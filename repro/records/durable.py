@@ -8,14 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def write_synced(path: Path, content: bytes) -> None:
-    """Write a file and let it reach the disk."""
-    path.write_bytes(content)
-    sync_file(path)
-
-
 def sync_file(path: Path) -> None:
-    """Let a file that somebody else has written reach the disk."""
+    """Let a file that was written reach the disk."""
     with path.open("r+b") as file:  # Windows flushes only what is open for writing
         os.fsync(file.fileno())
 
@@ -35,7 +29,8 @@ def write_new(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     try:
-        write_synced(partial, content)
+        partial.write_bytes(content)
+        sync_file(partial)
         partial.rename(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -24,7 +24,7 @@ LIBRARIES = (
 class Provenance(BaseModel):
     """Code, versions and machine of a run; times are UTC in ISO 8601."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     started: str
     commit: str | None

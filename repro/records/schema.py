@@ -33,7 +33,7 @@ def _finite(value: JsonValue) -> JsonValue:
 class Strict(BaseModel):
     """What is read from a file and refuses what it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class RecipeStamp(Strict):
@@ -111,21 +111,17 @@ class Scores(Strict):
 
     def differing(self) -> list[str]:
         """Return the names of the scores that are not, to 1e-6, what the confusion matrix gives."""
-        import numpy as np
-
-        classes, n = len(self.confusion), max(self.n, 1)
-        matrix = np.array(self.confusion, dtype=float).reshape(classes, classes)
-        hits, labels, predicted = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
-        f1 = 2 * hits / np.maximum(labels + predicted, 1)
-        recomputed = {
-            "accuracy": hits.sum() / n, "weighted_f1": f1 @ labels / n, "macro_f1": f1.sum() / max(classes, 1),
-            "class_f1": f1,
-        }  # fmt: skip
-        stated = {name: np.array(getattr(self, name)) for name in recomputed}
-        return [
-            name for name, value in recomputed.items()
-            if stated[name].shape != value.shape or (abs(stated[name] - value) > TOLERANCE).any()
+        rows, n = self.confusion, max(self.n, 1)
+        sizes = [(row[i], sum(row), sum(other[i] for other in rows)) for i, row in enumerate(rows)]
+        f1 = [2 * hits / max(labels + predicted, 1) for hits, labels, predicted in sizes]
+        weighted = sum(score * labels for score, (_, labels, _) in zip(f1, sizes, strict=True)) / n
+        accuracy, macro = sum(hits for hits, _, _ in sizes) / n, sum(f1) / max(len(f1), 1)
+        pairs = [
+            ("accuracy", self.accuracy, accuracy), ("weighted_f1", self.weighted_f1, weighted),
+            ("macro_f1", self.macro_f1, macro), *(("class_f1", *pair) for pair in zip(self.class_f1, f1, strict=False)),
         ]  # fmt: skip
+        differing = [name for name, stated, recomputed in pairs if abs(stated - recomputed) > TOLERANCE]
+        return list(dict.fromkeys([*differing, *["class_f1"] * (len(self.class_f1) != len(f1))]))
 
 
 class Epoch(Strict):
@@ -198,8 +194,40 @@ class RunRecord(Measurements):
         value: Any = self
         for part in path.split("."):
             try:
-                whole = dict(value) if isinstance(value, BaseModel) else value
+                whole = vars(value) if isinstance(value, BaseModel) else value
                 value = whole[int(part) if isinstance(whole, list) else part]
             except (KeyError, IndexError, TypeError, ValueError):
                 raise KeyError(path) from None
         return value
+
+
+class ModelStamp(Strict):
+    """Identity of a fine-tuned model: the SHA-256 of each of its files, and the run, settings and scores behind it.
+
+    `behaviour` is what the saved tokenizer and configuration do; models of earlier versions have no `files`.
+    """
+
+    weights_sha256: str
+    files: dict[str, str] = Field(default_factory=dict)
+    behaviour: dict[str, str] = Field(default_factory=dict)
+    run_key: str | None = None
+    recipe: RecipeStamp
+    corpus: CorpusStamp
+    settings: Settings
+    scores: dict[str, Scores]
+
+    def final_scores(self) -> dict[str, Scores]:
+        """Return the scores after the last epoch: validation, then test."""
+        names = (f"epoch-{self.recipe.epochs}/validation", "test")
+        return {name: self.scores[name] for name in names if name in self.scores}
+
+    def warning(self) -> str:
+        """Return where the model is no better than always giving the commonest label; empty where it is."""
+        for name, scores in self.final_scores().items():
+            split = name.rpartition("/")[2]
+            label, rows = max(zip(LABELS, self.corpus.splits[split].labels, strict=True), key=lambda pair: pair[1])
+            share = rows / self.corpus.splits[split].rows
+            if scores.accuracy <= share:
+                always = f"always answering {label} ({share:.3f})"
+                return f"its accuracy on {split}, {scores.accuracy:.3f}, is no better than {always}"
+        return ""

@@ -35,7 +35,8 @@ def render(template: str, **values: object) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"as_text": as_text, "number": number}
+    environment.filters["as_text"] = as_text
+    environment.filters["number"] = number
     return environment.get_template(template).render(**values)
 
 

@@ -10,9 +10,12 @@ To add one: a file that ends in SECTION = Section.of(globals(), ...), and its na
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from repro.errors import unknown
-from repro.sections.context import Section, module_of
+
+if TYPE_CHECKING:
+    from repro.sections.context import Section
 
 SECTIONS: tuple[str, ...] = (  # in the seminar's order
     "tour",
@@ -32,6 +35,8 @@ def section_named(name: str) -> Section:
     """Return the section of that name; UsageError names the nearest."""
     if name not in SECTIONS:
         raise unknown("section", name, list(SECTIONS))
+    from repro.sections.context import module_of
+
     section: Section = import_module(module_of(name)).SECTION
     return section
 

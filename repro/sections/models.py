@@ -19,7 +19,7 @@ from repro.assets.corpus import HUB_CORPUS, HUB_REVISION
 from repro.assets.loading import behaviour_of, load_tokenizer, quiet
 from repro.errors import CheckpointError, MissingAssetError, RecordError, ResultsError, UsageError
 from repro.records.durable import sync_file, sync_folder
-from repro.records.model import ModelStamp
+from repro.records.schema import ModelStamp
 from repro.records.seal import sealed, unsealed
 from repro.spec import run_key
 

@@ -111,7 +111,7 @@ def report_out_of_memory(what: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        if not (isinstance(error, MemoryError) or OUT_OF_MEMORY.search(str(error))):
+        if not (isinstance(error, torch.OutOfMemoryError | MemoryError) or OUT_OF_MEMORY.search(str(error))):
             raise
         raise OutOfMemoryError(
             f"{what}: out of memory",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import sqrt
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ JOINT = tuple(name for name in FIGURES if not name.startswith("accuracy"))
 F1 = reference("f1_2")
 
 
-def table(names: tuple[str, ...]) -> np.ndarray:
+def table(names: tuple[str, ...]) -> Any:
     return np.array([[run[name] for name in names] for run in reruns()])
 
 

@@ -27,10 +27,9 @@ MANY = 400_000
 
 CONFIGURATIONS: dict[str, tuple[Any, Any]] = {
     "bert": (transformers.BertForSequenceClassification, transformers.BertConfig(
-        vocab_size=VOCABULARY, hidden_size=32, num_attention_heads=4, num_hidden_layers=3, intermediate_size=48,
-        num_labels=6)),
+        vocab_size=VOCABULARY, hidden_size=32, num_attention_heads=4, num_hidden_layers=3, intermediate_size=48)),
     "distilbert": (transformers.DistilBertForSequenceClassification, transformers.DistilBertConfig(
-        vocab_size=VOCABULARY, dim=32, n_heads=4, n_layers=3, hidden_dim=48, num_labels=6)),
+        vocab_size=VOCABULARY, dim=32, n_heads=4, n_layers=3, hidden_dim=48)),
 }  # fmt: skip
 FAMILIES = pytest.mark.parametrize("family", CONFIGURATIONS)
 
@@ -39,10 +38,13 @@ def model_of(family: str, *, packed: bool = False) -> transformers.PreTrainedMod
     """A three-layer encoder with a six-class head, in evaluation mode: without dropout."""
     torch.manual_seed(1)
     kind, configuration = CONFIGURATIONS[family]
-    model: transformers.PreTrainedModel = kind(deepcopy(configuration))
+    configuration = deepcopy(configuration)
+    configuration.num_labels = 6
+    model: transformers.PreTrainedModel = kind(configuration)
     if packed:
         enable_packing(model)
-    return model.eval()
+    model.eval()
+    return model
 
 
 def texts_of(lengths: list[int]) -> TokenizedTexts:

@@ -71,7 +71,8 @@ def test_the_gpus_logits_are_the_cpus(tiny_context: Context) -> None:
 
 def test_no_step_waits_for_the_gpu(tiny_context: Context) -> None:
     tokens, device = tiny_context.examples["train"].tokens, torch.device("cuda")
-    model = load_classifier(tiny_context.checkpoint.folder).to(device).train()
+    model: Any = load_classifier(tiny_context.checkpoint.folder)
+    model.to(device).train()
     enable_packing(model)
     for mode in ("default", "error"):  # the first step loads kernels
         torch.cuda.set_sync_debug_mode(mode)

@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import datasets  # noqa: F401 (imported once, here)
@@ -48,8 +49,13 @@ def run_world(size: int, work: Callable[[int], object], output: Path) -> tuple[l
         work(rank)
 
     start = time.monotonic()
-    children = [fork(lambda rank=rank: be(rank), *[output.with_suffix(f".{rank}")] * 2) for rank in range(size)]
+    children = [fork(partial(be, rank), *[output.with_suffix(f".{rank}")] * 2) for rank in range(size)]
     return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children], time.monotonic() - start
+
+
+def train(output: Path, _: int) -> None:
+    """Train the cases; the main process writes what it holds."""
+    main(CASES, output, None)
 
 
 def command(results: Path, rank: int, *, kill_before: int | None = None) -> None:
@@ -61,7 +67,7 @@ def command(results: Path, rank: int, *, kill_before: int | None = None) -> None
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     works: dict[str, tuple[int, Callable[[int], object]]] = {
-        **{str(n): (n, lambda _, n=n: main(CASES, folder / f"{n}.json", None)) for n in (1, 2, 4)},
+        **{str(size): (size, partial(train, folder / f"{size}.json")) for size in (1, 2, 4)},
         "whole": (2, lambda rank: command(folder / "whole", rank)),
         "killed": (2, lambda rank: command(folder / "lost", rank, kill_before=6)),
         "resumed": (2, lambda rank: command(folder / "lost", rank)),

@@ -6,7 +6,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
-from filelock import AcquireReturnProxy, FileLock, Timeout
+from filelock import FileLock, Timeout
 from pydantic import JsonValue
 
 from repro.errors import InterruptedRunError, ResultsError, StateError, TerminatedRunError, UsageError
@@ -181,7 +181,7 @@ class Checkpointer:
             f"{self.name} was stopped; {where}", "Start the same command again to resume it; --fresh starts at step 0."
         )
 
-    def _acquire(self) -> AcquireReturnProxy:
+    def _acquire(self) -> AbstractContextManager[object]:
         """Make the run's folder and lock it; the kernel gives the lock back when this process dies."""
         lock = FileLock(self.folder / "lock", timeout=LOCK_SECONDS)
         try:

@@ -64,9 +64,7 @@ class Runs:
 @pytest.fixture
 def runs(tiny_context: Context, tmp_path: Path) -> Runs:
     recipe = replace(tiny_context.recipe, batch_size=16)
-    return Runs(
-        context=replace(tiny_context, recipe=recipe, save=tmp_path / "models"), folder=tmp_path
-    )
+    return Runs(context=replace(tiny_context, recipe=recipe, save=tmp_path / "models"), folder=tmp_path)
 
 
 @pytest.fixture
