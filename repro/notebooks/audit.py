@@ -90,7 +90,7 @@ def _audited(cell: Cell, kernel: Kernel, blame: Blame) -> CellResult:
     if shell:
         detail = f"{detail}; left out: {'; '.join(shell)}".removeprefix("; ")
     return CellResult(
-        number=cell.number, status=status, detail=detail, cause=cause, seconds=seconds, output=done.text[:2000]
+        number=cell.number, status=status, detail=detail, cause=cause, seconds=seconds, output=done.text[-2000:]
     )
 
 
