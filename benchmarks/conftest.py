@@ -2,52 +2,73 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import random
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.peak import FLOP, Variant, peak_of
-from repro.errors import ReproError
+from benchmarks.peer import FLOP, multiply
+from repro.errors import DeviceError, ReproError
 from repro.records.provenance import driver_version, library_versions
 from repro.records.store import prepare_results
 from repro.regression.workers import Round, Worker, interleave
-from repro.sections.context import Context, Sources
+from repro.sections.context import Context
 from repro.sections.runner import open_context
 from repro.spec import Device, Precision, RunSpec, choice, parse_seeds
-from repro.training.device import resolve_device
+from repro.training.device import DeviceChoice, resolve_device
 
 ROOT = Path(__file__).parents[1]
 CACHE = pytest.StashKey[dict[Any, Any]]()
-Measured = Callable[..., tuple[list[Round], list[Round]]]
+Measure = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A function that a worker runs, its options, and the steps before each timed one.
+
+    What its signature asks for beside the options (device, precision, rounds, recipe, corpus, checkpoints) is filled in
+    from the command line, the precision from the end of the variant's name where that is one.
+    """
+
+    work: Callable[..., None]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    settle: int = 0
+
+    def request(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what starts it in a worker, `given` what the command line says."""
+        wanted = inspect.signature(self.work).parameters
+        options = {name: value for name, value in given.items() if name in wanted} | dict(self.options)
+        work = f"{self.work.__module__}:{self.work.__name__}"
+        return {"work": work, "options": options, "settle": self.settle}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Give the benchmarks the options of `repro run`."""
     group = parser.getgroup("repro")
-    for name, default, text in (
-        ("--recipe", "distilbert", "distilbert, minilm or tiny"),
-        ("--corpus", None, "a folder, hub or rehearsal (REPRO_CORPUS, else hub)"),
-        ("--checkpoints", None, "a folder of checkpoints (REPRO_CHECKPOINTS)"),
-        ("--seeds", "0", "0, 0,2,5 or 0-4: one round a seed"),
-        ("--protocol", "seeded", "seeded or as-published"),
-        ("--precision", "auto", "auto (what the machine computes natively), fp32 or bf16"),
-        ("--batching", "packed", "packed, dynamic or padded"),
-        ("--device", "auto", "auto, cpu or cuda"),
-        ("--seminar", None, "the notebook to verify: the tour reads its letter there"),
-        ("--results", None, "folder of the records (REPRO_RESULTS, else results)"),
+    for name, kind, default, text in (
+        ("--recipe", str, "distilbert", "distilbert, minilm or tiny"),
+        ("--corpus", str, None, "a folder, hub or rehearsal (REPRO_CORPUS, else hub)"),
+        ("--checkpoints", str, None, "a folder of checkpoints (REPRO_CHECKPOINTS)"),
+        ("--seeds", str, "0", "0, 0,2,5 or 0-4: one round a seed"),
+        ("--protocol", str, "seeded", "seeded or as-published"),
+        ("--precision", str, "auto", "auto (what the machine computes natively), fp32, bf16 or fp16"),
+        ("--batching", str, "packed", "packed, dynamic or padded"),
+        ("--device", str, "auto", "auto, cpu or cuda"),
+        ("--seminar", str, None, "the notebook to verify: the tour reads its letter there"),
+        ("--results", str, None, "folder of the records (REPRO_RESULTS, else results)"),
+        ("--rounds", int, 10, "of each variant, interleaved; the committed tables have 10"),
+        ("--epochs", int, None, "instead of the recipe's"),
+        ("--limit", int, None, "first N rows of each split"),
     ):
-        group.addoption(name, default=default, help=text)
-    group.addoption("--rounds", type=int, default=10, help="of each variant, interleaved; the committed tables have 10")
-    group.addoption("--epochs", type=int, default=None, help="instead of the recipe's")
-    group.addoption("--limit", type=int, default=None, help="first N rows of each split")
+        group.addoption(name, type=kind, default=default, help=text)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -61,20 +82,20 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
     """Add accelerator and library versions; a host name is nobody's business."""
     import torch
 
-    for name in ("node", "release"):  # the host's name, and the name of its kernel
-        machine_info.pop(name, None)
-    machine_info["libraries"] = library_versions()
-    machine_info["threads"] = torch.get_num_threads()
+    del machine_info["node"], machine_info["release"]  # the host's name, and the name of its kernel
     on_gpu = torch.cuda.is_available() and config.getoption("--device") != "cpu"
-    machine_info["accelerator"] = torch.cuda.get_device_name() if on_gpu else None
-    machine_info["driver"] = driver_version() if on_gpu else None
+    machine_info.update(
+        libraries=library_versions(),
+        threads=torch.get_num_threads(),
+        accelerator=torch.cuda.get_device_name() if on_gpu else None,
+        driver=driver_version() if on_gpu else None,
+    )
 
 
 def pytest_benchmark_update_commit_info(config: pytest.Config, commit_info: dict[str, Any]) -> None:
     """Name the project, and not the folder that it happens to lie in."""
-    del config
+    del config, commit_info["branch"]
     commit_info["project"] = "seminar-repro"
-    commit_info.pop("branch", None)
 
 
 @pytest.fixture(scope="session")
@@ -84,9 +105,11 @@ def rounds(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture(scope="session")
-def device(request: pytest.FixtureRequest) -> str:
-    """`cpu` or `cuda`."""
-    return str(_or_exit(lambda: resolve_device(choice(Device, request.config.getoption("--device"))).device))
+def on(request: pytest.FixtureRequest) -> DeviceChoice:
+    """The device and precision asked for, `auto` resolved."""
+    device, precision = (request.config.getoption(f"--{name}") for name in ("device", "precision"))
+    chosen: DeviceChoice = _or_exit(lambda: resolve_device(choice(Device, device), choice(Precision, precision)))
+    return chosen
 
 
 @pytest.fixture(scope="session")
@@ -115,85 +138,83 @@ def source(request: pytest.FixtureRequest) -> dict[str, str | None]:
 
 
 @pytest.fixture(scope="session")
-def context(request: pytest.FixtureRequest, results: Path, seeds: list[int]) -> Context:
+def context(request: pytest.FixtureRequest, results: Path, seeds: list[int], source: dict[str, str | None]) -> Context:
     """Recipe, corpus and settings, checked; an error of the user's ends the session with its two lines."""
     del results  # cheap to check, so it goes first, as the seeds do
-    checkpoints = _option(request, "checkpoints", "REPRO_CHECKPOINTS", "")
-    seminar = request.config.getoption("--seminar")
     names = ("recipe", "protocol", "precision", "batching", "device", "epochs", "limit")
-    context: Context = _or_exit(
-        lambda: open_context(
-            RunSpec(**{name: request.config.getoption(f"--{name}") for name in names}),
-            sources=Sources(
-                corpus=_option(request, "corpus", "REPRO_CORPUS", "hub"),
-                checkpoints=Path(checkpoints) if checkpoints else None,
-                seminar=Path(seminar) if seminar else None,
-            ),
-            seeds=seeds,
-        )
-    )
-    return context
-
-
-@pytest.fixture(scope="session")
-def precision(request: pytest.FixtureRequest, device: str) -> str:
-    """The precision asked for, `auto` resolved."""
-    asked = request.config.getoption("--precision")
-    return str(_or_exit(lambda: resolve_device(Device(device), choice(Precision, asked)).precision))
+    spec = {name: request.config.getoption(f"--{name}") for name in names}
+    folders = {"checkpoints": source["checkpoints"], "seminar": request.config.getoption("--seminar")}
+    paths: dict[str, Any] = {name: Path(folder) for name, folder in folders.items() if folder}
+    opened: Context = _or_exit(lambda: open_context(RunSpec(**spec), corpus=source["corpus"], seeds=seeds, **paths))
+    return opened
 
 
 @pytest.fixture
-def in_turns(request: pytest.FixtureRequest, device: str) -> Measured:
-    """The function that measures the selected variants of a group in turns, once, and returns one's rounds.
+def measure(
+    request: pytest.FixtureRequest, on: DeviceChoice, source: dict[str, str | None], benchmark: BenchmarkFixture
+) -> Measure:
+    """The function that measures the selected variants of a table entry in turns, once, and records the test's own.
 
-    Of the group of a test all variants are interleaved whose tests are selected, each in a process of its own; with
-    `peak` the machine's own matrix multiplication in their precisions too, whose rounds come second.
+    With `flop`, those of a parameter and piece, the machine's own matrix multiplication takes its turns too, and the
+    report computes a variant's share of it.
     """
-    node: Any = request.node
+    item: Any = request.node
+    own = str(item.callspec.params["variant"])
+    prefix = item.callspec.id.removesuffix(own)
+    items: list[Any] = request.session.items
+    ids = {other.callspec.id for other in items if hasattr(other, "callspec")}
 
-    def measure(group: Mapping[str, Variant], key: str, rounds: int, warm_up: int = 1, *, peak: bool = False) -> Any:
-        cache: dict[Any, Any] = request.config.stash.setdefault(CACHE, {})
-        items: list[Any] = request.session.items
-        ids = {item.callspec.id for item in items if hasattr(item, "callspec")}
-        chosen = {name: v for name, v in group.items() if f"{key}-{name}".lstrip("-") in ids and not v.lacking(device)}
-        variant = node.callspec.params["variant"]
-        if why := group[variant].lacking(device):
+    def precision_of(name: str) -> Precision:
+        end = name.rpartition("-")[2]
+        return Precision(end) if end in list(Precision) else on.precision
+
+    def lacking(name: str) -> str:
+        try:
+            resolve_device(on.device, precision_of(name))
+        except DeviceError as error:
+            return f"not measured: {error.what}"
+        return ""
+
+    def call(
+        title: str, variants: Mapping[str, Variant], rounds: int, *, warm_up: int = 1, flop: int = 0, **facts: Any
+    ) -> None:
+        if why := lacking(own):
             pytest.skip(why)
-        where = node.originalname, key, tuple(chosen)
-        if where not in cache:
-            precisions = {v.precision for v in chosen.values()} if peak else set()
-            peaks = {f"peak {precision}": peak_of(precision, device) for precision in sorted(filter(None, precisions))}
-            cache[where] = _interleave({**peaks, **chosen}, rounds, warm_up)
-        return cache[where][variant], cache[where].get(f"peak {group[variant].precision}", [])
+        chosen = {name: v for name, v in variants.items() if prefix + name in ids and not lacking(name)}
+        if flop:
+            chosen |= {f"peak-{precision_of(name)}": Variant(multiply) for name in chosen}
+        cache: dict[Any, Any] = request.config.stash.setdefault(CACHE, {})
+        if (title, *chosen) not in cache:
+            given = {"device": str(on.device), "rounds": rounds, **source}
+            work = {name: v.request({**given, "precision": str(precision_of(name))}) for name, v in chosen.items()}
+            cache[title, *chosen] = _interleave(work, rounds, warm_up)
+        timed: dict[str, list[Round]] = cache[title, *chosen]
+        if flop:
+            peak = timed[f"peak-{precision_of(own)}"]
+            facts["useful_flop"] = [flop * r.facts["pieces"] * r.facts["parameters"] for r in timed[own]]
+            facts |= {"calibration_seconds": [r.facts["fastest"] for r in peak], "calibration_flop": FLOP}
+        benchmark.group = title
+        _record(benchmark, timed[own], {"precision": str(precision_of(own)), **facts})
 
-    return measure
+    return call
 
 
-def _interleave(variants: Mapping[str, Variant], rounds: int, warm_up: int) -> dict[str, list[Round]]:
+def _interleave(work: Mapping[str, Any], rounds: int, warm_up: int) -> dict[str, list[Round]]:
     with ExitStack() as stack:
-        workers = {name: Worker(name, ROOT, sys.executable) for name in variants}
+        workers = {name: stack.enter_context(closing(Worker(name, ROOT, sys.executable))) for name in work}
         for worker in workers.values():
-            stack.callback(worker.close)
             worker.benchmarks()
-        work = {name: asdict(variant) for name, variant in variants.items()}
         return interleave(workers, work, rounds, order=random.Random(0), warm_up=warm_up)  # noqa: S311
 
 
-def record(benchmark: BenchmarkFixture, rounds: Sequence[Round], peak: Sequence[Round] = (), **facts: Any) -> None:
-    """Give rounds that a worker timed to pytest-benchmark; what they say goes into `extra_info`, a list a fact.
-
-    `peak` are the rounds of the machine's own multiplication in the same turns: `calibration_seconds` of one of
-    `calibration_flop` operations, from which the report computes a variant's share of the machine's peak.
-    """
+def _record(benchmark: BenchmarkFixture, rounds: Sequence[Round], facts: Mapping[str, Any]) -> None:
+    """Give rounds that a worker timed to pytest-benchmark; what they say goes into `extra_info`, a list a fact."""
     benchmark._mode = "rounds that a worker timed"  # pytest-benchmark has no public way to take seconds
     stats = benchmark._make_stats(iterations=1)
     for timed in rounds:
         stats.update(timed.seconds)
-    benchmark.extra_info.update({name: [r.facts[name] for r in rounds] for name in rounds[0].facts})
-    benchmark.extra_info.update({"peak_mib": [r.peak_mib for r in rounds], **facts})
-    if peak:
-        seconds = [r.facts["fastest"] for r in peak]
-        benchmark.extra_info.update(calibration_seconds=seconds, calibration_flop=FLOP)
+    of_rounds = {name: [r.facts[name] for r in rounds] for name in rounds[0].facts}
+    benchmark.extra_info.update({**of_rounds, "peak_mib": [r.peak_mib for r in rounds], **facts})
 
 
 def _option(request: pytest.FixtureRequest, name: str, variable: str, default: str) -> str:

@@ -13,7 +13,6 @@ import torch
 
 from repro.training.data import Examples, TokenizedTexts
 
-VOCABULARY = 30_522
 FIRST_WORD = 1_000  # ids below are special or unused
 CLS, SEP = 101, 102
 
@@ -22,12 +21,11 @@ def tweet_lengths() -> list[int]:
     """Word pieces of each of the 16,000 training tweets, special tokens counted, in a fixed random order."""
     counts = json.loads(Path(__file__).with_name("lengths.json").read_text())["train"]
     sorted_lengths = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
-    shuffled = sorted_lengths[torch.randperm(len(sorted_lengths), generator=torch.Generator().manual_seed(0))]
-    found: list[int] = shuffled.tolist()
-    return found
+    order = torch.randperm(len(sorted_lengths), generator=torch.Generator().manual_seed(0))
+    return [int(length) for length in sorted_lengths[order]]
 
 
-def random_examples(lengths: list[int], *, vocabulary: int = VOCABULARY) -> Examples:
+def random_examples(lengths: list[int], *, vocabulary: int = 30_522) -> Examples:
     """Random word pieces of these lengths, between [CLS] and [SEP], with random labels."""
     random = torch.Generator().manual_seed(0)
     sizes = torch.tensor(lengths)

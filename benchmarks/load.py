@@ -1,16 +1,15 @@
-"""A corpus of as many rows as one likes, from the disk to scores, stage by stage in a process of its own."""
+"""A corpus of as many rows as one likes, from the disk to packed batches: the memory of its process, stage by stage."""
 
 from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.turns import forget_peak
 from repro.assets.corpus import load_corpus, read_rows, stamp_of
+from repro.records.provenance import peak_mib
 from repro.records.schema import LABELS, CorpusStamp
 
 STAMP = "stamp.json"
@@ -33,54 +32,25 @@ def write_corpus(source: str, folder: Path, rows: int) -> None:
     (folder / STAMP).write_text(stamp.model_dump_json(), encoding="utf-8")
 
 
-def run_through(folder: Path, stamp: CorpusStamp, *, score: bool = True) -> dict[str, dict[str, float]]:
-    """Load, check, tokenize, pack and score the training split; return seconds and peak MiB so far of each stage."""
+def peak_of(folder: Path) -> float:
+    """Load, check, tokenize and pack the training split; return the peak in MiB, the libraries' included."""
     import torch
 
     from repro.assets.loading import load_classifier
-    from repro.records.provenance import peak_mib
     from repro.sections.runner import open_context
     from repro.spec import RunSpec
-    from repro.training.data import Examples, tokenize
-    from repro.training.metrics import score as score_rows
+    from repro.training.data import tokenize
     from repro.training.packing import pack_rows
-    from repro.training.predict import predict_rows
 
     context = open_context(RunSpec(recipe="tiny", corpus="rehearsal"))
-    model = load_classifier(context.checkpoint.folder)
-    stages: dict[str, dict[str, float]] = {"libraries": {"seconds": 0.0, "peak_mib": peak_mib()}}
+    load_classifier(context.checkpoint.folder)  # what is imported and freed before is no row's
     forget_peak()
-
-    @contextmanager
-    def stage(name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        stages[name] = {"seconds": time.perf_counter() - start, "peak_mib": peak_mib()}
-
-    with stage("load and check"):
-        corpus = load_corpus(str(folder), expected=stamp)
-    with stage("tokenize"):
-        tokens = tokenize(context.tokenizer, corpus.texts("train"), max_length=context.recipe.max_length)
-        examples = Examples(tokens=tokens, labels=torch.tensor(corpus.labels("train")))
-    with stage("pack"):
-        for rows in torch.arange(len(examples)).split(context.recipe.batch_size):
-            pack_rows(tokens, rows)
-    if score:
-        with stage("score"):
-            outputs = predict_rows(model, examples, batch_size=256, accelerator=context.accelerator)
-            labels = corpus.labels("train")
-            scores = score_rows(labels, outputs.predictions, classes=len(LABELS), loss=outputs.mean_loss)
-        if scores.n != len(examples):
-            raise ValueError(f"{scores.n} rows were scored of {len(examples)}")
-    return stages
-
-
-def main(folders: list[Path], *, score: bool) -> None:
-    """Run through the corpora of some folders, one after the other, and write what each stage cost."""
-    stamps = [CorpusStamp.model_validate_json((folder / STAMP).read_bytes()) for folder in folders]
-    passes = [run_through(folder, stamp, score=score) for folder, stamp in zip(folders, stamps, strict=True)]
-    sys.stdout.write(json.dumps(passes))
+    corpus = load_corpus(str(folder), expected=CorpusStamp.model_validate_json((folder / STAMP).read_bytes()))
+    tokens = tokenize(context.tokenizer, corpus.texts("train"), max_length=context.recipe.max_length)
+    for rows in torch.arange(len(tokens)).split(context.recipe.batch_size):
+        pack_rows(tokens, rows)
+    return peak_mib()
 
 
 if __name__ == "__main__":
-    main([Path(folder) for folder in sys.argv[2:]], score=sys.argv[1] == "score")
+    sys.stdout.write(json.dumps([peak_of(Path(folder)) for folder in sys.argv[1:]]))

@@ -5,51 +5,42 @@ Only what no longer runs is replaced: `Trainer(tokenizer=…)`. Pictures are dra
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+import typer
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.preprocessing import MinMaxScaler
-from transformers import (
-    AutoModel,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    Trainer,
-    TrainingArguments,
-)
+from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
+from benchmarks.peer import BATCH, trainer
 from repro.assets.checkpoints import locate_checkpoint
 from repro.assets.corpus import load_corpus
 from repro.assets.recipes import recipe_named
 
-SEMINARS_RATE = 2e-5
 
-
-def main() -> None:
+def main(
+    recipe: Annotated[str, typer.Option()],
+    corpus: Annotated[str, typer.Option()],
+    checkpoints: Annotated[Path | None, typer.Option()] = None,
+    limit: Annotated[int | None, typer.Option()] = None,
+    device: Annotated[str, typer.Option()] = "cpu",
+) -> None:
     """Run every cell on the corpus and checkpoint named, and print the last score."""
-    options = argparse.ArgumentParser()
-    options.add_argument("--recipe", required=True)
-    options.add_argument("--corpus", required=True)
-    options.add_argument("--checkpoints", type=Path)
-    options.add_argument("--limit", type=int)
-    options.add_argument("--device", default="cpu")
-    given = options.parse_args()
-    emotions = load_corpus(given.corpus, limit=given.limit).splits
-    checkpoint = locate_checkpoint(recipe_named(given.recipe), given.checkpoints).folder
+    checkpoint = locate_checkpoint(recipe_named(recipe), checkpoints).folder
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-    encoded = emotions.map(
+    encoded = load_corpus(corpus, limit=limit).splits.map(
         lambda batch: tokenizer(batch["text"], padding=True, truncation=True), batched=True, batch_size=None,
         load_from_cache_file=False,
     )  # fmt: skip
     encoded.set_format("torch", columns=["input_ids", "attention_mask", "label"])
-    hidden = extract(encoded, AutoModel.from_pretrained(checkpoint).to(given.device), tokenizer)
+    hidden = extract(encoded, AutoModel.from_pretrained(checkpoint).to(device), tokenizer)
     features = {split: np.array(hidden[split]["hidden_state"][:]) for split in ("train", "validation")}
     labels = {split: np.array(hidden[split]["label"][:]) for split in ("train", "validation")}
     project(features["train"])
@@ -57,7 +48,7 @@ def main() -> None:
         model.fit(features["train"], labels["train"])
         model.score(features["validation"], labels["validation"])
         model.predict(features["validation"])
-    sys.stdout.write(f"{fine_tune(encoded, checkpoint, tokenizer, given.device)}\n")
+    sys.stdout.write(f"{fine_tune(encoded, checkpoint, tokenizer, device)}\n")
 
 
 def extract(encoded: Any, model: Any, tokenizer: Any) -> Any:
@@ -83,28 +74,24 @@ def fine_tune(encoded: Any, checkpoint: Path, tokenizer: Any, device: str) -> di
     """Train for two epochs, predict the validation split and return its metrics."""
 
     def compute_metrics(pred: Any) -> dict[str, float]:
-        found = pred.predictions.argmax(-1)
-        return {
-            "accuracy": float(accuracy_score(pred.label_ids, found)),
-            "f1": float(f1_score(pred.label_ids, found, average="weighted")),
-        }
+        predicted = pred.predictions.argmax(-1)
+        f1 = f1_score(pred.label_ids, predicted, average="weighted")
+        return {"accuracy": float(accuracy_score(pred.label_ids, predicted)), "f1": float(f1)}
 
     model = AutoModelForSequenceClassification.from_pretrained(checkpoint, num_labels=6)
+    given = {
+        "compute_metrics": compute_metrics, "train_dataset": encoded["train"], "eval_dataset": encoded["validation"],
+        "processing_class": tokenizer,
+    }  # fmt: skip
+    saved_and_logged: dict[str, Any] = {
+        "eval_strategy": "epoch", "save_strategy": "steps", "logging_strategy": "steps",
+        "logging_steps": max(1, len(encoded["train"]) // BATCH),
+    }  # fmt: skip
     with TemporaryDirectory() as folder:
-        arguments = TrainingArguments(
-            output_dir=folder, num_train_epochs=2, learning_rate=SEMINARS_RATE, per_device_train_batch_size=64,
-            per_device_eval_batch_size=64, weight_decay=0.01, eval_strategy="epoch", disable_tqdm=True,
-            logging_steps=max(1, len(encoded["train"]) // 64), report_to="none", log_level="error",
-            use_cpu=device == "cpu",
-        )  # fmt: skip
-        trainer = Trainer(
-            model=model, args=arguments, compute_metrics=compute_metrics, train_dataset=encoded["train"],
-            eval_dataset=encoded["validation"], processing_class=tokenizer,
-        )  # fmt: skip
-        trainer.train()
-        predicted = trainer.predict(encoded["validation"])
-    return dict(predicted.metrics or {})
+        tuned = trainer(model, folder, given=given, device=device, **saved_and_logged)
+        tuned.train()
+        return dict(tuned.predict(encoded["validation"]).metrics or {})
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

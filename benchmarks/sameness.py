@@ -1,6 +1,6 @@
 """The same training? Ours against transformers' Trainer, and packed batches against padded ones.
 
-Tests assert what is measured here and `test_sameness.py` puts it on record.
+Tests assert what is measured here and `test_speed.py` puts it on record.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from datasets import Dataset
 from torch.optim.optimizer import register_optimizer_step_pre_hook
-from transformers import Trainer, TrainingArguments, set_seed
+from transformers import set_seed
 
+from benchmarks.peer import as_dataset, trainer
 from repro.assets.recipes import Recipe
 from repro.training.data import Examples
 from repro.training.device import make_accelerator
@@ -60,9 +60,28 @@ def compare_with_trainer(
     seed: int = 7,
 ) -> TrainerSameness:
     """Train both ways for one epoch of padded batches, fp32, CPU, dropout on, from one seed."""
-    recipe = replace(recipe, epochs=1)
-    theirs, theirs_seen = _train_theirs(make_model, examples, tokenizer, recipe, folder, seed)
-    ours, ours_seen = _train_ours(make_model, examples, recipe, seed)
+
+    def train_theirs(model: PreTrainedModel) -> None:
+        dataset = as_dataset(examples, width=int(examples.tokens.lengths.max()))
+        trainer(
+            model, folder, given={"train_dataset": dataset, "processing_class": tokenizer}, num_train_epochs=1,
+            learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay,
+            per_device_train_batch_size=recipe.batch_size, seed=seed,
+        ).train()  # fmt: skip
+
+    def train_ours(model: PreTrainedModel) -> None:
+        accelerator, once = make_accelerator(device="cpu", precision="fp32"), replace(recipe, epochs=1)
+        options: dict[str, Any] = {"accelerator": accelerator, "batching": "padded", "seed": seed}
+        list(fit(model, recipe=once, train=examples, validation=examples, **options))
+
+    def trained(train: Callable[[PreTrainedModel], None]) -> tuple[PreTrainedModel, _Seen]:
+        set_seed(seed)
+        model, seen = make_model(), _Seen()
+        with seen.watch(model):
+            train(model)
+        return model, seen
+
+    (theirs, theirs_seen), (ours, ours_seen) = trained(train_theirs), trained(train_ours)
     pairs = [(a.detach(), b.detach()) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True)]
     return TrainerSameness(
         steps=len(ours_seen.losses),
@@ -105,51 +124,13 @@ class _Seen:
                 self.losses.append(float(outputs.loss.detach()))
                 self.rows.append(kwargs["input_ids"].tolist())
 
-        def note_rate(optimizer: Any, args: Any, kwargs: Any) -> None:
-            del args, kwargs
+        def note_rate(optimizer: Any, *_: Any) -> None:
             self.rates.append(float(optimizer.param_groups[0]["lr"]))
 
-        hooks = (
-            model.register_forward_hook(note, with_kwargs=True),
-            register_optimizer_step_pre_hook(note_rate),
-        )
-        try:
-            yield
-        finally:
-            for hook in hooks:
-                hook.remove()
-
-
-def _train_theirs(
-    make_model: Callable[[], PreTrainedModel], examples: Examples, tokenizer: PreTrainedTokenizerBase, recipe: Recipe,
-    folder: Path, seed: int,
-) -> tuple[PreTrainedModel, _Seen]:  # fmt: skip
-    width = int(examples.tokens.lengths.max())
-    columns = pad_rows(examples.tokens, torch.arange(len(examples)), width=width)
-    rows = {name: found.tolist() for name, found in columns.items()}
-    set_seed(seed)
-    model, seen = make_model(), _Seen()
-    arguments = TrainingArguments(
-        output_dir=str(folder), num_train_epochs=1, learning_rate=recipe.learning_rate,
-        per_device_train_batch_size=recipe.batch_size, weight_decay=recipe.weight_decay, eval_strategy="no",
-        save_strategy="no", logging_strategy="no", report_to="none", disable_tqdm=True, log_level="error",
-        use_cpu=True, dataloader_pin_memory=False, seed=seed,
-    )  # fmt: skip
-    dataset = Dataset.from_dict({**rows, "label": examples.labels.tolist()})
-    with seen.watch(model):
-        Trainer(model=model, args=arguments, train_dataset=dataset, processing_class=tokenizer).train()
-    return model, seen
-
-
-def _train_ours(
-    make_model: Callable[[], PreTrainedModel], examples: Examples, recipe: Recipe, seed: int
-) -> tuple[PreTrainedModel, _Seen]:
-    set_seed(seed)
-    model, seen = make_model(), _Seen()
-    options: dict[str, Any] = {"accelerator": make_accelerator(device="cpu", precision="fp32"), "batching": "padded"}
-    with seen.watch(model):
-        list(fit(model, recipe=recipe, train=examples, validation=examples, seed=seed, **options))
-    return model, seen
+        hooks = model.register_forward_hook(note, with_kwargs=True), register_optimizer_step_pre_hook(note_rate)
+        yield
+        for hook in hooks:
+            hook.remove()
 
 
 def _forward(

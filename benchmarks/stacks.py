@@ -18,53 +18,44 @@ Row = tuple[str, str, str, str]
 
 def stack_table(pinned: Sequence[RunRecord], other: Sequence[RunRecord], rounds: Session | None) -> Table:
     """One row a library, call, score or time that the two stacks do not share; the last column is how it moved."""
-    newest = [{record.experiment: record for record in records} for records in (pinned, other)]
+    ours, theirs = ({record.experiment: record for record in records} for records in (pinned, other))
     rows: list[Row] = []
-    for section in dict.fromkeys((*newest[0], *newest[1])):
-        ours, theirs = (side.get(section) for side in newest)
-        if ours is None or theirs is None:
-            rows.append((f"section {section}", _ran(ours), _ran(theirs), "runs on one stack alone"))
-            continue
-        rows += _libraries(ours, theirs)
-        rows += _calls(ours, theirs) if section == "api" else _scores(ours, theirs)
-    if rounds is not None:
-        for c in judge_session(rounds, Selection()):
-            moved = "" if c.difference is None else f"× {c.difference:.2f}, {c.answer}"
-            rows.append((f"time of {c.name}", c.baseline, c.candidate, moved or c.why))
+    for section in {**ours, **theirs}:
+        if section in ours and section in theirs:
+            rows += _moved(ours[section], theirs[section])
+        else:
+            ran = ["runs" if section in side else "did not run" for side in (ours, theirs)]
+            rows.append((f"section {section}", ran[0], ran[1], "runs on one stack alone"))
+    for c in judge_session(rounds, Selection()) if rounds else ():
+        moved = c.why if c.difference is None else f"× {c.difference:.2f}, {c.answer}"
+        rows.append((f"time of {c.name}", c.baseline, c.candidate, moved))
     return Table(("what", "pinned", "other", "moved"), tuple(dict.fromkeys(rows)))
 
 
-def _ran(record: RunRecord | None) -> str:
-    return "did not run" if record is None else "runs"
-
-
-def _libraries(ours: RunRecord, theirs: RunRecord) -> Iterator[Row]:
+def _moved(ours: RunRecord, theirs: RunRecord) -> Iterator[Row]:
     versions = ours.provenance.versions, theirs.provenance.versions
-    for name in dict.fromkeys((*versions[0], *versions[1])):
+    for name in {**versions[0], **versions[1]}:
         a, b = (side.get(name, "not installed") for side in versions)
         if a != b:
             yield f"library {name}", a, b, ""
-
-
-def _calls(ours: RunRecord, theirs: RunRecord) -> Iterator[Row]:
-    sides = [{call["call"]: call for call in record.at("facts.calls")} for record in (ours, theirs)]
-    for call in dict.fromkeys((*sides[0], *sides[1])):
-        a, b = ("runs" if side[call]["runs"] else str(side[call]["error"]) for side in sides)
-        if a != b:
-            yield f"call {call}", a, b, "works no longer" if a == "runs" else "works again" if b == "runs" else "fails"
-
-
-def _scores(ours: RunRecord, theirs: RunRecord) -> Iterator[Row]:
+    if ours.experiment == "api":
+        calls = [{call["call"]: call for call in record.at("facts.calls")} for record in (ours, theirs)]
+        for call in {**calls[0], **calls[1]}:
+            a, b = ("runs" if side[call]["runs"] else str(side[call]["error"]) for side in calls)
+            if a != b:
+                how = "works no longer" if a == "runs" else "works again" if b == "runs" else "fails"
+                yield f"call {call}", a, b, how
     for name in ours.scores.keys() & theirs.scores.keys():
         for measure in ("accuracy", "weighted_f1", "loss"):
-            a, b = (getattr(record.scores[name], measure) for record in (ours, theirs))
-            if a != b and None not in (a, b):
-                yield f"{ours.experiment}, {name}, {measure}", f"{a:.6f}", f"{b:.6f}", f"{b - a:+.6f}"
+            before, after = (getattr(record.scores[name], measure) for record in (ours, theirs))
+            if before != after and None not in (before, after):
+                what = f"{ours.experiment}, {name}, {measure}"
+                yield what, f"{before:.6f}", f"{after:.6f}", f"{after - before:+.6f}"
     for name in ours.rows.keys() & theirs.rows.keys():
         pairs = list(zip(ours.rows[name].predictions, theirs.rows[name].predictions, strict=True))
         if differing := sum(a != b for a, b in pairs):
-            what = f"{ours.experiment}, {name}, predictions"
-            yield what, str(len(pairs)), str(len(pairs)), f"{differing} rows are predicted otherwise"
+            what, count = f"{ours.experiment}, {name}, predictions", str(len(pairs))
+            yield what, count, count, f"{differing} rows are predicted otherwise"
 
 
 def main(folder: Path) -> None:

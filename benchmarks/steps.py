@@ -13,34 +13,17 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.lengths import random_examples, tweet_lengths
+from benchmarks.peer import BATCH, architecture, as_dataset, trainer
 from benchmarks.turns import Turn, forget_peak
 from repro.regression.workers import WARM_UP
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel
 
     from repro.training.progress import Advance
 
-BATCH = 64
-LONGEST = 87  # the corpus' longest tweet, to which the notebook pads all
 GROUP = 50  # batches that the Trainer sorts by length together, longest first
 SETTLE = 1  # steps before each timed one
-
-
-def architecture(shape: str = "distilbert") -> PreTrainedModel:
-    """Return the architecture of a recipe with a six-class head and random weights."""
-    from transformers import AutoModelForSequenceClassification, BertConfig, DistilBertConfig, set_seed
-
-    set_seed(0)
-    config = {
-        "distilbert": DistilBertConfig(),
-        "minilm": BertConfig(hidden_size=384, num_hidden_layers=6, intermediate_size=1536),
-        "tiny": DistilBertConfig(dim=64, n_layers=2, n_heads=4, hidden_dim=128),
-    }[shape]
-    config.num_labels = 6
-    model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)
-    return model
 
 
 def spread_batches(rounds: int) -> list[int]:
@@ -55,27 +38,19 @@ def train_ours(
     batching: str,
     precision: str,
     shape: str = "distilbert",
-    lengths: list[int] | None = None,
     device: str = "cpu",
     batch: int = BATCH,
-    compiled: bool = False,
 ) -> None:
-    """Our loop on texts of these lengths, else the tweets'; `compiled`: its layers but the last by torch.compile."""
+    """Our loop on texts of the tweets' lengths."""
     from dataclasses import replace
-
-    import torch
 
     from repro.assets.recipes import DISTILBERT
     from repro.training.device import make_accelerator
     from repro.training.loop import fit
     from repro.training.progress import Progress
 
-    examples, model = random_examples(lengths or tweet_lengths()), architecture(shape)
+    examples, model = random_examples(tweet_lengths()), architecture(shape)
     parameters = model.num_parameters(exclude_embeddings=True)
-    if compiled:
-        layers: Any = model.base_model.get_submodule("transformer.layer")
-        for layer in layers[:-1]:
-            layer.compile(dynamic=True)  # each batch has another number of pieces
     parts: list[tuple[Any, Any]] = []  # real pieces and the sum of ids of each part of the step's batch
 
     def count(module: Any, args: Any, kwargs: Any) -> None:
@@ -93,63 +68,46 @@ def train_ours(
 
             def advance(done: int, loss: torch.Tensor | None) -> None:
                 del done, loss
-                if device == "cuda":
-                    torch.cuda.synchronize()
-                pieces, rows = (int(sum(counts)) for counts in zip(*parts, strict=True))
+                _end(turn, device, lambda: [int(sum(counts)) for counts in zip(*parts, strict=True)], parameters)
                 parts.clear()
-                turn.done(pieces=pieces, parameters=parameters, rows=rows)
-                forget_peak()
 
             yield advance
 
-    accelerator = make_accelerator(device=device, precision=precision)
-    recipe = replace(DISTILBERT, batch_size=batch)
     for _ in fit(
-        model, recipe=recipe, train=examples, validation=examples, seed=0, accelerator=accelerator, batching=batching,
-        progress=Turns(),
+        model, recipe=replace(DISTILBERT, batch_size=batch), train=examples, validation=examples, seed=0,
+        accelerator=make_accelerator(device=device, precision=precision), batching=batching, progress=Turns(),
     ):  # fmt: skip
         raise RuntimeError("the epoch ended: more rounds than there are steps")
 
 
 def train_peer(turn: Turn, *, padding: str, precision: str, rounds: int, device: str = "cpu") -> None:
-    """Transformers' Trainer: rows padded to LONGEST as in the notebook, or by its collator, at random or by length.
+    """Transformers' Trainer: rows padded as in the notebook, or by its collator, at random or by length.
 
     By length, `rounds` timed batches lie evenly over a sorted group, from its longest tweets to its shortest.
     """
     import torch
-    from datasets import Dataset
-    from transformers import DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
+    from transformers import DataCollatorWithPadding, Trainer, TrainerCallback
 
     from repro.assets.checkpoints import locate_checkpoint
     from repro.assets.loading import load_tokenizer
     from repro.assets.recipes import TINY
     from repro.training.device import leave_out_cudnn
-    from repro.training.packing import pad_rows
 
     leave_out_cudnn(device)  # as ours does
-    lengths = tweet_lengths()
-    examples, model = random_examples(lengths), architecture()
+    model, tokenizer = architecture(), load_tokenizer(locate_checkpoint(TINY).folder, TINY)
     parameters = model.num_parameters(exclude_embeddings=True)
-    tokenizer = load_tokenizer(locate_checkpoint(TINY).folder, TINY)
-    padded = pad_rows(examples.tokens, torch.arange(len(examples)), width=LONGEST)
-    columns = {name: rows.tolist() for name, rows in padded.items()}
-    if padding != "notebook":
-        columns = {name: [row[:n] for row, n in zip(rows, lengths, strict=True)] for name, rows in columns.items()}
     collate = DataCollatorWithPadding(tokenizer)
-    counts: list[dict[str, int]] = []
+    counts: list[list[int]] = []
 
     def counting(features: Any) -> Any:
         batch = collate(features)
-        counts.append({"pieces": int(batch["attention_mask"].sum()), "rows": int(batch["input_ids"].sum())})
+        counts.append([int(batch["attention_mask"].sum()), int(batch["input_ids"].sum())])
         return batch
 
     class Turns(TrainerCallback):
         def on_step_end(self, *args: Any, **kwargs: Any) -> None:
             del kwargs
-            if device == "cuda":
-                torch.cuda.synchronize()
-            turn.done(**counts[args[1].global_step - 1], parameters=parameters)
-            forget_peak()
+            _end(turn, device, lambda: counts[args[1].global_step - 1], parameters)
 
     class Thinned(Trainer):
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
@@ -159,17 +117,24 @@ def train_peer(turn: Turn, *, padding: str, precision: str, rounds: int, device:
             batches = torch.tensor(list(whole)).split(BATCH)
             return [row for number in spread_batches(rounds) for row in batches[number].tolist()]
 
+    given = {
+        "train_dataset": as_dataset(random_examples(tweet_lengths()), padded=padding == "notebook"),
+        "data_collator": counting, "processing_class": tokenizer, "callbacks": [Turns()],
+    }  # fmt: skip
+    sampling = "group_by_length" if padding == "grouped" else "random"
+    arithmetic = {} if precision == "fp32" else {precision: True}
     with TemporaryDirectory() as folder:
-        arguments = TrainingArguments(
-            output_dir=folder, num_train_epochs=2, learning_rate=2e-5, per_device_train_batch_size=BATCH,
-            weight_decay=0.01, eval_strategy="no", save_strategy="no", logging_strategy="no", report_to="none",
-            disable_tqdm=True, log_level="error", use_cpu=device == "cpu", bf16=precision == "bf16", seed=0,
-            dataloader_pin_memory=device == "cuda",
-            train_sampling_strategy="group_by_length" if padding == "grouped" else "random",
-        )  # fmt: skip
-        dataset = Dataset.from_dict({**columns, "label": examples.labels.tolist()})
-        Thinned(
-            model=model, args=arguments, train_dataset=dataset, data_collator=counting, processing_class=tokenizer,
-            callbacks=[Turns()],
-        ).train()  # fmt: skip
+        settings: dict[str, Any] = {**arithmetic, "seed": 0, "train_sampling_strategy": sampling}
+        trainer(model, folder, kind=Thinned, given=given, device=device, **settings).train()
     raise RuntimeError("the training ended: more rounds than there are steps")
+
+
+def _end(turn: Turn, device: str, count: Any, parameters: int) -> None:
+    """End a step once the device has done it; `count` returns its pieces and the sum of its ids."""
+    if device == "cuda":
+        import torch
+
+        torch.cuda.synchronize()
+    pieces, rows = count()
+    turn.done(pieces=pieces, parameters=parameters, rows=rows)
+    forget_peak()

@@ -1,9 +1,9 @@
 """A worker's side of a turn: `begin` waits for the word to go, `done` reports a round and waits for the next.
 
 A benchmark calls `turn.done()` at the end of every round, in a loop that may be anybody's (the Trainer's callback,
-ours, a plain `while`). It is timed by itself, from the word to go until `done`. Where a round is one step of a loop,
-`settle` takes steps before it that are not timed (the first one after another process's turn is up to a third slower
-than those that follow), and `repeat` makes a round of several steps where one is too short to be timed.
+ours, a plain `while`). Where a round is one step of a loop, `settle` takes steps before it that are not timed (the
+first one after another process's turn is up to a third slower than those that follow), and `repeat` makes a round of
+several steps where one is too short to be timed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from repro.records.provenance import peak_mib
 
 
 class Ended(Exception):  # noqa: N818 (no error: it leaves somebody else's loop)
@@ -43,10 +45,6 @@ class Turn:
         self._untimed, self._steps, self._facts = self._settle, 0, {}
         self._started = time.perf_counter()
 
-    def prepared(self) -> None:
-        """Let the round begin here: what came before was preparation."""
-        self._started = time.perf_counter()
-
     def done(self, **facts: float) -> None:
         """End a step: one to settle is dropped, the last of a round is reported, its facts added up over the steps."""
         now = time.perf_counter()
@@ -59,13 +57,6 @@ class Turn:
         if self._steps == self._repeat:
             self._send({"seconds": now - self._started, "facts": self._facts, "peak_mib": peak_mib()})
             self.begin()
-
-
-def peak_mib() -> float:
-    """Return the most memory of this process so far, in MiB."""
-    from repro.records.provenance import peak_mib as of_process
-
-    return of_process()
 
 
 def forget_peak() -> None:

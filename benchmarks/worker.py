@@ -12,28 +12,22 @@ import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
-from types import MappingProxyType
 from typing import Any, TextIO
 
 from benchmarks.turns import Ended, Turn
 
 PROTOCOL = 1
-SHAPES = ("tiny", "minilm")
-BATCHES: Mapping[str, dict[str, Any]] = MappingProxyType(
-    {"tiny": {"batch": 64, "settle": 2, "repeat": 5}, "minilm": {"batch": 8, "settle": 1, "repeat": 1}}
-)
-BENCHMARKS: Mapping[str, dict[str, Any]] = MappingProxyType(
-    {
-        f"step[{shape}-{batching}]": {
-            "work": "benchmarks.steps:train_ours",
-            "options": {"shape": shape, "batching": batching, "precision": "fp32", "batch": BATCHES[shape]["batch"]},
-            "settle": BATCHES[shape]["settle"],
-            "repeat": BATCHES[shape]["repeat"],
-        }
-        for shape in SHAPES
-        for batching in ("packed", "dynamic", "padded")
+BATCHES = {"tiny": {"batch": 64, "settle": 2, "repeat": 5}, "minilm": {"batch": 8, "settle": 1, "repeat": 1}}
+BENCHMARKS: Mapping[str, dict[str, Any]] = {
+    f"step[{shape}-{batching}]": {
+        "work": "benchmarks.steps:train_ours",
+        "options": {"shape": shape, "batching": batching, "precision": "fp32", "batch": of["batch"]},
+        "settle": of["settle"],
+        "repeat": of["repeat"],
     }
-)
+    for shape, of in BATCHES.items()
+    for batching in ("packed", "dynamic", "padded")
+}
 
 
 def main() -> None:

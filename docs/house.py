@@ -9,8 +9,8 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 PARTS = ("repro", "tests", "benchmarks", "faults", "page_tests", "noxfile.py", "docs")
@@ -23,138 +23,106 @@ def sources(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.py")) if folder.is_dir() else [folder] if folder.is_file() else []
 
 
-def module_name(path: Path, root: Path) -> str:
-    """Return a file's dotted module name."""
-    parts = path.relative_to(root).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+def lengths(files: Iterable[Path]) -> list[int]:
+    """Return the lines of each file."""
+    return [len(path.read_text(encoding="utf-8").splitlines()) for path in files]
 
 
 def imported(tree: ast.AST, modules: set[str]) -> Iterator[str]:
-    """Yield the project's modules that a file imports, inside functions too."""
-    for node in ast.walk(tree):
+    """Yield the project's modules that a file imports, inside functions too, but not for type checkers alone."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in modules)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            for alias in node.names:
-                full = f"{node.module}.{alias.name}"
-                if full in modules:
-                    yield full
-                elif node.module in modules:
-                    yield node.module
+            names = (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from ({name if name in modules else node.module for name in names} & modules)
+        yield from imported(node, modules)
 
 
 def import_graph(root: Path) -> dict[str, set[str]]:
     """Return of every module of `repro` the modules that it imports."""
-    files = {module_name(path, root): path for path in sources(root / "repro")}
+    names = {path: ".".join(path.relative_to(root).with_suffix("").parts) for path in sources(root / "repro")}
+    files = {name.removesuffix(".__init__"): path for path, name in names.items()}
     return {
-        name: {other for other in imported(ast.parse(path.read_text(encoding="utf-8")), set(files)) if other != name}
+        name: set(imported(ast.parse(path.read_text(encoding="utf-8")), set(files))) - {name}
         for name, path in files.items()
     }
 
 
-def circles(graph: Graph) -> list[list[str]]:
-    """Return the strongly connected components of more than one node (Tarjan 1972)."""
-    index: dict[str, int] = {}
-    low: dict[str, int] = {}
-    stack: list[str] = []
-    components: list[list[str]] = []
-
-    def visit(node: str) -> None:
-        index[node] = low[node] = len(index)
-        stack.append(node)
-        for other in sorted(graph.get(node, ())):
-            if other not in index:
-                visit(other)
-                low[node] = min(low[node], low[other])
-            elif other in stack:
-                low[node] = min(low[node], index[other])
-        if low[node] == index[node]:
-            position = stack.index(node)
-            component = stack[position:]
-            del stack[position:]
-            if len(component) > 1:
-                components.append(sorted(component))
-
-    for node in sorted(graph):
-        if node not in index:
-            visit(node)
-    return components
+def circles(graph: Graph) -> int:
+    """Return how many sets of nodes there are, of two or more, that all lead to each other."""
+    reached = {node: reachable(graph, node) for node in graph}
+    return len({frozenset(o for o in reached[n] if n in reached.get(o, ())) for n in graph if n in reached[n]})
 
 
-def room_of(module: str) -> str:
-    """Return the room of a module: the part behind `repro.`."""
-    return [*module.split("."), ""][1]
+def reachable(graph: Graph, start: str) -> set[str]:
+    """Return the nodes that a node leads to, over others too."""
+    ahead, seen = [start], set[str]()
+    while ahead:
+        new = graph.get(ahead.pop(), set()) - seen
+        seen |= new
+        ahead += new
+    return seen
 
 
 def rooms(graph: Graph) -> dict[str, set[str]]:
     """Return of every room the rooms that it imports."""
-    found: dict[str, set[str]] = defaultdict(set)
+    by_room: dict[str, set[str]] = defaultdict(set)
     for module, others in graph.items():
-        if room := room_of(module):
-            found[room] |= {room_of(other) for other in others} - {room, ""}
-    return dict(found)
+        room, *used = ([*name.split("."), ""][1] for name in (module, *others))  # the part behind `repro.`
+        if room:
+            by_room[room] |= {*used} - {room, ""}
+    return dict(by_room)
 
 
 def diagram(root: Path) -> str:
     """Return the rooms as a Mermaid graph; an import that another one implies is left out."""
     graph = rooms(import_graph(root))
-
-    def reaches(start: str, end: str) -> bool:
-        return any(other == end or reaches(other, end) for other in graph.get(start, ()))
-
     lines = ["graph TD"]
     for room in sorted(graph):
-        direct = {o for o in graph[room] if not any(reaches(p, o) for p in graph[room] - {o})}
-        lines += [f"  {room} --> {other}" for other in sorted(direct)]
+        implied = set[str]().union(*(reachable(graph, other) for other in graph[room]))
+        lines += [f"  {room} --> {other}" for other in sorted(graph[room] - implied)]
     return "\n".join(lines)
 
 
-def functions(root: Path) -> Iterator[tuple[int, int, str]]:
-    """Yield lines, parameters and name of every function of `repro`."""
-    for path in sources(root / "repro"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                arguments = node.args
-                count = len(arguments.args) + len(arguments.kwonlyargs) + len(arguments.posonlyargs)
-                lines = (node.end_lineno or node.lineno) - node.lineno + 1
-                yield lines, count, f"{path.relative_to(root)}:{node.name}"
-
-
-def measured(root: Path) -> list[tuple[str, str]]:
-    """Return what is counted, in words and figures."""
-    rows = []
+def measured(root: Path) -> Iterator[tuple[str, str]]:
+    """Yield what is counted, in words and figures."""
     total = 0
     for part in PARTS:
-        files = sources(root / part)
-        lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files)
-        total += lines
-        if files:
-            rows.append((part, f"{lines:,} lines in {len(files)} files"))
-    rows.append(("Python in all", f"{total:,} lines"))
-    every = list(functions(root))
-    longest, most = max(every), max(every, key=lambda each: each[1])
-    rows.append(("longest function", f"{longest[0]} lines ({longest[2]})"))
-    rows.append(("most parameters", f"{most[1]} ({most[2]})"))
-    small = sum(len(path.read_text(encoding="utf-8").splitlines()) < 50 for path in sources(root / "repro"))  # noqa: PLR2004
-    rows.append(("files of repro under 50 lines", str(small)))
+        if files := sources(root / part):
+            lines = sum(lengths(files))
+            total += lines
+            yield part, f"{lines:,} lines in {len(files)} files"
+    yield "Python in all", f"{total:,} lines"
+    package = sources(root / "repro")
+    functions = [
+        (
+            node.end_lineno - node.lineno + 1,
+            len([*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]),
+            f"{path.relative_to(root)}:{node.name}",
+        )
+        for path in package
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno
+    ]
+    longest, most = max(functions), max(functions, key=lambda each: each[1])
+    yield "longest function", f"{longest[0]} lines ({longest[2]})"
+    yield "most parameters", f"{most[1]} ({most[2]})"
     graph = import_graph(root)
-    rows.append(("circles between files", str(len(circles(graph)))))
-    rows.append(("circles between rooms", str(len(circles(rooms(graph))))))
-    text = "\n".join(path.read_text(encoding="utf-8") for path in sources(root / "repro"))
-    counts = {name: len(re.findall(rf"\b{name}\b", text)) for name in EMPTY_NAMES}
-    rows.append(("empty names", ", ".join(f"{name} {count}" for name, count in counts.items())))
-    return rows
+    yield "circles between files", str(circles(graph))
+    yield "circles between rooms", str(circles(rooms(graph)))
+    words = Counter(word for path in package for word in re.findall(r"\w+", path.read_text(encoding="utf-8")))
+    yield "empty names", ", ".join(f"{name} {words[name]}" for name in EMPTY_NAMES)
 
 
 def main() -> None:
     """Print the measurements, or the diagram."""
     paths = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
     root = Path(paths[0]) if paths else Path(__file__).parents[1]
-    if "--diagram" in sys.argv:
-        sys.stdout.write(diagram(root) + "\n")
-        return
-    for name, value in measured(root):
-        sys.stdout.write(f"{name}: {value}\n")
+    lines = [diagram(root)] if "--diagram" in sys.argv else [f"{name}: {value}" for name, value in measured(root)]
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from repro.errors import RecordError
-from repro.spec import RunSpec
+from repro.spec import NUMBERS, RunSpec
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 SETTINGS = tuple(field.name for field in fields(RunSpec) if field.name not in {"section", "seed"})
@@ -44,32 +44,25 @@ class _Commit(_Loose):
     dirty: bool | None = None
 
 
+class Machine(_Loose):
+    """Where a file was written: the accelerator that was used, None for the CPU, and the versions of the libraries."""
+
+    accelerator: str | None = None
+    libraries: dict[str, str] = {}
+
+
 class _File(_Loose):
     written: datetime = Field(alias="datetime")
-    machine_info: dict[str, JsonValue]
+    machine_info: Machine
     commit_info: _Commit = _Commit()
     benchmarks: list[_Entry]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Machine:
-    """Where a file was written; None for what the file does not say."""
-
-    processor: str | None = None
-    cores: int | None = None
-    threads: int | None = None
-    accelerator: str | None = None
-    driver: str | None = None
-    python: str | None = None
-    libraries: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
     """One benchmark of one file: its rounds in seconds, how it was run, and where and when.
 
-    `setup` always holds the device (`cpu` or `cuda`); `machine.accelerator` is None for what ran on the CPU, whatever
-    else the machine holds.
+    `setup` always holds the device (`cpu` or `cuda`).
     """
 
     name: str
@@ -96,17 +89,16 @@ class Benchmark:
 
     @property
     def spec(self) -> RunSpec | None:
-        """What was run and how, where the file names recipe, corpus, precision and batching; None where it does not."""
+        """What was run and how; None where the file names no recipe, corpus, precision or batching."""
         if not {"recipe", "corpus", "precision", "batching"} <= self.setup.keys():
             return None
-        numbers = {"micro_batches", "epochs", "limit"}
-        values: dict[str, Any] = {k: int(v) if k in numbers else v for k, v in self.setup.items()}
+        values: dict[str, Any] = {k: int(v) if k in NUMBERS else v for k, v in self.setup.items()}
         return RunSpec(**values)
 
     @property
-    def identity(self) -> tuple[str, tuple[tuple[str, str], ...], str | None]:
-        """What two measurements of the same thing share: full name, setup and accelerator."""
-        return self.fullname, tuple(sorted(self.setup.items())), self.machine.accelerator
+    def identity(self) -> Any:
+        """What two measurements of the same thing share: name, setup and accelerator, whatever file it stands in."""
+        return self.name, tuple(sorted(self.setup.items())), self.machine.accelerator
 
     def series(self, name: str) -> list[float]:
         """Return the fact that has one number a round; empty where there is none."""
@@ -118,14 +110,20 @@ class Benchmark:
     def number(self, name: str) -> float | None:
         """Return the fact as a number, the first of a list; None where it is neither."""
         value = self.facts.get(name)
-        if isinstance(value, list):
-            value = value[0] if value else None
-        return float(value) if isinstance(value, int | float) else None
+        first = value[0] if isinstance(value, list) and value else value
+        return float(first) if isinstance(first, int | float) else None
 
 
 def read_benchmarks(path: Path) -> list[Benchmark]:
     """Read a file, or all below a folder, oldest first; RecordError names the file and the first thing wrong in it."""
-    paths = [path] if path.is_file() else sorted(_json_files(path))
+
+    def refuse(error: OSError) -> None:
+        what = f"cannot read {error.filename}: {error.strerror}"
+        raise RecordError(what, "Make it readable, or move it out.") from None
+
+    walked: Iterable[Any] = os.walk(path, onerror=refuse) if path.is_dir() else ()
+    paths = [path] if path.is_file() else [Path(folder, name) for folder, _, names in walked for name in names]
+    paths = sorted(file for file in paths if file.suffix == ".json")
     return sorted((b for file in paths for b in _read(file)), key=lambda b: b.written)
 
 
@@ -138,24 +136,14 @@ def newest(benchmarks: Iterable[Benchmark]) -> list[Benchmark]:
     return list(latest.values())
 
 
-def _json_files(path: Path) -> Iterable[Path]:
-    for folder, _, names in os.walk(path, onerror=_refuse_unreadable):
-        yield from (Path(folder, name) for name in names if name.endswith(".json"))
-
-
-def _refuse_unreadable(error: OSError) -> None:
-    raise RecordError(f"cannot read {error.filename}: {error.strerror}", "Make it readable, or move it out.") from None
-
-
 def _read(path: Path) -> list[Benchmark]:
     try:
         file = _File.model_validate_json(path.read_bytes())
     except OSError as error:
-        what = error.strerror or str(error)
+        what = str(error.strerror)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        what = f"{where}: {first['msg']}" if where else first["msg"]
+        what = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
     else:
         return [_benchmark(entry, file, path) for entry in file.benchmarks]
     raise RecordError(
@@ -165,33 +153,13 @@ def _read(path: Path) -> list[Benchmark]:
 
 
 def _benchmark(entry: _Entry, file: _File, path: Path) -> Benchmark:
-    extra = entry.extra_info
-    setup = {name: str(extra[name]) for name in SETTINGS if extra.get(name) is not None}
-    setup.setdefault("device", "cuda" if file.machine_info.get("accelerator") else "cpu")
+    machine, extra = file.machine_info, entry.extra_info
+    setup = {"device": "cuda" if machine.accelerator else "cpu"}
+    setup |= {name: str(extra[name]) for name in SETTINGS if extra.get(name) is not None}
     return Benchmark(
-        name=entry.name,
-        fullname=entry.fullname,
-        group=entry.group or "",
-        rounds=tuple(entry.stats.data),
-        setup=setup,
+        name=entry.name, fullname=entry.fullname, group=entry.group or "", rounds=tuple(entry.stats.data), setup=setup,
         facts={name: value for name, value in extra.items() if name not in SETTINGS},
-        machine=_machine(file.machine_info, on_gpu=setup["device"] != "cpu"),
-        commit=file.commit_info.id,
-        dirty=bool(file.commit_info.dirty),
+        machine=machine.model_copy(update={"accelerator": None}) if setup["device"] == "cpu" else machine,
+        commit=file.commit_info.id, dirty=bool(file.commit_info.dirty), file=path,
         written=file.written if file.written.tzinfo else file.written.replace(tzinfo=UTC),
-        file=path,
-    )
-
-
-def _machine(info: Mapping[str, JsonValue], *, on_gpu: bool) -> Machine:
-    cpu, libraries = info.get("cpu"), info.get("libraries")
-    facts: dict[str, Any] = {
-        "processor": cpu.get("brand_raw") if isinstance(cpu, dict) else None,
-        "cores": cpu.get("count") if isinstance(cpu, dict) else None,
-        "threads": info.get("threads"),
-        "accelerator": info.get("accelerator") if on_gpu else None,
-        "driver": info.get("driver") if on_gpu else None,
-        "python": info.get("python_version"),
-    }
-    named = libraries if isinstance(libraries, dict) else {}
-    return Machine(**facts, libraries={name: str(version) for name, version in named.items()})
+    )  # fmt: skip

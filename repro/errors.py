@@ -1,4 +1,4 @@
-"""What a user can do wrong or meet: each error says what happened, then how to mend it, and has an exit code."""
+"""What a user can do wrong or meet: each error says what happened, then how to fix it, and has an exit code."""
 
 from __future__ import annotations
 
@@ -8,11 +8,7 @@ from typing import ClassVar
 
 @dataclass
 class ReproError(Exception):
-    """Base of every error that is the suite's answer and not its fault.
-
-    `what` names the thing, what was found and what was expected; `remedy` is one line on how to mend it.
-    The front door prints both and leaves with `exit_code` (2 = nothing could be judged).
-    """
+    """An answer of the suite and no fault of it: what is wrong, one line on how to fix it; the base of the others."""
 
     what: str
     remedy: str
@@ -67,7 +63,7 @@ class CatalogueError(ReproError):
 
 
 class StateError(ReproError):
-    """A saved training state that cannot be gone on from, or is in use; it stays as it is."""
+    """A saved training state that cannot be resumed from, or is in use; it stays as it is."""
 
 
 class OutOfMemoryError(ReproError):
@@ -75,7 +71,7 @@ class OutOfMemoryError(ReproError):
 
 
 class InterruptedRunError(ReproError):
-    """SIGINT came while a run trained: its state is saved and the run can be gone on with."""
+    """SIGINT came while a run trained: its state is saved, the run can be resumed."""
 
     exit_code: ClassVar[int] = 130
 

@@ -6,13 +6,13 @@ runs it again, and the run key. The values an option may take stand here once.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from repro.errors import UsageError, unknown
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LARGEST_SEED = 2**32 - 1  # numpy's
 MOST_SEEDS = 1_000
-MOST_EPOCHS = 1_000
+NUMBERS: Mapping[str, int] = {"micro_batches": 10**9, "epochs": 1_000, "limit": 10**9}  # and the most of each
 RECIPE_EPOCHS = 2  # of every recipe; another number was asked for
 
 
@@ -94,9 +94,13 @@ class RunSpec:
         """Turn plain text into the enumerations' members and refuse numbers that no run can have."""
         for name, kind in CHOICES.items():
             object.__setattr__(self, name, choice(kind, getattr(self, name)))
-        _check_number("--micro-batches", self.micro_batches)
-        _check_number("--epochs", self.epochs, most=MOST_EPOCHS)
-        _check_number("--limit", self.limit)
+        for name, most in NUMBERS.items():
+            value = getattr(self, name)
+            if value is not None and not 1 <= value <= most:
+                option = f"--{name.replace('_', '-')}"
+                raise UsageError(
+                    f"{option} {value}: expected at least 1, at most {most}", f"Leave {option} out for the default."
+                )
 
     @property
     def setup(self) -> RunSpec:
@@ -114,28 +118,16 @@ class RunSpec:
         unusual = (re.sub(r"[ _]+", "-", part) for part in self._unusual())
         return "-".join((self.corpus, self.recipe, self.precision, self.batching, *unusual))
 
-    def _unusual(self) -> Iterable[str]:
-        if self.protocol is not Protocol.SEEDED:
-            yield self.protocol
-        if self.device is not Device.CPU:
-            yield self.device
-        if self.micro_batches != 1:
-            yield f"{self.micro_batches} micro-batches"
-        if self.epochs is not None:
-            yield f"{self.epochs} epochs"
-        if self.limit is not None:
-            yield f"first {self.limit} rows"
+    def _unusual(self) -> list[str]:
+        differing = RunSpec().differing(self)
+        return [text.format(getattr(self, name)) for name, text in UNUSUAL.items() if name in differing]
 
     def command(self, sections: Sequence[str] = (), seeds: Iterable[int] | None = None) -> str:
         """Return the command that runs it again, for several sections and seeds if they are given."""
         words = ["python", "-m", "repro", "run", *(sections or filter(None, [self.section]))]
-        usual = RunSpec(section=self.section)
-        for name in (field.name for field in fields(self) if field.name not in {"section", "seed"}):
-            value = getattr(self, name)
-            if name == "corpus" and value == "emotion":
-                value = "hub"
-            elif name not in ALWAYS_SAID and value == getattr(usual, name):
-                continue
+        said = {"recipe", "corpus", "precision", "batching", "device", *RunSpec().differing(self)} - {"section", "seed"}
+        for name in (field.name for field in fields(self) if field.name in said):
+            value = "hub" if (name, getattr(self, name)) == ("corpus", "emotion") else getattr(self, name)
             words += [f"--{name.replace('_', '-')}", str(value)]
         return shlex.join([*words, "--seeds", seed_ranges([self.seed] if seeds is None else seeds)])
 
@@ -148,17 +140,17 @@ class RunSpec:
         return [field.name for field in fields(self) if getattr(self, field.name) != getattr(other, field.name)]
 
 
-CHOICES: Mapping[str, type[StrEnum]] = {
-    "protocol": Protocol,
-    "precision": Precision,
-    "batching": Batching,
-    "device": Device,
-}
-ALWAYS_SAID = {"recipe", "precision", "batching", "device"}  # in a command, whatever the defaults become
+CHOICES: Mapping[str, type[StrEnum]] = {kind.__name__.lower(): kind for kind in (Protocol, Precision, Batching, Device)}
+UNUSUAL: Mapping[str, str] = {
+    "protocol": "{}", "device": "{}",
+    "micro_batches": "{} micro-batches", "epochs": "{} epochs", "limit": "first {} rows",
+}  # fmt: skip
 
 
 def run_key(decided_by: Mapping[str, Any]) -> str:
     """Return the key of a run: the SHA-256 of canonical JSON of everything that decides its result."""
+    import hashlib
+
     text = json.dumps(decided_by, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -166,11 +158,11 @@ def run_key(decided_by: Mapping[str, Any]) -> str:
 def differing(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
     """Return the dotted names of what two runs were not decided by alike."""
     names = []
-    for name in sorted({*one, *other}):
+    for name in sorted(key for key in {*one, *other} if one.get(key) != other.get(key)):
         a, b = one.get(name), other.get(name)
         if isinstance(a, dict) and isinstance(b, dict):
             names += differing(a, b, f"{prefix}{name}.")
-        elif a != b:
+        else:
             names.append(prefix + name)
     return names
 
@@ -182,11 +174,8 @@ def parse_seeds(text: str) -> list[int]:
         match = re.fullmatch(r"\s*(\d{1,10})\s*(?:-\s*(\d{1,10})\s*)?", part, re.ASCII)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
         if not first <= last <= LARGEST_SEED or last - first >= MOST_SEEDS:
-            raise UsageError(
-                f"--seeds {text!r}: {part.strip()!r} is no seed from 0 to {LARGEST_SEED} and no range of at most "
-                f"{MOST_SEEDS}",
-                "Write 0, 0,1,2 or 0-4.",
-            )
+            what = f"is no seed from 0 to {LARGEST_SEED} and no range of at most {MOST_SEEDS}"
+            raise UsageError(f"--seeds {text!r}: {part.strip()!r} {what}", "Write 0, 0,1,2 or 0-4.")
         seeds += range(first, last + 1)
     if repeated := sorted({seed for seed in seeds if seeds.count(seed) > 1}):
         raise UsageError(f"--seeds {text!r}: seed {repeated[0]} repeats", "Name every seed once: it is one sample.")
@@ -195,16 +184,8 @@ def parse_seeds(text: str) -> list[int]:
 
 def seed_ranges(seeds: Iterable[int]) -> str:
     """Write seeds as `--seeds` takes them: `0-4,7`."""
-    ranges: list[list[int]] = []
-    for seed in sorted(set(seeds)):
-        if ranges and seed == ranges[-1][-1] + 1:
-            ranges[-1].append(seed)
-        else:
-            ranges.append([seed])
-    return ",".join(f"{part[0]}-{part[-1]}" if len(part) > 1 else str(part[0]) for part in ranges)
-
-
-def _check_number(option: str, value: int | None, *, most: int | None = None) -> None:
-    if value is not None and (value < 1 or (most is not None and value > most)):
-        bound = f", at most {most}" if most else ""
-        raise UsageError(f"{option} {value}: expected at least 1{bound}", f"Leave {option} out for the default.")
+    ranges = []
+    for _, group in groupby(enumerate(sorted(set(seeds))), key=lambda place: place[1] - place[0]):
+        run = [seed for _, seed in group]
+        ranges.append(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]))
+    return ",".join(ranges)

@@ -5,10 +5,11 @@ In closed form, since `verify` and `diagnose` run without scipy; the tests compa
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from functools import cache
 from math import exp, lgamma, log, sqrt
-from statistics import correlation, fmean
+from statistics import correlation
 
 PRECISE = 1e-15
 
@@ -32,16 +33,14 @@ def t_quantile(probability: float, degrees: float) -> float:
     """Return the t that a share `probability` (0.5 to 1) of the distribution lies below, by bisection."""
     if not 0.5 <= probability < 1 or degrees < 1:  # noqa: PLR2004
         raise ValueError(f"expected 0.5 <= p < 1 and a degree of freedom, got {probability} and {degrees}")
-    low, high = 0.0, 1.0
+    high = 1.0
     while t_tail(high, degrees) > 1 - probability:
         high *= 2
-    for _ in range(80):
-        middle = (low + high) / 2
-        if t_tail(middle, degrees) > 1 - probability:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+    low, step = 0.0, high
+    for _ in range(50):
+        step /= 2
+        low += step * (t_tail(low + step, degrees) > 1 - probability)
+    return low + step / 2
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
@@ -54,10 +53,8 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> tuple[f
 
 def ranks(values: Sequence[float]) -> list[float]:
     """Return each value's rank from 1; equal values share their mean rank."""
-    places: dict[float, list[int]] = {}
-    for place, value in enumerate(sorted(values), 1):
-        places.setdefault(value, []).append(place)
-    return [fmean(places[value]) for value in values]
+    ordered = sorted(values)
+    return [(bisect_left(ordered, value) + bisect_right(ordered, value) + 1) / 2 for value in values]
 
 
 def _beta_share(x: float, a: float, b: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before any Hugging Face library is imported: no test may reach for the Hub
@@ -15,10 +16,10 @@ import pytest
 from repro.assets.corpus import EMOTION
 from repro.assets.recipes import DISTILBERT
 from repro.records.provenance import collect_provenance
-from repro.records.schema import RecipeStamp, RunRecord, Settings
+from repro.records.schema import LABELS, RecipeStamp, RunRecord, Settings
 from repro.sections.context import Context
 from repro.sections.runner import open_context
-from repro.spec import RunSpec
+from repro.spec import Batching, RunSpec
 
 MakeRecord = Callable[..., RunRecord]
 OWN_SESSIONS = ("faults", "page")  # `nox -s faults` and `nox -s page` run these
@@ -56,17 +57,14 @@ def make_record() -> MakeRecord:
     """Make a record that meets the needs of every claim; keyword arguments replace parts of it."""
 
     def make(experiment: str = "finetune", *, seed: int = 0, **parts: Any) -> RunRecord:
-        names = RecipeStamp.model_fields.keys() - {"weights_sha256", "behaviour"}
-        recipe = {name: getattr(DISTILBERT, name) for name in names}
-        recipe["weights_sha256"] = DISTILBERT.sha256["model.safetensors"]
-        settings = {"protocol": "seeded", "precision": "fp32", "batching": "padded", "device": "cpu"}
+        recipe = {name: getattr(DISTILBERT, name) for name in RecipeStamp.model_fields if hasattr(DISTILBERT, name)}
+        recipe |= {"weights_sha256": DISTILBERT.sha256["model.safetensors"], "behaviour": None}
+        run = RunSpec(batching=Batching.PADDED, seed=seed)
         fields: dict[str, Any] = {
             "experiment": experiment,
             "recipe": RecipeStamp(**(recipe | parts.pop("recipe", {}))),
             "corpus": EMOTION,
-            "settings": Settings(
-                **{**settings, "micro_batches": 1, "limit": None, **parts.pop("settings", {}), "seed": seed}
-            ),
+            "settings": Settings(**(Settings.of(run).model_dump() | parts.pop("settings", {}))),
             "peak_mib": 1000.0,
             "provenance": collect_provenance(started=parts.pop("started", "2026-01-01T00:00:00Z"), threads=2),
         }
@@ -80,10 +78,7 @@ def corpus_folder(tmp_path: Path) -> Path:
     """A folder in the Hub's layout with a few sentences of our own."""
     folder = tmp_path / "corpus"
     folder.mkdir()
-    names = ("sadness", "joy", "love", "anger", "fear", "surprise")
     for split in ("train", "validation", "test"):
-        lines = [
-            f'{{"text":"{split} sentence {i}","label":{i % 6},"label_text":"{names[i % 6]}"}}\n' for i in range(12)
-        ]
-        (folder / f"{split}.jsonl").write_text("".join(lines))
+        rows = ({"text": f"{split} sentence {i}", "label": i % 6, "label_text": LABELS[i % 6]} for i in range(12))
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows))
     return folder

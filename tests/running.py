@@ -1,13 +1,27 @@
-"""One section measured, without a results folder."""
+"""One section measured, without a results folder; and what of a record is the same however often it is run."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from repro.records.schema import RunRecord
 from repro.sections import section_named
 from repro.sections.context import Context
 from repro.sections.runner import Run
 
+# facts that say in how many parts a run was trained, and whether there was room for its states and its model
+PARTS = {"resumed_after_steps", "states_not_saved", "saved_model", "not_saved"}
+TIMED = {"train_seconds", "tweets_per_second"}
+
 
 def measure(name: str, context: Context, seed: int = 0) -> RunRecord:
     """Run the section of that name once and return its record, not written."""
     return Run.prepare(section_named(name), context, seed).measure()
+
+
+def result_of(record: RunRecord) -> dict[str, Any]:
+    """Return all of a record that decides a claim: not seconds, memory, provenance and in how many parts it was run."""
+    fields = record.model_dump(exclude={"seconds", "provenance", "peak_mib"})
+    fields["facts"] = {name: value for name, value in fields["facts"].items() if name not in PARTS}
+    fields["epochs"] = [{name: x for name, x in epoch.items() if name not in TIMED} for epoch in fields["epochs"]]
+    return fields

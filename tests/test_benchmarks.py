@@ -52,7 +52,7 @@ def test_one_selected_id_measures_one_variant_and_compares(tmp_path: Path) -> No
     storage = f"--benchmark-storage=file://{tmp_path}/saved"
     options = storage, "--benchmark-autosave", "--benchmark-save-data", "--benchmark-compare", "--device=cpu"
     for warned in (True, False):  # the first time nothing is saved yet
-        done = benchmark(tmp_path, *options, selected="benchmarks/test_growth.py::test_growth[tweets-1000]")
+        done = benchmark(tmp_path, *options, selected="benchmarks/test_speed.py::test_growth[tweets-1000]")
         assert done.returncode == 0, done.stdout + done.stderr
         assert ("Can't compare" in done.stdout + done.stderr) is warned
     saved = read_benchmarks(tmp_path / "saved")
@@ -77,19 +77,14 @@ def test_a_section_without_its_asset_is_named_and_the_others_are_measured(
     assert [entry["name"] for entry in saved["benchmarks"]] == ["test_section[corpus-facts]"]
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
+def test_what_cannot_run_stops_at_once_with_exit_code_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    for options, message in (
         (["--device=cuda"], "is a build for the CPU alone"),
         (["--seeds=1,1"], "seed 1 repeats"),
         (["--recipe=minilm", "--checkpoints=nowhere"], "no checkpoints folder nowhere"),
-    ],
-)
-def test_what_cannot_run_stops_at_once_with_exit_code_2(
-    options: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    done = benchmark(tmp_path, *options)
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert message in done.stdout + done.stderr
-    assert not list(tmp_path.rglob("*.json"))
+    ):
+        done = benchmark(tmp_path, *options)
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert message in done.stdout + done.stderr
+        assert not list(tmp_path.rglob("*.json"))

@@ -25,9 +25,9 @@ COMMANDS = (
     "run finetune inference --recipe tiny --corpus {home}/tweets --epochs 1 --save ../models --results results",
     "verify --results results",
     "verify --results results --json",
-    "report --results results --corpus {home}/tweets",
+    "report --results results",
     "regress {home}/suite/results {home}/suite/results --junit results/junit.xml --json",
-    "predict so_happy --model ../models/tiny-distilbert-finetuned-emotion-seed0-* --figure results/bars.svg",
+    "predict so_happy --model ../models/tiny-distilbert-finetuned-emotion-seed0-*",
     "share ../models/tiny-distilbert-finetuned-emotion-seed0-*",
 )
 HOST_NAME = f"""
@@ -69,7 +69,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
     home = tmp_path_factory.mktemp("home") / PERSON
     suite = home / "suite"
     shutil.copytree(ROOT / "repro", suite / "repro", ignore=shutil.ignore_patterns("__pycache__"))
-    (suite / ".gitignore").write_text("report-with-texts.html\nresults/\n__pycache__/\n")
+    (suite / ".gitignore").write_text("results/\n__pycache__/\n")
     author = ["-c", f"user.name={PERSON}", "-c", f"user.email={PERSON}@{HOST}"]
     for words in (
         ["init", "-q"], ["remote", "add", "origin", f"https://{PERSON}:{TOKEN}@{HOST}/{home}"], ["add", "."],

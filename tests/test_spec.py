@@ -31,15 +31,12 @@ specs = st.builds(
 def parsed(command: str) -> RunSpec:
     """Read a rendered command as typer would."""
     words = shlex.split(command)[4:]
-    options: dict[str, Any] = {
-        words[i][2:].replace("-", "_"): words[i + 1] for i in range(len(words)) if words[i].startswith("--")
-    }
-    sections = [words[0]] if words and not words[0].startswith("--") else [""]
-    numbers = {name: int(options.pop(name)) for name in ("micro_batches", "epochs", "limit") if name in options}
-    corpus = {"hub": "emotion"}.get(options["corpus"], options["corpus"])
-    seed = int(options.pop("seeds"))
-    options |= numbers | {"corpus": corpus, "seed": seed}
-    return RunSpec(section=sections[0], **options)
+    section = words.pop(0) if not words[0].startswith("--") else ""
+    options: dict[str, Any] = dict(zip((w[2:].replace("-", "_") for w in words[::2]), words[1::2], strict=True))
+    options["seed"] = options.pop("seeds")
+    options |= {name: int(options[name]) for name in ("seed", "micro_batches", "epochs", "limit") if name in options}
+    options["corpus"] = {"hub": "emotion"}.get(options["corpus"], options["corpus"])
+    return RunSpec(section=section, **options)
 
 
 @given(specs)
@@ -55,7 +52,8 @@ def test_two_specs_share_a_slug_and_a_label_only_if_their_setups_are_equal(one: 
     assert (one.differing(other) == []) == (one == other)
 
 
-def test_a_misspelled_choice_names_the_nearest() -> None:
+def test_a_misspelled_choice_names_the_nearest_and_gpu_means_cuda() -> None:
+    assert choice(Device, "gpu") is Device.CUDA
     with pytest.raises(UsageError, match="Did you mean 'packed'"):
         choice(Batching, "paked")
     with pytest.raises(UsageError, match="unknown precision 'fp64'"):
@@ -68,10 +66,6 @@ def test_a_misspelled_choice_names_the_nearest() -> None:
 def test_seeds_that_are_none_or_repeat_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_seeds(text)
-
-
-def test_gpu_means_cuda() -> None:
-    assert choice(Device, "gpu") is Device.CUDA
 
 
 @pytest.mark.parametrize("field", ["micro_batches", "epochs", "limit"])

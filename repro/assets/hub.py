@@ -7,7 +7,6 @@ that the Hub lists. The time without progress is bounded for each asset and for 
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 import socket
@@ -23,11 +22,17 @@ from urllib.request import getproxies
 
 from repro.errors import HubError, ReproError
 from repro.records.private import without_private_parts
+from repro.records.seal import digest_of
 
 if TYPE_CHECKING:
     from repro.assets.watch import HubWatch
 
 CACHE = "the Hub's local cache"
+REASONS = {
+    "GatedRepoError": ", its terms are to be accepted first, on its page and logged in",
+    "RevisionNotFoundError": ", the revision is not there, or no longer",
+    "RemoteEntryNotFoundError": ", a file that it lists is not there",
+}
 _seconds_spent = 0.0  # by this process, without progress
 
 
@@ -38,8 +43,6 @@ def why_unreachable(seconds: float = 10.0) -> str | None:
     if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set"
     parts = urlsplit(constants.ENDPOINT)
-    if getproxies():
-        return None  # the proxy knows names that this machine does not
     answer: list[str | None] = [f"the name of {parts.hostname} was not resolved within {seconds:.0f} seconds"]
 
     def resolve() -> None:
@@ -49,6 +52,8 @@ def why_unreachable(seconds: float = 10.0) -> str | None:
         except (OSError, ValueError):
             answer[0] = f"no network, or {parts.hostname} is not known in it"
 
+    if getproxies():
+        return None  # the proxy knows names that this machine does not
     resolver = threading.Thread(target=resolve, daemon=True)  # the system's resolver takes no deadline
     resolver.start()
     resolver.join(seconds)
@@ -126,7 +131,7 @@ def bounded_hub() -> Iterator[HubWatch]:
     except Exception as error:  # noqa: BLE001 (the client raises more than it documents; the ways out are the same)
         raise HubError(_why_failed(error, watch.problem), "Try again.") from None
     finally:
-        _seconds_spent += watch.seconds_spent
+        _seconds_spent += allowed - max(0.0, watch.seconds_left)
         constants.HF_HUB_DISABLE_XET = xet
         set_client_factory(default_client_factory)
 
@@ -139,15 +144,9 @@ def _why_failed(error: BaseException, problem: str) -> str:
     if isinstance(error, HubError):
         return error.what
     if isinstance(error, errors.HfHubHTTPError):
-        reasons = {
-            errors.GatedRepoError: ", its terms are to be accepted first, on its page and logged in",
-            errors.RevisionNotFoundError: ", the revision is not there, or no longer",
-            errors.RemoteEntryNotFoundError: ", a file that it lists is not there",
-        }
         status = error.response.status_code
-        reason = next((text for kind, text in reasons.items() if isinstance(error, kind)), "")
-        if not reason and status in (401, 403, 404):
-            reason = ", it is not there, or not for you: a token (HF_TOKEN, hf auth login) may be missing"
+        refused = ", it is not there, or not for you: a token (HF_TOKEN, hf auth login) may be missing"
+        reason = REASONS.get(type(error).__name__, refused if status in (401, 403, 404) else "")
         return f"it answers {status}{reason}"
     if problem:
         return problem
@@ -166,25 +165,19 @@ def discard(file: Path) -> None:
 
 
 def _refuse_damaged(folder: Path) -> None:
-    damaged = [file for file in sorted(folder.rglob("*")) if file.is_file() and not _as_listed(file)]
-    for file in damaged:
-        discard(file)
-    if damaged:
-        names = ", ".join(str(file.relative_to(folder)) for file in damaged)
-        raise HubError(
-            f"other bytes came, or lay in the Hub's local cache, than the Hub lists for {names}; they were removed",
-            "Fetch again.",
-        )
-
-
-def _as_listed(file: Path) -> bool:
-    """Tell whether the content has the hash that the cache names it by; where names are no hashes there is none."""
+    """Compare each file's content with the hash that the cache names it by; where names are no hashes there is none."""
     from huggingface_hub.utils.sha import git_hash
 
-    name = file.resolve().name
-    if not re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", name):
-        return True
-    if len(name) == 40:  # noqa: PLR2004 (letters of SHA-1, by which git names a file)
-        return git_hash(file.read_bytes()) == name
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest() == name
+    damaged = []
+    for file in sorted(folder.rglob("*")):
+        name = file.resolve().name
+        if re.fullmatch("[0-9a-f]{40}", name):  # SHA-1, by which git names a file
+            expected = git_hash(file.read_bytes())
+        else:
+            expected = digest_of(file) if re.fullmatch("[0-9a-f]{64}", name) else name
+        if expected != name:
+            damaged.append(str(file.relative_to(folder)))
+            discard(file)
+    if damaged:
+        lists = f"than the Hub lists for {', '.join(damaged)}; they were removed"
+        raise HubError(f"other bytes came, or lay in the Hub's local cache, {lists}", "Fetch again.")

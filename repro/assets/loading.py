@@ -20,7 +20,7 @@ from repro.records.schema import LABELS
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 # Cases in which tokenizers differ: case, accents, scripts, control characters, unknown and special pieces, long words
 PROBES = (
@@ -38,15 +38,13 @@ def load_encoder(folder: Path) -> PreTrainedModel:
 
 def load_classifier(folder: Path) -> PreTrainedModel:
     """Load the encoder with a classification head of six labels; a head the checkpoint lacks is drawn at random."""
-    return load_model(
-        "AutoModelForSequenceClassification",
-        folder,
-        draw_head=True,
-        num_labels=len(LABELS),
-        id2label=dict(enumerate(LABELS)),
-        label2id={label: i for i, label in enumerate(LABELS)},
-        problem_type="single_label_classification",  # else the first step sets it, which a resumed run may not take
-    )
+    names: dict[str, Any] = {
+        "id2label": dict(enumerate(LABELS)),
+        "label2id": {label: i for i, label in enumerate(LABELS)},
+    }
+    problem = "single_label_classification"  # else the first step sets it, which a resumed run may not take
+    kind = "AutoModelForSequenceClassification"
+    return load_model(kind, folder, draw_head=True, num_labels=len(LABELS), problem_type=problem, **names)
 
 
 def load_model(
@@ -59,15 +57,14 @@ def load_model(
     import torch
     import transformers
 
-    with _usable(folder), quiet():
+    with _usable(folder):
         model, report = getattr(transformers, kind).from_pretrained(
             folder, dtype=torch.float32, output_loading_info=True, use_safetensors=True, **_SAFE, **config
         )
-    body = f"{model.base_model_prefix}."
-    missing = [name for name in sorted(report["missing_keys"]) if not draw_head or name.startswith(body)]
-    if missing:
-        others = " and others" if len(missing) > 1 else ""
-        raise _unusable(folder, f"it has no weights for {missing[0]}{others}")
+        body = f"{model.base_model_prefix}."
+        missing = [name for name in sorted(report["missing_keys"]) if not draw_head or name.startswith(body)]
+        if missing:
+            raise ValueError(f"it has no weights for {missing[0]}{' and others' if missing[1:] else ''}")
     loaded: PreTrainedModel = model.to(device).eval()
     return loaded
 
@@ -81,17 +78,15 @@ def load_tokenizer(folder: Path, recipe: PinnedCheckpoint | None = None) -> PreT
             f"{folder.name}: its tokenizer needs the package sentencepiece, which is not installed",
             "Install it: pip install sentencepiece",
         )
-    with _usable(folder), quiet():
+    with _usable(folder):
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, **_SAFE)
     if recipe is not None and recipe.behaviour:
         behaviour = tokenizer_behaviour(tokenizer)
         if differing := [name for name, pinned in recipe.behaviour.items() if behaviour[name] != pinned]:
-            files = sorted(
-                file.name for file in folder.glob("*token*.json") if file.is_file() and file.name not in recipe.sha256
-            )
+            read = sorted(file.name for file in folder.glob("*token*.json") if file.name not in recipe.sha256)
             raise CheckpointError(
                 f"{folder}: its tokenizer is not that of {recipe.checkpoint} (another {' and '.join(differing)}); "
-                f"beside the pinned files it read {', '.join(files) or 'none'}",
+                f"beside the pinned files it read {', '.join(read) or 'none'}",
                 f"Take the tokenizer files of {recipe.checkpoint} at revision {recipe.revision}, and no others.",
             )
     return tokenizer
@@ -102,7 +97,7 @@ def behaviour_of(folder: Path, tokenizer: PreTrainedTokenizerBase) -> dict[str, 
     from transformers import AutoConfig
 
     with _usable(folder):
-        config: PreTrainedConfig = AutoConfig.from_pretrained(folder, **_SAFE)
+        config = AutoConfig.from_pretrained(folder, **_SAFE)
     fields = {name: value for name, value in config.to_dict().items() if name not in NOT_BEHAVIOUR}
     return {**tokenizer_behaviour(tokenizer), "config": _canonical_sha256({**fields, "dtype": str(config.dtype)})}
 
@@ -118,7 +113,7 @@ def tokenizer_behaviour(tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
 
 def vocabulary_sha256(vocabulary: dict[str, int]) -> str:
     """Return the SHA-256 of the vocabulary as a vocab.txt: one piece a line, in the order of ids."""
-    lines = [piece + "\n" for piece, _ in sorted(vocabulary.items(), key=lambda item: item[1])]
+    lines = (f"{piece}\n" for piece in sorted(vocabulary, key=vocabulary.__getitem__))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -130,15 +125,13 @@ def _canonical_sha256(value: object) -> str:
 @contextmanager
 def _usable(folder: Path) -> Iterator[None]:
     try:
-        yield
-    except CheckpointError:
-        raise
+        with quiet():
+            yield
     except Exception as error:  # noqa: BLE001 (transformers raises whatever it meets in a damaged folder)
-        raise _unusable(folder, (str(error).strip() or type(error).__name__).splitlines()[0]) from None
-
-
-def _unusable(folder: Path, why: str) -> CheckpointError:
-    return CheckpointError(f"the checkpoint {folder.name} cannot be used: {why}", "Fetch its files again, all of them.")
+        why = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise CheckpointError(
+            f"the checkpoint {folder.name} cannot be used: {why}", "Fetch its files again, all of them."
+        ) from None
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from repro.assets.builtin.letter import LETTER, QUESTION, REPLY, REPLY_HEAD
+from repro.assets.hub import why_unreachable
 from repro.errors import MissingAssetError, UsageError
 from repro.notebooks.reading import Cell, cells_of, parse_json
 from repro.notebooks.reading import read_notebook as read_cells
@@ -35,25 +36,30 @@ class TourTexts:
         return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in vars(self).items()}
 
 
-OURS = TourTexts(letter=LETTER, question=QUESTION, prompt=LETTER + REPLY_HEAD + REPLY)
-
-
 def tour_texts(seminar: Path | None, *, rehearsal: bool) -> TourTexts:
     """Return the texts of the notebook `seminar`; without one, our own for the rehearsal, else the book's, fetched.
 
-    Raises UsageError for a file that is no such notebook, MissingAssetError where the book cannot be reached.
+    Raises UsageError for a file that is no such notebook, MissingAssetError where the book is not available.
     """
     if seminar is not None:
-        return read_notebook(seminar)
-    return OURS if rehearsal else _fetch_book()
+        return _texts_in(read_cells(seminar), str(seminar))
+    if rehearsal:
+        return TourTexts(letter=LETTER, question=QUESTION, prompt=LETTER + REPLY_HEAD + REPLY)
+    try:
+        if offline := why_unreachable():
+            raise URLError(offline)
+        with urlopen(BOOK, timeout=SECONDS) as answer:
+            content = answer.read(LARGEST_BYTES).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"the seminar's letter, which the book has, is not available ({getattr(error, 'reason', error)})"
+        raise MissingAssetError(what, WAYS) from None
+    texts = _texts_in(cells_of(parse_json(content, BOOK), BOOK), BOOK)
+    if texts.sha256()["letter"] != BOOK_LETTER_SHA256:
+        raise MissingAssetError(f"{BOOK} does not hold the letter that the claims are about", WAYS)
+    return texts
 
 
-def read_notebook(file: Path) -> TourTexts:
-    """Read the texts out of an .ipynb or a text export; UsageError names the file and what it lacks."""
-    return texts_in(read_cells(file), str(file))
-
-
-def texts_in(cells: tuple[Cell, ...], name: str) -> TourTexts:
+def _texts_in(cells: tuple[Cell, ...], name: str) -> TourTexts:
     """Return what the cells assign to text (before the question), question and prompt; `name` is for the error."""
     interpreter = Interpreter()
     for cell in cells:
@@ -69,22 +75,3 @@ def texts_in(cells: tuple[Cell, ...], name: str) -> TourTexts:
             expected = "expected text = …, question = …, prompt = text + …"
             raise UsageError(f"{name}: no {part} found in its code cells ({expected})", WAYS)
     return TourTexts(letter=texts["letter"], question=texts["question"], prompt=texts["prompt"])
-
-
-def _fetch_book() -> TourTexts:
-    from repro.assets.hub import why_unreachable
-
-    try:
-        if offline := why_unreachable():
-            raise URLError(offline)
-        with urlopen(BOOK, timeout=SECONDS) as answer:
-            content = answer.read(LARGEST_BYTES).decode()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise MissingAssetError(
-            f"the seminar's letter, which the book has, is not available ({reason})", WAYS
-        ) from None
-    texts = texts_in(cells_of(parse_json(content, BOOK), BOOK), BOOK)
-    if texts.sha256()["letter"] != BOOK_LETTER_SHA256:
-        raise MissingAssetError(f"{BOOK} does not hold the letter that the claims are about", WAYS)
-    return texts

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import cache
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from repro.claims.claim import Claim, Data, Need
 from repro.claims.references import REMEDY, Figure, Population, ReferenceTable, read_population
 from repro.errors import CatalogueError, unknown
 
-SHARED_FIELDS = ("name", "recipe", "command", "sections", "texts", "needs", "corroboration", "headline")
 PACKAGED = ("seminar", "minilm", "rehearsal")
 
 
@@ -50,25 +49,27 @@ class _Header(Data):
     needs: dict[str, Need]
 
 
+def _of_different_ids(claims: tuple[Claim, ...]) -> tuple[Claim, ...]:
+    for name, count in Counter(claim.id for claim in claims).items():
+        if count > 1:
+            raise ValueError(f"two claims have the id {name!r}")
+    return claims
+
+
 class _Claims(Data):
-    claim: Annotated[tuple[Claim, ...], Field(min_length=1)]
+    claim: Annotated[tuple[Claim, ...], Field(min_length=1), AfterValidator(_of_different_ids)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Catalogue:
+class Catalogue(_Header, _Claims):
     """All claims in their order, with the needs and figures of reference that they name."""
 
-    name: str
-    recipe: str
-    command: str
-    sections: tuple[str, ...]
-    texts: Texts
-    needs: Mapping[str, Need]
-    claim: tuple[Claim, ...]
-    tables: Mapping[str, ReferenceTable]
-    populations: Mapping[str, Population]
-    corroboration: tuple[str, ...] = ()
-    headline: Headline | None = None
+    folder: Path
+
+    @cached_property
+    def populations(self) -> Mapping[str, Population]:
+        """The tables of raw runs, read when they are first asked for; CatalogueError names what is wrong in one."""
+        paths = {key: inside(self.folder, table.file) for key, table in self.references.items()}
+        return {key: read_population(path, self.references[key]) for key, path in paths.items()}
 
     def claim_named(self, name: str) -> Claim:
         """Return the claim of that id; UsageError names the nearest."""
@@ -87,22 +88,19 @@ class Catalogue:
 def load_catalogue(name: str = "seminar") -> Catalogue:
     """Read and check a catalogue that comes with the suite, or a folder; CatalogueError names file and place."""
     catalogue, folder = read_header(name)
-    tables = {key: (inside(folder, table.file), table) for key, table in catalogue.tables.items()}
-    catalogue = replace(catalogue, populations={key: read_population(*of) for key, of in tables.items()})
-    for place, problem in _inconsistencies(catalogue):
-        raise CatalogueError(f"{folder / place}: {problem}", REMEDY)
+    for file, place, kind, named in _dangling(catalogue):
+        raise CatalogueError(f"{folder / file}: {place}: {kind} {named!r} is not defined", REMEDY)
     return catalogue
 
 
 def read_header(name: str) -> tuple[Catalogue, Path]:
-    """Read a catalogue's two files and no table, and return it with its folder."""
+    """Read a catalogue's two files and no table; return it with its folder."""
     folder = Path(str(files("repro.catalogues"))) / name if name in PACKAGED else Path(name)
     if not (folder / "catalogue.toml").is_file():
         raise unknown("catalogue", name, [*PACKAGED, "a folder with catalogue.toml and claims.toml"])
     header = _read(_Header, inside(folder, "catalogue.toml"))
-    claims = _read(_Claims, inside(folder, "claims.toml")).claim
-    shared = {key: getattr(header, key) for key in SHARED_FIELDS}
-    return Catalogue(claim=claims, tables=header.references, populations={}, **shared), folder
+    claims = _read(_Claims, inside(folder, "claims.toml"))
+    return Catalogue(**dict(header), **dict(claims), folder=folder), folder
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -113,29 +111,23 @@ def inside(folder: Path, name: str) -> Path:
     return path
 
 
-def _inconsistencies(catalogue: Catalogue) -> Iterator[tuple[str, str]]:
-    """Yield file and problem of everything that one part of a catalogue says and another does not know."""
-    known = {f"{key}:{name}" for key, table in catalogue.populations.items() for name in table.figures}
-    for name, need in catalogue.needs.items():
-        if need.fresh_start and need.fresh_start not in known:
-            yield "catalogue.toml", f"need {name!r}: no reference has a figure {need.fresh_start!r}"
-    for name in catalogue.corroboration:
-        if name not in catalogue.populations:
-            yield "catalogue.toml", f"corroboration: there is no reference {name!r}"
+def _dangling(catalogue: Catalogue) -> Iterator[tuple[str, str, str, str]]:
+    """Yield file, place, kind and name of everything that one part of a catalogue names and another does not define."""
+    figures = {f"{key}:{name}" for key, table in catalogue.populations.items() for name in table.figures}
     ids = [claim.id for claim in catalogue.claim]
+    header: list[tuple[str, str, str | None, Collection[str]]] = [
+        *((f"need {name!r}", "figure", need.fresh_start, figures) for name, need in catalogue.needs.items()),
+        *(("corroboration", "reference", name, catalogue.references) for name in catalogue.corroboration),
+        ("headline", "claim", catalogue.headline.claim if catalogue.headline else None, ids),
+    ]
+    yield from (
+        ("catalogue.toml", place, kind, name) for place, kind, name, known in header if name and name not in known
+    )
     for claim in catalogue.claim:
-        if ids.count(claim.id) > 1:
-            yield "claims.toml", f"two claims have the id {claim.id!r}"
-        if claim.section not in catalogue.sections:
-            yield "claims.toml", f"{claim.id}: section {claim.section!r} is not among those of catalogue.toml"
-        for name in claim.needs:
-            if name not in catalogue.needs:
-                yield "claims.toml", f"{claim.id}: need {name!r} is not defined in catalogue.toml"
-        for figure in claim.figures.values():
-            if figure not in known:
-                yield "claims.toml", f"{claim.id}: no reference has a figure {figure!r}"
-    if catalogue.headline and catalogue.headline.claim not in ids:
-        yield "catalogue.toml", f"headline: there is no claim {catalogue.headline.claim!r}"
+        named = {"section": [claim.section], "need": claim.needs, "figure": claim.figures.values()}
+        known: dict[str, Collection[str]] = {"section": catalogue.sections, "need": catalogue.needs, "figure": figures}
+        for kind, names in named.items():
+            yield from (("claims.toml", claim.id, kind, name) for name in names if name not in known[kind])
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -143,21 +135,14 @@ Model = TypeVar("Model", bound=BaseModel)
 
 def _read(model: type[Model], path: Path) -> Model:
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
         return model.model_validate(data)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         problem = str(error)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(_place(data, first["loc"]))
-        problem = f"{place}: {first['msg'].removeprefix('Value error, ')}"
+        steps = list(first["loc"])
+        if steps[0] == "claim" and len(steps) > 1 and isinstance(steps[1], int):  # a claim is named by its id
+            steps[1] = data["claim"][steps[1]].get("id", steps[1] + 1)
+        problem = f"{'.'.join(map(str, steps))}: {first['msg'].removeprefix('Value error, ')}"
     raise CatalogueError(f"{path}: {problem}", REMEDY)
-
-
-def _place(data: Mapping[str, Any], steps: tuple[int | str, ...]) -> Iterator[str]:
-    """Name a place in the file, a claim by its id."""
-    for i, step in enumerate(steps):
-        if i == 1 and steps[0] == "claim" and isinstance(step, int):
-            yield str(data["claim"][step].get("id", step + 1))
-        else:
-            yield str(step)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+import json
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from repro.claims.wording import is_number
 from repro.records.schema import RunRecord
 
 
@@ -51,9 +52,22 @@ class Outcome(StrEnum):
     NOT_RUN = "not run"
 
 
-Direction = Literal["low", "high", "different"]
-TOLERANCED = {Kind.VALUE, Kind.DISTRIBUTION, Kind.REFERENCE, Kind.OVERLAP, Kind.ORDERING}
 POPULATION = {Kind.DISTRIBUTION, Kind.REFERENCE}
+_TOLERANCED = {*POPULATION, Kind.VALUE, Kind.OVERLAP, Kind.ORDERING}
+_BELONGS: Mapping[str, set[Kind]] = {  # what these kinds have and no other has
+    **dict.fromkeys(("tolerance", "reason"), _TOLERANCED),
+    **{name: {Kind.ORDERING} for name in ("rows", "than", "than_rows")},
+    "reference": POPULATION,
+    "reported": set(Kind) - {Kind.REFERENCE},
+}
+
+
+def _finite(value: Any) -> Any:
+    json.dumps(value, allow_nan=False, default=str)
+    return value
+
+
+Direction = Literal["low", "high", "different"]
 Address = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*:[^.:]+(\.[^.]+)*$")]  # experiment:dotted.path
 FigureName = Annotated[str, Field(pattern=r"^[a-z0-9_-]+:[A-Za-z0-9_]+$")]  # reference:column
 Tolerance = Annotated[float, Field(ge=0)]
@@ -62,7 +76,7 @@ Tolerance = Annotated[float, Field(ge=0)]
 class Data(BaseModel):
     """Data as a file holds them: nothing unknown, nothing that is not finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class Need(Data):
@@ -99,7 +113,7 @@ class Claim(Data):
     version: Annotated[int, Field(ge=1)]
     section: str
     text: str
-    reported: Any = None
+    reported: Annotated[Any, AfterValidator(_finite)] = None
     shown: str
     source: str
     kind: Kind
@@ -119,38 +133,25 @@ class Claim(Data):
     note: str | None = None
 
     @model_validator(mode="after")
-    def _complete(self) -> Claim:
-        toleranced = self.kind in TOLERANCED
-        if toleranced != (self.tolerance is not None) or toleranced != (self.reason is not None):
-            raise ValueError(f"a tolerance and its reason belong to {', '.join(sorted(TOLERANCED))}, to no other kind")
-        for name in ("rows", "than", "than_rows"):
-            if (self.kind is Kind.ORDERING) != (getattr(self, name) is not None):
-                raise ValueError(f"`{name}` belongs to an ordering, to no other kind")
-        if (self.kind in POPULATION) != (self.reference is not None):
-            raise ValueError("`reference` belongs to a distribution and to a reference, to no other kind")
+    def _consistent(self) -> Claim:
+        for name, kinds in _BELONGS.items():
+            if (self.kind in kinds) != (getattr(self, name) is not None):
+                raise ValueError(f"`{name}` belongs to {', '.join(sorted(kinds))}, to no other kind")
         if self.reference is not None and isinstance(self.reference, dict) != isinstance(self.tolerance, dict):
             raise ValueError("its margins and its figures of reference are tables both, or neither is")
-        if (self.kind is Kind.REFERENCE) != (self.reported is None):
-            raise ValueError("something is reported by every kind but a reference")
         if (self.kind is Kind.INFORMATION) != (self.evidence is Evidence.INFORMATION):
             raise ValueError("kind and evidence are information both, or neither is")
         if any(not address.startswith(f"{self.experiment}:") for address in self.addresses):
             raise ValueError(f"it measures something of another experiment than {self.experiment!r}")
-        return self
-
-    @model_validator(mode="after")
-    def _of_one_shape(self) -> Claim:
         parts = self.reference if self.kind is Kind.REFERENCE else self.reported
         for table in (self.measure, self.reference, self.tolerance):
             if isinstance(table, dict) and (not isinstance(parts, dict) or table.keys() != parts.keys()):
                 raise ValueError("its tables name different parts")
-        if any(isinstance(leaf, float) and not math.isfinite(leaf) for leaf in _leaves(self.reported)):
-            raise ValueError("a reported number is not finite")
-        ranges = self.reported.values() if isinstance(self.reported, dict) else [self.reported]
-        if self.kind is Kind.RANGE and not all(map(_is_range, ranges)):
-            raise ValueError("a range is [low, high]")
-        if self.kind in {Kind.OVERLAP, Kind.ONE_OF} and not all(isinstance(r, list) for r in ranges):
-            raise ValueError(f"what is reported to be {self.kind} is a list")
+        for reported in self.reported.values() if isinstance(self.reported, dict) else [self.reported]:
+            if self.kind is Kind.RANGE and not _is_range(reported):
+                raise ValueError("a range is [low, high]")
+            if self.kind in {Kind.OVERLAP, Kind.ONE_OF} and not isinstance(reported, list):
+                raise ValueError(f"what is reported to be {self.kind} is a list")
         return self
 
     @property
@@ -169,24 +170,13 @@ class Claim(Data):
         return self.reference if isinstance(self.reference, dict) else {"": self.reference} if self.reference else {}
 
     def tolerance_of(self, part: str) -> float:
-        """Return the tolerance of a part, or the one that all parts share; ValueError where it has none."""
-        tolerance = self.tolerance.get(part) if isinstance(self.tolerance, dict) else self.tolerance
-        if tolerance is None:
-            raise ValueError(f"{self.id} has no tolerance for {part!r}")
-        return tolerance
+        """Return the tolerance of a part, or the one that all parts share."""
+        return self.tolerance[part] if isinstance(self.tolerance, dict) else self.tolerance or 0.0
+
+    def reported_of(self, part: str) -> Any:
+        """Return what is reported of a part, or of all parts."""
+        return self.reported.get(part) if isinstance(self.reported, dict) else self.reported
 
 
 def _is_range(value: Any) -> bool:
-    match value:
-        case [int() | float() as low, int() | float() as high]:
-            return low <= high
-    return False
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
-    if members is None:
-        yield value
-    else:
-        for member in members:
-            yield from _leaves(member)
+    return isinstance(value, list) and len(value) == 2 and all(map(is_number, value)) and value[0] <= value[1]  # noqa: PLR2004

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from repro.claims.claim import Claim
-from repro.claims.wording import is_number
+from repro.claims.wording import is_number, plural
 from repro.errors import RecordError
 from repro.records.schema import LARGEST, RunRecord
 from repro.spec import RunSpec, seed_ranges
@@ -41,7 +41,7 @@ class Cohort:
         """What a verdict on these runs must say of how they came to be these."""
         remarks = ""
         if self.superseded:
-            remarks = f"; {self.superseded} earlier record{'s' * (self.superseded > 1)} of these seeds superseded"
+            remarks = f"; {plural(self.superseded, 'earlier record')} of these seeds superseded"
         if self.earlier:
             sets = " and ".join(map(seed_ranges, self.earlier))
             remarks += f"; a new verdict: seeds {sets} had been declared before"
@@ -73,11 +73,9 @@ class Cohort:
         """Return what each seed measured for the claim, or None where a record lacks a part of it."""
         if isinstance(claim.measure, str):
             return self.values(claim.measure)
-        columns = []
-        for address in claim.measure.values():
-            if (values := self.values(address)) is None:
-                return None
-            columns.append(values)
+        columns = [values for address in claim.addresses if (values := self.values(address)) is not None]
+        if len(columns) < len(claim.measure):
+            return None
         return [dict(zip(claim.measure, row, strict=True)) for row in zip(*columns, strict=True)]
 
 

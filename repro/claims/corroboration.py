@@ -7,29 +7,29 @@ card names its hardware.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from re import findall
 
 from repro.claims.catalogue import Catalogue
 from repro.claims.claim import Claim
-from repro.claims.references import Population, pooled
+from repro.claims.references import Population
 from repro.claims.wording import number
 from repro.stats import rank_correlation
+
+ODD = 0.001  # runs whose figures together are rarer are named
 
 
 def corroborate(claim: Claim, catalogue: Catalogue) -> str:
     """Return what all public runs together give for the claim's figures, and where the reported ones lie among them."""
-    own = [name.partition(":")[0] for name in claim.figures.values()]
-    if not own or not set(own) <= set(catalogue.corroboration):
+    own = {name.partition(":")[0] for name in claim.figures.values()}
+    if not own or not own <= set(catalogue.corroboration):
         return ""
     runs = public_runs(catalogue)
     parts, outside = [], []
     for part, name in claim.figures.items():
-        figure = runs.figure(name.partition(":")[2])
-        reported = claim.reported[part] if isinstance(claim.reported, dict) else claim.reported
+        figure, reported = runs.figure(name.partition(":")[2]), claim.reported_of(part)
         low, high = figure.prediction_interval()
-        parts.append(f"{part + ' ' if part else ''}{number(figure.mean)} ± {number(figure.sd)} (n = {figure.n})")
+        parts.append(f"{part} {figure.spread} (n = {figure.n})".lstrip())
         if not low <= reported <= high:
             outside.append(part or number(reported))
     place = f"outside their 95 % intervals: {', '.join(outside)}" if outside else "within their 95 % intervals"
@@ -38,61 +38,34 @@ def corroborate(claim: Claim, catalogue: Catalogue) -> str:
 
 def public_runs(catalogue: Catalogue) -> Population:
     """Return the runs of all references that corroborate, as one population."""
-    return pooled([catalogue.populations[name] for name in catalogue.corroboration])
+    tables = [catalogue.populations[name] for name in catalogue.corroboration]
+    return replace(
+        tables[0],
+        runs=tuple(run for table in tables for run in table.runs),
+        descriptions=tuple(words for table in tables for words in table.descriptions),
+        rows=sum(table.rows for table in tables),
+    )
 
 
-@dataclass(frozen=True, kw_only=True)
-class OutOfSample:
-    """How later runs fit the intervals of the first ones: figures inside of all, and each run's joint p value."""
-
-    inside: int
-    figures: int
-    joint_p_values: Mapping[str, float]
-
-    @property
-    def odd(self) -> dict[str, float]:
-        """The runs whose figures together are rarer than one in a thousand."""
-        return {run: p for run, p in self.joint_p_values.items() if p < 0.001}  # noqa: PLR2004
-
-
-def out_of_sample(first: Population, later: Population) -> OutOfSample:
-    """Compare later runs with the 95 % prediction intervals and the joint distribution of the first."""
+def out_of_sample(first: Population, later: Population) -> tuple[int, int, dict[str, float]]:
+    """Return how many later figures lie inside the first runs' 95 % intervals, of how many, and odd runs' joint p."""
     intervals = {name: first.figure(name).prediction_interval() for name in first.figures}
-    stated = [(name, value) for run in later.runs for name, value in run.items()]
-    joint = {
-        words["run"]: distance.p_value
-        for words, run in zip(later.descriptions, later.runs, strict=True)
-        if (distance := first.joint_distance(run))
-    }
-    inside = sum(intervals[name][0] <= value <= intervals[name][1] for name, value in stated)
-    return OutOfSample(inside=inside, figures=len(stated), joint_p_values=joint)
+    within = [intervals[name][0] <= value <= intervals[name][1] for run in later.runs for name, value in run.items()]
+    joint = [(name, first.joint_distance(run)) for name, run in later.described("run")]
+    odd = {name: distance.p_value for name, distance in joint if distance and distance.p_value < ODD}
+    return sum(within), len(within), odd
 
 
-@dataclass(frozen=True, kw_only=True)
-class Drift:
-    """Spearman's rank correlation of a figure with versions or months, over n runs that state both."""
-
-    figure: str
-    over: str
-    n: int
-    correlation: float
-    p_value: float
-
-
-def drifts(runs: Population) -> list[Drift]:
-    """Return every figure's drift over transformers versions and over months, where enough runs state them."""
-    drifts = []
+def drifts(runs: Population) -> dict[tuple[str, str], tuple[float, float, int]]:
+    """Return by (`transformers` or `month`, figure) Spearman's correlation, p and n, where enough runs state it."""
+    drifts = {}
     for over in ("transformers", "month"):
         for name in runs.figures:
-            pairs = [
-                (ordered(words[over]), run[name])
-                for words, run in zip(runs.descriptions, runs.runs, strict=True)
-                if words.get(over) and name in run
-            ]
-            if len({place for place, _ in pairs}) > 2:  # noqa: PLR2004 (two places have no order to speak of)
-                ranks = {place: i for i, place in enumerate(sorted({place for place, _ in pairs}))}
-                rho, p_value = rank_correlation([ranks[place] for place, _ in pairs], [value for _, value in pairs])
-                drifts.append(Drift(figure=name, over=over, n=len(pairs), correlation=rho, p_value=p_value))
+            pairs = [(ordered(stated), run[name]) for stated, run in runs.described(over) if stated and name in run]
+            places = sorted({place for place, _ in pairs})
+            if len(places) > 2:  # noqa: PLR2004 (two places have no order to speak of)
+                order, values = [places.index(place) for place, _ in pairs], [value for _, value in pairs]
+                drifts[over, name] = (*rank_correlation(order, values), len(pairs))
     return drifts
 
 
@@ -103,7 +76,5 @@ def ordered(version: str) -> tuple[int, ...]:
 
 def version_span(runs: Population) -> str:
     """Return the first and the last transformers version among the runs: `4.11 to 4.57`."""
-    stated: Sequence[tuple[int, ...]] = sorted(
-        ordered(words["transformers"]) for words in runs.descriptions if words.get("transformers")
-    )
+    stated = sorted(ordered(version) for version, _ in runs.described("transformers") if version)
     return " to ".join(".".join(map(str, version[:2])) for version in (stated[0], stated[-1]))

@@ -1,4 +1,4 @@
-"""Claims x records -> verdicts.
+"""Claims x records -> verdicts, and the answer in one sentence.
 
 A claim is judged on one cohort of records. One that lacks what the claim needs is never judged, only shown. Among
 those that have it the catalogue's own recipe goes first, then the newest; others that come to another answer are
@@ -12,48 +12,31 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from repro.claims.catalogue import Catalogue
-from repro.claims.claim import POPULATION, Claim, Direction, Evidence, Kind, Outcome
+from repro.claims.claim import POPULATION, Claim, Evidence, Kind, Outcome
 from repro.claims.cohorts import Cohort, cohorts_of
-from repro.claims.corroboration import corroborate
-from repro.claims.estimates import Estimate, estimates_of, over_seeds
-from repro.claims.gates import failed_gate
-from repro.claims.kinds import check_shape, judge_kind
-from repro.claims.needs import on_stand_in, unmet_need
+from repro.claims.corroboration import corroborate, public_runs, version_span
+from repro.claims.gates import failed_gate, on_stand_in, unmet_need
+from repro.claims.kinds import check_shape, judge_kind, shared_members
+from repro.claims.references import Figure
 from repro.claims.seeds import Judgement
 from repro.claims.wording import brief, is_number, number
 from repro.records.schema import RunRecord
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class Verdict(Judgement):
     """The answer to one claim, with what was measured (`shown`), on which seeds and basis, and why.
 
-    `estimates` holds the figures behind it by part, `""` where the claim has one figure alone; `corroboration` what
-    independent public runs say, beside the verdict and never part of it; `placed` and `among` are of claims of
-    reference only.
+    `estimates` holds the figures behind it over the seeds by part, `""` where the claim has one figure alone;
+    `corroboration` what independent public runs say, beside the verdict and never part of it.
     """
 
     claim: Claim
-    outcome: Outcome
-    why: str
-    direction: Direction | None = None
     shown: str = ""
     seeds: tuple[int, ...] = ()
     basis: str = ""
-    estimates: Mapping[str, Estimate] = field(default_factory=dict)
-    placed: Mapping[str, Direction | None] = field(default_factory=dict)
-    among: int = 0
+    estimates: Mapping[str, Figure] = field(default_factory=dict)
     corroboration: str = ""
-
-    @property
-    def n(self) -> int:
-        """The number of seeds."""
-        return len(self.seeds)
-
-    @property
-    def estimate(self) -> Estimate | None:
-        """The figure over seeds of a claim of one figure."""
-        return self.estimates.get("")
 
     @property
     def label(self) -> str:
@@ -62,7 +45,9 @@ class Verdict:
 
     def as_row(self) -> dict[str, Any]:
         """Return the verdict as flat JSON."""
-        one = self.estimate
+        figures = self.claim.figures
+        parts = {part: {**e.as_row(), "reference": figures.get(part)} for part, e in self.estimates.items()}
+        one = parts.pop("", {})
         return {
             "claim": self.claim.id,
             "version": self.claim.version,
@@ -77,11 +62,9 @@ class Verdict:
             "corroboration": self.corroboration,
             "basis": self.basis,
             "source": self.claim.source,
-            "n": self.n,
-            "mean": one and one.mean,
-            "interval": list(one.interval) if one and one.interval else None,
-            "reference": one and one.reference,
-            "parts": {part: estimate.as_row() for part, estimate in self.estimates.items() if part},
+            "n": len(self.seeds),
+            **{name: one.get(name) for name in ("mean", "interval", "reference")},
+            "parts": parts,
         }
 
 
@@ -105,25 +88,26 @@ def judge(claim: Claim, catalogue: Catalogue, cohorts: Sequence[Cohort], runnabl
     """Judge one claim on the cohort that suits it best."""
     ran = [cohort for cohort in cohorts if cohort.experiment == claim.experiment]
     having = [cohort for cohort in ran if cohort.measured(claim) is not None]
-    lacking_asset = not having and any(_lacked_its_asset(claim, r) for cohort in ran for r in cohort.records)
-    if not ran or lacking_asset:
+    parts = {address.split(".")[1] for address in claim.addresses if "." in address}
+    not_run = [record.facts.get("not_run") for cohort in ran for record in cohort.records]  # parts that lacked an asset
+    lacking = not having and any(isinstance(names, dict) and parts & names.keys() for names in not_run)
+    if not ran or lacking:
         return Verdict(claim=claim, outcome=Outcome.NOT_RUN, why=_how_to_run(claim, catalogue, runnable))
     if not having:
         why = f"what was run holds no value for it; {_how_to_run(claim, catalogue, runnable)}"
         return Verdict(claim=claim, outcome=Outcome.NOT_COMPARABLE, why=why, basis=ran[-1].setup.label)
-    having.sort(key=lambda cohort: _rank(claim, catalogue, cohort))
-    verdict = _judge_on(claim, catalogue, having[-1], cohorts)
+    having.sort(key=lambda c: (not unmet_need(claim, catalogue, c), c.setup.recipe == catalogue.recipe, c.newest))
+    *others, cohort = having
+    verdict = _judge_on(claim, catalogue, cohort, cohorts)
     if verdict.outcome in (Outcome.NOT_COMPARABLE, Outcome.INFORMATION):
         return verdict
-    others = [_judge_on(claim, catalogue, cohort, cohorts) for cohort in having[:-1]]
-    differing = [o for o in others if o.outcome not in (verdict.outcome, Outcome.NOT_COMPARABLE)]
-    but = "".join(f"; but {o.label} with {o.shown} ({o.basis})" for o in differing)
-    return replace(verdict, why=verdict.why + but)
-
-
-def _rank(claim: Claim, catalogue: Catalogue, cohort: Cohort) -> tuple[bool, bool, str]:
-    comparable = unmet_need(claim, catalogue, cohort) is None
-    return comparable, cohort.setup.recipe == catalogue.recipe, cohort.newest
+    differing = [_judge_on(claim, catalogue, other, cohorts) for other in others]
+    but = [
+        f"; but {o.label} with {o.shown} ({o.basis})"
+        for o in differing
+        if o.outcome not in (verdict.outcome, Outcome.NOT_COMPARABLE)
+    ]
+    return replace(verdict, why=verdict.why + "".join(but))
 
 
 def _judge_on(claim: Claim, catalogue: Catalogue, cohort: Cohort, cohorts: Sequence[Cohort]) -> Verdict:
@@ -135,42 +119,28 @@ def _judge_on(claim: Claim, catalogue: Catalogue, cohort: Cohort, cohorts: Seque
     )
     if unmet and not claim.elsewhere:
         return draft  # shapes, seconds and operations of another checkpoint say nothing of it
-    estimates = estimates_of(claim, measured)
+    estimates = _estimates(claim, measured)
     draft = replace(draft, estimates=estimates, shown=_show(claim, cohort, measured, estimates))
     if unmet:
         return draft
     if claim.kind is Kind.INFORMATION:
         return replace(draft, outcome=Outcome.INFORMATION, why=claim.note or "not judged")
-    judgement = (
-        failed_gate(claim, catalogue, cohort.records)
-        or _undeclared(claim, cohort)
-        or judge_kind(claim, catalogue, cohort, cohorts, measured)
-    )
-    return replace(
-        draft,
-        outcome=_word(judgement, claim, catalogue, cohort),
-        direction=judgement.direction,
-        why=judgement.why + cohort.remarks,
-        placed=judgement.placed,
-        among=judgement.among,
-    )
+    judgement = failed_gate(claim, catalogue, cohort.records)
+    if not judgement and cohort.missing and claim.kind in POPULATION:  # the number of seeds is fixed beforehand
+        n, declared = len(cohort.seeds), len(cohort.seeds) + len(cohort.missing)
+        why = f"{n} of the {declared} seeds that were declared have run; the others decide with them"
+        judgement = Judgement(outcome=Outcome.INCONCLUSIVE, why=why)
+    judgement = judgement or judge_kind(claim, catalogue, cohort, cohorts, measured)
+    word = _word(judgement, claim, stand_in=on_stand_in(claim, catalogue, cohort))
+    return replace(draft, **{**vars(judgement), "outcome": word, "why": judgement.why + cohort.remarks})
 
 
-def _undeclared(claim: Claim, cohort: Cohort) -> Judgement | None:
-    """Keep a mean of seeds from being judged before all that were declared have run: the number is fixed beforehand."""
-    if not cohort.missing or claim.kind not in POPULATION:
-        return None
-    n = len(cohort.seeds)
-    why = f"{n} of the {n + len(cohort.missing)} seeds that were declared have run; the others decide with them"
-    return Judgement(outcome=Outcome.INCONCLUSIVE, why=why)
-
-
-def _word(judgement: Judgement, claim: Claim, catalogue: Catalogue, cohort: Cohort) -> Outcome:
+def _word(judgement: Judgement, claim: Claim, *, stand_in: bool) -> Outcome:
     """Return the word that the evidence allows."""
     if judgement.outcome is Outcome.REPRODUCED:
         if claim.evidence is Evidence.CONSTRUCTION:
             return Outcome.BY_CONSTRUCTION
-        return Outcome.STAND_IN if on_stand_in(claim, catalogue, cohort) else Outcome.REPRODUCED
+        return Outcome.STAND_IN if stand_in else Outcome.REPRODUCED
     if judgement.outcome is Outcome.DEVIATES:
         if claim.evidence is Evidence.LIBRARY:
             return Outcome.NO_LONGER
@@ -180,11 +150,20 @@ def _word(judgement: Judgement, claim: Claim, catalogue: Catalogue, cohort: Coho
     return judgement.outcome
 
 
-def _show(claim: Claim, cohort: Cohort, measured: list[Any], estimates: Mapping[str, Estimate]) -> str:
+def _estimates(claim: Claim, measured: Sequence[Any]) -> dict[str, Figure]:
+    """Return the claim's figures over seeds by part, `""` for a claim of one figure; none for words and tables."""
+    if claim.kind is Kind.OVERLAP:
+        return {"": Figure(tuple(shared_members(claim, measured)))}
+    rows = [value if isinstance(value, dict) else {"": value} for value in measured]
+    columns = {key: tuple(row.get(key) for row in rows) for key in rows[0]}
+    return {key: Figure(values) for key, values in columns.items() if all(map(is_number, values))}
+
+
+def _show(claim: Claim, cohort: Cohort, measured: list[Any], estimates: Mapping[str, Figure]) -> str:
     """Return what was measured for people: mean, spread and interval over seeds, or one seed's interval over rows."""
     of = f" of {len(claim.reported)} shared" if claim.kind is Kind.OVERLAP else ""
     if len(measured) > 1:
-        return f"{over_seeds(measured, estimates)}{of}, n = {len(measured)} seeds"
+        return f"{_over_seeds(measured, estimates)}{of}, n = {len(measured)} seeds"
     if of:
         return f"{estimates['']}{of}"
     if is_number(measured[0]) and isinstance(claim.measure, str):
@@ -196,10 +175,18 @@ def _show(claim: Claim, cohort: Cohort, measured: list[Any], estimates: Mapping[
     return brief(measured[0])
 
 
-def _lacked_its_asset(claim: Claim, record: RunRecord) -> bool:
-    """Whether the record says that the part of the experiment that the claim reads did not run: `facts.PART…`."""
-    not_run = record.facts.get("not_run")
-    return isinstance(not_run, dict) and any(address.split(".")[1] in not_run for address in claim.addresses)
+def _over_seeds(measured: Sequence[Any], estimates: Mapping[str, Figure]) -> str:
+    """Return several seeds' values in short: mean ± SD [interval] of numbers, words that differ side by side."""
+    if "" in estimates:
+        return str(estimates[""])
+    if all(value == measured[0] for value in measured):
+        return brief(measured[0])
+    if all(isinstance(value, dict) for value in measured):
+        parts = {key: estimates.get(key) or _over_seeds([v.get(key) for v in measured], {}) for key in measured[0]}
+        return ", ".join(f"{key} {value}" for key, value in parts.items())
+    if all(isinstance(value, list) for value in measured):
+        return brief(measured[0]) + ", first seed"
+    return " / ".join(dict.fromkeys(map(brief, measured)))
 
 
 def _how_to_run(claim: Claim, catalogue: Catalogue, runnable: Sequence[str]) -> str:
@@ -207,3 +194,34 @@ def _how_to_run(claim: Claim, catalogue: Catalogue, runnable: Sequence[str]) -> 
         return f"this version of the suite has no experiment {claim.experiment!r} yet"
     padded = " --batching padded" if "padded" in claim.needs else ""
     return catalogue.command.replace("{experiment}", claim.experiment) + padded
+
+
+def headline(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> str:
+    """Return the answer in one sentence: what public runs give, and whether this suite has run it itself."""
+    said = catalogue.headline
+    if said is None:
+        return ""
+    verdict = next(v for v in verdicts if v.claim.id == said.claim)
+    runs = public_runs(catalogue)
+    figure = runs.figure(verdict.claim.figures[""].partition(":")[2])
+    public = f"{figure.n} {runs.about} on transformers {version_span(runs)} give {figure.spread}"
+    if verdict.outcome in (Outcome.NOT_RUN, Outcome.NOT_COMPARABLE):
+        own = f"not yet run by this suite on the pinned weights ({said.command} does)"
+    else:
+        own = f"this suite: {verdict.label} with {verdict.shown}"
+    return f"{said.said}: {public}; {own}"
+
+
+def reference_line(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> str:
+    """Return whether this machine matches the suite's own runs; empty for a catalogue that has no such claims."""
+    claims = [v for v in verdicts if v.claim.kind is Kind.REFERENCE]
+    if not claims:
+        return ""
+    inside = sum(direction is None for v in claims for direction in v.placed.values())
+    figures = sum(len(v.claim.figures) for v in claims)
+    if not any(v.placed for v in claims):
+        return f"this machine was not compared with the suite's reference ({catalogue.name}): {claims[0].why}"
+    return (
+        f"this machine {'matches' if inside == figures else 'does not match'} the suite's reference in {inside} of "
+        f"{figures} figures ({catalogue.name}, n = {max(v.among for v in claims)})"
+    )

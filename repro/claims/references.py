@@ -1,34 +1,34 @@
-"""Tables of raw runs that a measurement is compared with: intervals, percentiles, joint distance."""
+"""Populations of runs: one figure over runs (mean, spread, intervals), tables of raw runs, and their joint distance."""
 
 from __future__ import annotations
 
 import csv
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import sqrt
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
+from repro.claims.claim import Data
+from repro.claims.wording import number
 from repro.errors import CatalogueError
 from repro.spec import RunSpec
 from repro.stats import f_tail, t_quantile
 
 REMEDY = "Correct the file; nothing was judged."
 Run = Mapping[str, float]
+_RUN = TypeAdapter(dict[str, FiniteFloat])
 
 
-class ReferenceTable(BaseModel):
+class ReferenceTable(Data):
     """Where a table of raw runs lies and what its columns are; rows within `same_run` in all figures are one run.
 
     `apart` names a describing column that is also a run's setting: a run is compared with rows of its own value only.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     file: str
     about: str
@@ -40,9 +40,8 @@ class ReferenceTable(BaseModel):
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure over the runs that state it."""
+    """One figure over the runs that state it: those of a reference, or the seeds of a claim; one run has no spread."""
 
-    name: str
     values: tuple[float, ...]
 
     @cached_property
@@ -60,6 +59,29 @@ class Figure:
         """The number of runs that state it."""
         return len(self.values)
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % t interval of the mean; None for one run."""
+        if self.n == 1:
+            return None
+        half = t_quantile(0.975, self.n - 1) * self.sd / sqrt(self.n)
+        return self.mean - half, self.mean + half
+
+    @property
+    def spread(self) -> str:
+        """Mean and standard deviation in words."""
+        return f"{number(self.mean)} ± {number(self.sd)}"
+
+    def __str__(self) -> str:
+        if self.interval is None or not self.sd:
+            return number(self.mean)
+        return f"{self.spread} [{', '.join(map(number, self.interval))}]"
+
+    def as_row(self) -> dict[str, Any]:
+        """Return the figure as flat JSON."""
+        interval = self.interval and list(self.interval)
+        return {"n": self.n, "mean": self.mean, "sd": self.sd if interval else None, "interval": interval}
+
     def half_width(self, seeds: int = 1, confidence: float = 0.95) -> float:
         """Return half the prediction interval of the mean of `seeds` runs: t(n - 1) * SD * sqrt(1/seeds + 1/n)."""
         t = t_quantile(1 - (1 - confidence) / 2, self.n - 1)
@@ -73,8 +95,7 @@ class Figure:
     def percentile(self, value: float) -> float:
         """Return the share of runs below the value, 0 to 100; of those equal to it, half count."""
         below = sum(v < value for v in self.values)
-        equal = sum(v == value for v in self.values)
-        return 100 * (below + equal / 2) / self.n
+        return 100 * (below + self.values.count(value) / 2) / self.n
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,26 +118,26 @@ class Population:
     rows: int = 0
     apart: str | None = None
 
+    @cached_property
+    def _figures(self) -> dict[str, Figure]:
+        return {name: Figure(tuple(run[name] for run in self.runs if name in run)) for name in self.figures}
+
     def figure(self, name: str) -> Figure:
         """Return one figure over the runs; KeyError where there is none of that name."""
         return self._figures[name]
+
+    def described(self, column: str) -> list[tuple[str, Run]]:
+        """Return each run with what it states in a describing column, nothing where it has none of that name."""
+        return [(words.get(column, ""), run) for words, run in zip(self.descriptions, self.runs, strict=True)]
 
     def like(self, setup: RunSpec) -> Population:
         """Return the runs that are to be compared with a run of this setup: all, or those of its value of `apart`."""
         if self.apart is None:
             return self
         value = str(getattr(setup, self.apart))
-        chosen = [i for i, words in enumerate(self.descriptions) if words[str(self.apart)] == value]
-        return replace(
-            self,
-            about=f"{value} {self.about}",
-            runs=tuple(self.runs[i] for i in chosen),
-            descriptions=tuple(self.descriptions[i] for i in chosen),
-        )
-
-    @cached_property
-    def _figures(self) -> dict[str, Figure]:
-        return {name: Figure(name, tuple(run[name] for run in self.runs if name in run)) for name in self.figures}
+        runs = tuple(run for words, run in self.described(self.apart) if words == value)
+        descriptions = tuple(words for words in self.descriptions if words[self.apart] == value)
+        return replace(self, about=f"{value} {self.about}", runs=runs, descriptions=descriptions)
 
     def joint_distance(self, given: Run, *, without: int | None = None) -> Joint | None:
         """Return the joint distance over the losses and F1 among the given figures, or None where fewer than two are.
@@ -139,69 +160,43 @@ class Population:
         return Joint(figures=names, distance=sqrt(squared), p_value=p_value)
 
 
-def pooled(populations: Sequence[Population]) -> Population:
-    """Return several tables of one recipe's runs as one population."""
-    first = populations[0]
-    return Population(
-        about=first.about,
-        figures=first.figures,
-        runs=tuple(run for population in populations for run in population.runs),
-        descriptions=tuple(words for population in populations for words in population.descriptions),
-        rows=sum(population.rows for population in populations),
-    )
-
-
 def read_population(path: Path, table: ReferenceTable) -> Population:
     """Read and check a table; CatalogueError names the file, the row and the column."""
+
+    def wrong(what: object) -> CatalogueError:
+        return CatalogueError(f"{path}: {what}", REMEDY)
+
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CatalogueError(f"{path}: cannot be read: {error}", REMEDY) from None
-    reader = csv.DictReader(lines, strict=True)
-    try:
-        columns, rows = list(reader.fieldnames or ()), list(reader)
-    except csv.Error as error:
-        raise CatalogueError(f"{path}: line {reader.line_num}: {error}", REMEDY) from None
-    wanted = {*table.described_by, *table.figures}
-    if wrong := sorted(wanted ^ set(columns)) or sorted({c for c in columns if columns.count(c) > 1}):
-        problem = "is missing" if wrong[0] not in columns else "is not declared, or stands twice"
-        raise CatalogueError(f"{path}: column {wrong[0]!r} {problem}", REMEDY)
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            columns, rows = list(reader.fieldnames or ()), list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise wrong(f"cannot be read: {error}") from None
+    declared = [*table.described_by, *table.figures]
+    for name in sorted({*declared, *columns}):
+        if columns.count(name) != declared.count(name):
+            raise wrong(f"column {name!r} {'stands twice or is not declared' if name in columns else 'is missing'}")
     runs: list[Run] = []
     descriptions: list[Mapping[str, str]] = []
     for i, row in enumerate(rows, 1):
         if None in row or None in row.values():
-            raise CatalogueError(f"{path}: row {i}: expected {len(columns)} cells", REMEDY)
-        run = dict(_figures(row, table.figures, f"{path}: row {i}"))
-        if not _is_copy(run, runs, table.same_run):
+            raise wrong(f"row {i}: expected {len(columns)} cells")
+        try:  # a blank: that run does not state it
+            run = _RUN.validate_python({name: row[name] for name in table.figures if row[name].strip()})
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = f"row {i}: column {first['loc'][0]!r}"
+            raise wrong(f"{where}: expected a finite number, got {first['input']!r}") from None
+        if table.same_run is None or not _is_copy(run, runs, table.same_run):
             runs.append(run)
             descriptions.append({name: row[name] for name in table.described_by})
     for name in table.figures:
         if sum(name in run for run in runs) < 2:  # noqa: PLR2004 (one run has no spread)
-            raise CatalogueError(f"{path}: column {name!r} states fewer than two distinct runs", REMEDY)
-    return Population(
-        about=table.about,
-        figures=table.figures,
-        runs=tuple(runs),
-        descriptions=tuple(descriptions),
-        rows=len(rows),
-        apart=table.apart,
-    )
+            raise wrong(f"column {name!r} states fewer than two distinct runs")
+    population = Population(about=table.about, figures=table.figures, runs=tuple(runs), apart=table.apart)
+    return replace(population, descriptions=tuple(descriptions), rows=len(rows))
 
 
-def _figures(row: Mapping[str, str], names: Iterable[str], place: str) -> Iterable[tuple[str, float]]:
-    for name in names:
-        if text := row[name].strip():  # a blank: that run does not state it
-            try:
-                value = float(text)
-            except ValueError:
-                value = math.nan
-            if not math.isfinite(value):
-                raise CatalogueError(f"{place}: column {name!r}: expected a finite number, got {text!r}", REMEDY)
-            yield name, value
-
-
-def _is_copy(run: Run, others: Sequence[Run], within: float | None) -> bool:
-    if within is None:
-        return False
+def _is_copy(run: Run, others: Sequence[Run], within: float) -> bool:
     slack = within + 1e-9  # the rounding of the machine
     return any(run.keys() == other.keys() and all(abs(run[k] - other[k]) <= slack for k in run) for other in others)

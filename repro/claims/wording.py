@@ -25,11 +25,11 @@ def number(value: float) -> str:
 def brief(value: Any) -> str:
     """Return any value in short: a long list tells its length, a table its shape, a hash its beginning."""
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_bracketed(found)}" for key, found in value.items())
+        return ", ".join(f"{k} [{brief(v)}]" if isinstance(v, list) else f"{k} {brief(v)}" for k, v in value.items())
     if isinstance(value, list):
-        if value and all(isinstance(found, list) for found in value):
+        if value and all(isinstance(row, list) for row in value):
             return f"{len(value)} × {len(value[0])} table"
-        shown = [str(found) if isinstance(found, int) else brief(found) for found in value]
+        shown = [str(item) if isinstance(item, int) else brief(item) for item in value]
         return ", ".join(shown) if len(value) <= MOST_SHOWN else f"{len(value)} values"
     if is_number(value):
         return number(value)
@@ -37,5 +37,6 @@ def brief(value: Any) -> str:
     return text[:12] + "…" if len(text) == SHA256_LENGTH and text.isalnum() else text
 
 
-def _bracketed(value: Any) -> str:
-    return f"[{brief(value)}]" if isinstance(value, list) else brief(value)
+def plural(n: int, what: str) -> str:
+    """Return a count with its noun: `1 run`, `3 runs`."""
+    return f"{n} {what}{'' if n == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""One file a command, named as the command; options.py has what several share.
+"""One function a command; options.py has what several share.
 
 May import every room, heavy ones inside functions, so that --help answers at once. Begin with verify.py, or with
 run.py, which leads to sections/runner.py.

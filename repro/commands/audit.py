@@ -54,11 +54,11 @@ def audit(
             f"{notebook} is not the course's notebook, so that it was read and not run",
             f"Run it with --execute. {CONTAINER}",
         )
-    result = audit_twice(
-        cells, uses=_uses(use or []), python=python, repair=repair,
-        limits=Limits(seconds=timeout, memory_bytes=int(memory * 2**30), rows=rows, steps=steps),
-        progress=lambda line: sys.stderr.write(f"{line}\n"),
+    limits = Limits(
+        seconds=timeout, memory_bytes=int(memory * 2**30), rows=rows, steps=steps, uses=_uses(use or []),
+        python=python or Path(sys.executable),
     )  # fmt: skip
+    result = audit_twice(cells, limits, repair=repair, progress=lambda line: sys.stderr.write(f"{line}\n"))
     for path, text in ((junit, result.to_junit(notebook.name)), (csv, result.table().to_csv())):
         if path:
             path.write_text(text, encoding="utf-8")
@@ -67,7 +67,7 @@ def audit(
     else:
         write_table(result.table().columns, result.table().rows)
         sys.stdout.write(f"{result.sentence}\n")
-    if any(cell.status.startswith("fails") for cell in result.written):
+    if any(cell.status.startswith("fails") for cell in result.as_written):
         raise typer.Exit(1)
 
 

@@ -1,29 +1,26 @@
-"""Options that several commands have, and how a table reaches the terminal."""
+"""Options that several commands have, options in groups, and how rows and JSON reach the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
+from dataclasses import fields, is_dataclass
 from enum import StrEnum
+from functools import wraps
+from inspect import Parameter, signature
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
 from repro.spec import choice
 
-Results = Annotated[
-    Path, typer.Option("--results", envvar="REPRO_RESULTS", help="Folder of records, tables and figures.")
-]
-CatalogueName = Annotated[
-    str, typer.Option("--catalogue", help="seminar, minilm or rehearsal, or a folder of your own claims.")
-]
-RecipeName = Annotated[str, typer.Option("--recipe", help="distilbert, minilm or tiny.")]
-CorpusSource = Annotated[
-    str, typer.Option("--corpus", envvar="REPRO_CORPUS", help="A folder, `hub`, or `rehearsal` (built in).")
-]
-Checkpoints = Annotated[
-    Path | None, typer.Option("--checkpoints", envvar="REPRO_CHECKPOINTS", help="A folder of checkpoints.")
-]
+Results = Annotated[Path, typer.Option(envvar="REPRO_RESULTS", help="Folder of records, tables and figures.")]
+CatalogueName = Annotated[str, typer.Option(help="seminar, minilm or rehearsal, or a folder of your own claims.")]
+CorpusSource = Annotated[str, typer.Option(envvar="REPRO_CORPUS", help="A folder, `hub`, or `rehearsal` (built in).")]
+Checkpoints = Annotated[Path | None, typer.Option(envvar="REPRO_CHECKPOINTS", help="A folder of checkpoints.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
 
 
 def choose(kind: type[StrEnum], help: str) -> Any:  # noqa: A002 (typer's name)
@@ -31,9 +28,39 @@ def choose(kind: type[StrEnum], help: str) -> Any:  # noqa: A002 (typer's name)
     return typer.Option(parser=lambda text: choice(kind, text), metavar="|".join(kind), help=help)
 
 
+def option_groups(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take dataclasses: each field becomes an option, listed under the class's docstring in the help."""
+    parameters = signature(command, eval_str=True).parameters
+    groups = {name: p.annotation for name, p in parameters.items() if is_dataclass(p.annotation)}
+
+    @wraps(command)
+    def with_groups(**values: Any) -> None:
+        for name, group in groups.items():
+            values[name] = group(**{field.name: values.pop(field.name) for field in fields(group)})
+        command(**values)
+
+    flat = [q for name, p in parameters.items() for q in (_options(groups[name]) if name in groups else [p])]
+    vars(with_groups)["__signature__"] = signature(command).replace(parameters=flat)
+    with_groups.__annotations__ = {p.name: p.annotation for p in flat}
+    return with_groups
+
+
+def _options(group: Any) -> Iterator[Parameter]:
+    for parameter in signature(group, eval_str=True).parameters.values():
+        kind, option = get_args(parameter.annotation)
+        option = copy(option)
+        option.rich_help_panel = group.__doc__.rstrip(".")
+        yield parameter.replace(annotation=Annotated[kind, option])
+
+
 def plain(text: str) -> str:
     """Return the text so that rich shows its brackets."""
     return text.replace("[", r"\[")
+
+
+def write_json(data: Any) -> None:
+    """Write rows for a program."""
+    typer.echo(json.dumps(data, indent=1, ensure_ascii=False))
 
 
 def write_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], markup_column: int | None = None) -> None:

@@ -8,67 +8,69 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from repro.commands.options import CatalogueName, write_table
+from repro.commands.options import AsJson, CatalogueName, option_groups, write_json, write_table
 from repro.errors import TerminatedRunError, UsageError
+from repro.regression.speed import MARGIN
 
 if TYPE_CHECKING:
     from repro.regression.verdict import Comparison, Selection
 
 STYLES = {"✓": "green", "✗": "red", "?": "yellow"}
+Names = list[str] | None
+tell = partial(typer.echo, err=True)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Two revisions timed in turns."""
+
+    against: Annotated[str | None, typer.Option(help="The baseline's revision; HEAD's first parent, if left out.")] = (
+        None
+    )
+    margin: Annotated[float, typer.Option(help="Slower by more than this share is a regression.")] = MARGIN
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer launches: finds less, accuses no more.")] = False
+    python: Annotated[str | None, typer.Option(help="Another interpreter for the working tree.")] = None
+    rounds: Annotated[Path | None, typer.Option(help="Write every round's seconds here.")] = None
+
+
+@option_groups
 def regress(
     baseline: Annotated[Path | None, typer.Argument(help="A results folder; leave both out for --against.")] = None,
     candidate: Annotated[Path | None, typer.Argument(help="The same, of the change.")] = None,
-    against: Annotated[
-        str | None, typer.Option(help="Time this revision and the working tree in turns [default: first parent].")
-    ] = None,
-    new: Annotated[
-        list[str] | None, typer.Option(help="What the baseline may lack: NAME or BEGINNING*; may be repeated.")
-    ] = None,
-    only: Annotated[
-        list[str] | None, typer.Option(help="Compare this alone: NAME or BEGINNING*; may be repeated.")
-    ] = None,
-    across: Annotated[
-        list[str] | None, typer.Option(help="A setting in which the folders differ on purpose; may be repeated.")
-    ] = None,
+    *,
+    new: Annotated[Names, typer.Option(help="What the baseline may lack: NAME or BEGINNING*.")] = None,
+    only: Annotated[Names, typer.Option(help="Compare this alone: NAME or BEGINNING*.")] = None,
     catalogue: CatalogueName = "seminar",
-    margin: Annotated[float, typer.Option(help="Slower by more than this share is a regression.")] = 0.05,
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer launches: finds less, accuses no more.")] = False,
-    seed: Annotated[int, typer.Option(help="Of the random order in which the two sides take turns.")] = 0,
-    python: Annotated[
-        str | None, typer.Option(help="Interpreter of the working tree, if another: compares libraries.")
-    ] = None,
-    rounds_file: Annotated[Path | None, typer.Option("--rounds", help="Write every round's seconds here.")] = None,
+    timing: Timing,
     strict: Annotated[bool, typer.Option("--strict", help="What stays undecided fails too.")] = False,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML to this file.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare a change with its baseline. Exit code 0: no regression; 1: one, or something is missing; 2: bad input.
 
     Exit code 6: not comparable. Without folders, the benchmarks of two revisions are timed in turns. With two folders,
     scores on the same rows and claims are compared; seconds of different days are shown and fail nothing. A classifier
-    is named `finetune:validation`, a benchmark `step[tiny-packed]`, a claim by its id.
+    is named `finetune:validation`, a benchmark as pytest names it, a claim by its id.
     """
-    from repro.regression.render import to_data, to_junit, to_markdown
-    from repro.regression.verdict import Selection, exit_code
+    from repro.regression.verdict import Selection, exit_code, to_data, to_junit, to_markdown
 
-    if not (math.isfinite(margin) and 0 <= margin < 1):
-        raise UsageError(f"--margin is {margin}, expected a share from 0 to 1", "0.05 is five per cent slower.")
-    if (baseline is None) != (candidate is None) or (baseline is not None and against is not None):
-        raise UsageError("expected two results folders, or --against REV and no folder", "See: repro regress --help")
+    if not (math.isfinite(timing.margin) and 0 <= timing.margin < 1):
+        what = f"--margin is {timing.margin}, expected a share from 0 to 1"
+        raise UsageError(what, "0.05 is five per cent slower.")
     selection = Selection(only=tuple(only or ()), new=tuple(new or ()))
-    if baseline is not None and candidate is not None:
-        comparisons, notes = _compare_folders(baseline, candidate, selection, across or [], catalogue)
+    if baseline is None and candidate is None:
+        comparisons, notes = _time_in_turns(timing, selection)
+    elif baseline is None or candidate is None or timing.against is not None:
+        raise UsageError("expected two results folders, or --against REV and no folder", "See: repro regress --help")
     else:
-        comparisons, notes = _time_in_turns(
-            against, selection, margin=margin, quick=quick, seed=seed, python=python, rounds_file=rounds_file
-        )
+        comparisons, notes = _compare_folders(baseline, candidate, selection, catalogue)
     code = exit_code(comparisons, strict=strict)
     if junit:
         junit.parent.mkdir(parents=True, exist_ok=True)
@@ -77,71 +79,52 @@ def regress(
         with Path(summary).open("a", encoding="utf-8") as file:
             file.write(to_markdown(comparisons, code, notes))
     if as_json:
-        sys.stdout.write(json.dumps(to_data(comparisons, code, notes), indent=1, ensure_ascii=False) + "\n")
+        write_json(to_data(comparisons, code, notes))
     else:
         _show(comparisons, code, notes)
     raise typer.Exit(code)
 
 
 def _compare_folders(
-    baseline: Path, candidate: Path, selection: Selection, across: Sequence[str], catalogue: str
+    baseline: Path, candidate: Path, selection: Selection, catalogue: str
 ) -> tuple[list[Comparison], list[str]]:
     from repro.claims.catalogue import load_catalogue
     from repro.claims.judge import judge_all
-    from repro.errors import unknown
     from repro.records.private import without_private_parts
     from repro.regression.folders import compare_claims, compare_scores, names_of, read_folder, show_speed
     from repro.sections import SECTIONS, section_named
-    from repro.spec import RunSpec
 
-    settings = [name for name in RunSpec().as_json() if name not in {"section", "recipe", "corpus"}]
-    for name in across:
-        if name not in settings:
-            raise unknown("setting", name, settings)
     before, after = read_folder(baseline), read_folder(candidate)
     claims = load_catalogue(catalogue)
     selection.check([*(claim.id for claim in claims.claim), *names_of(before), *names_of(after)])
     seeded = {name: section_named(name).seeded for name in SECTIONS}
-    comparisons = list(compare_scores(before, after, selection, seeded=seeded, across=frozenset(across)))
-    if before.records and after.records:
-        verdicts = [judge_all(claims, side.records, list(SECTIONS)) for side in (before, after)]
-        comparisons += compare_claims(verdicts[0], verdicts[1], selection)
+    comparisons = list(compare_scores(before, after, selection, seeded=seeded))
+    old, new = (judge_all(claims, side.records, list(SECTIONS)) for side in (before, after))
+    comparisons += compare_claims(old, new, selection)
     comparisons += show_speed(before, after, selection)
-    sides = (("baseline", before), ("candidate", after))
     return comparisons, [
         f"{side} {without_private_parts(str(of.path))}: {len(of.records)} records, {len(of.benchmarks)} benchmarks"
-        for side, of in sides
+        for side, of in (("baseline", before), ("candidate", after))
     ]
 
 
-def _time_in_turns(
-    against: str | None,
-    selection: Selection,
-    *,
-    margin: float,
-    quick: bool,
-    seed: int,
-    python: str | None,
-    rounds_file: Path | None,
-) -> tuple[list[Comparison], list[str]]:
-    from dataclasses import asdict, replace
-
+def _time_in_turns(timing: Timing, selection: Selection) -> tuple[list[Comparison], list[str]]:
     from repro.regression.checkouts import checkout_of, repository, resolve, working_tree
     from repro.regression.session import QUICK, Plan, describe, judge_session, run_session
 
     signal.signal(signal.SIGTERM, _terminated)
-    plan = replace(QUICK if quick else Plan(), seed=seed)
-    root = repository()
-    candidate, commit = working_tree(root, python or sys.executable), resolve(root, against)
-    with checkout_of(root, commit, _say) as before:
-        notes = [f"baseline {before.name}, candidate {candidate.name}"]
-        _say(notes[0])
-        session = run_session(before, candidate, selection, plan=plan, margin=margin, say=_say)
-    if rounds_file:
-        sides = {"baseline": before.name, "candidate": candidate.name, "margin": margin, "plan": asdict(plan)}
-        rounds_file.parent.mkdir(parents=True, exist_ok=True)
-        rounds_file.write_text(json.dumps({**sides, **asdict(session)}), encoding="utf-8")
-    return judge_session(session, selection, margin=margin), [*notes, describe(session, plan)]
+    plan, root, margin = QUICK if timing.quick else Plan(), repository(), timing.margin
+    candidate, commit = working_tree(root, timing.python or sys.executable), resolve(root, timing.against)
+    with checkout_of(root, commit, tell) as before:
+        names = {"baseline": before.name, "candidate": candidate.name}
+        note = ", ".join(f"{side} {name}" for side, name in names.items())
+        tell(note)
+        session = run_session(before, candidate, selection, plan=plan, margin=margin, say=tell)
+    if timing.rounds:
+        data = {**names, "margin": margin, "plan": asdict(plan), **asdict(session)}
+        timing.rounds.parent.mkdir(parents=True, exist_ok=True)
+        timing.rounds.write_text(json.dumps(data), encoding="utf-8")
+    return judge_session(session, selection, margin=margin), [note, describe(session, plan)]
 
 
 def _terminated(number: int, frame: Any) -> NoReturn:
@@ -150,17 +133,13 @@ def _terminated(number: int, frame: Any) -> NoReturn:
     raise TerminatedRunError("terminated", "Worktree and environment are removed; start it again.")
 
 
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-
-
 def _show(comparisons: Sequence[Comparison], code: int, notes: Sequence[str]) -> None:
-    from repro.regression.render import conclusion, grouped, reasons
+    from repro.regression.verdict import conclusion, grouped, reasons
 
     for title, table in grouped(comparisons):
-        sys.stdout.write(f"{title}\n")
+        typer.echo(title)
         rows = [(*row[:-1], f"[{STYLES.get(row[-1][0], 'dim')}]{row[-1]}[/]") for row in table.rows]
         write_table(table.columns, rows, markup_column=len(table.columns) - 1)
-        sys.stdout.write("\n")
+        typer.echo()
     for line in (*reasons(comparisons), *notes, conclusion(comparisons, code)):
-        sys.stdout.write(f"{line}\n")
+        typer.echo(line)

@@ -1,58 +1,96 @@
-"""`repro verify`, and the verdicts that `repro report` shows too."""
+"""`repro claims`, `repro verify` and `repro report`: what the catalogue says, and what the records say to it."""
 
 from __future__ import annotations
 
-import json
-import sys
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from repro.commands.options import CatalogueName, Results, plain, write_table
-from repro.errors import NotComparableError, ResultsError
+from repro.commands.options import AsJson, CatalogueName, Results, write_json, write_table
+from repro.errors import NotComparableError, ResultsError, unknown
 
 if TYPE_CHECKING:
     from repro.claims.catalogue import Catalogue
+    from repro.claims.claim import Claim
     from repro.claims.judge import Verdict
     from repro.records.schema import RunRecord
 
-STYLES = {
-    "reproduced": "green", "holds by construction": "green", "holds on the stand-in": "green",
-    "matches the reference": "green", "deviates": "red", "inconclusive": "yellow", "known deviation": "yellow",
-    "no longer so": "yellow",
-}  # fmt: skip
+ATTENTION = {"deviates": "red", "inconclusive": "yellow", "known deviation": "yellow", "no longer so": "yellow"}
+NOT_JUDGED = ("not comparable", "not run")
+Patterns = list[str] | None
+
+
+def claims(
+    names: Annotated[Patterns, typer.Argument(help="Claims, such as finetune.f1 or 'finetune.*'.")] = None,
+    catalogue: CatalogueName = "seminar",
+    as_json: AsJson = False,
+) -> None:
+    """List every claim, its source and what a run must have for it to be comparable."""
+    from repro.claims.catalogue import load_catalogue
+
+    chosen = _named(load_catalogue(catalogue), names or ["*"])
+    if as_json:
+        write_json([claim.model_dump(mode="json") for claim in chosen])
+    elif names and len(chosen) == 1:
+        for name, value in chosen[0].model_dump(mode="json", exclude_none=True).items():
+            typer.echo(f"{name:>15}  {value}")
+    else:
+        rows = [(c.id, str(c.version), c.shown, c.source, ", ".join(c.needs)) for c in chosen]
+        write_table(("claim", "version", "reported", "source", "needs"), rows)
 
 
 def verify(
     results: Results = Path("results"),
-    claim: Annotated[list[str] | None, typer.Option("--claim", help="Only this claim; may be repeated.")] = None,
+    claim: Annotated[Patterns, typer.Option(help="Only these, such as 'finetune.*'; may be repeated.")] = None,
     catalogue: CatalogueName = "seminar",
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="A row for every claim, whatever its verdict.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Give a verdict a claim. Exit code 0: none deviates that was not known to; 1: some do; 2: bad input.
+    """Judge every claim, and show what was not reproduced. Exit code 0: no new deviation; 1: some; 2: bad input.
 
     A catalogue of reference ends with a line on whether this machine matches it; 6 where nothing could be compared.
     """
-    from repro.claims.headline import reference_line
+    from repro.claims.claim import Outcome
+    from repro.claims.judge import reference_line
 
     read, verdicts, _ = judged(results, catalogue)
     line = reference_line(read, verdicts)
-    if claim:
-        wanted = {read.claim_named(name).id for name in claim}
-        verdicts = [v for v in verdicts if v.claim.id in wanted]
+    wanted = {c.id for c in _named(read, claim or ["*"])}
+    verdicts = [v for v in verdicts if v.claim.id in wanted]
     if as_json:
-        sys.stdout.write(json.dumps([v.as_row() for v in verdicts], indent=1, ensure_ascii=False) + "\n")
+        write_json([v.as_row() for v in verdicts])
     else:
-        _write_verdicts(verdicts)
-        sys.stdout.write(f"{line}\n" if line else "")
+        counts = Counter(v.outcome for v in verdicts)
+        typer.echo(", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome]))
+        (_write_table if everything or claim else _write_verdicts)(verdicts)
+        typer.echo(line, nl=bool(line))
     if any(v.outcome == "deviates" for v in verdicts):
         raise typer.Exit(1)
     if line and not claim and not any(v.placed for v in verdicts):
         raise typer.Exit(NotComparableError.exit_code)
 
 
-def judged(results: Path, name: str = "seminar") -> tuple[Catalogue, list[Verdict], list[RunRecord]]:
+def report(
+    results: Results = Path("results"),
+    catalogue: CatalogueName = "seminar",
+    readme: Annotated[Path | None, typer.Option(help="Also put the verdict table into this README.")] = None,
+) -> None:
+    """Write REPORT.md, report.html, tables and figures from the records."""
+    from repro.report.pages import update_readme, write_report
+
+    read, verdicts, records = judged(results, catalogue)
+    for path in write_report(read, verdicts, records, results):
+        typer.echo(path)
+    if readme:
+        update_readme(readme, read, verdicts, records)
+        typer.echo(readme)
+
+
+def judged(results: Path, name: str) -> tuple[Catalogue, list[Verdict], list[RunRecord]]:
     """Return the catalogue, a verdict a claim, and the records; ResultsError where there are none."""
     from repro.claims.catalogue import load_catalogue
     from repro.claims.judge import judge_all
@@ -65,13 +103,34 @@ def judged(results: Path, name: str = "seminar") -> tuple[Catalogue, list[Verdic
     return catalogue, judge_all(catalogue, records, list(SECTIONS)), records
 
 
-def _write_verdicts(verdicts: list[Verdict]) -> None:
-    from repro.report.tables import outcome_counts
+def _named(catalogue: Catalogue, patterns: Sequence[str]) -> list[Claim]:
+    """Return the claims that ids or patterns such as `finetune.*` name; UsageError for one that names none."""
+    for pattern in patterns:
+        if not any(fnmatchcase(claim.id, pattern) for claim in catalogue.claim):
+            raise unknown("claim", pattern, [claim.id for claim in catalogue.claim])
+    return [claim for claim in catalogue.claim if any(fnmatchcase(claim.id, pattern) for pattern in patterns)]
 
-    rows = [
-        (v.claim.id, v.claim.shown, v.shown, f"[{STYLES.get(v.outcome, 'dim')}]{v.label}[/]", plain(v.why),
-         v.corroboration)
-        for v in verdicts
-    ]  # fmt: skip
+
+def _write_verdicts(verdicts: list[Verdict]) -> None:
+    """Write what calls for attention, deviations first, then what was not judged, by its reason."""
+    for v in sorted(verdicts, key=lambda v: v.outcome != "deviates"):
+        if v.outcome in ATTENTION:
+            typer.secho(f"\n{v.label}: {v.claim.id}", fg=ATTENTION[v.outcome])
+            typer.echo(f"  reported {v.claim.shown}; measured {v.shown}\n  {v.why}")
+            typer.echo(f"  {v.corroboration}\n" if v.corroboration else "", nl=False)
+    reasons = defaultdict[str, list[str]](list)
+    for v in verdicts:
+        if v.outcome in NOT_JUDGED:
+            reasons[f"{v.outcome}: {v.why}"].append(v.claim.id)
+    for reason, ids in reasons.items():
+        typer.echo(f"\n{reason}\n  {', '.join(ids)}")
+    typer.echo("\n`repro verify --all` shows every claim.")
+
+
+def _write_table(verdicts: list[Verdict]) -> None:
+    rows = []
+    for v in verdicts:
+        style = ATTENTION.get(v.outcome, "dim" if v.outcome in (*NOT_JUDGED, "for information") else "green")
+        verdict = f"[{style}]{v.label}[/]"
+        rows.append((v.claim.id, v.claim.shown, v.shown, verdict, v.why, v.corroboration))
     write_table(("claim", "reported", "measured", "verdict", "why", "public runs"), rows, markup_column=3)
-    sys.stdout.write(", ".join(f"{n} {name}" for name, n in outcome_counts(verdicts).items() if n) + "\n")

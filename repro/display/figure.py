@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+MIDDLE = 0.5  # of the ramp: on its light half the writing is black
 BARS = "#1f5a93"  # dark enough on white, and one colour alone: no kind of sight has to tell two apart
 
 
@@ -31,6 +33,30 @@ def new_figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+
+
+def bars(values: Mapping[str, float], written: Sequence[str], *, across: bool = False) -> tuple[Figure, Axes]:
+    """Draw a bar a name, upright or `across`, with its value as it is `written`; names show as they are."""
+    figure, axes = plain_axes(6.4, 3.6 if across else 4.2)
+    places = range(len(values))
+    drawn = (axes.barh if across else axes.bar)(places, list(values.values()), color=BARS)
+    axes.bar_label(drawn, written, padding=3, fontsize=9)
+    (axes.set_yticks if across else axes.set_xticks)(places, list(values), parse_math=False)
+    return figure, axes
+
+
+def matrix(
+    axes: Axes, shares: Sequence[Sequence[float]], labels: Sequence[str], cells: Sequence[Sequence[str]]
+) -> None:
+    """Draw shares from 0 to 1 as shades, true class a row, with a text in each cell."""
+    axes.imshow(shares, cmap="cividis", vmin=0, vmax=1)  # one lightness ramp, the same for every kind of sight
+    for i, row in enumerate(shares):
+        for j, share in enumerate(row):
+            shade = "black" if share > MIDDLE else "white"
+            axes.text(j, i, cells[i][j], ha="center", va="center", color=shade, fontsize=9)
+    axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set(xlabel="predicted", ylabel="true")
 
 
 def plain_axes(width: float, height: float) -> tuple[Figure, Axes]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import string
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -14,6 +17,15 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
+
+    @classmethod
+    def of(cls, columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]], note: str = "") -> Table:
+        """Make a table of format strings by column and what they name, one mapping a row; None shows as nothing."""
+        cells = columns.values()
+        return cls(tuple(columns), tuple(tuple(_CELL.vformat(cell, (), row) for cell in cells) for row in rows), note)
+
+    def __add__(self, other: Table) -> Table:
+        return Table(self.columns, self.rows + other.rows, self.note or other.note)
 
     def newest(self, rows: int, whole: str) -> Table:
         """Return the last `rows` rows under a line that says where the whole table is, or the table if it is short."""
@@ -26,15 +38,23 @@ class Table:
     def to_csv(self) -> str:
         """Return the table as CSV with a head."""
         out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(self.columns)
-        writer.writerows(self.rows)
+        csv.writer(out, lineterminator="\n").writerows([self.columns, *self.rows])
         return out.getvalue()
 
     def to_markdown(self) -> str:
         """Return the table as Markdown; whatever a cell holds shows as text."""
         lines = [self.columns, ("---",) * len(self.columns), *self.rows]
-        return "".join(f"| {' | '.join(as_text(cell) for cell in line)} |\n" for line in lines)
+        return "".join(f"| {' | '.join(map(as_text, line))} |\n" for line in lines)
+
+
+class _Cell(string.Formatter):
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if value is None:
+            return ""
+        return ("yes" if value else "no") if isinstance(value, bool) else format(value, format_spec)
+
+
+_CELL = _Cell()
 
 
 def as_text(cell: str) -> str:

@@ -3,97 +3,70 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import symtable
+from collections.abc import Iterator
+from itertools import chain
+from typing import NamedTuple
 
 from repro.notebooks.reading import parse
 
-_SCOPES = (ast.FunctionDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_MODULES = ("plt", "pd", "np", "os", "torch", "sns")  # whose functions change nothing that a later cell reads
 
 
-@dataclass(frozen=True, kw_only=True)
-class CellNames:
+class CellNames(NamedTuple):
     """Names that a cell reads before it writes them, writes (a method called on one may change it), and defines."""
 
-    reads: frozenset[str]
-    writes: frozenset[str]
-    functions: Mapping[str, frozenset[str]]
+    reads: set[str]
+    writes: set[str]
+    functions: dict[str, set[str]]
 
 
 def names_in(source: str) -> CellNames:
     """Return the names of a cell; none of one that is no Python."""
     tree = parse(source)
-    reads: set[str] = set()
-    writes: set[str] = set()
-    functions: dict[str, frozenset[str]] = {}
+    names = CellNames(set(), set(), {})
     for statement in tree.body if tree else []:
-        loaded = _loaded(statement)
+        try:
+            table = symtable.symtable(ast.unparse(statement), "cell", "exec")
+        except (SyntaxError, RecursionError):  # a `return` outside a function; the kernel says so
+            continue
+        symbols = [symbol for scope in _scopes(table) for symbol in scope.get_symbols()]
+        loaded = {s.get_name() for s in symbols if s.is_referenced() and s.is_global()}
         if isinstance(statement, ast.FunctionDef):  # its names are read where it is called
-            functions[statement.name] = frozenset(loaded)
+            names.functions[statement.name] = loaded
         else:
-            reads |= loaded - writes
-        writes |= set(_written(statement))
-    return CellNames(reads=frozenset(reads), writes=frozenset(writes), functions=functions)
+            names.reads.update(loaded - names.writes)
+        names.writes.update(s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported())
+        match statement:
+            case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name)))) if name not in _MODULES:
+                names.writes.add(name)
+    return names
+
+
+def _scopes(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
+    return chain([table], *map(_scopes, table.get_children()))
 
 
 class Blame:
-    """Keeps which failed cell each name would have come from."""
+    """Remembers which failed cell each name would have come from."""
 
     def __init__(self) -> None:
         self._missing: dict[str, int] = {}
-        self._functions: dict[str, frozenset[str]] = {}
+        self._functions: dict[str, set[str]] = {}
         self._written: set[str] = set()
 
-    def cause(self, names: CellNames) -> int | None:
-        """Return the failed cell that a name read here should have come from, also through a function called."""
-        seen: set[str] = set()
-        left = set(names.reads)
-        while left:
-            name = left.pop()
-            seen.add(name)
-            if name in self._missing:
-                return self._missing[name]
-            left |= {**self._functions, **names.functions}.get(name, frozenset()) - seen
-        return None
-
-    def passed(self, names: CellNames) -> None:
-        """Take note of a cell that ran."""
-        for name in names.writes:
-            self._missing.pop(name, None)
-        self._written |= names.writes
-        self._functions |= names.functions
-
-    def failed(self, names: CellNames, cause: int) -> None:
-        """Take note of a cell whose names are missing because of cell `cause`."""
-        self._missing |= dict.fromkeys(names.writes, cause)
-
-    def kernel_lost(self, cause: int) -> None:
-        """Take note that cell `cause` ended the kernel, and with it every name written so far."""
-        self._missing |= dict.fromkeys(self._written, cause)
-
-
-def _loaded(statement: ast.stmt) -> set[str]:
-    names = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-    local: set[str] = set()
-    for scope in ast.walk(statement):
-        if isinstance(scope, _SCOPES):
-            local |= {n.arg for n in ast.walk(scope) if isinstance(n, ast.arg)}
-            local |= {n.id for n in ast.walk(scope) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    return names - local
-
-
-def _written(statement: ast.stmt) -> Iterator[str]:
-    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
-        yield statement.name
-        return
-    for node in ast.walk(statement):
-        match node:
-            case ast.Name(id=name, ctx=ast.Store()):
-                yield name
-            case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
-                yield from (alias.asname or alias.name.partition(".")[0] for alias in aliases)
-            case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name)))) if name not in _MODULES:
-                yield name
-
-
-_MODULES = ("plt", "pd", "np", "os", "torch", "sns")  # whose functions change nothing that a later cell reads
+    def cause(self, number: int, names: CellNames, *, failed: bool = False, kernel_lost: bool = False) -> int | None:
+        """Take note of a cell; return the failed one that a name read here, or in a function called, is missing of."""
+        if kernel_lost:  # and with it every name written so far
+            self._missing |= dict.fromkeys(self._written, number)
+        read = list(names.reads)
+        for name in read:  # it grows
+            read += {**self._functions, **names.functions}.get(name, set()) - set(read)
+        cause = min((self._missing[name] for name in read if name in self._missing), default=None)
+        if failed or cause:  # one that ran had an older value under that name
+            self._missing |= dict.fromkeys(names.writes, cause or number)
+        else:
+            self._missing = {name: cell for name, cell in self._missing.items() if name not in names.writes}
+            self._written |= names.writes
+            self._functions |= names.functions
+        return cause

@@ -7,6 +7,8 @@ notebooks from doing harm; it is no fence against a hostile one, for which there
 from __future__ import annotations
 
 import functools
+import os
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,37 +16,31 @@ from typing import Any
 INSTALLERS = ("pip", "pip3", "conda", "mamba", "uv", "apt", "apt-get", "huggingface-cli", "hf", "git")
 
 
-def guard(
-    *, hosts: list[str], log: str, memory_bytes: int, file_bytes: int, characters: int, rows: int, steps: int
-) -> None:
-    """Set the limits; what is refused is written into the file `log`, a line each."""
-    _limit(memory_bytes, file_bytes)
-    _limit_output(characters)
-    if rows:
-        _shorten_datasets(rows)
-    if steps:
-        _shorten_training(steps)
+def guard(*, hosts: list[str], **limits: int) -> None:
+    """Set the limits; what is refused raises PermissionError."""
+    if sys.platform != "win32":
+        import resource
+
+        for kind, most in ((resource.RLIMIT_DATA, "memory_bytes"), (resource.RLIMIT_FSIZE, "file_bytes")):
+            resource.setrlimit(kind, (limits[most], resource.getrlimit(kind)[1]))
+    _limit_output(limits["characters"])
+    if limits["rows"]:
+        _shorten_datasets(limits["rows"])
+    if limits["steps"]:
+        _shorten_training(limits["steps"])
     addresses: set[str] = {"127.0.0.1", "::1", "localhost"}
 
     def refuse(what: str) -> None:
-        with Path(log).open("a", encoding="utf-8") as file:
-            file.write(f"{what}\n")
-        raise PermissionError(what)
-
-    def resolve(host: str) -> None:
-        import socket
-
-        if host in addresses:
-            return
-        if not any(host == known or host.endswith(f".{known}") for known in hosts):
-            refuse(f"network: {host}")
-        addresses.add(host)
-        addresses.update(str(info[4][0]) for info in socket.getaddrinfo(host, None))
+        raise PermissionError(f"not allowed here: {what}")
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "socket.getaddrinfo" and arguments[0]:
-            host = arguments[0]
-            resolve(host.decode() if isinstance(host, bytes) else str(host))
+            host = os.fsdecode(arguments[0])
+            if host not in addresses:
+                if not f".{host}".endswith(tuple(f".{known}" for known in hosts)):
+                    refuse(f"network: {host}")
+                addresses.add(host)
+                addresses.update(str(info[4][0]) for info in socket.getaddrinfo(host, None))
         elif event == "socket.connect" and isinstance(arguments[1], tuple) and arguments[1][0] not in addresses:
             refuse(f"network: {arguments[1][0]}")
         elif event in ("os.fork", "os.forkpty") and "ipykernel_" in sys._getframe(1).f_code.co_filename:
@@ -57,25 +53,15 @@ def guard(
     sys.addaudithook(hook)
 
 
-def _limit(memory_bytes: int, file_bytes: int) -> None:
-    if sys.platform == "win32":
-        return
-    import resource
-
-    for kind, most in ((resource.RLIMIT_DATA, memory_bytes), (resource.RLIMIT_FSIZE, file_bytes)):
-        resource.setrlimit(kind, (most, resource.getrlimit(kind)[1]))
-
-
 def _limit_output(characters: int) -> None:
     """Drop what is printed beyond so many characters in all."""
+    left = characters
     for stream in (sys.stdout, sys.stderr):
-        printed = stream.write
-        left = [characters]
 
-        @functools.wraps(printed)
-        def write(text: str, printed: Any = printed, left: list[int] = left) -> int:
-            left[0] -= len(text)
-            return int(printed(text)) if left[0] > 0 else len(text)
+        def write(text: str, printed: Any = stream.write) -> int:
+            nonlocal left
+            left -= len(text)
+            return int(printed(text)) if left > 0 else len(text)
 
         stream.write = write  # type: ignore[method-assign]
 
@@ -96,18 +82,11 @@ def _shorten_datasets(rows: int) -> None:
 
 
 def _shorten_training(steps: int) -> None:
-    import transformers
+    from transformers import TrainerCallback, trainer
 
-    class Stop(transformers.TrainerCallback):
+    class Stop(TrainerCallback):
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             control.should_training_stop = state.global_step >= steps or control.should_training_stop
 
-    trainer: Any = transformers.Trainer
-    build = trainer.__init__
-
-    @functools.wraps(build)
-    def __init__(self: Any, *arguments: Any, **options: Any) -> None:  # noqa: N807 (takes the place of that method)
-        build(self, *arguments, **options)
-        self.add_callback(Stop())
-
-    trainer.__init__ = __init__
+    callbacks: list[Any] = trainer.DEFAULT_CALLBACKS
+    callbacks.append(Stop)

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import subprocess
 import sys
+import tomllib
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from repro.errors import UsageError
 from repro.notebooks.reading import require
 
-HUB_HOSTS = ("huggingface.co", "hf.co")
-KEPT = (
-    "PATH", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "HF_ENDPOINT",
-    "HF_HUB_OFFLINE", "SYSTEMROOT", "VIRTUAL_ENV",
-)  # fmt: skip
 ANSWER_SECONDS = 20  # for a kernel that was interrupted to answer again
 MARK = "REPRO_AUDIT"
-_SILENT = logging.Logger("audit", logging.CRITICAL)  # what nbclient would say of cells that we tell of ourselves
+_SILENT = logging.Logger("audit", logging.CRITICAL)  # what nbclient would say of cells that we report ourselves
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a cell may take: seconds, memory and the size of a file in bytes; what is shortened, 0 for nothing."""
+    """What a cell may take, what is shortened (0: nothing), folders in place of the Hub's names, the interpreter."""
 
     seconds: int = 600
     memory_bytes: int = 12 * 2**30
@@ -39,147 +36,111 @@ class Limits:
     characters: int = 20_000_000
     rows: int = 0
     steps: int = 0
+    uses: Mapping[str, Path] = field(default_factory=dict)
+    python: Path = Path(sys.executable)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Executed:
-    """How a cell ended: its outputs as text, its error's name and message, what was refused, if the kernel is gone."""
+class Executed(NamedTuple):
+    """How a cell ended: its outputs as text, its error's name and message, whether its kernel is gone."""
 
-    text: str = ""
-    error: str = ""
-    message: str = ""
-    refused: tuple[str, ...] = ()
-    timed_out: bool = False
-    died: bool = False
+    text: str
+    error: str
+    message: str
+    timed_out: bool
+    died: bool
+
+
+@cache
+def load_rules() -> dict[str, Any]:
+    """Read what the audit goes by."""
+    return tomllib.loads(files("repro.notebooks").joinpath("audit.toml").read_text(encoding="utf-8"))
 
 
 class Kernel:
-    """Runs cells one by one; `with Kernel(…) as kernel: kernel.run(source)`."""
+    """Runs cells one by one; `with Kernel(…) as kernel: kernel.run(source)`; UsageError where none starts."""
 
-    def __init__(self, *, folder: Path, limits: Limits, python: Path | None) -> None:
+    def __init__(self, folder: Path, limits: Limits) -> None:
         self.folder, self.limits = folder, limits
-        self._python = str(python or sys.executable)
         self._token = uuid.uuid4().hex
-        self._log = folder / ".refused"
         self._client: Any = None
-        self._seen = 0
 
     def __enter__(self) -> Kernel:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def start(self) -> None:
-        """Start the kernel and put the guard before its first cell; UsageError where there is none to start."""
         require("nbclient")
         import nbformat
-        from jupyter_client.kernelspec import KernelSpecManager
+        from jupyter_client.kernelspec import KernelSpec
         from jupyter_client.manager import AsyncKernelManager
         from nbclient import NotebookClient
 
-        spec = self.folder / ".kernels" / "audited"
-        spec.mkdir(parents=True, exist_ok=True)
-        argv = [self._python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        (spec / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "audited", "language": "python"}))
-        specs = KernelSpecManager(kernel_dirs=[str(spec.parent)], ensure_native_kernel=False)
-        manager = AsyncKernelManager(kernel_name="audited", kernel_spec_manager=specs)
-        manager.connection_file = str(self.folder / f".connection-{uuid.uuid4().hex}.json")
+        manager = AsyncKernelManager(connection_file=str(self.folder / f".connection-{uuid.uuid4().hex}.json"))
+        manager._kernel_spec = KernelSpec(
+            argv=[str(self.limits.python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        )
         self._client = NotebookClient(
-            nbformat.v4.new_notebook(), km=manager, timeout=self.limits.seconds, allow_errors=True,
-            interrupt_on_timeout=True, startup_timeout=120, log=_SILENT,
-            error_on_timeout={"status": "error", "ename": "TimeoutError", "evalue": "", "traceback": []},
+            nbformat.v4.new_notebook(), km=manager, allow_errors=True, interrupt_on_timeout=True, startup_timeout=120,
+            log=_SILENT, error_on_timeout={"status": "error", "ename": "TimeoutError", "evalue": "", "traceback": []},
         )  # fmt: skip
         try:
             quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
             self._client.start_new_kernel(cwd=str(self.folder), env=self._environment(), **quiet)
             self._client.start_new_kernel_client()
+            if (done := self.run(self._guard())).error:
+                raise RuntimeError(f"{done.error}: {done.message}")
         except (RuntimeError, OSError) as error:
-            self.stop()
+            self.__exit__()
             raise UsageError(
-                f"no kernel starts with {self._python}: {str(error).splitlines()[0]}",
-                f"Install one there: {self._python} -m pip install ipykernel",
+                f"no guarded kernel starts with {self.limits.python}: {str(error).splitlines()[0]}",
+                f"Install what it lacks: {self.limits.python} -m pip install ipykernel",
             ) from None
-        guard = files("repro.notebooks").joinpath("guard.py").read_text(encoding="utf-8")
-        settings = {
-            "hosts": [*HUB_HOSTS, *filter(None, [urlsplit(os.environ.get("HF_ENDPOINT", "")).hostname])],
-            "log": str(self._log), "memory_bytes": self.limits.memory_bytes, "file_bytes": self.limits.file_bytes,
-            "characters": self.limits.characters, "rows": self.limits.rows, "steps": self.limits.steps,
-        }  # fmt: skip
-        scope = f"scope = {{}}; exec({guard!r}, scope); scope['guard'](**{settings!r})"
-        call = f"def _audit():\n    {scope}\n_audit(); del _audit"
-        done = self.run(call)
-        if done.error:
-            raise UsageError(
-                f"the kernel of {self._python} cannot be guarded: {done.error}: {done.message}",
-                "Try again, or name another --python.",
-            )
+        return self
 
-    def run(self, source: str) -> Executed:
-        """Execute a cell and say how it ended; a kernel that is gone or does not answer is replaced by a fresh one."""
-        cell, timed_out, died = self._execute(source, self.limits.seconds)
-        if timed_out and not died:  # it was interrupted: does it take a cell again?
-            died = any(self._execute("pass", ANSWER_SECONDS)[1:])
-        errors = [output for output in cell.outputs if output.output_type == "error"]
-        refused = self._log.read_text(encoding="utf-8").splitlines() if self._log.exists() else []
-        new, self._seen = tuple(refused[self._seen :]), len(refused)
-        if died:
-            self.stop()
-            self.start()
-        return Executed(
-            text="\n".join(_text_of(output) for output in cell.outputs)[-200_000:],
-            error=errors[-1].ename if errors else "",
-            message=errors[-1].evalue if errors else "",
-            refused=new,
-            timed_out=timed_out,
-            died=died,
-        )
-
-    def stop(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """End the kernel and every process that it started, by the mark in their environment."""
         import psutil
 
-        if self._client is not None:
-            with suppress(Exception):
-                self._client._cleanup_kernel()
+        with suppress(Exception):
+            self._client._cleanup_kernel()
         for process in psutil.process_iter():
             with suppress(psutil.Error):
                 if process.environ().get(MARK) == self._token:
                     process.kill()
 
-    def _execute(self, source: str, seconds: int) -> tuple[Any, bool, bool]:
-        """Return the executed cell, whether its time ran out, and whether the kernel died of it."""
+    def run(self, source: str, seconds: int = 0) -> Executed:
+        """Execute a cell and say how it ended; a kernel that is gone or does not answer is replaced by a fresh one."""
         from nbclient.exceptions import DeadKernelError
         from nbformat.v4 import new_code_cell
 
-        cell = new_code_cell(source)
-        self._client.nb.cells.append(cell)
-        self._client.timeout = seconds
+        self._client.nb.cells = [cell := new_code_cell(source)]
+        self._client.timeout = seconds or self.limits.seconds
         started = monotonic()
+        died = False
         try:
-            self._client.execute_cell(cell, len(self._client.nb.cells) - 1)
+            self._client.execute_cell(cell, 0)
         except DeadKernelError:
-            return cell, False, True
-        return cell, monotonic() - started >= seconds, False
+            died = True
+        timed_out = not died and monotonic() - started >= self._client.timeout
+        error: Any = next((output for output in reversed(cell.outputs) if output.output_type == "error"), {})
+        name = "DeadKernelError" if died else "TimeoutError" if timed_out else error.get("ename", "")
+        if timed_out and not seconds:  # it was interrupted: does it take a cell again?
+            answer = self.run("pass", ANSWER_SECONDS)
+            died = answer.timed_out or answer.died
+        if died and not seconds:
+            self.__exit__()
+            self.__enter__()
+        texts = (output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs)
+        text = "\n".join(map(str, texts))[-200_000:]
+        return Executed(text, name, error.get("evalue", ""), timed_out, died)
+
+    def _guard(self) -> str:
+        guard = files("repro.notebooks").joinpath("guard.py").read_text(encoding="utf-8")
+        hosts = [*load_rules()["kernel"]["hosts"], urlsplit(os.environ.get("HF_ENDPOINT", "//hf.co")).hostname]
+        limits = {name: value for name, value in vars(self.limits).items() if isinstance(value, int)}
+        call = f"    exec({guard!r}, scope)\n    scope['guard'](hosts={hosts!r}, **{limits!r})"
+        return f"def _audit(scope):\n{call}\n_audit({{}}); del _audit"
 
     def _environment(self) -> dict[str, str]:
         """Return what the kernel sees: no token, no display, a home of its own; the Hub's cache is shared."""
-        home = str(self.folder)
-        cache = os.environ.get("HF_HUB_CACHE") or str(
-            Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface")) / "hub"
-        )
-        return {
-            **{name: os.environ[name] for name in KEPT if name in os.environ},
-            "HOME": home, "IPYTHONDIR": f"{home}/.ipython", "MPLCONFIGDIR": f"{home}/.matplotlib",
-            "HF_HOME": f"{home}/.huggingface", "HF_HUB_CACHE": cache, "HF_HUB_DISABLE_TELEMETRY": "1",
-            "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1", "WANDB_MODE": "disabled", "PYTHONNOUSERSITE": "1",
-            MARK: self._token,
-        }  # fmt: skip
-
-
-def _text_of(output: Any) -> str:
-    if output.output_type == "stream":
-        return str(output.text)
-    data = output.get("data", {})
-    return str(data.get("text/plain", ""))
+        rules = load_rules()["kernel"]
+        usual = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface")) / "hub"
+        places = {"home": str(self.folder), "cache": os.environ.get("HF_HUB_CACHE") or str(usual)}
+        passed_on = {name: os.environ[name] for name in rules["passed_on"] if name in os.environ}
+        return passed_on | {name: text.format(**places) for name, text in rules["set"].items()} | {MARK: self._token}

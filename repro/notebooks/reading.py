@@ -25,7 +25,7 @@ MOST_TEXT = 500_000  # characters of one output that are looked at
 MOST_SOURCE = 100_000  # characters of one cell that are parsed
 EXPECTED = "Expected a notebook of Jupyter's format 4 (.ipynb) or its text export."
 _EXPORT_CELL = re.compile(r"^(?:# )?In ?\[(?:None|\d*| )\]:[ \t]*$", re.MULTILINE)
-_BLANK = re.compile(r"\n[ \t]*\n")
+_BLANK = re.compile(r"(\n[ \t]*(?=\n))")
 _MAGIC = re.compile(r"^(\s*)(?:[%!?]|[\w, ()\[\]]+= ?[%!])")  # also of the form `files = !ls`
 
 
@@ -152,15 +152,13 @@ def export_parts(content: str) -> list[tuple[str, str]]:
 
 def _code_before_text(part: str) -> str:
     """Return the longest beginning of whole paragraphs that parses; the first paragraph where none does."""
-    text = part[:MOST_SOURCE].strip("\n")
-    ends = [match.start() for match in _BLANK.finditer(text)] + [len(text)]
-    for start, end in reversed(list(zip([0, *ends], ends, strict=False))):
-        only_comments = all(
-            line.startswith("#") for line in text[start:end].strip().split("\n")
-        )  # most likely a heading
-        if start == 0 or (not only_comments and parse(text[:end]) is not None):
-            return text[:end].rstrip()
-    return ""
+    paragraphs = _BLANK.split(part[:MOST_SOURCE].strip("\n"))  # and the blank lines between them
+    while len(paragraphs) > 1:
+        only_comments = all(line.startswith("#") for line in paragraphs[-1].strip().split("\n"))  # likely a heading
+        if not only_comments and parse("".join(paragraphs)) is not None:
+            break
+        del paragraphs[-2:]
+    return "".join(paragraphs).rstrip()
 
 
 def parse(source: str) -> ast.Module | None:
@@ -176,8 +174,10 @@ def parse(source: str) -> ast.Module | None:
 
 
 def without_magics(source: str) -> str:
-    """Return the cell with `pass` in place of each magic, so that lines keep their numbers."""
-    return "\n".join(f"{match[1]}pass" if (match := _MAGIC.match(line)) else line for line in source.split("\n"))
+    """Return the cell with a zero and blanks in place of each magic, so that everything stays in its place."""
+    return "\n".join(
+        f"{match[1]}0".ljust(len(line)) if (match := _MAGIC.match(line)) else line for line in source.split("\n")
+    )
 
 
 def code_hash(cells: tuple[Cell, ...]) -> str:

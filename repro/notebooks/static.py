@@ -8,9 +8,9 @@ follow `Trainer(args=…, train_dataset=…)` back to a learning rate, a checkpo
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from operator import add, floordiv, mul, sub, truediv
 from typing import Any
 
 from repro.notebooks.reading import parse
@@ -18,26 +18,12 @@ from repro.notebooks.reading import parse
 MOST_NODES = 100_000  # of all cells together
 MOST_TEXT = 100_000
 MOST_CALLS_DEEP = 5
+LARGEST_NUMBER = 1e15
+UNKNOWN: Any = object()
 _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: add, ast.Sub: sub, ast.Mult: mul, ast.Div: truediv, ast.FloorDiv: floordiv,
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv, ast.Pow: lambda base, exponent: float(base) ** float(exponent),
 }  # fmt: skip
-
-
-class _Unknown:
-    def __repr__(self) -> str:
-        return "unknown"
-
-
-UNKNOWN = _Unknown()
-
-
-class _Spent(Exception):  # noqa: N818 (not an error: the bound on work)
-    pass
-
-
-@dataclass(frozen=True)
-class _Alias:
-    name: str
 
 
 @dataclass(kw_only=True, eq=False)
@@ -64,6 +50,8 @@ class Interpreter:
         self.built: list[Built] = []
         self.trained: Built | None = None
         self.assigned: list[tuple[str, Any]] = []
+        self._scope = self.names
+        self._aliases: dict[str, str] = {}
         self._nodes = 0
         self._depth = 0
 
@@ -72,177 +60,159 @@ class Interpreter:
         tree = parse(source)
         try:
             self._block(tree.body if tree else [], self.names)
-        except (_Spent, RecursionError, OverflowError):
+        except (RecursionError, OverflowError):
             return
 
-    def _block(self, body: Sequence[ast.stmt], names: dict[str, Any]) -> Any:
-        """Run statements; return what the last `return` gives."""
+    def _block(self, body: Sequence[ast.stmt], scope: dict[str, Any]) -> Any:
+        """Run statements over the names of a scope; return what the last `return` gives."""
+        outer, self._scope = self._scope, scope
         result: Any = UNKNOWN
-        for statement in body:
-            match statement:
-                case ast.Return(value=ast.expr() as value):
-                    result = self._value(value, names)
-                case ast.Assign(value=value) | ast.AnnAssign(value=ast.expr() as value):
-                    given = self._value(value, names)
-                    for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
-                        self._assign(target, given, names)
-                case ast.AugAssign(target=ast.Name(id=name)):
-                    names[name] = UNKNOWN
-                case ast.Expr(value=value):
-                    self._value(value, names)
-                case ast.FunctionDef(name=name):
-                    names[name] = statement
-                case ast.ImportFrom(names=aliases):
-                    names |= {a.asname: _Alias(a.name) for a in aliases if a.asname}
-                case ast.If(orelse=orelse) if orelse:
-                    self._branches(statement, names)
-                case ast.If() | ast.For() | ast.While() | ast.With() | ast.Try():
-                    if isinstance(statement, ast.For):
-                        self._assign(statement.target, self._value(statement.iter, names), names)
-                    for part in (statement.body, getattr(statement, "orelse", []), getattr(statement, "finalbody", [])):
-                        self._block(part, names)
+        try:
+            for statement in body:
+                if isinstance(statement, ast.Return):
+                    result = self._value(statement.value)
+                else:
+                    self._run(statement)
+        finally:
+            self._scope = outer
         return result
 
-    def _branches(self, statement: ast.If, names: dict[str, Any]) -> None:
-        """Run both branches; what they leave different is unknown."""
-        first, second = dict(names), dict(names)
-        self._block(statement.body, first)
-        self._block(statement.orelse, second)
-        for name in first | second:
-            one, other = first.get(name, UNKNOWN), second.get(name, UNKNOWN)
-            names[name] = one if one is other or (_plain(one) and one == other) else UNKNOWN
+    def _run(self, statement: ast.stmt) -> None:
+        match statement:
+            case ast.FunctionDef(name=name):
+                self._scope[name] = statement
+            case ast.ImportFrom(names=imported):
+                self._aliases |= {each.asname: each.name for each in imported if each.asname}
+            case ast.If(body=body, orelse=[_, *_] as orelse):  # what the branches leave different is unknown
+                first, second = dict(self._scope), dict(self._scope)
+                self._block(body, first)
+                self._block(orelse, second)
+                for name in first | second:
+                    one, other = first.get(name, UNKNOWN), second.get(name, UNKNOWN)
+                    self._scope[name] = one if one is other or (_plain(one) and one == other) else UNKNOWN
+            case ast.ClassDef() | ast.AsyncFunctionDef() | ast.AnnAssign(value=None):
+                pass
+            case _:
+                parts = vars(statement)
+                given = self._value(parts.get("value") or parts.get("iter"))
+                for target in parts.get("targets") or filter(None, [parts.get("target")]):
+                    self._assign(target, UNKNOWN if isinstance(statement, ast.AugAssign) else given)
+                for part in ("body", "orelse", "finalbody"):
+                    self._block(parts.get(part, []), self._scope)
 
-    def _assign(self, target: ast.expr, value: Any, names: dict[str, Any]) -> None:
+    def _assign(self, target: ast.expr, value: Any) -> None:
         match target:
             case ast.Name(id=name):
-                names[name] = value
-                if names is self.names:
+                self._scope[name] = value
+                if self._scope is self.names:
                     self.assigned.append((name, value))
             case ast.Tuple(elts=parts) | ast.List(elts=parts):
                 same = [value if isinstance(value, Built) else UNKNOWN] * len(parts)
                 values = value if isinstance(value, list) and len(value) == len(parts) else same
                 for part, each in zip(parts, values, strict=True):
-                    self._assign(part, each, names)
+                    self._assign(part, each)
             case ast.Attribute(value=owner, attr=attribute):
-                if isinstance(built := self._value(owner, names), Built):
+                if isinstance(built := self._value(owner), Built):
                     built.keywords[attribute] = value
             case ast.Subscript(value=owner, slice=key):
-                at = self._value(key, names)
-                if isinstance(holder := self._value(owner, names), dict) and isinstance(at, str):
+                at = self._value(key)
+                if isinstance(holder := self._value(owner), dict) and isinstance(at, str):
                     holder[at] = value
 
-    def _value(self, node: ast.expr, names: dict[str, Any]) -> Any:  # noqa: PLR0911 (one return a kind of node)
+    def _value(self, node: ast.expr | None) -> Any:  # noqa: PLR0911 (one return a kind of node)
         self._nodes += 1
         if self._nodes > MOST_NODES:
-            raise _Spent
+            raise OverflowError
         match node:
             case ast.Constant(value=value):
                 return value if _plain(value) or value is None else UNKNOWN
             case ast.Name(id=name):
-                return names.get(name, UNKNOWN)
+                return self._scope.get(name, UNKNOWN)
             case ast.UnaryOp(op=ast.USub(), operand=operand):
-                value = self._value(operand, names)
-                return -value if _is_number(value) else UNKNOWN
-            case ast.BinOp(left=left, op=operator, right=right):
-                return _arithmetic(operator, self._value(left, names), self._value(right, names))
+                return _computed(ast.Sub(), 0, self._value(operand))
+            case ast.BinOp(left=left, op=op, right=right):
+                return _computed(op, self._value(left), self._value(right))
             case ast.JoinedStr(values=parts):
-                return self._text([p.value if isinstance(p, ast.FormattedValue) else p for p in parts], names)
+                values = [self._value(part.value if isinstance(part, ast.FormattedValue) else part) for part in parts]
+                known = all(map(_plain, values)) and sum(len(str(value)) for value in values) < MOST_TEXT
+                return "".join(map(str, values)) if known else UNKNOWN
             case ast.List(elts=parts) | ast.Tuple(elts=parts):
-                return [self._value(part, names) for part in parts]
+                return [self._value(part) for part in parts]
             case ast.Dict(keys=keys, values=values):
-                return self._keywords(keys, values, names)[0]
+                return self._entries(keys, values)[0]
             case ast.Subscript(value=owner, slice=key):
-                return _subscripted(self._value(owner, names), self._value(key, names))
+                return _subscripted(self._value(owner), self._value(key))
             case ast.Attribute(value=owner, attr=attribute):
-                built = self._value(owner, names)  # a part of what was built that is not known stands for the whole
+                built = self._value(owner)  # a part of what was built that is not known stands for the whole
                 return built.keywords.get(attribute, built) if isinstance(built, Built) else UNKNOWN
             case ast.Call():
-                return self._call(node, names)
+                return self._call(node)
         return UNKNOWN
 
-    def _text(self, parts: Sequence[ast.expr], names: dict[str, Any]) -> Any:
-        values = [self._value(part, names) for part in parts]
-        known = all(map(_plain, values)) and sum(len(str(value)) for value in values) < MOST_TEXT
-        return "".join(map(str, values)) if known else UNKNOWN
-
-    def _keywords(
-        self, keys: Sequence[ast.expr | None], values: Sequence[ast.expr], names: dict[str, Any]
-    ) -> tuple[dict[str, Any], bool]:
+    def _entries(self, keys: Sequence[ast.expr | None], values: Sequence[ast.expr]) -> tuple[dict[str, Any], bool]:
         """Return a dict's known entries, and whether nothing unknown was merged into it."""
         entries: dict[str, Any] = {}
         complete = True
         for key, node in zip(keys, values, strict=True):
-            value = self._value(node, names)
-            name = value if key is None else self._value(key, names)
+            value = self._value(node)
+            name = self._value(key)
             if key is None and isinstance(value, dict):
                 entries |= value
-            elif isinstance(name, str) and key is not None:
+            elif isinstance(name, str):
                 entries[name] = value
             else:
                 complete = False
         return entries, complete
 
-    def _call(self, node: ast.Call, names: dict[str, Any]) -> Any:
-        args = [self._value(argument, names) for argument in node.args]
+    def _call(self, node: ast.Call) -> Any:
+        args = [self._value(argument) for argument in node.args]
         keys = [None if word.arg is None else ast.Constant(word.arg) for word in node.keywords]
-        keywords, complete = self._keywords(keys, [word.value for word in node.keywords], names)
+        keywords, complete = self._entries(keys, [word.value for word in node.keywords])
         name, owner = _last_name(node.func), ""
         if isinstance(node.func, ast.Attribute):
-            base, owner = self._value(node.func.value, names), _last_name(node.func.value)
-            if isinstance(base, Built | dict):
-                return self._method(base, name, args, keywords)
-        target = None if owner else names.get(name)
-        if isinstance(target, ast.FunctionDef):
-            return self._function(target, args, keywords)
-        name = target.name if isinstance(target, _Alias) else name
+            base, owner = self._value(node.func.value), _last_name(node.func.value)
+            if isinstance(base, dict):
+                if name == "update":
+                    base.update({**(args[0] if args and isinstance(args[0], dict) else {}), **keywords})
+                return UNKNOWN
+            if isinstance(base, Built):
+                if name in ("train", "fit"):
+                    self.trained = base
+                elif name == "requires_grad_":
+                    base.keywords["requires_grad"] = args[0] if args else True
+                return base
+        elif isinstance(self._scope.get(name), ast.FunctionDef):
+            return self.returned(self._scope[name], args, keywords)
         if name == "dict":
             return keywords
-        if name in ("int", "float") and len(args) == 1 and _is_number(args[0]):
-            return int(args[0]) if name == "int" else float(args[0])
-        built = Built(name=name, owner=owner, args=args, keywords=keywords, complete=complete)
-        self.built.append(built)
-        return built
+        name = name if owner else self._aliases.get(name, name)
+        self.built.append(Built(name=name, owner=owner, args=args, keywords=keywords, complete=complete))
+        return self.built[-1]
 
-    def _method(self, base: Built | dict[str, Any], name: str, args: Sequence[Any], keywords: dict[str, Any]) -> Any:
-        if isinstance(base, Built):
-            self.trained = base if name in ("train", "fit") else self.trained
-            if name == "requires_grad_":
-                base.keywords["requires_grad"] = args[0] if args else True
-            return base
-        if name == "update":
-            base.update({**(args[0] if args and isinstance(args[0], dict) else {}), **keywords})
-        return UNKNOWN
-
-    def _function(self, function: ast.FunctionDef, args: Sequence[Any], keywords: dict[str, Any]) -> Any:
-        """Call a function of the notebook with what is known of its arguments."""
-        if self._depth == MOST_CALLS_DEEP:
+    def returned(self, function: Any, args: Sequence[Any] = (), keywords: Mapping[str, Any] | None = None) -> Any:
+        """Return what a function of the notebook returns for what is known of its arguments."""
+        if self._depth == MOST_CALLS_DEEP or not isinstance(function, ast.FunctionDef):
             return UNKNOWN
         parameters = [parameter.arg for parameter in function.args.args]
-        defaults = [self._value(default, self.names) for default in function.args.defaults]
+        defaults = [self._value(default) for default in function.args.defaults]
         bound = dict.fromkeys(parameters, UNKNOWN)
         bound |= zip(parameters[len(parameters) - len(defaults) :], defaults, strict=True)
-        bound |= dict(zip(parameters, args, strict=False))
+        bound |= zip(parameters, args, strict=False)
         self._depth += 1
         try:
-            return self._block(function.body, {**self.names, **bound, **keywords})
+            return self._block(function.body, {**self.names, **bound, **(keywords or {})})
         finally:
             self._depth -= 1
 
-    def returned(self, name: Any) -> Any:
-        """Return what a function of the notebook returns without arguments, as in `model_init=…`."""
-        return self._function(name, [], {}) if isinstance(name, ast.FunctionDef) else UNKNOWN
 
-
-def _arithmetic(operator: ast.operator, left: Any, right: Any) -> Any:
-    if isinstance(left, str) and isinstance(right, str) and isinstance(operator, ast.Add):
-        return left + right if len(left) + len(right) < MOST_TEXT else UNKNOWN
-    if not (_is_number(left) and _is_number(right)):
-        return UNKNOWN
+def _computed(op: ast.operator, left: Any, right: Any) -> Any:
+    does = _OPERATORS.get(type(op))
+    if isinstance(left, str) and isinstance(right, str):
+        known = isinstance(op, ast.Add) and len(left) + len(right) < MOST_TEXT
+    else:
+        known = all(_is_number(value) and abs(value) < LARGEST_NUMBER for value in (left, right))
     try:
-        if isinstance(operator, ast.Pow):
-            return float(left) ** float(right)
-        does = _OPERATORS.get(type(operator))
-        return does(left, right) if does and max(abs(left), abs(right)) < 1e15 else UNKNOWN  # noqa: PLR2004
+        return does(left, right) if does and known else UNKNOWN
     except (ArithmeticError, ValueError):
         return UNKNOWN
 
@@ -250,15 +220,14 @@ def _arithmetic(operator: ast.operator, left: Any, right: Any) -> Any:
 def _subscripted(holder: Any, key: Any) -> Any:
     if isinstance(holder, Built) and isinstance(key, str):
         return replace(holder, part=key)
-    if isinstance(holder, dict) and isinstance(key, str):
-        return holder.get(key, UNKNOWN)
-    if isinstance(holder, list) and isinstance(key, int) and -len(holder) <= key < len(holder):
-        return holder[key]
-    return UNKNOWN
+    try:
+        return holder[key] if isinstance(holder, dict | list) and _plain(key) else UNKNOWN
+    except (LookupError, TypeError):
+        return UNKNOWN
 
 
 def _last_name(node: ast.expr) -> str:
-    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+    return getattr(node, "attr", "") or getattr(node, "id", "")
 
 
 def _is_number(value: Any) -> bool:

@@ -29,12 +29,9 @@ def without_secrets(text: str) -> str:
 
 
 def without_private_parts(text: str) -> str:
-    """Return the text without secrets, and with each absolute path, also of a file:// address, cut to its last part.
-
-    The home, working and temporary folders go first, as wholes: their names may hold spaces, and their last part
-    the user's.
-    """
+    """Return the text without secrets, and with each absolute path, also of a file:// address, cut to its last part."""
     text = re.sub(r"\bfile:/+", "/", without_secrets(text))
+    # home, working and temporary folder go as wholes: their names may hold spaces, and their last part the user's
     known = {Path.cwd(): "…", Path(tempfile.gettempdir()): "…", Path(os.path.expanduser("~")): "~"}  # noqa: PTH111 (Path.home() fails without a home)
     for folder in sorted(known, key=lambda path: -len(str(path))):
         if len(folder.parts) > 1:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -24,7 +24,7 @@ LIBRARIES = (
 class Provenance(BaseModel):
     """Code, versions and machine of a run; times are UTC in ISO 8601."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     started: str
     commit: str | None
@@ -45,26 +45,17 @@ def utc_now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def collect_provenance(
-    *, started: str, threads: int, accelerator: str | None = None, driver: str | None = None
-) -> Provenance:
-    """Gather a run's provenance; the caller, who may know torch, names its threads and accelerator."""
+def collect_provenance(*, started: str, threads: int, **accelerator: str | None) -> Provenance:
+    """Gather a run's provenance; the caller, who may know torch, names threads, `accelerator` and `driver`."""
     import repro
 
     commit, dirty = code_state()
-    return Provenance(
-        started=started,
-        commit=commit,
-        dirty=dirty,
-        suite=repro.__version__,
-        python=platform.python_version(),
-        versions=library_versions(),
-        system=f"{platform.system()} {platform.machine()}",
-        processor=processor_name(),
-        cores=os.cpu_count() or 1,
-        threads=threads,
-        accelerator=accelerator,
-        driver=driver,
+    fields = {"accelerator": None, "driver": None, **accelerator}
+    return Provenance.model_validate(
+        fields
+        | {"started": started, "commit": commit, "dirty": dirty, "suite": repro.__version__, "threads": threads}
+        | {"python": platform.python_version(), "versions": library_versions(), "cores": os.cpu_count() or 1}
+        | {"system": f"{platform.system()} {platform.machine()}", "processor": processor_name()}
     )
 
 
@@ -74,41 +65,28 @@ def peak_mib() -> float:
         import psutil
 
         return float(psutil.Process().memory_info().peak_wset) / 2**20
-    with suppress(OSError):  # Linux: the next line's figure would begin with what the parent process once held
-        status = Path("/proc/self/status").read_text(encoding="utf-8")
-        return float(status.partition("VmHWM:")[2].split()[0]) / 2**10
+    if sys.platform == "linux":  # where getrusage would begin with what the parent process once held
+        return float(Path("/proc/self/status").read_text(encoding="utf-8").partition("VmHWM:")[2].split()[0]) / 2**10
     import resource
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # macOS counts bytes, others KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def driver_version() -> str | None:
     """Return the NVIDIA driver's version, or None where its tool is not installed."""
-    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.splitlines()[0].strip() if answer.strip() else None
+    answer = _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
+    return answer.splitlines()[0].strip() if answer else None
 
 
 @cache
 def code_state() -> tuple[str | None, bool | None]:
     """Return the suite's commit and whether its code differs from it; results do not count, a plain copy has none."""
     root = Path(__file__).resolve().parents[2]
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-
-    try:
-        if Path(git("rev-parse", "--show-toplevel")).resolve() != root:
-            return None, None  # installed inside somebody else's repository
-        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", ".", ":!results"))
-    except (OSError, subprocess.SubprocessError):
-        return None, None
+    git = partial(_output, "git", "-C", str(root))
+    top, commit, changes = git("rev-parse", "--show-toplevel"), git("rev-parse", "HEAD"), None
+    if top and commit and Path(top).resolve() == root:  # else it is installed inside somebody else's repository
+        changes = git("status", "--porcelain", "--", ".", ":!results")
+    return (None, None) if changes is None else (commit, bool(changes))
 
 
 def library_versions() -> dict[str, str]:
@@ -122,9 +100,16 @@ def library_versions() -> dict[str, str]:
 
 def processor_name() -> str:
     """Return the processor's model name as the system names it."""
-    try:
+    cpuinfo = ""
+    with suppress(OSError):
         cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return platform.processor() or platform.machine()
     model = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
-    return model[1].strip() if model else platform.machine()
+    return model[1].strip() if model else platform.processor() or platform.machine()
+
+
+def _output(*command: str) -> str | None:
+    """Return what a program prints, None where it fails or is not there."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

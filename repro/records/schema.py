@@ -13,22 +13,19 @@ from repro.spec import RECIPE_EPOCHS, RunSpec
 SCHEMA_VERSION: Literal[1, 2] = 2
 SCHEMA_VERSIONS = (1, 2)  # that are read
 LARGEST = 2**63
+TOLERANCE = 1e-6  # between a score and what its confusion matrix gives
 LABELS = ("sadness", "joy", "love", "anger", "fear", "surprise")  # what the label ids 0 to 5 of a record mean
 Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, lt=LARGEST)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]  # a part of a file's path: it can't leave the folder
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 def _finite(value: JsonValue) -> JsonValue:
     """Refuse numbers that no section measures: infinite ones, and integers beyond 64 bits."""
-    if isinstance(value, dict):
-        for item in value.values():
-            _finite(item)
-    elif isinstance(value, list):
-        for item in value:
-            _finite(item)
-    elif isinstance(value, int | float) and not abs(value) < LARGEST:
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _finite(item)
+    if isinstance(value, int | float) and not abs(value) < LARGEST:
         raise ValueError("a number is not finite, or larger than 64 bits")
     return value
 
@@ -36,14 +33,11 @@ def _finite(value: JsonValue) -> JsonValue:
 class Strict(BaseModel):
     """What is read from a file and refuses what it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class RecipeStamp(Strict):
-    """The checkpoint that was used (`weights_sha256` is of the file read) and every hyper-parameter.
-
-    `behaviour` has the hashes of how its tokenizer and configuration behaved; records of schema 1 have none.
-    """
+    """The checkpoint that was used (hashes of its weights and, from schema 2, its behaviour) and hyper-parameters."""
 
     name: Name
     checkpoint: str
@@ -115,6 +109,20 @@ class Scores(Strict):
             raise ValueError("n or accuracy is not that of the confusion matrix")
         return self
 
+    def differing(self) -> list[str]:
+        """Return the names of the scores that are not, to 1e-6, what the confusion matrix gives."""
+        rows, n = self.confusion, max(self.n, 1)
+        sizes = [(row[i], sum(row), sum(other[i] for other in rows)) for i, row in enumerate(rows)]
+        f1 = [2 * hits / max(labels + predicted, 1) for hits, labels, predicted in sizes]
+        weighted = sum(score * labels for score, (_, labels, _) in zip(f1, sizes, strict=True)) / n
+        accuracy, macro = sum(hits for hits, _, _ in sizes) / n, sum(f1) / max(len(f1), 1)
+        pairs = [
+            ("accuracy", self.accuracy, accuracy), ("weighted_f1", self.weighted_f1, weighted),
+            ("macro_f1", self.macro_f1, macro), *(("class_f1", *pair) for pair in zip(self.class_f1, f1, strict=False)),
+        ]  # fmt: skip
+        differing = [name for name, stated, recomputed in pairs if abs(stated - recomputed) > TOLERANCE]
+        return list(dict.fromkeys([*differing, *["class_f1"] * (len(self.class_f1) != len(f1))]))
+
 
 class Epoch(Strict):
     """One epoch of training: mean training loss (nats), first and last learning rate, seconds without evaluation."""
@@ -149,8 +157,7 @@ class RunRecord(Measurements):
     """One section, recipe, corpus and seed: everything that verdicts, tables and figures are made from.
 
     `seconds` are those of its phases. `run_key` is the SHA-256 of all that decided the result, `source_sha256` of the
-    code among it; `declared_seeds` are the seeds that the command named together with this one; `precision_reason`
-    says why `auto` chose it. Records of schema 1 lack the last three, and the oldest of them the key.
+    code among it; `declared_seeds` were named together with this one. Older records lack these and `precision_reason`.
     """
 
     schema_version: Literal[1, 2] = SCHEMA_VERSION
@@ -187,8 +194,40 @@ class RunRecord(Measurements):
         value: Any = self
         for part in path.split("."):
             try:
-                whole = dict(value) if isinstance(value, BaseModel) else value
+                whole = vars(value) if isinstance(value, BaseModel) else value
                 value = whole[int(part) if isinstance(whole, list) else part]
             except (KeyError, IndexError, TypeError, ValueError):
                 raise KeyError(path) from None
         return value
+
+
+class ModelStamp(Strict):
+    """Identity of a fine-tuned model: the SHA-256 of each of its files, and the run, settings and scores behind it.
+
+    `behaviour` is what the saved tokenizer and configuration do; models of earlier versions have no `files`.
+    """
+
+    weights_sha256: str
+    files: dict[str, str] = Field(default_factory=dict)
+    behaviour: dict[str, str] = Field(default_factory=dict)
+    run_key: str | None = None
+    recipe: RecipeStamp
+    corpus: CorpusStamp
+    settings: Settings
+    scores: dict[str, Scores]
+
+    def final_scores(self) -> dict[str, Scores]:
+        """Return the scores after the last epoch: validation, then test."""
+        names = (f"epoch-{self.recipe.epochs}/validation", "test")
+        return {name: self.scores[name] for name in names if name in self.scores}
+
+    def warning(self) -> str:
+        """Return where the model is no better than always giving the commonest label; empty where it is."""
+        for name, scores in self.final_scores().items():
+            split = name.rpartition("/")[2]
+            label, rows = max(zip(LABELS, self.corpus.splits[split].labels, strict=True), key=lambda pair: pair[1])
+            share = rows / self.corpus.splits[split].rows
+            if scores.accuracy <= share:
+                always = f"always answering {label} ({share:.3f})"
+                return f"its accuracy on {split}, {scores.accuracy:.3f}, is no better than {always}"
+        return ""

@@ -8,31 +8,31 @@ from pathlib import Path
 
 from repro.errors import RecordError
 
-SEAL = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n\}\s*\Z')
+SEAL = re.compile(rb',\r?\n "sha256": "([0-9a-f]{64})"\r?\n\}\s*\Z')
 
 
 def sealed(text: str) -> str:
     """Return the text of a JSON object, indented by one, with its own SHA-256 as the last field."""
     body = text.rstrip().removesuffix("}").rstrip()
-    return f'{body},\n "sha256": "{hashlib.sha256(body.encode()).hexdigest()}"\n}}\n'
+    return f'{body},\n "sha256": "{plain_sha256(body.encode())}"\n}}\n'
 
 
 def unsealed(content: bytes) -> bytes:
-    """Return the object without its seal; RecordError where the seal does not hold.
-
-    Records from before there were seals come back as they are. Line ends that a checkout changed are no damage.
-    """
-    plain = content.replace(b"\r\n", b"\n")
-    match = SEAL.search(plain)
+    """Return the object without its seal; RecordError where it has none, or one that does not hold."""
+    remedy = "Restore the file, or move it away."
+    match = SEAL.search(content)
     if match is None:
-        return content
-    body = plain[: match.start()]
-    if hashlib.sha256(body).hexdigest() != match[1].decode():
-        raise RecordError(
-            "its content is not what its seal (sha256) was made of: it was changed or damaged after it was written",
-            "Restore the file, or move it away.",
-        )
+        raise RecordError("it has no seal (sha256), and no manifest that names it", remedy)
+    body = content[: match.start()]
+    if plain_sha256(body) != match[1].decode():
+        problem = "its content is not what its seal (sha256) was made of"
+        raise RecordError(f"{problem}: it was changed or damaged after it was written", remedy)
     return body + b"\n}\n"
+
+
+def plain_sha256(content: bytes) -> str:
+    """Return the SHA-256 in hexadecimal; line ends that a checkout changed are no damage, and count as newlines."""
+    return hashlib.sha256(content.replace(b"\r\n", b"\n")).hexdigest()
 
 
 def digest_of(file: Path) -> str:

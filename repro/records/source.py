@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from importlib.machinery import ModuleSpec
@@ -17,11 +18,13 @@ ROOMS = ("repro.assets.", "repro.training.", "repro.sections.")
 def source_sha256(module: str) -> str:
     """Return the SHA-256 of a module's code and of all that it reaches; comments, docstrings and layout do not count.
 
-    Imports inside functions count, those for type checkers alone do not.
+    Imports inside functions count, those for type checkers alone do not; so does a TOML beside a module of its name.
     """
     digest = hashlib.sha256()
     for name, tree in sorted(reached_code(module).items()):
-        digest.update(f"{name}\0{ast.dump(tree)}\0".encode())
+        data = _file_of(name).with_suffix(".toml")
+        values = tomllib.loads(data.read_text(encoding="utf-8")) if data.is_file() else ""
+        digest.update(f"{name}\0{ast.dump(tree)}\0{values}\0".encode())
     return digest.hexdigest()
 
 
@@ -53,20 +56,16 @@ def _file_of(module: str) -> Path:
 
 
 def _spec_of(module: str) -> ModuleSpec:
-    spec = find_spec(module)  # imports the packages above it, not the module
-    if spec is None:
-        raise ModuleNotFoundError(f"{module} is imported and has no file")
-    return spec
+    if spec := find_spec(module):  # imports the packages above it, not the module
+        return spec
+    raise ModuleNotFoundError(f"{module} is imported and has no file")
 
 
 class _Bare(ast.NodeTransformer):
     """Takes out docstrings, and the imports that only a type checker reads."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
-        text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        return None if text else node
+        return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
 
     def visit_If(self, node: ast.If) -> ast.AST | None:
-        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            return None
-        return self.generic_visit(node)
+        return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)

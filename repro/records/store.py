@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
@@ -16,9 +17,10 @@ from pydantic import BaseModel, ValidationError
 from repro.errors import RecordError, ResultsError
 from repro.records.durable import write_new
 from repro.records.schema import SCHEMA_VERSION, RunRecord
-from repro.records.seal import sealed, unsealed
+from repro.records.seal import plain_sha256, sealed, unsealed
 
 Model = TypeVar("Model", bound=BaseModel)
+MANIFEST = "manifest.json"  # beside the records in `runs`: SHA-256 by path of those from before there were seals
 
 
 def inside(results: Path, path: Path) -> Path:
@@ -46,9 +48,25 @@ def prepare_results(results: Path) -> None:
 
 def write_record(record: RunRecord, results: Path) -> Path:
     """Write the record below `results/runs` durably and without overwriting; return its path."""
+    # one line for each list of plain numbers: 2,000 predictions read, diff and pack better that way
+    # (no string of JSON holds a raw newline, so none is touched)
+    numbers, text = r"\[\n[\s\d.,eE+-]*\]", record.model_dump_json(indent=1)
+    text = re.sub(numbers, lambda match: re.sub(r"\s+", "", match.group()), text)
+    started = re.sub("[-:]", "", record.provenance.started)
     folder = inside(results, results / "runs" / record.folder)
-    started, seed = record.provenance.started, record.settings.seed
-    return write_sealed(_to_json(record), folder, f"{re.sub('[-:]', '', started)}-seed{seed}", "record")
+    return write_sealed(text, folder, f"{started}-seed{record.settings.seed}", "record")
+
+
+def keep_record(record: RunRecord, results: Path) -> Path:
+    """Write the record; ResultsError where the folder refuses it says where among the temporary files it is kept."""
+    try:
+        return write_record(record, results)
+    except ResultsError as error:
+        with suppress(ResultsError, OSError):
+            error.what += f"; it is kept as {write_record(record, Path(mkdtemp(prefix='seminar-repro-record-')))}"
+            kept_for = results / "runs" / record.folder
+            error.remedy = f"Free space, then move it to {kept_for}, or start the same command again."
+        raise
 
 
 def write_sealed(text: str, folder: Path, begins: str, what: str) -> Path:
@@ -64,30 +82,30 @@ def write_sealed(text: str, folder: Path, begins: str, what: str) -> Path:
     return path
 
 
-def keep_record(record: RunRecord, results: Path) -> Path:
-    """Write the record; ResultsError where the folder refuses it says where among the temporary files it is kept."""
-    try:
-        return write_record(record, results)
-    except ResultsError as error:
-        try:
-            aside = write_record(record, Path(mkdtemp(prefix="seminar-repro-record-")))
-        except (ResultsError, OSError):
-            raise error from None
-        raise ResultsError(
-            f"{error.what}; it is kept as {aside}",
-            f"Free space, then move it to {results / 'runs' / record.folder}, or start the same command again.",
-        ) from None
+def write_manifest(results: Path) -> None:
+    """Name in `runs/manifest.json` the records without run key, with their SHA-256: they alone may go unsealed."""
+    runs = results / "runs"
+    contents = {path.relative_to(runs).as_posix(): path.read_bytes() for path in _paths(runs)}
+    older = {name: plain_sha256(text) for name, text in contents.items() if not json.loads(text).get("run_key")}
+    write_new(runs / MANIFEST, f"{json.dumps(older, indent=1)}\n".encode())
 
 
 def read_record(path: Path) -> RunRecord:
-    """Read and validate one record; RecordError names the file and the first thing that is wrong with it."""
-    return read_sealed(path, RunRecord, f"record (schema {SCHEMA_VERSION})")
+    """Read and check one record; RecordError names the file and the first thing that is wrong with it."""
+    record = read_sealed(path, RunRecord, f"record (schema {SCHEMA_VERSION})")
+    for name, scores in record.scores.items():
+        if others := scores.differing():
+            raise RecordError(
+                f"{path}: scores.{name}: the {others[0]} is not that of the confusion matrix beside it",
+                "Restore the file or run the section again; a score is what its matrix gives to 1e-6.",
+            )
+    return record
 
 
 def read_sealed(path: Path, kind: type[Model], what: str) -> Model:
     """Read and validate a sealed file; RecordError names the file and the first thing that is wrong with it."""
     try:
-        return kind.model_validate_json(unsealed(path.read_bytes()))
+        return kind.model_validate_json(_content(path))
     except OSError as error:
         problem = error.strerror or str(error)
     except RecordError as error:
@@ -101,6 +119,17 @@ def read_sealed(path: Path, kind: type[Model], what: str) -> Model:
     )
 
 
+def _content(path: Path) -> bytes:
+    """Return a file's JSON, whose hash stands in the manifest beside the records, or whose seal holds."""
+    content = path.read_bytes()
+    runs = next((folder for folder in path.parents if folder.name == "runs"), path.parent)
+    with suppress(OSError, ValueError, AttributeError):  # no manifest, or one that is damaged, vouches for nothing
+        hashes = json.loads((runs / MANIFEST).read_bytes())
+        if hashes.get(path.relative_to(runs).as_posix()) == plain_sha256(content):
+            return content
+    return unsealed(content)
+
+
 def read_records(results: Path) -> list[RunRecord]:
     """Read every record below `results/runs`, oldest first; a results folder without the `runs` folder is an error."""
     runs = results / "runs"
@@ -109,10 +138,17 @@ def read_records(results: Path) -> list[RunRecord]:
             f"{results} holds no records (no folder {runs})",
             "Run something first: python -m repro run --results " + str(results),
         )
-    paths: list[Path] = []
-    for folder, _, names in os.walk(runs, onerror=_refuse_unreadable):
-        paths += (Path(folder, name) for name in names if name.endswith(".json"))
-    return sorted(map(read_record, sorted(paths)), key=lambda record: record.provenance.started)
+    return sorted(map(read_record, _paths(runs)), key=lambda record: record.provenance.started)
+
+
+def _paths(runs: Path) -> list[Path]:
+    def refuse_unreadable(error: OSError) -> None:
+        raise ResultsError(
+            f"cannot read {error.filename}: {error.strerror}", "Make it readable: unread, it would count as not run."
+        ) from None
+
+    paths = (Path(folder, name) for folder, _, names in os.walk(runs, onerror=refuse_unreadable) for name in names)
+    return sorted(path for path in paths if path.suffix == ".json" and path.name != MANIFEST)
 
 
 def find_finished(results: Path, folder: Path, key: str) -> Path | None:
@@ -131,17 +167,3 @@ def find_finished(results: Path, folder: Path, key: str) -> Path | None:
 def newest_runs(records: Sequence[RunRecord], section: str) -> list[RunRecord]:
     """Return the newest record of each setup and seed of a section, in the order of the first of each."""
     return list({record.spec: record for record in records if record.experiment == section}.values())
-
-
-def _refuse_unreadable(error: OSError) -> None:
-    raise ResultsError(
-        f"cannot read {error.filename}: {error.strerror}",
-        "Make it readable: unread, it would count as not run.",
-    ) from None
-
-
-def _to_json(record: RunRecord) -> str:
-    text = record.model_dump_json(indent=1)
-    # one line for each list of plain numbers: 2,000 predictions read, diff and pack better that way
-    # (no string of JSON holds a raw newline, so none is touched)
-    return re.sub(r"\[\n[\s\d.,eE+-]*\]", lambda match: re.sub(r"\s+", "", match.group()), text) + "\n"

@@ -50,7 +50,7 @@ def working_tree(root: Path, python: str) -> Checkout:
     if shutil.which(python) is None:
         raise UsageError(f"there is no interpreter {python}", "Name one with --python.")
     changed = " with uncommitted changes" if _git(root, "status", "--porcelain", "--untracked-files=no") else ""
-    return Checkout(name=f"{_short(root, 'HEAD')}{changed}", folder=root, python=python)
+    return Checkout(name=f"{resolve(root, 'HEAD')[:12]}{changed}", folder=root, python=python)
 
 
 def resolve(root: Path, revision: str | None) -> str:
@@ -63,10 +63,8 @@ def resolve(root: Path, revision: str | None) -> str:
             f"this clone is shallow and lacks {revision or 'the parent of HEAD'}",
             "Fetch it: git fetch --unshallow, in a workflow fetch-depth: 0.",
         )
-    raise UsageError(
-        f"there is no revision {revision}" if revision else "HEAD has no parent to compare with",
-        "Name one with --against REV.",
-    )
+    what = f"there is no revision {revision}" if revision else "HEAD has no parent to compare with"
+    raise UsageError(what, "Name one with --against REV.")
 
 
 @contextmanager
@@ -75,79 +73,53 @@ def checkout_of(root: Path, commit: str, say: Callable[[str], None]) -> Iterator
 
     NotComparableError where it is older than the gate or does not install; nothing is left behind.
     """
-    name = _short(root, commit)
+    name, another = commit[:12], "Compare with another revision: --against REV."
     if _git(root, "cat-file", "-e", f"{commit}:{WORKER}") is None:
-        raise NotComparableError(
-            f"{name} is older than this gate: it has no {WORKER}",
-            "Compare with a later revision: --against REV.",
-        )
+        raise NotComparableError(f"{name} is older than this gate: it has no {WORKER}", another)
     scratch = root / SCRATCH
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResultsError(f"cannot write to {scratch}: {error.strerror}", "Make it a writable folder.") from None
     _remove_abandoned(root, scratch, say)
     folder, environment = (scratch / f"{kind}-{name}-{os.getpid()}" for kind in ("baseline", "environment"))
     try:
-        _add_worktree(root, folder, commit)
-        shared = _dependencies(folder) == _dependencies(root)
-        if not shared:
+        no_hooks = "-c", "core.hooksPath=/dev/null"
+        if why := _failure(root, "git", *no_hooks, "worktree", "add", "--detach", "--quiet", str(folder), commit):
+            raise ResultsError(f"git can't check {name} out: {why}", "Mend that and start again; nothing is left.")
+        python = sys.executable
+        if _dependencies(folder) != _dependencies(root):
             say(f"the dependencies of {name} differ from ours: making its environment, which takes minutes")
-        python = sys.executable if shared else _install(folder, environment, name)
+            python = str(environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python"))
+            pins = ["--constraint", "constraints.txt"] if (folder / "constraints.txt").is_file() else []
+            if why := (
+                _failure(folder, sys.executable, "-m", "venv", str(environment))
+                or _failure(folder, python, "-m", "pip", "install", "--quiet", *pins, ".[offline]")
+            ):
+                raise NotComparableError(f"{name} does not install: {why}", another)
         yield Checkout(name=name, folder=folder, python=python)
     finally:
         _remove(root, folder, environment)
 
 
-def _add_worktree(root: Path, folder: Path, commit: str) -> None:
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ResultsError(f"cannot write to {folder.parent}: {error.strerror}", "Make it a writable folder.") from None
-    done = subprocess.run(
-        ["git", "-c", "core.hooksPath=/dev/null", "worktree", "add", "--detach", "--quiet", str(folder), commit],
-        cwd=root, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        raise ResultsError(
-            f"git can't check {commit[:12]} out: {_last_line(done.stderr)}",
-            "Mend that and start again; nothing is left.",
-        )
-
-
 def _dependencies(folder: Path) -> Any:
     """Return all that decides which libraries a checkout gets."""
-    pyproject, constraints = folder / "pyproject.toml", folder / "constraints.txt"
-    project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"] if pyproject.is_file() else {}
-    pins = constraints.read_text(encoding="utf-8").splitlines() if constraints.is_file() else []
-    return [project.get(name) for name in DECIDING], sorted(line for line in pins if line and line[0] != "#")
-
-
-def _install(folder: Path, environment: Path, name: str) -> str:
-    """Make an environment with the dependencies of a checkout and return its interpreter."""
-    python = environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-    constraints = ["--constraint", "constraints.txt"] if (folder / "constraints.txt").is_file() else []
-    for command in (
-        [sys.executable, "-m", "venv", str(environment)],
-        [str(python), "-m", "pip", "install", "--quiet", *constraints, ".[offline]"],
-    ):
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise NotComparableError(
-                f"{name} does not install: {_last_line(done.stderr)}", "Compare with another revision: --against REV."
-            )
-    return str(python)
+    project, pins = (
+        file.read_text(encoding="utf-8") if file.is_file() else ""
+        for file in (folder / "pyproject.toml", folder / "constraints.txt")
+    )
+    return [tomllib.loads(project).get("project", {}).get(name) for name in DECIDING], pins
 
 
 def _remove_abandoned(root: Path, scratch: Path, say: Callable[[str], None]) -> None:
     """Remove what sessions left whose process is gone."""
-    for folder in scratch.glob("*-*-*") if scratch.is_dir() else ():
+    for folder in scratch.glob("*-*-*"):
+        import psutil
+
         pid = folder.name.rpartition("-")[2]
-        if folder.is_dir() and pid.isdigit() and not _alive(int(pid)):
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
             say(f"removing {folder.relative_to(root)}, which an interrupted session left")
             _remove(root, folder)
-
-
-def _alive(pid: int) -> bool:
-    import psutil
-
-    return bool(psutil.pid_exists(pid))
 
 
 def _remove(root: Path, *folders: Path) -> None:
@@ -158,15 +130,13 @@ def _remove(root: Path, *folders: Path) -> None:
         (root / SCRATCH).rmdir()  # if nothing else is in it
 
 
-def _short(root: Path, revision: str) -> str:
-    return _git(root, "rev-parse", "--short=12", revision) or revision
-
-
 def _git(folder: Path, *arguments: str) -> str | None:
     """Return what git says, or None where it fails."""
     done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
     return None if done.returncode else done.stdout.strip()
 
 
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["no reason given"])[-1]
+def _failure(folder: Path, *command: str) -> str:
+    """Run a command and return the last line of what it says where it fails, else nothing."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return (done.stderr.strip().splitlines() or ["no reason given"])[-1] if done.returncode else ""

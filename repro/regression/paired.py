@@ -1,26 +1,18 @@
 """Quality by pairs: two sets of seeds on the same rows, and whether the candidate is worse by more than a margin.
 
-Accuracy and weighted F1 are averaged over the seeds of either side; the difference is candidate minus baseline.
-
-- The lower end of its 95 % interval is above minus one point: not worse by a point (2.5 % a side), holds.
-- Else its upper end at 1.25 % is below 0: a regression, since a point is not ruled out. 1.25 % is half of 2.5 %: a
-  fine-tuning is scored on two splits, either of which can raise the alarm, however they are correlated.
-- Else these runs cannot tell: undecided, with the number of seeds that could.
-
-The noise has two sources; the wider of two intervals counts, since a row that is right with one seed and wrong with the
-next is in both.
+Accuracy and weighted F1 are averaged over the seeds of either side; the difference is candidate minus baseline. Where
+the lower end of its 95 % interval is above minus one point, it holds. Else, where its upper end at 1.25 % is below 0,
+it is a regression (half of 2.5 %: a fine-tuning is scored on two splits, either of which can raise the alarm). Else it
+is undecided. The noise has two sources, and the wider of two intervals counts:
 
 - Seeds are the clusters: each gives one mean over the rows. Their variance is that within the two sides, moderated by
   the independent reruns of the seminar's recipe, which count as PRIOR_SEEDS further degrees of freedom (a moderated t,
-  Smyth 2004, doi:10.2202/1544-6115.1027): variance (PRIOR x reruns' + (n + m - 2) x own) / (PRIOR + n + m - 2), and
-  t has PRIOR + n + m - 2 degrees of freedom. Two seeds tell little of a spread, and one tells nothing. The prior is
-  weak because a recipe may spread more than the reruns do: they all drew one order of rows.
+  Smyth 2004, doi:10.2202/1544-6115.1027): two seeds tell little of a spread, and one tells nothing. The prior is weak
+  because a recipe may spread more than the reruns do: they all drew one order of rows. Seeds are not paired.
 - Rows: the spread of the difference when rows are drawn again with replacement, the same rows for every seed of both
   sides, which is what pairs them. Rows of the same answers are drawn together, from a multinomial: the same bootstrap.
 
-The tests simulate it for splits from independent to equal, 1 to 10 seeds a side, and seeds that spread as the reruns
-do and 1.4 times as much; they print the alarms. An experiment that no seed enters (`linear`) has rows as its only
-noise. Seeds are not paired: seed 3 of other code is another draw. Intermediate epochs have no rows and are not judged.
+The tests simulate it and print the alarms. A section that no seed enters (`linear`) has rows as its only noise.
 """
 
 from __future__ import annotations
@@ -29,18 +21,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
 from statistics import NormalDist, fmean, variance
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from repro.claims.reruns import reference
 from repro.errors import RecordError
 from repro.records.schema import RowResults
 from repro.stats import t_quantile
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
 
 MARGIN = 0.01  # three times the spread between seeds, and what a reader would call another result ("around 92 %")
 PASSING, ACCUSING = 0.025, 0.0125  # one-sided levels
@@ -48,6 +37,8 @@ PRIOR_SEEDS = 8  # degrees of freedom of the reruns' spread: chosen by the simul
 FIGURES = {"accuracy": "accuracy_2", "weighted F1": "f1_2"}  # the column of the reruns for each measure
 DRAWS = 1000  # of rows; the standard error is then known to 1 / sqrt(2 x 1000) = 2 %
 SLACK = 1e-9  # 0.6335 - 0.6435 is -0.01 less rounding of the machine's
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +102,6 @@ def differences(
     baseline: Sequence[RowResults], candidate: Sequence[RowResults], *, seeded: bool, where: str
 ) -> list[Difference]:
     """Compare the seeds of both sides on their common rows; RecordError, naming `where`, where they differ."""
-    import numpy as np
-
     labels = baseline[0].labels
     for rows in (*baseline, *candidate):
         if not labels or rows.labels != labels or len(rows.predictions) != len(labels):
@@ -124,37 +113,29 @@ def differences(
     patterns, counts = np.unique(answers, axis=0, return_counts=True)
     drawn = np.random.default_rng(0).multinomial(len(labels), counts / len(labels), size=DRAWS)
     weights = np.vstack([counts, drawn]).astype(np.float64)  # (1 + DRAWS, patterns): the rows themselves go first
-    classes = np.unique(answers)
-    scores = [_scores(weights, patterns[:, 0], patterns[:, 1 + i], classes) for i in range(answers.shape[1] - 1)]
-    split = len(baseline)
-    compared = []
-    for measure in FIGURES:
-        values = np.array([by_measure[measure] for by_measure in scores])  # (seeds of both sides, 1 + DRAWS)
-        drawn_differences = values[split:, 1:].mean(axis=0) - values[:split, 1:].mean(axis=0)
-        compared.append(
-            Difference(
-                measure=measure,
-                before=tuple(values[:split, 0].tolist()),
-                after=tuple(values[split:, 0].tolist()),
-                rows_error=float(np.std(drawn_differences, ddof=1)),
-                seeded=seeded,
-            )
+    true, *predicted = patterns.T
+    scores = np.array([_scores(weights, true, taken, np.unique(answers)) for taken in predicted])
+    before, after = np.split(scores, [len(baseline)])  # each (seeds, measures, 1 + DRAWS)
+    errors = (after.mean(axis=0) - before.mean(axis=0))[:, 1:].std(axis=1, ddof=1)
+    return [
+        Difference(
+            measure=measure, before=tuple(before[:, i, 0].tolist()), after=tuple(after[:, i, 0].tolist()),
+            rows_error=float(errors[i]), seeded=seeded,
         )
-    return compared
+        for i, measure in enumerate(FIGURES)
+    ]  # fmt: skip
 
 
-def _scores(weights: Floats, labels: Any, predictions: Any, classes: Any) -> dict[str, Floats]:
+def _scores(weights: Floats, labels: Any, predictions: Any, classes: Any) -> list[Floats]:
     """Accuracy and weighted F1, (draws,) each, of weighted patterns: weights (draws, patterns), the others (patterns,).
 
     The F1 of a class is 2 x hits / (rows of it + rows taken for it), weighted with the rows of it; one that is neither
     there nor predicted counts as 0, as in scikit-learn.
     """
-    import numpy as np
-
     true = (labels[:, None] == classes).astype(np.float64)  # (patterns, classes)
     taken = (predictions[:, None] == classes).astype(np.float64)
     rows = weights.sum(axis=1)
     hits, support = weights @ (true * taken), weights @ true  # (draws, classes)
     either = support + weights @ taken
     f1 = np.divide(2 * hits, either, out=np.zeros_like(hits), where=either > 0)
-    return {"accuracy": hits.sum(axis=1) / rows, "weighted F1": (support * f1).sum(axis=1) / rows}
+    return [hits.sum(axis=1) / rows, (support * f1).sum(axis=1) / rows]

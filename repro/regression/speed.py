@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, exp, inf, log, sqrt
+from math import exp, log, sqrt
 from statistics import fmean, median, stdev
 
 from repro.regression.verdict import Answer, Comparison
@@ -23,10 +23,14 @@ from repro.stats import t_quantile
 
 MARGIN = 0.05
 FAMILY = 0.05  # false alarms over all benchmarks of a session
-MOST_LAUNCHES = 200  # more are not worth naming
+ANSWERS = {True: Answer.REGRESSION, False: Answer.HOLDS, None: Answer.UNDECIDED}
+WHY = {
+    True: "slower by more than the margin",
+    False: "not slower by the margin",
+    None: "these launches can't tell whether it is slower by the margin",
+}
 
-Pairs = Sequence[tuple[float, float]]  # seconds of baseline and candidate, a round each
-Launches = Sequence[Pairs]
+Launches = Sequence[Sequence[tuple[float, float]]]  # of rounds: seconds of baseline and candidate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,18 +39,12 @@ class Ratio:
 
     value: float
     interval: tuple[float, float]
-    launches: int
 
     def slower(self, margin: float) -> bool | None:
         """True: slower by more than the margin; False: shown not to be; None: these launches cannot tell."""
         if self.interval[0] > 1 + margin:
             return True
         return False if self.interval[1] <= 1 + margin else None
-
-    def launches_to_decide(self, margin: float) -> float:
-        """Return about how many launches would decide, if the noise stays what it is; infinite at the margin itself."""
-        away, half = abs(log(self.value / (1 + margin))), log(self.interval[1] / self.value)
-        return max(self.launches + 1, ceil(self.launches * (half / away) ** 2)) if away else inf
 
 
 def level(benchmarks: int) -> float:
@@ -56,23 +54,12 @@ def level(benchmarks: int) -> float:
 
 def ratio(launches: Launches, alpha: float) -> Ratio:
     """Return candidate over baseline, its interval one-sided at `alpha` at either end; at least two launches."""
-    means = [trimmed_mean([log(after / before) for before, after in pairs]) for pairs in launches]
-    center = fmean(means)
-    half = t_quantile(1 - alpha, len(means) - 1) * stdev(means) / sqrt(len(means))
-    return Ratio(value=exp(center), interval=(exp(center - half), exp(center + half)), launches=len(means))
-
-
-def trimmed_mean(values: Sequence[float]) -> float:
-    """Return the mean without the smallest and the largest, where there are five or more."""
-    return fmean(sorted(values)[1:-1] if len(values) > 4 else values)  # noqa: PLR2004
-
-
-def judge_speed(
-    first: Mapping[str, Launches], again: Mapping[str, Launches], *, margin: float = MARGIN
-) -> list[Comparison]:
-    """Judge every benchmark on its first measurement and, where that accused it, on the fresh one too."""
-    alpha = level(len(first))
-    return [_judge(name, launches, again.get(name), alpha, margin) for name, launches in first.items()]
+    means = []
+    for rounds in launches:
+        logs = sorted(log(after / before) for before, after in rounds)
+        means.append(fmean(logs[1:-1] if len(logs) > 4 else logs))  # noqa: PLR2004 (too few to drop any)
+    center, half = fmean(means), t_quantile(1 - alpha, len(means) - 1) * stdev(means) / sqrt(len(means))
+    return Ratio(value=exp(center), interval=(exp(center - half), exp(center + half)))
 
 
 def accused(first: Mapping[str, Launches], *, margin: float = MARGIN) -> list[str]:
@@ -80,27 +67,27 @@ def accused(first: Mapping[str, Launches], *, margin: float = MARGIN) -> list[st
     return [name for name, launches in first.items() if ratio(launches, level(len(first))).slower(margin)]
 
 
-def _judge(name: str, launches: Launches, again: Launches | None, alpha: float, margin: float) -> Comparison:
-    measured = ratio(launches, alpha)
-    slower, why = measured.slower(margin), "not slower by the margin"
-    answer = {True: Answer.REGRESSION, False: Answer.HOLDS, None: Answer.UNDECIDED}[slower]
-    if slower and again is not None:
-        first, measured = measured, ratio(again, alpha)
-        if measured.slower(margin):
-            why = f"slower by more than the margin, measured twice: × {first.value:.2f}, then × {measured.value:.2f}"
-        else:
-            answer = Answer.UNDECIDED if measured.slower(margin) is None else Answer.HOLDS
-            why = f"accused at × {first.value:.2f}, which a second, fresh measurement does not confirm"
-    elif slower:
-        why = "slower by more than the margin"
-    elif slower is None:
-        wanted = measured.launches_to_decide(margin)
-        why = "slower by the margin or not: " + (
-            f"about {wanted:.0f} launches would decide" if wanted < MOST_LAUNCHES else "too close to the margin to tell"
-        )
-    pairs = [pair for launch in launches for pair in launch]
-    return Comparison(
-        section="speed", name=name, measure="time of a round", setup="", answer=answer, why=why,
-        baseline=f"{median(a for a, _ in pairs):.4g} s", candidate=f"{median(b for _, b in pairs):.4g} s",
-        difference=measured.value, interval=measured.interval, limit=1 + margin,
-    )  # fmt: skip
+def judge_speed(
+    first: Mapping[str, Launches], again: Mapping[str, Launches], *, margin: float = MARGIN
+) -> list[Comparison]:
+    """Judge every benchmark on its first measurement and, where that accused it, on the fresh one too."""
+    judged = []
+    for name, launches in first.items():
+        measured = accusation = ratio(launches, level(len(first)))
+        slower = accusation.slower(margin)
+        why = WHY[slower]
+        if slower and name in again:
+            measured = ratio(again[name], level(len(first)))
+            slower = measured.slower(margin)
+            why = f"accused at × {accusation.value:.2f}, which a second, fresh measurement does not confirm"
+            if slower:
+                why = f"{WHY[True]}, measured twice: × {accusation.value:.2f}, then × {measured.value:.2f}"
+        before, after = zip(*(pair for rounds in launches for pair in rounds), strict=True)
+        judged.append(
+            Comparison(
+                section="speed", name=name, measure="time of a round", answer=ANSWERS[slower], why=why,
+                baseline=f"{median(before):.4g} s", candidate=f"{median(after):.4g} s",
+                difference=measured.value, interval=measured.interval, limit=1 + margin,
+            )
+        )  # fmt: skip
+    return judged

@@ -12,7 +12,7 @@ import os
 import random
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +40,7 @@ class Worker:
         self.name = name
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the process)
         environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
-        self._process = subprocess.Popen(
+        self._process: Any = subprocess.Popen(
             [python, "-m", "benchmarks.worker"], cwd=folder, env=environment, stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=self._errors, text=True,
         )  # fmt: skip
@@ -63,33 +63,12 @@ class Worker:
     def send(self, **request: Any) -> None:
         """Send a request; `answer` says if the process is gone."""
         with suppress(BrokenPipeError):
-            self._input.write(json.dumps(request) + "\n")
-            self._input.flush()
-
-    def close(self) -> None:
-        """End the process."""
-        with suppress(BrokenPipeError):
-            self._input.close()
-        try:
-            self._process.wait(timeout=3)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._output.close()
-        self._errors.close()
-
-    @property
-    def _input(self) -> Any:
-        return self._process.stdin
-
-    @property
-    def _output(self) -> Any:
-        return self._process.stdout
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
 
     def answer(self) -> dict[str, Any]:
         """Wait for the answer; NotComparableError where the process is gone."""
-        line = self._output.readline()
-        if line:
+        if line := self._process.stdout.readline():
             answer: dict[str, Any] = json.loads(line)
             return answer
         code = self._process.wait()
@@ -99,6 +78,12 @@ class Worker:
         raise NotComparableError(
             f"{self.name} ended early, exit code {code}: {why}", "Run its benchmark alone to see more."
         )
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.communicate()
+        self._errors.close()
 
 
 def interleave(
@@ -111,13 +96,12 @@ def interleave(
 ) -> dict[str, list[Round]]:
     """Let each worker start its `work`, time it round by round, in a new random order each time, and end it."""
     timed: dict[str, list[Round]] = {name: [] for name in workers}
-    names: Sequence[str] = list(workers)
     for name, worker in workers.items():
         worker.send(start=work[name])  # they load their libraries side by side
     for worker in workers.values():
         worker.answer()
     for _ in range(warm_up + rounds):
-        for name in order.sample(names, len(names)):
+        for name in order.sample(list(workers), len(workers)):
             timed[name].append(workers[name].round())
     for worker in workers.values():
         worker.send(stop=True)

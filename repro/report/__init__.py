@@ -1,1 +1,1 @@
-"""What is told of it: tables, figures and pages, all made from records and verdicts. No torch here."""
+"""Tables, figures and pages, all made from records and verdicts. No torch here."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from repro.claims.catalogue import Catalogue
-from repro.claims.headline import headline, reference_line
-from repro.claims.judge import Verdict
+from repro.claims.judge import Verdict, headline, reference_line
 from repro.display.table import Table
 from repro.errors import ResultsError
 from repro.records.schema import RunRecord
@@ -17,8 +15,7 @@ from repro.report import tables
 from repro.report.faults import fault_tables
 from repro.report.gallery import Picture, draw_figures, save_picture
 from repro.report.reruns import rerun_drawing, rerun_table
-from repro.report.speed import speed_tables
-from repro.report.timings import read_timings
+from repro.report.timings import read_timings, speed_tables
 from repro.report.webpage import render, report_html
 from repro.sections import SECTIONS, section_named
 
@@ -26,34 +23,19 @@ MOST_ROWS = 500  # of a table on a page; its file has them all
 BEGIN, END = "<!-- verdicts: begin -->", "<!-- verdicts: end -->"
 
 
-def table_files(catalogue: Catalogue, verdicts: Sequence[Verdict], records: Sequence[RunRecord]) -> dict[str, Table]:
-    """Return every table of the report by its file name."""
-    return {
-        "verdicts": tables.verdict_table(verdicts),
-        "scores": tables.score_table(records),
-        "timings": tables.timing_table(records),
-        "environment": tables.environment_table(records),
-        **section_tables(records),
-        **({"reruns": rerun_table(catalogue)} if catalogue.corroboration else {}),
-    }
-
-
-def section_tables(records: Sequence[RunRecord]) -> dict[str, Table]:
-    """Return by file name what the sections show besides verdicts and figures; a table without rows is left out."""
-    made: dict[str, Table] = {}
-    for section in map(section_named, SECTIONS):
-        for name, table in section.tables(records).items():
-            before = made[name].rows if name in made else ()
-            made[name] = Table(table.columns, (*before, *table.rows), table.note)
-    return {name: table for name, table in made.items() if table.rows}
-
-
 def write_report(
     catalogue: Catalogue, verdicts: Sequence[Verdict], records: Sequence[RunRecord], results: Path
 ) -> list[Path]:
     """Write tables, figures, REPORT.md and report.html into the results folder; return what was written."""
     timings = read_timings(results)
-    report_tables = {**table_files(catalogue, verdicts, records), **speed_tables(timings), **fault_tables(results)}
+    report_tables = {
+        "verdicts": tables.verdict_table(verdicts),
+        **tables.record_tables(records),
+        **_section_tables(records),
+        **({"reruns": rerun_table(catalogue)} if catalogue.corroboration else {}),
+        **speed_tables(timings),
+        **fault_tables(results),
+    }
     try:
         folder = inside(results, results / "tables")
         written = [_write(folder / f"{name}.csv", table.to_csv()) for name, table in report_tables.items()]
@@ -66,7 +48,7 @@ def write_report(
             heading = catalogue.claim_named(catalogue.headline.claim).section
             shown.append(save_picture(rerun_drawing(catalogue), heading, figures))
         written += [figures / f"{picture.name}.svg" for picture in shown]
-        written.append(_write(results / "REPORT.md", report_markdown(catalogue, verdicts, records, shown, short)))
+        written.append(_write(results / "REPORT.md", _markdown(catalogue, verdicts, records, shown, short)))
         page = report_html(catalogue, verdicts, records, short, shown, timings)
         written.append(_write(results / "report.html", page))
     except OSError as error:
@@ -77,21 +59,29 @@ def write_report(
     return written
 
 
-def report_markdown(
+def _section_tables(records: Sequence[RunRecord]) -> dict[str, Table]:
+    """Return by file name what the sections show besides verdicts and figures; a table without rows is left out."""
+    by_name: dict[str, Table] = {}
+    for section in map(section_named, SECTIONS):
+        for name, table in section.tables(records).items():
+            by_name[name] = by_name[name] + table if name in by_name else table
+    return {name: table for name, table in by_name.items() if table.rows}
+
+
+def _markdown(
     catalogue: Catalogue,
     verdicts: Sequence[Verdict],
     records: Sequence[RunRecord],
-    shown: Sequence[Picture],
+    shown: Iterable[Picture],
     report_tables: Mapping[str, Table],
 ) -> str:
     """Return REPORT.md: the seminar's sections with verdicts and figures, then environment, timings and scores."""
-    sections = [(name, list(members)) for name, members in groupby(verdicts, key=lambda v: v.claim.section)]
     return render(
         "REPORT.md",
         texts=catalogue.texts,
-        answers=answers(catalogue, verdicts),
-        sections=[(name, members, [p for p in shown if p.section == name]) for name, members in sections],
-        more=[p for p in shown if p.section not in dict(sections)],
+        answers=_answers(catalogue, verdicts),
+        verdicts=verdicts,
+        shown=shown,
         counts=tables.outcome_counts(verdicts),
         verdict_table=tables.verdict_table,
         tables=report_tables,
@@ -99,7 +89,7 @@ def report_markdown(
     )
 
 
-def answers(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> list[str]:
+def _answers(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> list[str]:
     """Return what is answered in one sentence each: the headline, and whether this machine matches the reference."""
     return [line for line in (headline(catalogue, verdicts), reference_line(catalogue, verdicts)) if line]
 
@@ -116,17 +106,17 @@ def update_readme(
 
 
 def with_verdicts(text: str, catalogue: Catalogue, verdicts: Sequence[Verdict], records: Sequence[RunRecord]) -> str:
-    """Return the README's text with its verdict block made anew; ResultsError where a mark is missing."""
+    """Return the text with the verdict table between the marks; ResultsError where it lacks them."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ResultsError("the README has no place for the verdicts", f"Put the lines {BEGIN} and {END} into it.")
     block = render(
         "readme_verdicts.md",
-        answers=answers(catalogue, verdicts),
+        answers=_answers(catalogue, verdicts),
         counts=tables.outcome_counts(verdicts),
         records=len(records),
-        environment={row[0]: row[1] for row in tables.environment_table(records).rows},
+        environment=dict(tables.environment_table(records).rows),
         answer=tables.answer_table(verdicts),
     )
     return f"{before}{BEGIN}\n{block}{END}{after}"

@@ -17,7 +17,7 @@ def rerun_table(catalogue: Catalogue) -> Table:
     """One row a figure: the runs that are judged by, the later ones, how many of these fit, all, and any drift."""
     first, *others = (catalogue.populations[name] for name in catalogue.corroboration)
     runs, rows = public_runs(catalogue), []
-    drift = {(d.over, d.figure): f"{d.correlation:+.2f} (p = {d.p_value:.2g}, n = {d.n})" for d in drifts(runs)}
+    drift = {of: f"{rho:+.2f} (p = {p:.2g}, n = {n})" for of, (rho, p, n) in drifts(runs).items()}
     for name in first.figures:
         low, high = first.figure(name).prediction_interval()
         later = [run[name] for other in others for run in other.runs if name in run]
@@ -38,11 +38,11 @@ def _note(catalogue: Catalogue) -> str:
     first, *others = (catalogue.populations[name] for name in catalogue.corroboration)
     parts = [f"{len(first.runs)} distinct {first.about} ({first.rows} cards, of which copies count once)"]
     for other in others:
-        fit = out_of_sample(first, other)
-        odd = ", ".join(f"run {run} (p = {p:.1g})" for run, p in fit.odd.items()) or "none"
+        inside, figures, unlikely = out_of_sample(first, other)
+        odd = ", ".join(f"run {run} (p = {p:.1g})" for run, p in unlikely.items()) or "none"
         parts.append(
-            f"{len(other.runs)} {other.about}, of whose figures {fit.inside} of {fit.figures} "
-            f"({fit.inside / fit.figures:.1%}) lie inside the 95 % intervals of the first; jointly odd: {odd}, kept"
+            f"{len(other.runs)} {other.about}, of whose figures {inside} of {figures} "
+            f"({inside / figures:.1%}) lie inside the 95 % intervals of the first; jointly odd: {odd}, kept"
         )
     return (
         f"{'; '.join(parts)}. On transformers {version_span(public_runs(catalogue))}. Mean ± SD (n); drift is "

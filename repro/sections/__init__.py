@@ -1,18 +1,21 @@
 """The sections of the seminar, one file each, and what runs them.
 
 A file here imports from its own room and from rooms above it, never from report or commands; heavy libraries inside
-functions, so that `report` works without torch. Begin with section.py (what a section is), then runner.py (from a
-command to a record), then any section.
+functions, so that `report` works without torch. Begin with context.py (what a section is and what it is given), then
+runner.py (from a command to a record), then any section.
 
-To add one: a file that ends in SECTION = Section(...), and its name in SECTIONS.
+To add one: a file that ends in SECTION = Section.of(globals(), ...), and its name in SECTIONS.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from repro.errors import unknown
-from repro.sections.section import Section, module_of
+
+if TYPE_CHECKING:
+    from repro.sections.context import Section
 
 SECTIONS: tuple[str, ...] = (  # in the seminar's order
     "tour",
@@ -32,6 +35,8 @@ def section_named(name: str) -> Section:
     """Return the section of that name; UsageError names the nearest."""
     if name not in SECTIONS:
         raise unknown("section", name, list(SECTIONS))
+    from repro.sections.context import module_of
+
     section: Section = import_module(module_of(name)).SECTION
     return section
 

@@ -1,25 +1,39 @@
-"""What the notebook's calls do on the installed libraries: each is tried, offline (seed, all sections)."""
+"""What the notebook's calls do on the installed libraries: each is tried, offline (seed, all sections).
+
+The calls stand in repro/notebooks/fixes.toml, beside what the repaired notebook has instead. Run as a program this file
+tries them all and writes a JSON list: the Trainer changes settings that hold for the whole process.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+import sysconfig
+import tomllib
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
+from repro import notebooks
+from repro.assets.builtin.letter import LETTER, QUESTION
+from repro.assets.builtin.tiny import tiny_tour_folder
+from repro.assets.recipes import TOUR
 from repro.display.table import Table
+from repro.records.private import without_private_parts
 from repro.records.schema import Measurements, RunRecord
 from repro.records.store import newest_runs
-from repro.sections.api_trials import LOGIN, PIPELINES, TRAINER, NoEffectError
-from repro.sections.context import Context
-from repro.sections.section import Section
+from repro.sections.context import Context, Section
 
-if TYPE_CHECKING:
-    from repro.assets.corpus import Corpus
-
+FIXES = Path(notebooks.__path__[0], "fixes.toml")
 SECONDS = 300
+TRAINER, LOGIN = "Trainer(…, tokenizer=tokenizer)", "huggingface-cli login"
+TASKS = "text-classification ner question-answering summarization translation_en_to_nl text-generation"
+PIPELINES = dict(zip(TASKS.split(), TOUR, strict=True))  # each with its name in the tour
 
 
 def run(context: Context, _seed: int) -> Measurements:
@@ -28,7 +42,7 @@ def run(context: Context, _seed: int) -> Measurements:
     alone = {name: value for name, value in os.environ.items() if name not in ("RANK", "LOCAL_RANK", "WORLD_SIZE")}
     with context.timed("try"):
         done = subprocess.run(
-            [sys.executable, "-m", "repro.sections.api_trials"],
+            [sys.executable, "-m", "repro.sections.api"],
             env={**alone, "HF_HUB_OFFLINE": "1", "PYTHONIOENCODING": "utf-8"},
             capture_output=True, encoding="utf-8", check=False, timeout=SECONDS,
         )  # fmt: skip
@@ -47,33 +61,93 @@ def run(context: Context, _seed: int) -> Measurements:
     )
 
 
-def printed(record: RunRecord, _corpus: Corpus) -> Iterator[Table]:
-    """Show the calls that no longer run."""
-    yield api_table(record)
+def try_call(trial: Mapping[str, str], fix: Mapping[str, Any]) -> dict[str, Any]:
+    """Try the call, and only where it fails what its fix writes instead, if there is one."""
+    call = trial["call"]
+    code = trial.get("code") or fix.get("before", call)
+    error, message = attempt(code)
+    result = {"call": call, "runs": not error, "error": error, "message": message, "instead": "", "instead_runs": None}
+    if error and fix:
+        instead = replacement = fix["after"]
+        if pipeline := re.search(r'pipeline\("(.+?)".*?\)', code):  # a function of that name takes its place
+            instead, folder = fix["reason"], str(tiny_tour_folder(PIPELINES[pipeline[1]]))
+            replacement = f"{fix['new']}\n{code.replace(pipeline[0], 'NAME')}"
+            replacement = replacement.replace("NAME", "repaired").replace("MODEL", repr(folder))
+        result |= {"instead": instead.removeprefix("$ "), "instead_runs": not attempt(replacement)[0]}
+    return result
+
+
+def attempt(code: str) -> tuple[str, str]:
+    """Return the class of the error that the code raises and its message's first line; two empty strings for none."""
+    with TemporaryDirectory() as folder:
+        try:
+            if code.startswith("$ "):
+                _ask_for_help(code.split()[1:], folder)
+            else:
+                exec(code, _notebook_names(folder))  # noqa: S102 (the table's own)
+        except Exception as error:  # noqa: BLE001 (whatever the libraries raise is the finding)
+            text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+            return type(error).__name__, without_private_parts((text.strip() or "no message").splitlines()[0])
+    return "", ""
+
+
+def _ask_for_help(command: Sequence[str], home: str) -> None:
+    """Ask a command of this Python for its help; FileNotFoundError where there is none, OSError where it fails."""
+    # no token of the user's is read or written
+    environment = {**os.environ, "HF_HOME": home, "PATH": sysconfig.get_path("scripts")}
+    done = subprocess.run([*command, "--help"], env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OSError((done.stdout + done.stderr).strip() or f"exit code {done.returncode}")
+
+
+def _notebook_names(folder: str) -> dict[str, Any]:
+    """Return what the calls refer to by the notebook's names; its pipelines and models are tiny ones."""
+    import numpy as np
+    import transformers
+    from datasets import Dataset, DatasetDict
+
+    def pipeline(task: str, **options: Any) -> Any:
+        make: Any = transformers.pipeline  # typed for the tasks that exist
+        return make(task, model=str(tiny_tour_folder(PIPELINES[task])), **options)
+
+    sentiment, classifier = tiny_tour_folder("sentiment"), transformers.AutoModelForSequenceClassification
+    rows = {"text": ["i feel sad", "i feel so happy"], "label": [0, 1], "hidden_state": [[0.0, 1.0], [1.0, 0.0]]}
+    emotions = DatasetDict({"train": Dataset.from_dict(rows)})
+    return {
+        "np": np, "os": os, "pipeline": pipeline, "Trainer": transformers.Trainer,
+        "args": transformers.TrainingArguments(folder, report_to="none", log_level="error", use_cpu=True),
+        "model": classifier.from_pretrained(sentiment),
+        "tokenizer": transformers.AutoTokenizer.from_pretrained(sentiment),
+        "text": LETTER, "question": QUESTION, "prompt": LETTER[:200], "custom_tweet": "It was really good.",
+        "emotions": emotions, "train_ds": emotions["train"], "emotions_hidden": emotions.with_format("torch"),
+    }  # fmt: skip
 
 
 def tables(records: Sequence[RunRecord]) -> dict[str, Table]:
-    """Return the table of the newest record."""
-    runs = newest_runs(records, SECTION.name)
-    return {"api": api_table(runs[-1])} if runs else {}
-
-
-def api_table(record: RunRecord) -> Table:
-    """One row a call of the notebook that fails or has no effect, with what it says and what to write instead."""
+    """Return the newest record's calls that fail or have no effect, what they say and what to write instead."""
     rows = []
-    for trial in record.at("facts.calls"):
-        if not trial["runs"]:
+    for record in newest_runs(records, "api")[-1:]:
+        for trial in (trial for trial in record.at("facts.calls") if not trial["runs"]):
             tried = {True: "", False: " (tried: fails as well)", None: " (not tried)"}[trial["instead_runs"]]
-            kind = "no effect" if trial["error"] == NoEffectError.__name__ else trial["error"]
+            kind = "no effect" if trial["error"] == "NoEffectError" else trial["error"]
             rows.append((trial["call"], f"{kind}: {trial['message']}", trial["instead"] + tried))
-    return Table(("what no longer runs", "what it says", "what to write instead"), tuple(rows))
+    return {"api": Table(("what no longer runs", "what it says", "what to write instead"), tuple(rows))}
 
 
-SECTION = Section(
-    name="api",
+SECTION = Section.of(
+    globals(),
     heading="Libraries",
     what="the notebook's calls, tried on the installed libraries",
-    run=run,
-    printed=printed,
-    tables=tables,
+    reads=lambda context, seed: FIXES,
 )
+
+if __name__ == "__main__":
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    with redirect_stdout(sys.stderr):  # standard output is the answer's alone
+        tables_of = tomllib.loads(FIXES.read_text(encoding="utf-8"))
+        fixes = {fix["id"]: fix for fix in tables_of["fix"]}
+        results = [try_call(trial, fixes.get(trial.get("fix"), {})) for trial in tables_of["trial"]]
+    sys.stdout.write(json.dumps(results, ensure_ascii=False))

@@ -1,10 +1,10 @@
-"""What a section is given: the run's spec, recipe, corpus and checkpoint, and where its files are."""
+"""What a section of the seminar is (Section), and what it is given to run (Context)."""
 
 from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 from repro.assets.checkpoints import Checkpoint, file_sha256
 from repro.assets.corpus import SPLITS, Corpus
 from repro.records.provenance import library_versions
-from repro.records.schema import RecipeStamp, Settings
+from repro.records.schema import Measurements, RecipeStamp, RunRecord, Settings
 from repro.records.source import source_sha256
-from repro.sections.section import module_of
 from repro.spec import RunSpec
 from repro.training.progress import Progress
 
@@ -28,46 +27,68 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from repro.assets.recipes import Recipe
+    from repro.display.figure import Drawing
+    from repro.display.table import Table
     from repro.training.data import Examples
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sources:
-    """Where inputs come from: a corpus (`hub`, `rehearsal` or a folder), further checkpoints, the notebook to verify.
+class Section:
+    """A part of the seminar. `heading` is the part of the claims' list under which its figures stand.
 
-    Without a corpus here it is the one that the spec names.
+    `run` measures it for one seed; that of a `resumable` section also takes the Checkpointer of its training. Of
+    processes that share a batch all work on a section that is `together`, the main one alone on the others. `prepare`
+    may give the context another checkpoint; `reads` names one more file that decides the result. What is shown, also
+    without torch: `figures` of one record, `tables` of records by file name, those of one in the terminal after it ran.
     """
 
-    corpus: str | None = None
-    checkpoints: Path | None = None
-    seminar: Path | None = None
+    name: str
+    heading: str
+    what: str
+    run: Callable[..., Measurements]
+    seeded: bool = False
+    together: bool = False
+    resumable: bool = False
+    prepare: Callable[[Context], Context] = lambda context: context
+    reads: Callable[[Context, int], Path | None] = lambda context, seed: None
+    figures: Callable[[RunRecord], Iterable[Drawing]] = lambda record: ()
+    tables: Callable[[Sequence[RunRecord]], Mapping[str, Table]] = lambda records: {}
+
+    @classmethod
+    def of(cls, file: Mapping[str, Any], **fields: Any) -> Section:
+        """Return the section that a file with these globals defines: its parts are its functions of those names."""
+        parts = {part: file[part] for part in ("run", "prepare", "figures", "tables") if part in file}
+        return cls(name=file["__name__"].rpartition(".")[2].replace("_", "-"), **parts, **fields)
+
+    def seeds(self, asked: Iterable[int]) -> list[int]:
+        """Return the seeds that are worth a run: those asked for, or seed 0 where none makes a difference."""
+        return list(asked) if self.seeded else [0]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outputs:
-    """What is left beside records: fine-tuned models in `save`, and the files of a tracker."""
-
-    save: Path | None = None
-    track: str = "none"
-    tracking_folder: Path = Path("tracking")
+def module_of(name: str) -> str:
+    """Return the module that holds the section of that name."""
+    return f"repro.sections.{name.replace('-', '_')}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """One recipe on one corpus, run in one way; `spec` has neither section nor seed, which vary within it.
 
-    `precision_reason` says why `auto` chose the precision, `declared_seeds` are those that the command named,
-    `seconds` how long the phases of the run in hand took.
-    What it holds beyond its fields is made once, when a section asks for it; a replaced context starts without it.
+    `checkpoints` is a folder with further ones, `seminar` the notebook to verify; fine-tuned models are left in `save`,
+    the files of the tracker `track` in `tracking`. `declared_seeds` are those that the command named, `seconds` those
+    of the phases of the run in hand. Its properties are made once; a replaced context starts without them.
     """
 
     spec: RunSpec
     recipe: Recipe
     corpus: Corpus
     checkpoint: Checkpoint
-    sources: Sources = Sources()
-    outputs: Outputs = Outputs()
-    progress: Progress = field(default_factory=Progress)
+    checkpoints: Path | None = None
+    seminar: Path | None = None
+    save: Path | None = None
+    track: str = "none"
+    tracking: Path = Path("tracking")
+    progress: Progress = field(default_factory=Progress.for_terminal)
     precision_reason: str | None = None
     declared_seeds: tuple[int, ...] | None = None
     seconds: dict[str, float] = field(init=False, repr=False, compare=False, default_factory=dict)
@@ -86,7 +107,7 @@ class Context:
     @cached_property
     def models(self) -> Path:
         """Where fine-tuned models are saved: the `save` folder, or one that is removed when the process ends."""
-        return self.outputs.save or Path(mkdtemp(dir=_scratch().name))
+        return self.save or Path(mkdtemp(dir=_scratch().name))
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -101,13 +122,6 @@ class Context:
         from repro.training.device import make_accelerator
 
         return make_accelerator(device=self.spec.device, precision=self.spec.precision)
-
-    @cached_property
-    def behaviour(self) -> dict[str, str]:
-        """What the checkpoint does once it is loaded: hashes of its tokenizer, probe texts and configuration."""
-        from repro.assets.loading import behaviour_of
-
-        return behaviour_of(self.checkpoint.folder, self.tokenizer)
 
     @cached_property
     def examples(self) -> dict[str, Examples]:
@@ -131,18 +145,21 @@ class Context:
         from repro.training.predict import cls_states
 
         encoder, options = load_encoder(self.checkpoint.folder), {"batch_size": self.recipe.batch_size, **self.running}
-        return {split: cls_states(encoder, self.examples[split].tokens, **options) for split in ("train", "validation")}
+        return {name: cls_states(encoder, self.examples[name].tokens, **options) for name in ("train", "validation")}
 
     @property
     def running(self) -> dict[str, Any]:
         """What training and prediction are given alike: `accelerator`, `batching` and `progress`."""
         return {"accelerator": self.accelerator, "batching": self.spec.batching, "progress": self.progress}
 
+    @cached_property
     def recipe_stamp(self) -> RecipeStamp:
-        """Return the recipe as a record holds it, with the hash of the weights that are used and what they do."""
-        used: dict[str, Any] = {"weights_sha256": self.checkpoint.weights_sha256, "behaviour": self.behaviour}
-        names = RecipeStamp.model_fields.keys() - used.keys()
-        return RecipeStamp(**used, **{name: getattr(self.recipe, name) for name in names})
+        """The recipe as a record holds it, with the hash of the weights that are used and what they do once loaded."""
+        from repro.assets.loading import behaviour_of
+
+        recipe = {name: getattr(self.recipe, name, None) for name in RecipeStamp.model_fields}
+        used = {"weights_sha256": self.checkpoint.weights_sha256}
+        return RecipeStamp(**recipe | used | {"behaviour": behaviour_of(self.checkpoint.folder, self.tokenizer)})
 
     def settings(self, seed: int) -> Settings:
         """Return the settings of one seed as a record holds them."""
@@ -154,7 +171,7 @@ class Context:
         del spec["epochs"]  # the recipe's stamp has them
         return {
             **spec,
-            "recipe": self.recipe_stamp().model_dump(mode="json"),
+            "recipe": self.recipe_stamp.model_dump(mode="json"),
             "corpus": self.corpus.stamp.model_dump(mode="json"),
             "processes": self.accelerator.num_processes,
             "file_sha256": file_sha256(file) if file and file.is_file() else None,

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import secrets
-import sys
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-from pydantic import JsonValue
-
-from repro.claims.catalogue import load_catalogue
-from repro.display.figure import Drawing
-from repro.display.table import Table
-from repro.records.schema import LABELS, Measurements, RowResults, RunRecord, Scores
-from repro.records.store import newest_runs
-from repro.sections.classified import cell_table, confusion_facts, confusion_figures, score_outputs
-from repro.sections.context import Context
+from repro.records.schema import Epoch, Measurements, RowResults, Scores
+from repro.sections.classified import confusion_facts, figures, score_outputs
+from repro.sections.context import Context, Section
 from repro.sections.models import own_model, save_model
-from repro.sections.section import Section
-from repro.sections.tracking import tracked
 from repro.spec import Protocol
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from repro.assets.corpus import Corpus
     from repro.training.epochs import EpochResult
     from repro.training.resume.checkpointer import Checkpointer
 
-HARDEST = 10  # the book prints as many, and as many of the easiest
+HARDEST = 10  # the book prints as many
 
 
 def run(context: Context, seed: int, checkpointer: Checkpointer | None = None) -> Measurements:
@@ -38,8 +29,8 @@ def run(context: Context, seed: int, checkpointer: Checkpointer | None = None) -
 
 
 def _train_and_score(context: Context, seed: int, checkpointer: Checkpointer | None) -> Measurements:
+    from repro.training.device import report_out_of_memory
     from repro.training.loop import fit
-    from repro.training.memory import report_out_of_memory
     from repro.training.predict import predict_rows
 
     with context.timed("tokenize"):
@@ -49,7 +40,7 @@ def _train_and_score(context: Context, seed: int, checkpointer: Checkpointer | N
     results: list[EpochResult] = []
     scores: dict[str, Scores] = {}
     rows: dict[str, RowResults] = {}
-    with tracked(context, seed) as log, report_out_of_memory("fine-tuning"):
+    with _tracked(context, seed) as log, report_out_of_memory("fine-tuning"):
         for result in fit(
             model,
             recipe=context.recipe,
@@ -73,8 +64,13 @@ def _train_and_score(context: Context, seed: int, checkpointer: Checkpointer | N
     context.accelerator.free_memory()  # else it keeps this seed's model and optimizer beside the next one's
     scores["test"], rows["test"] = score_outputs(context.corpus.labels("test"), tested)
     pieces = sum(result.computed_pieces for result in results)
+    saved: dict[str, Any] = {}
     with context.timed("save"):
-        saved = _save(model, context, seed, scores)
+        if context.accelerator.is_main_process:
+            try:
+                saved = {"saved_model": save_model(model, context, seed, scores).name}
+            except OSError as error:  # a disk that refuses the model does not cost the training's record
+                saved = {"saved_model": None, "not_saved": error.strerror or "the disk refused it"}
     return Measurements(
         facts={
             "hardest_rows": results[-1].validation.losses.argsort(descending=True)[:HARDEST].tolist(),
@@ -112,83 +108,36 @@ def _draw_model(context: Context, seed: int, checkpointer: Checkpointer | None) 
     return load_classifier(context.checkpoint.folder), head_seed
 
 
-def _save(model: PreTrainedModel, context: Context, seed: int, scores: dict[str, Scores]) -> dict[str, JsonValue]:
-    """Save the model for those who read it later; a disk that refuses it does not cost the training's record."""
-    if not context.accelerator.is_main_process:
-        return {}
+@contextmanager
+def _tracked(context: Context, seed: int) -> Iterator[Callable[[Epoch, Scores], None]]:
+    """Give a function that logs an epoch to the tracker of `--track`, if any: the notebook's `report_to`."""
+    accelerator = context.accelerator
+    if context.track != "none":
+        context.tracking.mkdir(parents=True, exist_ok=True)
+        accelerator.project_configuration.set_directories(str(context.tracking))
+        accelerator.log_with = [context.track]
+        stamp = context.recipe_stamp.model_dump() | context.settings(seed).model_dump(exclude_none=True)
+        accelerator.init_trackers("seminar-repro", config={**stamp, "corpus": context.corpus.stamp.name})
+
+    def log(epoch: Epoch, scores: Scores) -> None:
+        values = epoch.model_dump(include={"epoch", "train_loss", "train_seconds", "tweets_per_second"})
+        values |= {"validation_loss": scores.loss, "validation_accuracy": scores.accuracy}
+        accelerator.log({**values, "validation_f1": scores.weighted_f1}, step=epoch.epoch * epoch.steps)
+
     try:
-        return {"saved_model": save_model(model, context, seed, scores).name}
-    except OSError as error:
-        return {"saved_model": None, "not_saved": error.strerror or "the disk refused it"}
+        yield log
+    finally:
+        for tracker in accelerator.trackers:  # end_training would also end the processes' group
+            tracker.finish()
+        accelerator.trackers.clear()
 
 
-def printed(record: RunRecord, corpus: Corpus) -> Iterator[Table]:
-    """Show the hardest and the easiest validation tweets with their texts: to a person, never into a log."""
-    if sys.stdout.isatty():
-        yield table_with_texts(record, corpus.texts("validation"))
-
-
-def figures(record: RunRecord) -> Iterator[Drawing]:
-    """Draw the confusion matrices of the last epoch, on validation and test."""
-    last = f"epoch-{record.epochs[-1].epoch}/validation" if record.epochs else "epoch-2/validation"
-    return confusion_figures(record, [name for name in (last, "test") if name in record.scores])
-
-
-def tables(records: Sequence[RunRecord]) -> dict[str, Table]:
-    """Return the cells of the confusion matrices beside the published ones, and the hardest and easiest tweets."""
-    runs = newest_runs(records, SECTION.name)
-    return {"confusions": cell_table(runs), "hardest": hardest_table(runs)}
-
-
-def ranked_rows(record: RunRecord) -> list[tuple[str, ...]]:
-    """Return the ten validation rows of highest loss, then the ten of lowest; none where no losses were recorded.
-
-    Each is which it is of, its rank from 1, row number, label, predicted label and loss (nats), as text.
-    """
-    results = record.rows.get("validation")
-    if results is None or results.losses is None:
-        return []
-    labels, predictions, losses = results.labels, results.predictions, results.losses
-    rising = sorted(range(len(losses)), key=lambda row: losses[row])
-    return [
-        (which, str(rank), str(row), LABELS[labels[row]], LABELS[predictions[row]], f"{losses[row]:.4f}")
-        for which, rows in (("hardest", rising[::-1][:HARDEST]), ("easiest", rising[:HARDEST]))
-        for rank, row in enumerate(rows, 1)
-    ]
-
-
-def table_with_texts(record: RunRecord, texts: Sequence[str]) -> Table:
-    """Return the hardest and easiest validation tweets with their texts: for a person who has the corpus."""
-    rows = ((which, row, *rest, texts[int(row)]) for which, _, row, *rest in ranked_rows(record))
-    return Table(("which", "row", "label", "predicted", "loss", "text"), tuple(rows))
-
-
-def published_hardest() -> list[int]:
-    """Return the ten validation rows that the book prints."""
-    return list(load_catalogue().claim_named("finetune.hardest").reported)
-
-
-def hardest_table(runs: Sequence[RunRecord]) -> Table:
-    """One row a fine-tuning and tweet: rank, row number, labels, loss, and whether the book prints it; never a text."""
-    published = published_hardest()
-    rows = [
-        (run.spec.slug, str(run.settings.seed), *row, "yes" if int(row[2]) in published else "no")
-        for run in runs
-        for row in ranked_rows(run)
-    ]
-    ranked = ("which", "rank", "validation row", "label", "predicted", "loss")
-    return Table(("run", "seed", *ranked, "in the book's ten"), tuple(rows))
-
-
-SECTION = Section(
-    name="finetune",
+__all__ = ["SECTION", "figures", "run"]
+SECTION = Section.of(
+    globals(),
     heading="Fine-tuning",
     what="two epochs of fine-tuning, scored after each",
-    run=run,
     seeded=True,
     together=True,
     resumable=True,
-    printed=printed,
-    figures=figures,
-    tables=tables,
 )

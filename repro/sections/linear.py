@@ -1,150 +1,67 @@
-"""Dummy and logistic regression on the frozen [CLS] states (seed, "Training a simple classifier").
-
-The regression is fitted three times on one objective: as published (lbfgs, at most 3,000 iterations), in double
-precision by a solver of second order, which ends in the optimum itself, and stopped at scikit-learn's default of 100
-iterations, as a ConvergenceWarning announces it: the difference is what an unconverged figure is worth.
-"""
+"""Dummy and logistic regression on the frozen [CLS] states (seed, "Training a simple classifier")."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
-from pydantic import JsonValue
 
-from repro.display.figure import Drawing
-from repro.display.table import Table
 from repro.errors import UsageError
-from repro.records.schema import LABELS, Measurements, RowResults, RunRecord
-from repro.records.store import newest_runs
-from repro.sections.classified import cell_table, confusion_facts, confusion_figures
-from repro.sections.context import Context
-from repro.sections.section import Section
+from repro.records.schema import LABELS, Measurements, RowResults
+from repro.sections.classified import confusion_facts, figures
+from repro.sections.context import Context, Section
 
 MAX_ITER = 3000  # the seminar's, "to guarantee convergence"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Solver:
-    """One way to fit the same objective."""
-
-    solver: str
-    max_iter: int
-    tolerance: float = 1e-4  # scikit-learn's default
-    double: bool = False  # else in the states' own single precision
-    runs_to_the_end: bool = True
-
-
-SOLVERS: Mapping[str, Solver] = {
-    "logistic": Solver(solver="lbfgs", max_iter=MAX_ITER),
-    "converged": Solver(solver="newton-cg", max_iter=MAX_ITER, tolerance=1e-6, double=True),
-    "stopped": Solver(solver="lbfgs", max_iter=100, runs_to_the_end=False),
-}
-
-
 def run(context: Context, _seed: int) -> Measurements:
-    """Fit all on train and score them on validation; nothing is drawn, so another seed changes nothing."""
+    """Fit both on train and score them on validation; nothing is drawn, so another seed changes nothing."""
     from sklearn.dummy import DummyClassifier
 
     from repro.training.metrics import score
 
     with context.timed("extract"):
         states = {split: tensor.numpy() for split, tensor in context.cls_states.items()}
-    labels = {split: context.corpus.labels(split) for split in states}
-    if len(set(labels["train"])) == 1:
+    train, true = context.corpus.labels("train"), context.corpus.labels("validation")
+    if len(set(train)) == 1:
         raise UsageError("all training rows have one label, nothing can be learned", "Use more rows with --limit.")
     with context.timed("dummy"):
-        models = {"dummy": DummyClassifier(strategy="most_frequent").fit(states["train"], labels["train"])}
-    fits: dict[str, dict[str, JsonValue]] = {}
-    for name, solver in SOLVERS.items():
-        with context.timed(name), context.progress.wait(f"logistic regression, {solver.solver}"):
-            models[name], converged = fit_logistic(solver, states["train"], labels["train"])
-        fits[name] = {
-            "solver": solver.solver,
-            "max_iter": solver.max_iter,
-            "n_iter": [int(n) for n in models[name].n_iter_],
-            "converged": converged,
-            "objective": objective(models[name], states["train"], labels["train"]),
-        }
-    rows = {
-        f"{name}/validation": RowResults(
-            labels=labels["validation"], predictions=model.predict(states["validation"]).tolist()
-        )
-        for name, model in models.items()
-    }
-    scores = {name: score(row.labels, row.predictions, classes=len(LABELS)) for name, row in rows.items()}
+        models = {"dummy": DummyClassifier(strategy="most_frequent").fit(states["train"], train)}
+    with context.timed("logistic"), context.progress.wait("logistic regression"):
+        models["logistic"], converged = fit_logistic(states["train"], train)
+    said = {f"{name}/validation": model.predict(states["validation"]).tolist() for name, model in models.items()}
+    scores = {name: score(true, predictions, classes=len(LABELS)) for name, predictions in said.items()}
+    fit: Any = models["logistic"]
     return Measurements(
         facts={
-            **{name: fits["logistic"][name] for name in ("solver", "max_iter", "n_iter", "converged")},
-            "fits": dict(fits),
-            "majority_class": LABELS[rows["dummy/validation"].predictions[0]],
+            "solver": fit.solver,
+            "max_iter": fit.max_iter,
+            "n_iter": [int(n) for n in fit.n_iter_],
+            "converged": converged,
+            "majority_class": LABELS[said["dummy/validation"][0]],
             **confusion_facts(scores["logistic/validation"]),
         },
         scores=scores,
-        rows=rows,
+        rows={name: RowResults(labels=true, predictions=predictions) for name, predictions in said.items()},
     )
 
 
-def fit_logistic(solver: Solver, states: NDArray[np.float32], labels: Sequence[int]) -> tuple[Any, bool]:
-    """Fit scikit-learn's LogisticRegression on states (n, H); return it and whether it says that it converged."""
+def fit_logistic(states: NDArray[Any], labels: Sequence[int], **options: Any) -> tuple[Any, bool]:
+    """Fit scikit-learn's LogisticRegression on states (n, H), as the seminar does unless the options differ.
+
+    Return it and whether it says that it converged.
+    """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(solver=solver.solver, max_iter=solver.max_iter, tol=solver.tolerance)
+    model = LogisticRegression(**{"max_iter": MAX_ITER, **options})
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
-        model.fit(states.astype(np.float64) if solver.double else states, labels)
+        model.fit(states, labels)
     return model, not any(issubclass(w.category, ConvergenceWarning) for w in caught)
 
 
-def objective(model: Any, states: NDArray[np.float32], labels: Sequence[int]) -> float:
-    """Return what the fit minimizes: cross-entropy summed over the rows (nats) plus half the squared weights, C = 1."""
-    from sklearn.metrics import log_loss
-
-    shares = model.predict_proba(states.astype(np.float64))
-    rows = log_loss(labels, shares, normalize=False, labels=model.classes_)
-    return float(rows + 0.5 * np.square(model.coef_).sum())
-
-
-def figures(record: RunRecord) -> Iterator[Drawing]:
-    """Draw the confusion matrix of the regression that the seminar fits."""
-    return confusion_figures(record, [name for name in record.scores if name == "logistic/validation"])
-
-
-def tables(records: Sequence[RunRecord]) -> dict[str, Table]:
-    """Return the three fits, and the cells of the confusion matrix beside the published ones."""
-    runs = newest_runs(records, SECTION.name)
-    return {"fits": fits_table(runs), "confusions": cell_table(runs)}
-
-
-def fits_table(records: Sequence[RunRecord]) -> Table:
-    """One row a fit of each record: solver, iterations, the objective it ended at, and its scores."""
-    rows = []
-    for r in records:
-        fits: Any = r.facts.get("fits", {})
-        for name, fit in fits.items():
-            scores = r.scores[f"{name}/validation"]
-            rows.append(
-                (
-                    f"{r.recipe.name} on {r.corpus.name}", fit["solver"], f"{fit['max_iter']:,}",
-                    ", ".join(map(str, fit["n_iter"])), "yes" if fit["converged"] else "no",
-                    f"{fit['objective']:.2f}", f"{scores.accuracy:.4f}", f"{scores.weighted_f1:.4f}",
-                    f"{r.seconds[name]:.1f}",
-                )
-            )  # fmt: skip
-    head = ("on", "solver", "at most", "iterations", "converged", "objective", "accuracy", "weighted F1", "seconds")
-    return Table(head, tuple(rows))
-
-
-SECTION = Section(
-    name="linear",
-    heading="Simple classifier",
-    what="dummy and logistic regression on the frozen states",
-    run=run,
-    figures=figures,
-    tables=tables,
-)
+__all__ = ["SECTION", "figures", "run"]
+SECTION = Section.of(globals(), heading="Simple classifier", what="dummy and logistic regression on the frozen states")

@@ -6,7 +6,6 @@ what it was trained from, on and how, and what its files must be.
 
 from __future__ import annotations
 
-import errno
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,15 +15,16 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from repro.assets.checkpoints import WEIGHTS, disk_errors, file_sha256
+from repro.assets.corpus import HUB_CORPUS, HUB_REVISION
 from repro.assets.loading import behaviour_of, load_tokenizer, quiet
 from repro.errors import CheckpointError, MissingAssetError, RecordError, ResultsError, UsageError
 from repro.records.durable import sync_file, sync_folder
-from repro.records.model import ModelStamp
+from repro.records.schema import ModelStamp
 from repro.records.seal import sealed, unsealed
-from repro.sections.cards import model_card
 from repro.spec import run_key
 
 if TYPE_CHECKING:
+    from huggingface_hub import ModelCard
     from transformers import PreTrainedModel
 
     from repro.records.schema import Scores
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 STAMP, CARD = "repro-run.json", "README.md"
 READ_BY_LOADERS = (".json", ".txt", ".safetensors", ".model", ".spm", ".jinja")
 KEY_LETTERS = 8  # of the run's key in its folder's name
+TRAIN_AGAIN = "Train and save the model again."
 
 
 def model_folder(context: Context, seed: int) -> Path:
@@ -41,52 +42,37 @@ def model_folder(context: Context, seed: int) -> Path:
     return context.models / f"{checkpoint}-finetuned-{corpus}-seed{seed}-{_key(context, seed)[:KEY_LETTERS]}"
 
 
-def prepare_models(context: Context, seeds: list[int]) -> None:
-    """Refuse, before any training, a folder that cannot be written, or that holds something else under a run's name.
-
-    The model of just this run may stand there: the run was done, or ended between its model and its record.
-    """
-    for seed in seeds:
-        folder = model_folder(context, seed)
-        if folder.exists() and _key_at(folder) != _key(context, seed):
-            raise UsageError(f"{folder} exists already", "Name another --save folder, or move that folder away.")
-    try:
-        context.models.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ResultsError(
-            f"cannot write to {context.models}: {error.strerror or error}",
-            "Name a folder you may write to with --save; nothing was run.",
-        ) from None
-
-
 @contextmanager
 def own_model(context: Context, seed: int) -> Iterator[None]:
-    """Be the only process that makes this run's model while the block lasts; ResultsError where another one does."""
+    """Be the only process that makes this run's model while the block lasts.
+
+    ResultsError where another one does or the folder cannot be written, UsageError where something else has its name.
+    """
     from filelock import FileLock, Timeout
 
-    if context.outputs.save is None or not context.accelerator.is_main_process:
+    if context.save is None or not context.accelerator.is_main_process:
         yield
         return
-    folder = model_folder(context, seed)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = folder.with_name(f".{folder.name}.lock")
+    folder, elsewhere = model_folder(context, seed), "Name another --save folder"
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
     try:
-        with FileLock(lock, timeout=0):
-            try:
-                yield
-            finally:
-                lock.unlink(missing_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
     except Timeout:
-        raise ResultsError(
-            f"another process is making {folder}", "Wait until it is done, or name another --save folder."
-        ) from None
+        raise ResultsError(f"another process is making {folder}", f"Wait until it is done. {elsewhere}.") from None
+    except OSError as error:
+        raise ResultsError(f"cannot write to {folder.parent}: {error.strerror or error}", f"{elsewhere}.") from None
+    try:
+        if folder.exists() and _key_at(folder) != _key(context, seed):
+            raise UsageError(f"{folder} exists already", f"{elsewhere}, or move that folder away.")
+        yield
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
 
 
 def save_model(model: PreTrainedModel, context: Context, seed: int, scores: dict[str, Scores]) -> Path:
-    """Save model, tokenizer, label names, card and stamp durably, all or nothing; OSError where the disk refuses.
-
-    One of just this run that stands there already is replaced: it ended before its record, or is run again.
-    """
+    """Save model, tokenizer, card and stamp durably, all or nothing, over one of just this run; OSError of the disk."""
     folder = model_folder(context, seed)
     partial, replaced = (folder.with_name(f".{folder.name}.{what}") for what in ("partial", "replaced"))
     shutil.rmtree(partial, ignore_errors=True)
@@ -96,8 +82,6 @@ def save_model(model: PreTrainedModel, context: Context, seed: int, scores: dict
         context.tokenizer.save_pretrained(partial)
         _write_stamp(partial, folder.name, context, seed, scores)
         if folder.exists():
-            if _key_at(folder) not in (None, _key(context, seed)):
-                raise OSError(errno.EEXIST, "the model of another run stands there", str(folder))
             shutil.rmtree(replaced, ignore_errors=True)
             folder.rename(replaced)
         partial.rename(folder)
@@ -115,7 +99,7 @@ def _write_stamp(partial: Path, name: str, context: Context, seed: int, scores: 
         weights_sha256=file_sha256(partial / WEIGHTS),
         behaviour=behaviour_of(partial, load_tokenizer(partial)),
         run_key=_key(context, seed),
-        recipe=context.recipe_stamp(),
+        recipe=context.recipe_stamp,
         corpus=context.corpus.stamp,
         settings=context.settings(seed),
         scores=scores,
@@ -128,6 +112,16 @@ def _write_stamp(partial: Path, name: str, context: Context, seed: int, scores: 
         file.chmod(readable)  # safetensors makes its own for the owner alone
         sync_file(file)
     sync_folder(partial)
+
+
+def model_card(stamp: ModelStamp, name: str) -> ModelCard:
+    """Return a card whose metadata carries every score, so that the Hub lists them beside the model."""
+    from huggingface_hub import ModelCard
+    from jinja2 import Template
+
+    template = Template(Path(__file__).with_name("model_card.md").read_text(encoding="utf-8"))
+    on_hub = (HUB_CORPUS, HUB_REVISION) if stamp.corpus.name == "emotion" else None
+    return ModelCard(template.render(dict(stamp), stamp=stamp, name=name, on_hub=on_hub))
 
 
 def _key(context: Context, seed: int) -> str:
@@ -146,27 +140,23 @@ def read_stamp(folder: Path) -> ModelStamp:
 
     CheckpointError names the file that was changed, is missing, or was put beside them; the card may be rewritten.
     """
+    if missing := [name for name in (WEIGHTS, STAMP) if not (folder / name).is_file()]:
+        inside = [path.parent.name for path in sorted(folder.glob(f"[!.]*/{STAMP}"))]
+        hint = f"; did you mean its folder {inside[0]}?" if inside else ""
+        raise CheckpointError(
+            f"no model folder {folder}: {' and '.join(missing)} cannot be read{hint}",
+            "Name a folder that `repro run finetune --save DIR` wrote.",
+        )
     try:
         stamp = ModelStamp.model_validate_json(unsealed((folder / STAMP).read_bytes()))
     except (OSError, ValidationError, RecordError) as error:
         what = error.strerror if isinstance(error, OSError) else "it is damaged"
-        raise CheckpointError(
-            f"{folder / STAMP} cannot be read ({what}): it says what a model was trained from",
-            "Name a folder that `repro run finetune --save DIR` wrote.",
-        ) from None
-    if not stamp.files:
-        raise CheckpointError(
-            f"{folder} was saved by an earlier version, which kept no hashes of its files",
-            f"Train and save the model again, or remove {STAMP} to use it as a classifier of your own.",
-        )
+        raise CheckpointError(f"{folder / STAMP} cannot be read: {what}", TRAIN_AGAIN) from None
     for name, expected in stamp.files.items():
         if name != CARD and (not (folder / name).is_file() or file_sha256(folder / name) != expected):
-            raise CheckpointError(
-                f"{folder / name} is not the file that was saved with {STAMP}", "Train and save the model again."
-            )
-    named = {*stamp.files, STAMP}
+            raise CheckpointError(f"{folder / name} is not the file that was saved with {STAMP}", TRAIN_AGAIN)
     for path in sorted(folder.iterdir()):
-        if path.suffix in READ_BY_LOADERS and path.name not in named and not path.name.startswith("."):
+        if path.suffix in READ_BY_LOADERS and path.name not in {*stamp.files, STAMP} and path.name[0] != ".":
             raise CheckpointError(f"{path} was not saved with the model, and would be read with it", "Take it away.")
     return stamp
 
@@ -175,14 +165,11 @@ def trained_model(context: Context, seed: int) -> Path:
     """Return the folder of the model of exactly this run; MissingAssetError where there is none."""
     folder = model_folder(context, seed)
     ways = "Run python -m repro run finetune inference --again; or name the models' folder with --save DIR."
-    if not folder.is_dir():
-        others = len(list(context.models.glob(f"{folder.name[:-KEY_LETTERS]}*/{STAMP}")))
-        beside = f"; {others} of other settings, code or library versions are" if others else ""
-        raise MissingAssetError(f"no fine-tuned model {folder.name} is here{beside}", ways)
     try:
-        standing = read_stamp(folder).run_key
+        if folder.is_dir() and read_stamp(folder).run_key == _key(context, seed):
+            return folder
     except CheckpointError as error:
         raise MissingAssetError(error.what, error.remedy) from None
-    if standing != _key(context, seed):
-        raise MissingAssetError(f"{folder} is the model of another run than the one asked for", ways)
-    return folder
+    others = len(list(context.models.glob(f"{folder.name[:-KEY_LETTERS]}*/{STAMP}")))
+    beside = f"; {others} of other settings, code or library versions are" if others else ""
+    raise MissingAssetError(f"no fine-tuned model {folder.name} is here{beside}", ways)

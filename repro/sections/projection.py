@@ -1,17 +1,14 @@
 """The training features in the plane (seed, "Visualizing the training set"): UMAP, and who lies next to whom.
 
-The seminar reads six density plots by eye. The same reading as numbers: of each class, the neighbours in the plane
-that belong to another class, counted by class, and divided by what a random scatter of the same labels would give.
-Without that division every class would lie next to joy and sadness, two thirds of the corpus; the plots scale each
-panel by itself, so there too a small class weighs as much as a large one. Surprise, which the seminar finds
-"scattered all over the place", has no region that another class could lie next to: its lifts are recorded, but it is
-nobody's nearest class.
+The seminar reads six density plots by eye. As numbers: the share of each other class among the neighbours of a class,
+divided by what a random scatter of the same labels would give. Surprise, which the seminar finds "scattered all over
+the place", has no region to lie next to: it is nobody's nearest class.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,11 +17,9 @@ from numpy.typing import NDArray
 from repro.display.figure import Drawing, caption_of, new_figure
 from repro.errors import UsageError
 from repro.records.schema import LABELS, Measurements, RunRecord
-from repro.sections.context import Context
-from repro.sections.section import Section
+from repro.sections.context import Context, Section
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from pydantic import JsonValue
 
 NEIGHBOURS = 15  # UMAP's own default, and as many are asked for their class
@@ -50,12 +45,11 @@ def run(context: Context, seed: int) -> Measurements:
     with context.timed("count"):
         shares = neighbour_shares(points, labels)
         lifts = neighbour_lifts(shares, labels)
+    by_class = [dict(zip(LABELS, row, strict=True)) for row in lifts.tolist()]
     return Measurements(
         facts={
             "shape": list(points.shape),
-            "neighbour_lifts": {
-                name: dict(zip(LABELS, row, strict=True)) for name, row in zip(LABELS, lifts.tolist(), strict=True)
-            },
+            "neighbour_lifts": dict(zip(LABELS, by_class, strict=True)),
             "nearest_class": nearest_classes(lifts),
             "own_share": {name: float(shares[i, i]) for i, name in enumerate(LABELS) if shares[i].any()},
             "density": hexagons(points, labels),
@@ -70,12 +64,8 @@ def project(states: NDArray[np.float32], *, seed: int) -> Points:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ImportWarning)  # of a TensorFlow that is optional
         from umap import UMAP
-    mapper: Any = UMAP(
-        metric="cosine",
-        n_neighbors=min(NEIGHBOURS, len(states) - 1),
-        random_state=seed,
-        n_jobs=1,  # what a seed leads to in any case
-    )
+    # one job is what a seed leads to in any case
+    mapper: Any = UMAP(metric="cosine", n_neighbors=min(NEIGHBOURS, len(states) - 1), random_state=seed, n_jobs=1)
     points: Points = np.asarray(mapper.fit_transform(MinMaxScaler().fit_transform(states)), dtype=np.float64)
     return points
 
@@ -103,8 +93,7 @@ def neighbour_lifts(shares: Points, labels: NDArray[np.int64]) -> Points:
     lifts = np.zeros_like(shares)
     sizes = np.bincount(labels, minlength=len(LABELS))
     for i in np.flatnonzero(sizes):
-        others = np.arange(len(LABELS)) != i
-        others &= sizes > 0
+        others = (np.arange(len(LABELS)) != i) & (sizes > 0)
         of_others = shares[i, others].sum()
         if of_others:  # else the class has no neighbour but its own
             lifts[i, others] = shares[i, others] / of_others * sizes[others].sum() / sizes[others]
@@ -121,8 +110,7 @@ def nearest_classes(lifts: Points) -> dict[str, JsonValue]:
 def hexagons(points: Points, labels: NDArray[np.int64]) -> dict[str, JsonValue]:
     """Count each class's points in hexagons that all classes share: enough to draw the panels again.
 
-    `x` and `y` are the hexagons' centres, `counts` the points in each of them by class; `extent` is left, right,
-    bottom and top.
+    `x` and `y` are the hexagons' centres, `counts` the points in each by class; `extent` is left, right, bottom, top.
     """
     from matplotlib.figure import Figure
 
@@ -137,28 +125,15 @@ def hexagons(points: Points, labels: NDArray[np.int64]) -> dict[str, JsonValue]:
 
 
 def figures(record: RunRecord) -> Iterator[Drawing]:
-    """Draw the seminar's six panels again from the hexagons that the record holds."""
+    """Draw the seminar's six panels from the record's hexagons, each from 0 to its own fullest one."""
+    from matplotlib import colormaps
+
     density: Any = record.facts.get("density")
     if not density:
         return
     nearest: Any = record.facts.get("nearest_class", {})
-    points = sum(map(sum, density["counts"].values()))
-    caption = f"UMAP of the training features, n = {points:,}\n{caption_of(record.spec)}"
-    yield Drawing(
-        name=f"projection-{record.spec.slug}-seed{record.settings.seed}",
-        figure=_draw(density, nearest, caption),
-        title=caption.replace("\n", ": "),
-        description="Density of each class in the plane. Nearest class: "
-        + ", ".join(f"{name} to {other}" for name, other in nearest.items()),
-    )
-
-
-def _draw(density: Mapping[str, Any], nearest: Mapping[str, str], caption: str) -> Figure:
-    """Draw where each class lies, every panel from 0 to its own fullest hexagon, all on one pair of axes."""
-    from matplotlib import colormaps
-
     figure = new_figure(7.2, 5.4)
-    panels: Sequence[Any] = figure.subplots(2, 3, sharex=True, sharey=True).flatten()
+    panels: Any = figure.subplots(2, 3, sharex=True, sharey=True).flatten()
     for axes, name_of_ramp, (name, counts) in zip(panels, RAMPS, density["counts"].items(), strict=True):
         ramp = colormaps[name_of_ramp]
         x, y, filled = np.array([density["x"], density["y"], counts])[:, np.array(counts) > 0]
@@ -170,15 +145,18 @@ def _draw(density: Mapping[str, Any], nearest: Mapping[str, str], caption: str) 
         near = f", nearest {nearest[name]}" if name in nearest else ""
         axes.set_title(f"{name}, n = {sum(counts):,}{near}", fontsize=9)
         axes.set(xticks=[], yticks=[], xlim=density["extent"][:2], ylim=density["extent"][2:])
-    figure.suptitle(caption, fontsize=10)
-    return figure
+    heading = f"UMAP of the training features, n = {sum(map(sum, density['counts'].values())):,}"
+    caption = caption_of(record.spec)
+    figure.suptitle(f"{heading}\n{caption}", fontsize=10)
+    yield Drawing(
+        name=f"projection-{record.spec.slug}-seed{record.settings.seed}",
+        figure=figure,
+        title=f"{heading}: {caption}",
+        description="Density of each class in the plane. Nearest class: "
+        + ", ".join(f"{name} to {other}" for name, other in nearest.items()),
+    )
 
 
-SECTION = Section(
-    name="projection",
-    heading="Projection",
-    what="the features in the plane, and who lies next to whom",
-    run=run,
-    seeded=True,
-    figures=figures,
+SECTION = Section.of(
+    globals(), heading="Projection", what="the features in the plane, and who lies next to whom", seeded=True
 )

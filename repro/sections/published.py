@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from repro.assets.checkpoints import locate_checkpoint
 from repro.assets.loading import load_classifier, load_model
@@ -13,13 +11,10 @@ from repro.assets.recipes import PUBLISHED, TINY
 from repro.errors import CheckpointError
 from repro.records.schema import LABELS, Measurements
 from repro.sections.classified import confusion_facts, score_outputs
-from repro.sections.context import Context
-from repro.sections.section import Section
+from repro.sections.context import Context, Section
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-SPLITS = ("validation", "test")
 
 
 def prepare(context: Context) -> Context:
@@ -29,7 +24,7 @@ def prepare(context: Context) -> Context:
     """
     if context.recipe.name == TINY.name:
         return context  # rehearsed on the tiny encoder with a head of random weights
-    published = locate_checkpoint(PUBLISHED, context.sources.checkpoints)
+    published = locate_checkpoint(PUBLISHED, context.checkpoints)
     revision = published.folder.name if published.source.startswith("the Hub") else "a folder's"
     return replace(context, recipe=replace(PUBLISHED, revision=revision), checkpoint=published)
 
@@ -39,17 +34,11 @@ def run(context: Context, _seed: int) -> Measurements:
     from repro.training.predict import predict_rows
 
     with context.timed("load"):
-        folder = context.checkpoint.folder
-        if context.recipe.name == TINY.name:
-            model = _with_random_head(folder)
-        else:
-            refuse_other_labels(folder)
-            model = load_model("AutoModelForSequenceClassification", folder)
-        model.to(context.accelerator.device)
+        model = load_published(context).to(context.accelerator.device)
     with context.timed("tokenize"):
         tokenized = context.examples
     scores, rows = {}, {}
-    for split in SPLITS:
+    for split in ("validation", "test"):
         with context.timed(split):
             # fp32, whatever training uses: its claims allow ± 0.0015
             options = {**context.running, "batch_size": context.recipe.batch_size, "fp32": True}
@@ -63,38 +52,26 @@ def run(context: Context, _seed: int) -> Measurements:
     )
 
 
-def refuse_other_labels(folder: Path) -> None:
-    """Raise CheckpointError unless the model's classes are the six emotions in order, or LABEL_0 to LABEL_5."""
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        named = {int(number): str(name) for number, name in (config.get("id2label") or {}).items()}
-    except (OSError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{folder}: config.json cannot be read: {error}", "Fetch its files again.") from None
-    expected = (dict(enumerate(LABELS)), {i: f"LABEL_{i}" for i in range(len(LABELS))})
-    if named not in expected:
-        raise CheckpointError(
-            f"{folder}: its classes are {list(named.values()) or 'not named'}, expected {list(LABELS)} "
-            "or LABEL_0 to LABEL_5",
-            f"Take the files of {PUBLISHED.checkpoint}.",
-        )
-
-
-def _with_random_head(encoder: Path) -> PreTrainedModel:
-    """Load the encoder with a classification head of random weights, the same in every process."""
+def load_published(context: Context) -> PreTrainedModel:
+    """Load the model; CheckpointError unless its classes are the six emotions in order, or LABEL_0 to LABEL_5."""
     import torch
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = load_classifier(encoder)
-    model.eval()
+    folder = context.checkpoint.folder
+    if context.recipe.name == TINY.name:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # the head's random weights are the same in every process
+            return load_classifier(folder).eval()
+    model = load_model("AutoModelForSequenceClassification", folder)
+    config: Any = model.config
+    names = [config.id2label.get(i) for i in range(config.num_labels)]
+    if names not in ([*LABELS], [f"LABEL_{i}" for i in range(len(LABELS))]):
+        raise CheckpointError(
+            f"{folder}: its classes are {names}, expected {[*LABELS]} or LABEL_0 to LABEL_5",
+            f"Take the files of {PUBLISHED.checkpoint}.",
+        )
     return model
 
 
-SECTION = Section(
-    name="published",
-    heading="Inference and sharing",
-    what="the book's own fine-tuned model, scored",
-    run=run,
-    together=True,
-    prepare=prepare,
+SECTION = Section.of(
+    globals(), heading="Inference and sharing", what="the book's own fine-tuned model, scored", together=True
 )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from repro.assets.checkpoints import locate_checkpoint
 from repro.assets.corpus import load_corpus
@@ -17,14 +17,11 @@ from repro.assets.notebook import tour_texts
 from repro.assets.recipes import recipe_named
 from repro.errors import CheckpointError, MissingAssetError, ReproError, StateError
 from repro.records.provenance import code_state, collect_provenance, driver_version, peak_mib, utc_now
-from repro.records.schema import Measurements, RunRecord
+from repro.records.schema import RunRecord
 from repro.records.store import find_finished, inside, keep_record
-from repro.sections.context import Context, Outputs, Sources
+from repro.sections.context import Context, Section
 from repro.sections.models import model_folder
-from repro.sections.section import Section
-from repro.sections.tracking import check_tracker
 from repro.spec import Device, Precision, RunSpec, differing, run_key
-from repro.training.progress import Progress
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -38,43 +35,40 @@ Recorded = tuple[RunRecord, Path]
 def open_context(
     spec: RunSpec,
     *,
-    sources: Sources | None = None,
-    outputs: Outputs | None = None,
+    corpus: str | None = None,
+    checkpoints: Path | None = None,
+    seminar: Path | None = None,
     seeds: Sequence[int] | None = None,
-    progress: Progress | None = None,
 ) -> Context:
     """Check every value, cheapest first, resolve `auto`, then find the checkpoint and load the corpus.
 
-    Processes that share a batch must divide the recipe's; the environment says how many a launcher started.
+    `corpus` is where to read it (`hub`, `rehearsal` or a folder) if not where the spec says.
     """
-    sources, outputs, recipe = sources or Sources(), outputs or Outputs(), recipe_named(spec.recipe)
+    recipe = recipe_named(spec.recipe)
     if spec.epochs is not None:
         recipe = replace(recipe, epochs=spec.epochs)
-    if sources.seminar is not None:
-        tour_texts(sources.seminar, rehearsal=False)  # what it lacks is said before anything runs
-    check_tracker(outputs.track)
+    if seminar is not None:
+        tour_texts(seminar, rehearsal=False)  # what it lacks is said before anything runs
     from repro.training.device import resolve_device
     from repro.training.loop import check_micro_batches
-    from repro.training.processes import check_processes, wait_time
+    from repro.training.processes import check_processes, process_count, wait_time
 
-    check_processes(recipe.batch_size)
+    check_processes(recipe.batch_size, process_count())
     wait_time()
     check_micro_batches(spec.micro_batches, recipe.batch_size)
     chosen = resolve_device(Device(spec.device), Precision(spec.precision))
-    checkpoint = locate_checkpoint(recipe, sources.checkpoints)
-    corpus = load_corpus(sources.corpus or {"emotion": "hub"}.get(spec.corpus, spec.corpus), limit=spec.limit)
+    checkpoint = locate_checkpoint(recipe, checkpoints)
+    loaded = load_corpus(corpus or {"emotion": "hub"}.get(spec.corpus, spec.corpus), limit=spec.limit)
+    resolved: dict[str, Any] = {"corpus": loaded.stamp.name, "device": chosen.device, "precision": chosen.precision}
     return Context(
-        spec=replace(
-            spec, section="", seed=0, corpus=corpus.stamp.name, device=chosen.device, precision=chosen.precision
-        ),
+        spec=replace(spec, section="", seed=0, **resolved),
         recipe=recipe,
-        corpus=corpus,
+        corpus=loaded,
         checkpoint=checkpoint,
-        sources=sources,
-        outputs=outputs,
+        checkpoints=checkpoints,
+        seminar=seminar,
         precision_reason=chosen.reason,
         declared_seeds=None if seeds is None else tuple(seeds),
-        progress=progress or Progress.for_terminal(),
     )
 
 
@@ -113,29 +107,29 @@ class Run:
         file = self.section.reads(self.context, self.seed)
         return self.context.decided_by(self.section.name, self.seed, file)
 
-    @cached_property
+    @property
     def key(self) -> str:
         """The run key."""
         return run_key(self.decided_by)
 
-    def measure(self, checkpointer: Checkpointer | None = None) -> RunRecord:
-        """Run the section and return the record, not yet written."""
+    def measure(self, *checkpointer: Checkpointer) -> RunRecord:
+        """Run the section, with its checkpointer if it is resumable, and return the record, not yet written."""
         import torch
 
         started, context = utc_now(), self.context
         code_state()  # of the code that runs: it is read once a process
-        source = str(self.decided_by["source"])
+        key, source = self.key, str(self.decided_by["source"])
         context.seconds.clear()
-        measured: Measurements = self.section.run(context, self.seed, *([checkpointer] if checkpointer else ()))
+        measured = self.section.run(context, self.seed, *checkpointer)
         on_gpu = context.spec.device is Device.CUDA
         return RunRecord(
             **dict(measured),
             seconds={**context.seconds},
             experiment=self.section.name,
-            recipe=context.recipe_stamp(),
+            recipe=context.recipe_stamp,
             corpus=context.corpus.stamp,
             settings=context.settings(self.seed),
-            run_key=self.key,
+            run_key=key,
             source_sha256=source,
             declared_seeds=None if context.declared_seeds is None else self.section.seeds(context.declared_seeds),
             precision_reason=context.precision_reason,
@@ -148,6 +142,20 @@ class Run:
             ),
         )
 
+    def completed(self, results: Path, policy: CheckpointPolicy) -> bool:
+        """Tell whether it has a record, and say so; processes that share it all answer what the main one sees."""
+        from accelerate.utils import broadcast_object_list
+
+        context, answer = self.context, [False]
+        if context.accelerator.is_main_process and not policy.again:
+            folder = Path(context.corpus.stamp.name, context.recipe.name, self.section.name)
+            if path := find_finished(results, folder, self.key):
+                policy.tell_done(f"{self.label}: already completed, skipped (--again runs it again): {path}")
+                answer = [True]
+        if self.section.together and context.accelerator.num_processes > 1:
+            broadcast_object_list(answer)
+        return answer[0]
+
 
 def run_sections(
     sections: Sequence[Section],
@@ -158,11 +166,10 @@ def run_sections(
     policy: CheckpointPolicy | None = None,
     on_missing: Callable[[Section, ReproError], None] | None = None,
 ) -> Iterator[Recorded]:
-    """Run every section for every seed that matters to it, and yield each record as soon as it is written.
+    """Run every section for every seed that matters to it; the main process yields each record once it is written.
 
     A section whose asset is missing or refused goes to `on_missing` and the others still run; without it the error
-    ends the run. Of several processes that run together the main one writes, and it alone yields; ProcessLostError
-    where one of them is gone.
+    ends the run. ProcessLostError where one of several processes is gone.
     """
     from accelerate import PartialState
 
@@ -190,56 +197,34 @@ def run_sections(
 def run_once(section: Section, context: Context, seed: int, results: Path, policy: CheckpointPolicy) -> Recorded | None:
     """Make a run and write its record; None where it was completed before, and for all processes but the main one.
 
-    Its states are removed once its record and the model that was to be saved exist. StateError where another process
-    is making the same run.
+    StateError where another process is making the same run.
     """
-    if not (section.together or context.accelerator.is_main_process):
-        return None
-    run = Run.prepare(section, context, seed)
-    if section.resumable:
-        return _run_resumable(run, results, policy)
-    return None if _is_completed(run, results, policy) else _write(run.measure(), run, results)
-
-
-def _run_resumable(run: Run, results: Path, policy: CheckpointPolicy) -> Recorded | None:
     from repro.training.resume.checkpointer import Checkpointer
 
+    main = context.accelerator.is_main_process
+    if not (section.together or main):
+        return None
+    run = Run.prepare(section, context, seed)
+    if not section.resumable:
+        record = None if run.completed(results, policy) else run.measure()
+        return (record, keep_record(record, results)) if record and main else None
     unfinished = inside(results, results / UNFINISHED)
     inside(results, unfinished / run.key)
-    save, accelerator = run.context.outputs.save, run.context.accelerator
-    checkpointer = Checkpointer(unfinished, run.label, run.decided_by, accelerator, policy)
+    checkpointer = Checkpointer(unfinished, run.label, run.decided_by, context.accelerator, policy)
     with checkpointer.locked():
-        if _is_completed(run, results, policy):
-            if accelerator.is_main_process:
+        if run.completed(results, policy):
+            if main:
                 _report_leftovers(run, checkpointer)
             return None
         with checkpointer.interruptible():
             record = run.measure(checkpointer)
-        recorded = _write(record, run, results)
+        if not main:
+            return None
+        path = keep_record(record, results)
         # where the model that was asked for could not be saved, the last state holds its weights
-        if recorded and not (save and "not_saved" in record.facts):
+        if not (context.save and "not_saved" in record.facts):
             checkpointer.discard()
-        return recorded
-
-
-def _write(record: RunRecord, run: Run, results: Path) -> Recorded | None:
-    return (record, keep_record(record, results)) if run.context.accelerator.is_main_process else None
-
-
-def _is_completed(run: Run, results: Path, policy: CheckpointPolicy) -> bool:
-    """Tell whether the run has a record, and say so; of processes that share it all answer what the main one sees."""
-    accelerator, path = run.context.accelerator, None
-    if accelerator.is_main_process and not policy.again:
-        folder = Path(run.context.corpus.stamp.name, run.context.recipe.name, run.section.name)
-        path = find_finished(results, folder, run.key)
-    if path is not None:
-        policy.tell_done(f"{run.label}: already completed, skipped (--again runs it again): {path}")
-    answer = [path is not None]
-    if run.section.together and accelerator.num_processes > 1:
-        from accelerate.utils import broadcast_object_list
-
-        broadcast_object_list(answer)
-    return answer[0]
+        return record, path
 
 
 def _report_leftovers(run: Run, checkpointer: Checkpointer) -> None:
@@ -247,7 +232,7 @@ def _report_leftovers(run: Run, checkpointer: Checkpointer) -> None:
 
     States stay where `--again` was interrupted, and the last one where the model that it holds could not be saved.
     """
-    save, tell = run.context.outputs.save, checkpointer.policy.tell
+    save, tell = run.context.save, checkpointer.policy.tell
     model_missing = bool(save) and not model_folder(run.context, run.seed).is_dir()
     step, steps = checkpointer.newest_step()
     if step and (model_missing or step < steps):
@@ -261,7 +246,7 @@ def _report_leftovers(run: Run, checkpointer: Checkpointer) -> None:
 
 def check_resumable(sections: Sequence[Section], context: Context, seeds: Sequence[int], results: Path) -> None:
     """Raise StateError unless one of the runs was started and can resume, and say which unfinished ones there are."""
-    from repro.training.resume.state import read_manifest, states_in
+    from repro.training.resume.state import read_state, states_in
 
     runs = [Run(section=s, context=context, seed=seed) for s in sections if s.resumable for seed in s.seeds(seeds)]
     unfinished = results / UNFINISHED
@@ -270,13 +255,12 @@ def check_resumable(sections: Sequence[Section], context: Context, seeds: Sequen
     others = []
     for newest in (states[0] for folder in sorted(unfinished.glob("*")) if (states := states_in(folder))):
         try:
-            decided_by = read_manifest(newest).decided_by
+            decided_by = read_state(newest).decided_by
         except StateError as error:
             others.append(error.what)
             continue
-        if runs:
-            names = min((differing(decided_by, run.decided_by) for run in runs), key=len)
-            others.append(f"{newest}, which differs in {', '.join(names)}")
+        names = min((differing(decided_by, run.decided_by) for run in runs), key=len, default=["section"])
+        others.append(f"{newest}, which differs in {', '.join(names)}")
     what = " or ".join(run.label for run in runs) or "these sections, which save no state"
     raise StateError(
         f"--resume: there is nothing to resume of {what}" + (f"; unfinished: {'; '.join(others)}" if others else ""),

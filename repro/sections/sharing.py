@@ -21,10 +21,7 @@ WITHOUT_MODEL = {".gitattributes", "README.md"}  # which the Hub itself puts int
 
 
 def files_to_share(folder: Path) -> list[Path]:
-    """Return what a push would send: the files that the stamp names, and the stamp.
-
-    CheckpointError where no model is, or where one of them is a link or not what the stamp says.
-    """
+    """Return what a push would send, the stamp and the files that it names; CheckpointError for a link among them."""
     paths = [folder / name for name in sorted({*read_stamp(folder).files, STAMP})]
     for path in paths:
         if path.is_symlink() or path.parent.resolve() != folder.resolve() or not path.is_file():
@@ -32,18 +29,16 @@ def files_to_share(folder: Path) -> list[Path]:
     return paths
 
 
-def check_repository(repository: str) -> str:
-    """Return the name of a repository; UsageError where it is none."""
+def check_repository(repository: str) -> None:
+    """Raise UsageError where this is no repository's name."""
     if not REPOSITORY.fullmatch(repository):
         raise UsageError(f"--push-to-hub {repository!r} is no repository's name", "Write USER/NAME.")
-    return repository
 
 
 def push_model(folder: Path, repository: str, *, public: bool = False) -> str:
     """Send a saved model to the Hub and return its address; HubError, with nothing lost, where that is not possible.
 
-    A repository that is made is private unless `public`; one that holds another model is refused, and so is one
-    that is public already unless that was asked for. The bytes that are sent are those that the stamp has hashes of.
+    The repository is private unless `public`; one that is public unasked or holds another model is refused.
     """
     from huggingface_hub import CommitOperationAdd, HfApi, get_token
 
@@ -63,8 +58,7 @@ def push_model(folder: Path, repository: str, *, public: bool = False) -> str:
         with bounded_hub():
             _refuse_other_use(api, repository, stamp.run_key, public=public)
             address = api.create_repo(repository, private=not public, exist_ok=True)
-            message = "Training completed!"  # the notebook's
-            api.create_commit(repository, operations, commit_message=message)
+            api.create_commit(repository, operations, commit_message="Training completed!")  # the notebook's
     except HubError as error:
         raise HubError(f"the Hub did not take {repository}: {error.what}", f"{folder} is untouched. {LOG_IN}") from None
     return str(address)
@@ -79,17 +73,14 @@ def _refuse_other_use(api: HfApi, repository: str, run_key: str | None, *, publi
     except RepositoryNotFoundError:
         return
     names = {each.rfilename for each in about.siblings or ()} - WITHOUT_MODEL
-    if names and (STAMP not in names or _pushed_run(api, repository) != run_key):
+    pushed = None
+    if STAMP in names:
+        with TemporaryDirectory() as folder:
+            pushed = json.loads(Path(api.hf_hub_download(repository, STAMP, local_dir=folder)).read_bytes())
+    if names and not (isinstance(pushed, dict) and pushed.get("run_key") == run_key):
         raise UsageError(
             f"{repository} holds another model already ({', '.join(sorted(names)[:3])} …)",
             "Name another repository, or empty that one on its page; nothing was sent.",
         )
     if not about.private and not public:
         raise UsageError(f"{repository} is public", "Say --public if everybody may read the model; nothing was sent.")
-
-
-def _pushed_run(api: HfApi, repository: str) -> str | None:
-    with TemporaryDirectory() as folder:
-        path = Path(api.hf_hub_download(repository, STAMP, local_dir=folder))
-        key = json.loads(path.read_text(encoding="utf-8")).get("run_key")
-        return key if isinstance(key, str) else None

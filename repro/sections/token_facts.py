@@ -1,21 +1,19 @@
 """The walk over the tokenizer (seed, "From Text to Tokens" and "Tokenizing the Whole Dataset").
 
-The seminar's tokenizer is DistilBERT's: transformers' DistilBertTokenizer over bert-base-uncased's word pieces.
-Its class comes from the installed library, its vocabulary from the recipe's checkpoint; both go into the record,
-and a claim is comparable only where they are the seminar's.
+Its class comes from the installed library, its vocabulary from the recipe's checkpoint; a claim is comparable only
+where both are the seminar's, DistilBertTokenizer over bert-base-uncased's word pieces.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Sequence
 
-from repro.assets.corpus import SPLITS, Corpus
+from repro.assets.corpus import SPLITS
 from repro.assets.loading import vocabulary_sha256
 from repro.display.table import Table
 from repro.records.schema import Measurements, RunRecord
-from repro.sections.context import Context
-from repro.sections.section import Section
+from repro.records.store import newest_runs
+from repro.sections.context import Context, Section
 
 SENTENCE = "Tokenizing text is a core task of NLP."  # the seminar's own
 
@@ -61,26 +59,15 @@ def run(context: Context, _seed: int) -> Measurements:
     )
 
 
-def printed(record: RunRecord, _corpus: Corpus) -> Iterator[str | Table]:
-    """Show the seminar's walk over the tokenizer, from the record alone."""
-    facts: Any = record.facts
-    walk = enumerate(zip(facts["ids"], facts["pieces"], strict=True))
-    yield Table(("place", "id", "piece"), tuple((str(i), str(n), piece) for i, (n, piece) in walk))
-    yield f"back to a string: {facts['string']}\n"
-    pieces = facts["padded_pair"]["pieces"]
-    masks = (f"1 × {n}, 0 × {max(pieces) - n}" for n in pieces)
-    rows = {
-        "class": facts["tokenizer"]["class"],
-        "vocabulary size": f"{facts['vocabulary_size']:,}",
-        "maximum context size": f"{facts['max_length']:,}",
-        "input names": ", ".join(facts["input_names"]),
-        "columns after encoding": ", ".join(facts["columns"]),
-        "longest tweet": f"{facts['longest_tweet']:,} pieces",
-        "mean of training tweets": f"{facts['mean_pieces']:.2f} pieces",
-        "special tokens": ", ".join(f"{token} {number}" for token, number in facts["special_tokens"].items()),
-        **{f"attention mask of row {row}, padded": mask for row, mask in enumerate(masks)},
-    }
-    yield Table(("tokenizer", ""), tuple(rows.items()))
+def tables(records: Sequence[RunRecord]) -> dict[str, Table]:
+    """Return the seminar's walk over the tokenizer, of the newest record."""
+    rows = [
+        (name.replace("_", " "), str(value))
+        for record in newest_runs(records, "token-facts")[-1:]
+        for name, value in record.facts.items()
+        if name != "tweets_by_pieces"
+    ]
+    return {"tokenizer": Table(("tokenizer", ""), tuple(rows))}
 
 
-SECTION = Section(name="token-facts", heading="Tokenizer", what="the walk over the tokenizer", run=run, printed=printed)
+SECTION = Section.of(globals(), heading="Tokenizer", what="the walk over the tokenizer")

@@ -1,33 +1,37 @@
-"""The tour's six tasks, each a function of a checkpoint's folder and the texts; they give what the pipelines gave.
+"""The tour's six tasks, each a function of a checkpoint's folder, the texts and a device.
 
-Sentiment, entities and generation go through the pipelines that transformers 5 still has; question answering,
-summarization and translation, whose pipelines are gone, through the model classes and `generate`.
+Sentiment, entities and generation go through the pipelines that transformers 5 still has. Question answering,
+summarization and translation, whose pipelines are gone, follow transformers 4.57's with their defaults.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from repro.assets.loading import load_model, load_tokenizer
 from repro.assets.notebook import TourTexts
-from repro.sections.answers import find_answer
+from repro.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 SEED = 42  # the notebook's set_seed
-SUMMARY_TOKENS = {"min_length": 20, "max_length": 45}
-LEAST_DUTCH_TOKENS = 100
 MOST_TOKENS = 200  # prompt and continuation together
-PIPELINE_BEAMS, PIPELINE_NEW_TOKENS = 4, 256  # 4.57's defaults, where neither model nor call say otherwise
-
+PIPELINE_BEAMS, PIPELINE_NEW_TOKENS = 4, 256  # where neither model nor call say otherwise
+WINDOW, LONGEST_ANSWER = 384, 15  # tokens
+CANDIDATES = 12  # spans of which those over the same words are added up: 2 * top_k + 10, for a top_k of 1
+MASKED = -10_000.0
+Logits = NDArray[np.float32]
+Answer = dict[str, Any]
 Task = Callable[[Path, TourTexts, "torch.device"], JsonValue]
 
 
@@ -51,13 +55,13 @@ def answer(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue:
 
 def summary(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue:
     """Return the letter's summary of 20 to 45 tokens: `text`, its `first_sentence` and its number of `tokens`."""
-    text, tokens = _rewrite("summarization", folder, texts.letter, device, **SUMMARY_TOKENS)
+    text, tokens = _rewrite(folder, texts.letter, device, min_length=20, max_length=45)
     return {"text": text, "first_sentence": first_sentence(text), "tokens": tokens}
 
 
 def translation(folder: Path, texts: TourTexts, device: torch.device) -> JsonValue:
     """Return the letter in Dutch: `text` and its number of `tokens`, at least 100."""
-    text, tokens = _rewrite("translation_en_to_nl", folder, texts.letter, device, min_length=LEAST_DUTCH_TOKENS)
+    text, tokens = _rewrite(folder, texts.letter, device, min_length=100)
     return {"text": text, "tokens": tokens}
 
 
@@ -72,14 +76,11 @@ def generation(folder: Path, texts: TourTexts, device: torch.device) -> JsonValu
     ids = drawn[0]["generated_token_ids"]
     given = generator.tokenizer(texts.prompt, truncation=True, max_length=MOST_TOKENS)["input_ids"]
     continuation = generator.tokenizer.decode(ids[len(given) :], skip_special_tokens=True)
-    return {
-        "continues_prompt": ids[: len(given)] == given and bool(continuation.strip()),
-        "continuation": continuation,
-        "tokens": len(ids),
-    }
+    continues = ids[: len(given)] == given and bool(continuation.strip())
+    return {"continues_prompt": continues, "continuation": continuation, "tokens": len(ids)}
 
 
-TASKS: Mapping[str, Task] = {
+TASKS: dict[str, Task] = {
     task.__name__: task for task in (sentiment, entities, answer, summary, translation, generation)
 }
 
@@ -90,6 +91,53 @@ def first_sentence(text: str) -> str:
     return match[1] if match else text.strip()
 
 
+def best_spans(
+    start: Logits, end: Logits, context: NDArray[np.bool_], cls: int | None = None
+) -> list[tuple[int, int, float]]:
+    """Return first token, last token and score of the best spans, best first.
+
+    `start` and `end` (T,) are the logits, `context` (T,) marks the tokens an answer may have. A span's score is the
+    softmax probability of its start times that of its end, both over the context's tokens and `cls`, the place of
+    [CLS]: it takes part in the softmax, for "no answer", and is in no span.
+    """
+    from scipy.special import softmax
+
+    scored = context | (np.arange(len(context)) == cls)
+    first, last = (softmax(np.where(scored, logits.astype(np.float64), MASKED)) * context for logits in (start, end))
+    scores = np.tril(np.triu(np.outer(first, last)), LONGEST_ANSWER - 1)  # (T, T): last not before first, nor too far
+    order = np.argsort(-scores, axis=None, kind="stable")[:CANDIDATES]
+    places = zip(*np.unravel_index(order, scores.shape), strict=True)
+    return [(int(i), int(j), float(scores[i, j])) for i, j in places if scores[i, j]]
+
+
+def find_answer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, question: str, context: str) -> Answer:
+    """Return `answer`, its `start` and `end` in the context (characters, end excluded) and its `score`.
+
+    A context longer than the model reads is cut.
+    """
+    import torch
+
+    longest = min(tokenizer.model_max_length, WINDOW)
+    inputs = tokenizer(question, context, truncation="only_second", max_length=longest, return_tensors="pt")
+    with torch.inference_mode():
+        outputs = model(**inputs.to(model.device))
+    start_logits, end_logits = (outputs[f"{side}_logits"][0].float().cpu().numpy() for side in ("start", "end"))
+    in_context = np.array([sequence == 1 for sequence in inputs.sequence_ids(0)])
+    ids, encoding = inputs["input_ids"][0].tolist(), inputs.encodings[0]
+    cls = ids.index(tokenizer.cls_token_id) if tokenizer.cls_token_id in ids else None
+    answers: dict[str, Answer] = {}  # by the answer in lower case: spans over the same words count together
+    for first, last, score in best_spans(start_logits, end_logits, in_context, cls):
+        start, end = encoding.offsets[first][0], encoding.offsets[last][1]
+        words = encoding.token_to_word(first), encoding.token_to_word(last)
+        if None not in words:  # the whole words that the span touches
+            start, end = encoding.word_to_chars(words[0], 1)[0], encoding.word_to_chars(words[1], 1)[1]
+        answer: Answer = {"answer": context[start:end], "start": start, "end": end, "score": 0.0}
+        answers.setdefault(context[start:end].lower(), answer)["score"] += score
+    if not answers:
+        raise UsageError("the text holds nothing that an answer could be", "Give a text with words of that tokenizer.")
+    return max(answers.values(), key=lambda answer: float(answer["score"]))
+
+
 def _pipeline(task: str, kind: str, folder: Path, device: torch.device, **options: Any) -> Any:
     from transformers import pipeline
 
@@ -98,12 +146,12 @@ def _pipeline(task: str, kind: str, folder: Path, device: torch.device, **option
     return make(task, model=model, tokenizer=load_tokenizer(folder), device=device, **options)
 
 
-def _rewrite(task: str, folder: Path, letter: str, device: torch.device, **lengths: int) -> tuple[str, int]:
+def _rewrite(folder: Path, letter: str, device: torch.device, **lengths: int) -> tuple[str, int]:
     """Return what the encoder-decoder makes of the letter, and its number of tokens, the decoder's start counted."""
     import torch
 
     tokenizer, model = load_tokenizer(folder), load_model("AutoModelForSeq2SeqLM", folder, device)
-    prefix, config = generation_settings(model, tokenizer, task, **lengths)
+    prefix, config = generation_settings(model, tokenizer, **lengths)
     inputs = tokenizer(prefix + letter, return_tensors="pt", return_token_type_ids=False).to(device)
     generate: Any = model.generate
     with torch.inference_mode():
@@ -114,23 +162,19 @@ def _rewrite(task: str, folder: Path, letter: str, device: torch.device, **lengt
 
 
 def generation_settings(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: str, **lengths: int
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, **lengths: int
 ) -> tuple[str, GenerationConfig]:
     """Return the prefix that the text gets and the settings of `generate`, as the pipelines' documentation said.
 
-    The call's lengths go before what the checkpoint says of the task, that before its general settings, and the
-    pipeline's own defaults (4 beams, 256 new tokens) come last. (4.57 itself put its 4 beams first.)
+    The call's lengths go before the checkpoint's settings, the pipeline's own defaults come last.
     """
-    general: Any = getattr(model, "generation_config", None)
-    stated = general.to_diff_dict()
-    specific = dict((getattr(model.config, "task_specific_params", None) or {}).get(task) or {})
-    prefix = str(specific.pop("prefix", None) or getattr(model.config, "prefix", None) or "")
-    config: GenerationConfig = deepcopy(general)
-    config.update(**{"num_beams": stated.get("num_beams", PIPELINE_BEAMS), **specific, **lengths})
-    if not {"max_length", "max_new_tokens"} & {*stated, *specific, *lengths}:
-        config.max_new_tokens = PIPELINE_NEW_TOKENS
+    config: Any = deepcopy(model.generation_config)
+    stated = {*config.to_diff_dict(), *lengths}
+    config.update(**{"num_beams": config.num_beams if "num_beams" in stated else PIPELINE_BEAMS, **lengths})
     if "max_length" in lengths:
         config.max_new_tokens = None
+    elif not {"max_length", "max_new_tokens"} & stated:
+        config.max_new_tokens = PIPELINE_NEW_TOKENS
     if config.pad_token_id is None:
         config.pad_token_id = tokenizer.pad_token_id
-    return prefix, config
+    return getattr(model.config, "prefix", None) or "", config

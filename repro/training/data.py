@@ -19,10 +19,7 @@ CHUNK = 10_000  # texts handed to the tokenizer at once, which bounds what its e
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizedTexts:
-    """n texts as `ids` (total pieces,) int32, row i at `offsets[i]:offsets[i + 1]`; `offsets` is (n + 1,) int64.
-
-    `truncated` counts the texts that were longer than the checkpoint's positions.
-    """
+    """n texts as `ids` (total pieces,) int32, row i at `offsets[i]:offsets[i + 1]`, and how many were `truncated`."""
 
     ids: Tensor
     offsets: Tensor

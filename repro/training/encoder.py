@@ -3,36 +3,49 @@
 A packed batch is one row of N word pieces: the batch's texts end to end, without padding. Linear layers, norms
 and activations then see real pieces only; attention looks at one text at a time, through transformers' own
 attention interface. A classifier reads nothing of the last layer but the [CLS] states, so that layer computes
-queries, output projection and feed-forward for those B pieces alone and returns (B, 1, H), which the
-library's classification heads take as they are. The mathematics is that of the padded forward (tests hold it).
+queries, output projection and feed-forward for those B pieces alone and returns (B, 1, H), as heads take it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
 
 from repro.errors import UsageError
-from repro.training.dropout import drop, use_fast_dropout
 from repro.training.packing import Packing
 
-varlen_attn: Any = None
-with suppress(ImportError):  # a torch built without it
-    from torch.nn.attention.varlen import varlen_attn
-
 IMPLEMENTATION = "packed"
+STEPS = 1 << 16  # of a probability: 16 random bits an element
+
+
+class Dropout(nn.Dropout):
+    """Dropout whose mask costs a fraction on the CPU, where torch draws it element by element on one core."""
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Return the states, with elements dropped in training."""
+        return drop(states, self.p) if self.training else states
+
+
+def drop(states: Tensor, probability: float) -> Tensor:
+    """Zero elements with a probability, rounded to 1/65536, and scale the others so that the mean stays.
+
+    The mask is drawn from torch's own generator, four elements a number, so that seeds and saved random states hold.
+    """
+    if states.device.type != "cpu" or probability in (0, 1):
+        return functional.dropout(states, probability)
+    elements, dropped = states.numel(), round(probability * STEPS)
+    numbers = torch.empty(-(-elements // 4), dtype=torch.int64).random_(-(2**63), None)  # all 64 bits
+    bits = numbers.view(torch.int16)[:elements].view(states.shape)
+    keep, scale = bits >= dropped - STEPS // 2, STEPS / (STEPS - dropped)
+    return states * torch.where(keep, states.new_tensor(scale), states.new_zeros(()))
 
 
 def enable_packing(model: PreTrainedModel) -> None:
-    """Let the model's encoder take packed batches; padded ones go on as before. UsageError for another family."""
+    """Let the model's encoder take packed batches, and those alone; UsageError for another family."""
     encoder: Any = model.base_model
     family = encoder.config.model_type
     if family not in _LAST_LAYERS:
@@ -42,35 +55,24 @@ def enable_packing(model: PreTrainedModel) -> None:
     if encoder.config._attn_implementation == IMPLEMENTATION:
         return
     AttentionInterface.register(IMPLEMENTATION, _attention)
-    AttentionMaskInterface.register(IMPLEMENTATION, _mask)
-    use_fast_dropout(model)
+    AttentionMaskInterface.register(IMPLEMENTATION, lambda **_: None)
+    for module in model.modules():
+        if type(module) is nn.Dropout:
+            module.__class__ = Dropout
     model.set_attn_implementation(IMPLEMENTATION)
-    layers = (encoder.encoder if family == "bert" else encoder.transformer).layer
-    _give_cls_only_forward(layers[-1], _LAST_LAYERS[family])
+    last = (encoder.encoder if family == "bert" else encoder.transformer).layer[-1]
+
+    def forward(hidden: Tensor, *args: Any, packing: Packing, **kwargs: Any) -> Tensor:
+        return _LAST_LAYERS[family](last, hidden, packing).transpose(0, 1)  # (B, 1, H)
+
+    last.forward = forward  # of this layer object only
 
 
 def _attention(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    *,
-    dropout: float = 0.0,
-    scaling: float | None = None,
-    packing: Packing | None = None,
-    **kwargs: Any,
+    _: nn.Module, query: Tensor, key: Tensor, value: Tensor, *args: Any, packing: Packing, dropout: float, **kwargs: Any
 ) -> tuple[Tensor, None]:
     """Attend within each text; query, key and value are (1, heads, N, D), the result is (1, N, heads, D)."""
-    if packing is None:  # a padded batch
-        padded: tuple[Tensor, None] = sdpa_attention_forward(
-            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
-        )
-        return padded
-    q, k, v = (states[0].transpose(0, 1) for states in (query, key, value))  # (N, heads, D) each
-    if _takes_varlen(q, dropout):
-        return _attend_varlen(q, k, v, packing).unsqueeze(0), None
-    laid_out = (packing.lay_out(states) for states in (q, k, v))
+    laid_out = (packing.lay_out(states[0].transpose(0, 1)) for states in (query, key, value))
     attended = [
         _attend(q, k, v, group.real, dropout).transpose(1, 2).flatten(0, 1)
         for group, q, k, v in zip(packing.groups, *laid_out, strict=True)
@@ -91,28 +93,8 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, real: Tensor, dropout: fl
         return drop(weights, dropout) @ value
 
 
-def _takes_varlen(query: Tensor, dropout: float) -> bool:
-    """Whether the kernel for texts of any length is there for it: a GPU, 16 bits, and no dropout, which it lacks."""
-    return varlen_attn is not None and query.is_cuda and query.dtype in (torch.float16, torch.bfloat16) and not dropout
-
-
-def _attend_varlen(query: Tensor, key: Tensor, value: Tensor, packing: Packing) -> Tensor:
-    """Attend within each text without any padding; all are (N, heads, D), the filler's result is 0."""
-    real = (states[: packing.pieces] for states in (query, key, value))
-    attended: Tensor = varlen_attn(*real, packing.bounds, packing.bounds, packing.longest, packing.longest)
-    return functional.pad(attended, (0, 0, 0, 0, 0, len(query) - packing.pieces))
-
-
-def _mask(*, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
-    """Make no mask for a packed batch, which has none; sdpa's own for a padded one."""
-    if attention_mask is None:
-        return None
-    mask: Tensor | None = sdpa_mask(attention_mask=attention_mask, **kwargs)
-    return mask
-
-
 def _attend_cls(
-    query: nn.Linear, key: nn.Linear, value: nn.Linear, hidden: Tensor, packing: Packing, *, heads: int, dropout: float
+    query: nn.Linear, key: nn.Linear, value: nn.Linear, hidden: Tensor, packing: Packing, heads: int, dropout: nn.Module
 ) -> Tensor:
     """Attend from each [CLS] of `hidden` (1, N, H) to its own text: (1, B, H).
 
@@ -130,7 +112,7 @@ def _attend_cls(
         laid_out = states[:, 0]  # (b, T, H)
         scores = (wanted[group.texts] @ laid_out.mT).float() + offsets[group.texts]  # (b, heads, T)
         weights = scores.masked_fill(~group.real[:, None], -torch.inf).softmax(dim=-1)
-        weights = drop(weights, dropout).to(laid_out.dtype)
+        weights = dropout(weights).to(laid_out.dtype)
         mixtures.append(weights @ laid_out)  # (b, heads, H)
         shares.append(weights.sum(dim=-1, keepdim=True))  # 1 where nothing is dropped
     mixed, share = (torch.cat(parts)[packing.order].transpose(0, 1) for parts in (mixtures, shares))  # (heads, B, ...)
@@ -139,36 +121,18 @@ def _attend_cls(
 
 
 def _last_bert_layer(layer: Any, hidden: Tensor, packing: Packing) -> Tensor:
-    attention = layer.attention.self
-    attended = _attend_cls(
-        attention.query, attention.key, attention.value, hidden, packing, heads=attention.num_attention_heads,
-        dropout=attention.dropout.p if attention.training else 0.0,
-    )  # fmt: skip
+    own = layer.attention.self
+    attended = _attend_cls(own.query, own.key, own.value, hidden, packing, own.num_attention_heads, own.dropout)
     states: Tensor = layer.feed_forward_chunk(layer.attention.output(attended, hidden[:, packing.starts]))
     return states
 
 
 def _last_distilbert_layer(layer: Any, hidden: Tensor, packing: Packing) -> Tensor:
-    attention = layer.attention
-    attended = _attend_cls(
-        attention.q_lin, attention.k_lin, attention.v_lin, hidden, packing, heads=attention.n_heads,
-        dropout=attention.dropout.p if attention.training else 0.0,
-    )  # fmt: skip
-    attended = layer.sa_layer_norm(attention.out_lin(attended) + hidden[:, packing.starts])
+    own = layer.attention
+    attended = _attend_cls(own.q_lin, own.k_lin, own.v_lin, hidden, packing, own.n_heads, own.dropout)
+    attended = layer.sa_layer_norm(own.out_lin(attended) + hidden[:, packing.starts])
     states: Tensor = layer.output_layer_norm(layer.ffn(attended) + attended)
     return states
 
 
-LastLayer = Callable[[Any, Tensor, Packing], Tensor]
-_LAST_LAYERS: dict[str, LastLayer] = {"bert": _last_bert_layer, "distilbert": _last_distilbert_layer}
-
-
-def _give_cls_only_forward(layer: nn.Module, last_layer: LastLayer) -> None:
-    whole = layer.forward
-
-    def forward(hidden: Tensor, *args: Any, packing: Packing | None = None, **kwargs: Any) -> Any:
-        if packing is None:
-            return whole(hidden, *args, **kwargs)
-        return last_layer(layer, hidden, packing).transpose(0, 1)  # (B, 1, H)
-
-    layer.forward = forward  # of this layer object only, and only for packed batches
+_LAST_LAYERS = {"bert": _last_bert_layer, "distilbert": _last_distilbert_layer}

@@ -19,18 +19,18 @@ from accelerate.data_loader import SeedableRandomSampler
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, get_linear_schedule_with_warmup, set_seed
+from transformers.trainer_pt_utils import get_parameter_names
 
 from repro.assets.recipes import Recipe
 from repro.errors import UsageError
 from repro.training.data import Examples
+from repro.training.device import keep_freed_memory, report_out_of_memory
 from repro.training.encoder import enable_packing
-from repro.training.epochs import EpochResult, EpochTotals, Training, refuse_divergence
-from repro.training.memory import keep_freed_memory, report_out_of_memory
-from repro.training.optimizer import make_optimizer
-from repro.training.packing import Batch, batcher, to_device
+from repro.training.epochs import EpochResult, EpochTotals, Training
+from repro.training.packing import GROUPS, Batch, batcher, to_device
 from repro.training.predict import predict_rows, share_of
 from repro.training.processes import check_processes, process_seed
-from repro.training.progress import Advance, Progress
+from repro.training.progress import Progress
 from repro.training.resume.checkpointer import Checkpointer
 
 
@@ -49,45 +49,48 @@ def fit(
 ) -> Iterator[EpochResult]:
     """Fine-tune `model` in place and yield one EpochResult an epoch.
 
-    A step takes `recipe.batch_size` rows over all processes, each its share in `micro_batches` parts, whose
-    gradients add up to the whole batch's: the mathematics is the same on any number of processes, but for dropout,
-    whose masks each process draws for itself.
-
-    A `checkpointer` saves states and restores the one it has read; the epochs before it are then yielded first.
-    Interrupted and resumed, a training ends as it would have without: on a CPU bit for bit. TrainingDivergedError
-    names the epoch and step of the first loss that is not finite.
+    A step takes `recipe.batch_size` rows over all processes, each its share in `micro_batches` parts, whose gradients
+    add up to the whole batch's; each process draws dropout for itself. A `checkpointer` restores the state that it has
+    read, and the epochs before it are yielded first: resumed, a training ends as it would have without, on a CPU bit
+    for bit. TrainingDivergedError names the epoch and step of the first loss that is not finite.
     """
     progress = progress or Progress()
     check_processes(recipe.batch_size, accelerator.num_processes)
-    _seed(seed, accelerator)
-    make_batch = _prepare_batches(model, train, batching, accelerator)
+    set_seed(seed)
+    if accelerator.process_index:  # else two rows at the same place of two shares would get one mask of dropout
+        torch.manual_seed(process_seed(seed, accelerator.process_index))
+    if batching == "packed":
+        enable_packing(model)
+    on_gpu = accelerator.device.type == "cuda"
+    make_batch = batcher(train.tokens, batching, groups=1 if on_gpu else GROUPS)  # a launch costs more than padding
     numbers: Any = range(len(train))  # a map-style dataset of row numbers
     sampler = SeedableRandomSampler(numbers, data_seed=seed)
     loader = DataLoader(numbers, batch_size=recipe.batch_size, sampler=sampler, collate_fn=torch.tensor)
     training = _prepare(model, recipe, accelerator, steps_per_epoch=len(loader))
+    prepared, optimizer, schedule = training.model, training.optimizer, training.schedule
     if checkpointer is not None:
         checkpointer.restore(training)
     yield from list(training.results)
 
     for epoch in range(training.totals.epoch, recipe.epochs + 1):
-        totals, schedule = training.totals, training.schedule
+        totals = training.totals
         sampler.set_epoch(epoch - 1)
-        with (
-            progress.bar(f"epoch {epoch}/{recipe.epochs}", len(train)) as advance,
-            checkpointer.finish_step() if checkpointer else nullcontext(),
-        ):
-            training.model.train()
-            batches = _batches_left(training, loader, advance)
+        with progress.bar(f"epoch {epoch}/{recipe.epochs}", len(train)) as advance:
+            prepared.train()
+            batches = iter(loader)
+            for rows in islice(batches, totals.steps):  # those of a restored state
+                advance(len(rows), None)
+            training.set_random_states()  # all that an epoch draws before its steps has been drawn
             start = time.perf_counter() - totals.seconds
             for rows in batches:
                 rate = float(schedule.get_last_lr()[0])
                 with report_out_of_memory(f"training step {training.step + 1}"):
-                    loss, pieces = _backward(training.model, rows, train, make_batch, accelerator, micro_batches)
-                    accelerator.clip_grad_norm_(training.model.parameters(), recipe.max_grad_norm)
-                    training.optimizer.step()
-                if not training.optimizer.step_was_skipped:  # as fp16 does where a gradient overflows
+                    loss, pieces = _backward(prepared, rows, train, make_batch, accelerator, micro_batches)
+                    accelerator.clip_grad_norm_(prepared.parameters(), recipe.max_grad_norm)
+                    optimizer.step()
+                if not optimizer.step_was_skipped:  # as fp16 does where a gradient overflows
                     schedule.step()
-                training.optimizer.zero_grad()
+                optimizer.zero_grad()
                 totals.add(loss, pieces=pieces, tweets=len(rows), rate=rate, scaler=accelerator.scaler)
                 due = checkpointer is not None and checkpointer.is_due(training)
                 if due or training.epoch_ends:
@@ -99,50 +102,31 @@ def fit(
                 advance(len(rows), loss)
         result = _evaluate(training, validation, batch_size=recipe.batch_size, batching=batching, progress=progress)
         training.results.append(result)
-        training.totals = EpochTotals.start(epoch + 1, accelerator.device)
+        training.totals = EpochTotals(epoch=epoch + 1)
+        training.set_random_states = lambda: None
         yield result
-
-
-def _seed(seed: int, accelerator: Accelerator) -> None:
-    """Seed dropout and the order of rows; each process but the main one draws dropout from a seed of its own."""
-    set_seed(seed)
-    if accelerator.process_index:  # else two rows at the same place of two shares would get one mask
-        torch.manual_seed(process_seed(seed, accelerator.process_index))
-
-
-def _prepare_batches(
-    model: PreTrainedModel, train: Examples, batching: str, accelerator: Accelerator
-) -> Callable[[Tensor], Batch]:
-    """Return the function from row numbers to a batch that the model takes."""
-    if batching == "packed":
-        enable_packing(model)
-    if accelerator.device.type == "cuda":
-        return batcher(train.tokens, batching, groups=1)  # a launch costs more than padding
-    keep_freed_memory()
-    return batcher(train.tokens, batching)
-
-
-def _batches_left(training: Training, loader: DataLoader[int], advance: Advance) -> Iterator[Tensor]:
-    """Return the batches of row numbers that the epoch has not taken yet, and set a restored state's random states."""
-    batches = iter(loader)
-    for rows in islice(batches, training.totals.steps):
-        advance(len(rows), None)
-    if training.set_random_states is not None:  # all that an epoch draws before its steps has been drawn
-        training.set_random_states()
-        training.set_random_states = None
-    return batches
 
 
 def _prepare(model: PreTrainedModel, recipe: Recipe, accelerator: Accelerator, *, steps_per_epoch: int) -> Training:
     """Give the model and its optimizer to Accelerate: a training that has taken no step."""
-    model.to(accelerator.device)
-    optimizer = make_optimizer(model, recipe)
-    schedule = get_linear_schedule_with_warmup(optimizer, recipe.warmup_steps, steps_per_epoch * recipe.epochs)
+    keep_freed_memory()
+    optimizer, steps = make_optimizer(model.to(accelerator.device), recipe), steps_per_epoch * recipe.epochs
+    schedule = get_linear_schedule_with_warmup(optimizer, recipe.warmup_steps, steps)
     model, optimizer = accelerator.prepare(model, optimizer)
     return Training(
-        model=model, optimizer=optimizer, schedule=schedule, accelerator=accelerator, epochs=recipe.epochs,
-        steps_per_epoch=steps_per_epoch, totals=EpochTotals.start(1, accelerator.device),
+        model=model, optimizer=optimizer, schedule=schedule, accelerator=accelerator, steps=steps,
+        steps_per_epoch=steps_per_epoch, totals=EpochTotals(epoch=1),
     )  # fmt: skip
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
+    """Return the Trainer's AdamW in its two groups: no weight decay on biases and LayerNorm weights."""
+    decayed = set(get_parameter_names(model, [nn.LayerNorm], ["bias"]))
+    groups: list[dict[str, Any]] = [
+        {"params": [p for name, p in model.named_parameters() if (name in decayed) is decay], "weight_decay": weight}
+        for decay, weight in ((True, recipe.weight_decay), (False, 0.0))
+    ]
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
 
 
 def _backward(
@@ -171,28 +155,20 @@ def _backward(
     return total, pieces
 
 
-def _evaluate(
-    training: Training, validation: Examples, *, batch_size: int, batching: str, progress: Progress
-) -> EpochResult:
+def _evaluate(training: Training, validation: Examples, **options: Any) -> EpochResult:
     """Return the figures of the epoch whose steps are taken, with the validation outputs after it."""
-    epoch, pieces = training.totals.figures(training.accelerator)
+    figures, pieces = training.totals.figures(training.accelerator)
     start = time.perf_counter()
-    outputs = predict_rows(
-        training.model, validation, batch_size=batch_size, accelerator=training.accelerator, batching=batching,
-        progress=progress,
-    )  # fmt: skip
-    if not outputs.losses.isfinite().all():
-        refuse_divergence(epoch.steps, epoch.epoch)
-    return EpochResult(
-        epoch=epoch, validation=outputs, evaluate_seconds=time.perf_counter() - start, computed_pieces=pieces
-    )
+    outputs = predict_rows(training.model, validation, accelerator=training.accelerator, **options)
+    training.totals.refuse_divergence(outputs.losses)
+    seconds = time.perf_counter() - start
+    return EpochResult(epoch=figures, validation=outputs, evaluate_seconds=seconds, computed_pieces=pieces)
 
 
-def check_micro_batches(micro_batches: int, batch_size: int) -> int:
-    """Return the number of parts of a batch; UsageError unless it divides the batch."""
+def check_micro_batches(micro_batches: int, batch_size: int) -> None:
+    """Raise UsageError unless the number of parts divides the batch."""
     if micro_batches < 1 or batch_size % micro_batches:
         raise UsageError(
             f"--micro-batches {micro_batches}: expected a divisor of the global batch of {batch_size}",
             "Use 1, 2, 4, 8, …: the recipe's batch stays whole, only its parts get smaller.",
         )
-    return micro_batches

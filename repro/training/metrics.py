@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 from scipy.stats import binomtest
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+from sklearn.metrics import confusion_matrix, f1_score
 
 from repro.records.schema import Scores
 
@@ -20,29 +20,25 @@ def score(labels: Sequence[int], predictions: Sequence[int], *, classes: int, lo
 
     The interval of the accuracy is Wilson's; that of the weighted F1 the percentile bootstrap over rows.
     """
-    ids = list(range(classes))
-    accuracy = float(accuracy_score(labels, predictions))
+    ids, n = list(range(classes)), len(labels)
     matrix = confusion_matrix(labels, predictions, labels=ids)
-    wilson = binomtest(round(accuracy * len(labels)), len(labels)).proportion_ci(method="wilson")
-    low, high = _bootstrap_weighted_f1(matrix)
-    return Scores(
-        n=len(labels),
-        accuracy=accuracy,
-        accuracy_interval=(float(wilson.low), float(wilson.high)),
-        weighted_f1=float(f1_score(labels, predictions, labels=ids, average="weighted", zero_division=0)),
-        weighted_f1_interval=(low, high),
-        macro_f1=float(f1_score(labels, predictions, labels=ids, average="macro", zero_division=0)),
-        class_f1=[float(x) for x in f1_score(labels, predictions, labels=ids, average=None, zero_division=0)],
-        confusion=matrix.tolist(),
-        loss=loss,
+    hits = int(matrix.trace())
+    wilson = binomtest(hits, n).proportion_ci(method="wilson")
+    weighted, macro, by_class = (
+        f1_score(labels, predictions, labels=ids, average=average, zero_division=0)
+        for average in ("weighted", "macro", None)
     )
+    return Scores(
+        n=n, accuracy=hits / n, accuracy_interval=(float(wilson.low), float(wilson.high)),
+        weighted_f1=float(weighted), weighted_f1_interval=_bootstrap_weighted_f1(matrix), macro_f1=float(macro),
+        class_f1=[float(f1) for f1 in by_class], confusion=matrix.tolist(), loss=loss,
+    )  # fmt: skip
 
 
 def confusion_rates(confusion: Sequence[Sequence[int]]) -> list[JsonValue]:
     """Divide each row (a true class) by its sum; a class without rows gives zeros."""
     matrix = np.asarray(confusion, dtype=float)
-    totals = matrix.sum(axis=1, keepdims=True)
-    rates: list[JsonValue] = np.divide(matrix, totals, out=np.zeros_like(matrix), where=totals > 0).tolist()
+    rates: list[JsonValue] = (matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)).tolist()
     return rates
 
 
@@ -61,6 +57,5 @@ def _bootstrap_weighted_f1(matrix: NDArray[np.int64]) -> tuple[float, float]:
     hits = cells.diagonal(axis1=1, axis2=2)  # (RESAMPLES, classes)
     support, predicted = cells.sum(axis=2), cells.sum(axis=1)
     f1 = 2 * hits / np.maximum(support + predicted, 1)
-    weighted = (f1 * support).sum(axis=1) / n
-    low, high = np.quantile(weighted, [0.025, 0.975])
+    low, high = np.quantile((f1 * support).sum(axis=1) / n, [0.025, 0.975])
     return float(low), float(min(high, 1.0))

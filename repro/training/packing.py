@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils._pytree import tree_map_only
 
 from repro.training.data import TokenizedTexts
 
@@ -17,31 +17,23 @@ GROUPS = 4  # attention pads a text to the longest of its group of like texts, n
 Batch = dict[str, Any]  # tensors by the encoder's argument names, and the Packing
 
 
-@dataclass(frozen=True, kw_only=True)
-class Group:
-    """Texts of like length laid out side by side for attention, T wide: b * T cells.
-
-    `texts` (b,) are their numbers in the batch; a cell behind a text's end is not `real` (b, T).
-    """
+class Group(NamedTuple):
+    """Texts (b,), numbers in the batch, laid out T wide; a cell behind a text's end is not `real` (b, T)."""
 
     texts: Tensor
     real: Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
-class Packing:
+class Packing(NamedTuple):
     """Where B texts lie in one row of N pieces.
 
-    `starts` (B,) is the place of each [CLS]; `bounds` (B + 1,) int32 has the end of the last text too. `pieces` are
-    those of all texts, the filler not counted, `longest` the most of one text. `groups` partition the texts by
-    length; laid out one behind the other, text i of the batch is number `order[i]` in them, piece j of the row
-    stands in cell `cells[j]` (N,), and in cell c stands piece `places[c]` (C,), any where the cell is not real.
+    `starts` (B,) is the place of each [CLS], `pieces` counts those of all texts, without the filler. `groups` partition
+    the texts by length; laid out one behind the other, text i of the batch is number `order[i]` in them, piece j of the
+    row stands in cell `cells[j]` (N,), and in cell c stands piece `places[c]` (C,), any where the cell is not real.
     """
 
     starts: Tensor
-    bounds: Tensor
     pieces: int
-    longest: int
     groups: tuple[Group, ...]
     order: Tensor
     cells: Tensor
@@ -77,20 +69,12 @@ class _LayOut(torch.autograd.Function):
         return by_piece, None, None, None
 
 
-def to_device(part: Any, device: torch.device) -> Any:
-    """Return a batch, or any part of it, on `device`.
-
-    A copy to a GPU starts from pinned memory, so that the host goes on without waiting for it.
-    """
-    if isinstance(part, Tensor):
-        return part.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else part.to(device)
-    if isinstance(part, dict):
-        return {name: to_device(value, device) for name, value in part.items()}
-    if isinstance(part, tuple):
-        return tuple(to_device(value, device) for value in part)
-    if is_dataclass(part) and not isinstance(part, type):
-        return type(part)(**{field.name: to_device(getattr(part, field.name), device) for field in fields(part)})
-    return part
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """Return a batch on `device`; a copy to a GPU starts from pinned memory, and the host goes on without waiting."""
+    if device.type != "cuda":
+        return batch
+    on_gpu: Batch = tree_map_only(Tensor, lambda part: part.pin_memory().to(device, non_blocking=True), batch)
+    return on_gpu
 
 
 def pad_rows(tokens: TokenizedTexts, rows: Tensor, *, width: int | None = None) -> Batch:
@@ -111,36 +95,23 @@ def pack_rows(tokens: TokenizedTexts, rows: Tensor, *, groups: int = GROUPS) -> 
     """
     sources = tokens.offsets[rows]
     lengths = tokens.offsets[rows + 1] - sources
-    bounds = functional.pad(lengths.cumsum(0), (1, 0))  # (B + 1,)
-    positions = torch.arange(int(bounds[-1])) - bounds[:-1].repeat_interleave(lengths)  # (N,)
+    starts = lengths.cumsum(0) - lengths  # (B,)
+    positions = torch.arange(int(lengths.sum())) - starts.repeat_interleave(lengths)  # (N,) without the filler
     ids = tokens.ids[sources.repeat_interleave(lengths) + positions].long()
-    filler = (0, -len(ids) % FILL)
-    return {
-        "input_ids": functional.pad(ids, filler, value=tokens.pad_id)[None],
-        "position_ids": functional.pad(positions, filler)[None],
-        "packing": _pack(lengths, bounds, positions, filler, groups),
-    }
-
-
-def _pack(lengths: Tensor, bounds: Tensor, positions: Tensor, filler: tuple[int, int], groups: int) -> Packing:
-    starts, by_length = bounds[:-1], lengths.argsort(stable=True)
+    filler, by_length = (0, -len(ids) % FILL), lengths.argsort(stable=True)
     laid_out, places, first_cells, cell_count = [], [], torch.empty_like(starts), 0
-    for texts in by_length.tensor_split(min(groups, len(lengths))):
+    for texts in by_length.tensor_split(min(groups, len(rows))):
         columns = torch.arange(int(lengths[texts[-1]]))  # (T,)
         first_cells[texts] = cell_count + torch.arange(len(texts)) * len(columns)
         cell_count += len(texts) * len(columns)
-        places.append((starts[texts, None] + columns).clamp_(max=len(positions) - 1).flatten())
+        places.append((starts[texts, None] + columns).clamp_(max=len(ids) - 1).flatten())
         laid_out.append(Group(texts=texts, real=columns < lengths[texts, None]))
-    return Packing(
-        starts=starts,
-        bounds=bounds.int(),
-        pieces=len(positions),
-        longest=int(lengths.max()),
-        groups=tuple(laid_out),
-        order=by_length.argsort(),
-        cells=functional.pad(first_cells.repeat_interleave(lengths) + positions, filler),
-        places=torch.cat(places),
-    )
+    cells = functional.pad(first_cells.repeat_interleave(lengths) + positions, filler)
+    return {
+        "input_ids": functional.pad(ids, filler, value=tokens.pad_id)[None],
+        "position_ids": functional.pad(positions, filler)[None],
+        "packing": Packing(starts, len(ids), tuple(laid_out), by_length.argsort(), cells, torch.cat(places)),
+    }
 
 
 def batcher(tokens: TokenizedTexts, batching: str, *, groups: int = GROUPS) -> Callable[[Tensor], Batch]:
@@ -149,10 +120,7 @@ def batcher(tokens: TokenizedTexts, batching: str, *, groups: int = GROUPS) -> C
     `padded` pads every row to the longest text of the split, as the notebook does; `dynamic` to the longest of
     the batch; `packed` pads nothing and needs an encoder prepared by `enable_packing`.
     """
-    width = int(tokens.lengths.max())
-    collators: dict[str, Callable[[Tensor], Batch]] = {
-        "padded": lambda rows: pad_rows(tokens, rows, width=width),
-        "dynamic": lambda rows: pad_rows(tokens, rows),
-        "packed": lambda rows: pack_rows(tokens, rows, groups=groups),
-    }
-    return collators[batching]
+    if batching == "packed":
+        return lambda rows: pack_rows(tokens, rows, groups=groups)
+    width = int(tokens.lengths.max()) if batching == "padded" else None
+    return lambda rows: pad_rows(tokens, rows, width=width)

@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedModel
 
 from repro.training.data import Examples, TokenizedTexts
+from repro.training.device import return_freed_memory
 from repro.training.encoder import enable_packing
-from repro.training.memory import return_freed_memory
 from repro.training.packing import batcher, to_device
 from repro.training.progress import Progress
 
@@ -53,15 +53,13 @@ def predict_rows(
     progress: Progress | None = None,
     fp32: bool = False,
 ) -> RowOutputs:
-    """Return logits and losses of every row, in order, without dropout; `fp32` whatever the accelerator's precision.
-
-    Then the model must not have been prepared by the accelerator.
-    """
-    share = share_of(torch.arange(len(examples)), accelerator)
-    own = _over_rows(
-        model, examples.tokens, share, lambda outputs: outputs.logits, "evaluate",
-        accelerator=accelerator, batching=batching, batch_size=batch_size, progress=progress, fp32=fp32,
-    )  # fmt: skip
+    """Return logits and losses of every row, in order, without dropout; `fp32` is for a model that is not prepared."""
+    share, bare = share_of(torch.arange(len(examples)), accelerator), accelerator.unwrap_model(model)
+    with nullcontext() if fp32 else accelerator.autocast():  # around all batches it casts the weights once
+        own = _over_rows(
+            bare, examples.tokens, share, lambda outputs: outputs.logits,
+            accelerator=accelerator, batching=batching, batch_size=batch_size, progress=progress,
+        )  # fmt: skip
     # the shares in the order of processes are the rows in order; where rows are few some are empty
     gathered = torch.cat([part for part in gather_object([own]) if len(part)])
     losses = functional.cross_entropy(gathered, examples.labels, reduction="none")
@@ -77,50 +75,33 @@ def cls_states(
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> Tensor:
-    """Return the last layer's [CLS] state of every text, (n, H) on the CPU, in order.
-
-    It is computed in fp32 whatever the accelerator's precision; the encoder is not one that it has prepared.
-    """
+    """Return the last layer's [CLS] state of every text, (n, H) on the CPU, in fp32; the encoder is not prepared."""
     encoder.to(accelerator.device)
     return _over_rows(
-        encoder, tokens, torch.arange(len(tokens)), lambda outputs: outputs.last_hidden_state[:, 0], "hidden states",
-        accelerator=accelerator, batching=batching, batch_size=batch_size, progress=progress, fp32=True,
+        encoder, tokens, torch.arange(len(tokens)), lambda outputs: outputs.last_hidden_state[:, 0],
+        accelerator=accelerator, batching=batching, batch_size=batch_size, progress=progress,
     )  # fmt: skip
 
 
 @torch.inference_mode()
 def _over_rows(
-    model: nn.Module,
-    tokens: TokenizedTexts,
-    rows: Tensor,
-    read: Callable[[Any], Tensor],
-    what: str,
-    *,
-    accelerator: Accelerator,
-    batching: str,
-    batch_size: int,
-    progress: Progress | None,
-    fp32: bool,
-) -> Tensor:
+    model: Any, tokens: TokenizedTexts, rows: Tensor, read: Callable[[Any], Tensor], *,
+    accelerator: Accelerator, batching: str, batch_size: int, progress: Progress | None,
+) -> Tensor:  # fmt: skip
     """Return what `read` takes from the model's outputs, (B, …) a batch, for `rows` (n,) of the texts: (n, …) in fp32.
 
-    The rows go through the model sorted by length, so that a batch holds texts of like length. No process waits for
-    another here: their shares may be of different numbers of batches.
+    The rows go through the model sorted by length. No process waits for another here: their shares may differ.
     """
-    bare = accelerator.unwrap_model(model)
     if batching == "packed":
-        enable_packing(bare)
-    bare.eval()
+        enable_packing(model)
+    model.eval()
     make_batch = batcher(tokens, batching, groups=1)
     order = tokens.lengths[rows].argsort(stable=True)
     in_order: Any = rows[order]  # a DataLoader takes its draw of randomness, as it does in the Trainer's evaluation
     states, done = torch.empty(0), 0
-    # one autocast around all batches casts the weights once, not once a batch
-    autocast = nullcontext() if fp32 else accelerator.autocast()
-    with autocast, (progress or Progress()).bar(what, len(rows)) as advance:
+    with (progress or Progress()).bar("evaluate", len(rows)) as advance:
         for batch in DataLoader(in_order, batch_size=batch_size):
-            outputs = bare(**to_device(make_batch(batch), accelerator.device))
-            part = read(outputs).float().cpu()
+            part = read(model(**to_device(make_batch(batch), accelerator.device))).float().cpu()
             states = states if done else torch.empty(len(rows), *part.shape[1:])
             states[order[done : done + len(batch)]] = part
             done += len(batch)

@@ -16,19 +16,14 @@ import numpy as np
 
 from repro.errors import ProcessLostError, UsageError
 
-LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
 WAIT_SECONDS = 1_800  # the main process may work alone for as long, on hidden states or their projection
-WAIT_VARIABLE = "REPRO_WAIT_SECONDS"
 LOST = re.compile(r"gloo|nccl|connection (was )?(closed|reset|refused)|broken pipe|timed? ?out|remote process", re.I)
 
 
 def process_count() -> int:
     """Return how many processes the launcher started, 1 without one; UsageError for numbers that can't be."""
-    rank, count, local = (os.environ.get(name) for name in LAUNCHED)
-    if count is None:
-        return 1
-    numbers = [rank or "0", count, local or count]
-    if not all(number.isdecimal() for number in numbers) or not int(numbers[0]) < int(count):
+    rank, count = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
+    if not (rank.isdecimal() and count.isdecimal() and int(rank) < int(count)):
         raise UsageError(
             f"RANK={rank}, WORLD_SIZE={count}: expected a process's number below their count",
             "Let torchrun or accelerate launch set these variables.",
@@ -36,31 +31,19 @@ def process_count() -> int:
     return int(count)
 
 
-def local_processes() -> int:
-    """Return how many of the processes run on this machine."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE") or process_count())
-
-
 def local_rank() -> int:
     """Return this process's number on its machine, which is that of its GPU."""
-    rank = os.environ.get("LOCAL_RANK", "0")
-    return int(rank) if rank.isdecimal() else 0
+    return int(os.environ.get("LOCAL_RANK", "0"))
 
 
-def check_processes(batch_size: int, count: int | None = None) -> int:
-    """Return how many processes share a batch; UsageError unless the global batch can be shared evenly.
-
-    `count` None asks the environment, before there is any group.
-    """
-    if count is None:
-        count = process_count()
+def check_processes(batch_size: int, count: int) -> None:
+    """Raise UsageError unless `count` processes can share the global batch evenly."""
     if batch_size % count:
         *fitting, last = [str(n) for n in range(1, batch_size + 1) if batch_size % n == 0]
         raise UsageError(
             f"{count} processes: the global batch of {batch_size} rows cannot be shared evenly; nothing was run",
             f"Start {', '.join(fitting)} or {last} processes.",
         )
-    return count
 
 
 def process_seed(seed: int, process: int) -> int:
@@ -73,9 +56,9 @@ def process_seed(seed: int, process: int) -> int:
 
 def wait_time() -> timedelta:
     """Return how long a process waits for the others before it gives up; REPRO_WAIT_SECONDS is in seconds."""
-    seconds = os.environ.get(WAIT_VARIABLE, str(WAIT_SECONDS))
+    seconds = os.environ.get("REPRO_WAIT_SECONDS", str(WAIT_SECONDS))
     if not (seconds.isdecimal() and 0 < int(seconds) < 10**6):
-        raise UsageError(f"{WAIT_VARIABLE}={seconds}: expected a whole number of seconds", f"Try {WAIT_SECONDS}.")
+        raise UsageError(f"REPRO_WAIT_SECONDS={seconds}: expected a whole number of seconds", f"Try {WAIT_SECONDS}.")
     return timedelta(seconds=int(seconds))
 
 

@@ -16,10 +16,14 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from huggingface_hub.utils.sha import git_hash
+
+FILE = re.compile(r"/(datasets/)?(.+?)/resolve/([^/]+)/(.+)")
+API = re.compile(r"/api/(model|dataset)s/(.+?)(?:/(revision|tree|paths-info)/([^/]+)(?:/(.*))?)?")
+Answer = Callable[["Handler", bytes], object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +35,8 @@ class Repository:
     refs: tuple[str, ...] = ("main",)
     private: bool = False
 
-    def knows(self, revision: str) -> bool:
-        return revision in self.refs or (len(revision) >= 7 and self.commit.startswith(revision))
 
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
+class Asked(NamedTuple):
     """A request as it came in."""
 
     method: str
@@ -44,10 +44,6 @@ class Asked:
     range: str | None
     token: str | None
     origin: str
-
-
-FILE = re.compile(r"/(datasets/)?(.+?)/resolve/([^/]+)/(.+)")
-Answer = Callable[["Handler", bytes], object]
 
 
 @dataclass(kw_only=True)
@@ -63,7 +59,8 @@ class HubServer:
 
     def __enter__(self) -> HubServer:
         self.lock = threading.Lock()
-        self.servers = [ThreadingHTTPServer(("127.0.0.1", 0), self._handler(name)) for name in ("hub", "cdn")]
+        kinds = [type("Handler", (Handler,), {"hub": self, "origin": origin}) for origin in ("hub", "cdn")]
+        self.servers = [ThreadingHTTPServer(("127.0.0.1", 0), kind) for kind in kinds]
         self.endpoint, self.storage = (f"http://127.0.0.1:{server.server_port}" for server in self.servers)
         for server in self.servers:
             server.daemon_threads = True
@@ -82,17 +79,14 @@ class HubServer:
 
     def fault_for(self, request: str) -> Answer | None:
         with self.lock:
-            found = next((fault for fault in self.faults if re.search(fault[0], request)), None)
-            if found:
-                self.faults.remove(found)
-            return found[1] if found else None
+            fault = next((fault for fault in self.faults if re.search(fault[0], request)), None)
+            if fault:
+                self.faults.remove(fault)
+            return fault[1] if fault else None
 
     def count(self, pattern: str) -> int:
         """How many requests came whose `METHOD path` holds the pattern."""
         return sum(bool(re.search(pattern, f"{asked.method} {asked.path}")) for asked in self.asked)
-
-    def _handler(self, origin: str) -> type[Handler]:
-        return type("Handler", (Handler,), {"hub": self, "origin": origin})
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -104,29 +98,21 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        path = unquote(urlsplit(self.path).path)
+        path, method = unquote(urlsplit(self.path).path), self.command
         if path == "/api/agent-harnesses":  # the client asks it now and then, of itself
             self.send_json({})
             return
         self.hub.asked.append(
-            Asked(
-                method=self.command, path=path, range=self.headers.get("Range"),
-                token=self.headers.get("Authorization"), origin=self.origin,
-            )
-        )  # fmt: skip
-        if instead := self.hub.fault_for(f"{self.command} {path}"):
+            Asked(method, path, self.headers.get("Range"), self.headers.get("Authorization"), self.origin)
+        )
+        if instead := self.hub.fault_for(f"{method} {path}"):
             instead(self, self._content(path) or b"")
-        elif self.command in ("POST", "PUT") and self._take(path, sent):
+        elif method in ("POST", "PUT") and self._take(path, sent):
             pass
-        elif api := re.fullmatch(
-            r"/api/(models|datasets)/(.+?)(?:/(revision|tree|paths-info)/([^/]+)(?:/(.*))?)?", path
-        ):
-            kinds, name, what, revision, below = api.groups()
-            if found := self._find(kinds.removesuffix("s"), name, revision or "main"):
-                self._api(found, name, what, below or "", sent)
+        elif api := API.fullmatch(path):
+            self._api(api, sent)
         elif file := FILE.fullmatch(path):
-            if found := self._find("dataset" if file[1] else "model", file[2], file[3]):
-                self._file(found, file[4])
+            self._file(file)
         elif (content := self._content(path)) is not None:
             self.send_content(content, {})
         else:
@@ -149,15 +135,14 @@ class Handler(BaseHTTPRequestHandler):
             self.hub.uploads[path.removeprefix("/upload/")] = sent
             self.send(200)
         elif path.endswith(".git/info/lfs/objects/batch"):
-            objects = [
-                {**each, "actions": {"upload": {"href": f"{self.hub.storage}/upload/{each['oid']}"}}}
-                for each in json.loads(sent)["objects"]
-            ]
+            objects = json.loads(sent)["objects"]
+            for each in objects:
+                each["actions"] = {"upload": {"href": f"{self.hub.storage}/upload/{each['oid']}"}}
             self.send_json({"transfer": "basic", "objects": objects})
         elif path.endswith("/preupload/main"):
-            paths = [each["path"] for each in json.loads(sent)["files"]]
-            modes = {path: "lfs" if path.endswith(".safetensors") else "regular" for path in paths}
-            files = [{"path": path, "shouldIgnore": False, "uploadMode": mode} for path, mode in modes.items()]
+            files = [{"path": each["path"], "shouldIgnore": False} for each in json.loads(sent)["files"]]
+            for each in files:
+                each["uploadMode"] = "lfs" if str(each["path"]).endswith(".safetensors") else "regular"
             self.send_json({"files": files})
         elif commit := re.fullmatch(r"/api/models/(.+)/commit/main", path):
             self._commit(commit[1], sent)
@@ -166,7 +151,8 @@ class Handler(BaseHTTPRequestHandler):
         return True
 
     def _commit(self, name: str, sent: bytes) -> None:
-        standing, files = self.hub.repositories["model", name], {}
+        before = self.hub.repositories["model", name]
+        files = dict(before.files)
         for line in map(json.loads, sent.splitlines()):
             value = line["value"]
             if line["key"] == "file":
@@ -174,8 +160,7 @@ class Handler(BaseHTTPRequestHandler):
             elif line["key"] == "lfsFile":
                 files[value["path"]] = self.hub.uploads[value["oid"]]
         commit = hashlib.sha1(sent, usedforsecurity=False).hexdigest()
-        changed = replace(standing, commit=commit, files={**standing.files, **files})
-        self.hub.repositories["model", name] = changed
+        self.hub.repositories["model", name] = replace(before, commit=commit, files=files)
         url = f"{self.hub.endpoint}/{name}/commit/{commit}"
         self.send_json({"success": True, "commitOid": commit, "commitUrl": url})
 
@@ -183,36 +168,44 @@ class Handler(BaseHTTPRequestHandler):
         """The bytes of the file that a path stands for, at whatever commit."""
         if file := FILE.fullmatch(path):
             name = self.hub.renamed.get(file[2], file[2])
-            found = self.hub.repositories.get(("dataset" if file[1] else "model", name))
-            return found.files.get(file[4]) if found else None
-        files = (content for found in self.hub.repositories.values() for content in found.files.values())
+            repository = self.hub.repositories.get(("dataset" if file[1] else "model", name))
+            return repository.files.get(file[4]) if repository else None
+        files = (content for each in self.hub.repositories.values() for content in each.files.values())
         return next((content for content in files if path == f"/stored/{hashlib.sha256(content).hexdigest()}"), None)
 
     def _find(self, kind: str, name: str, revision: str) -> Repository | None:
         """The repository at the revision; None where a redirection or a refusal was sent."""
+        repository = self.hub.repositories.get((kind, name))
         if name in self.hub.renamed:
             self.send(307, headers={"Location": self.path.replace(name, self.hub.renamed[name], 1)})
-        elif (kind, name) not in self.hub.repositories:
+        elif repository is None:
             self.send(404 if self.headers.get("Authorization") else 401, headers={"X-Error-Code": "RepoNotFound"})
-        elif not (found := self.hub.repositories[kind, name]).knows(revision):
-            self.send(404, headers={"X-Error-Code": "RevisionNotFound"})
+        elif revision in repository.refs or (len(revision) >= 7 and repository.commit.startswith(revision)):
+            return repository
         else:
-            return found
+            self.send(404, headers={"X-Error-Code": "RevisionNotFound"})
         return None
 
-    def _api(self, found: Repository, name: str, what: str | None, below: str, sent: bytes) -> None:
+    def _api(self, asked: re.Match[str], sent: bytes) -> None:
+        kind, name, what, revision, below = asked.groups()
+        if not (repository := self._find(kind, name, revision or "main")):
+            return
+        files = repository.files
         if what == "tree":
-            self.send_json([_listed(path, found.files[path]) for path in found.files if path.startswith(below)])
+            self.send_json([_listed(path, files[path]) for path in files if path.startswith(below or "")])
         elif what == "paths-info":
             given = json.loads(sent)["paths"] if sent.startswith(b"{") else parse_qs(sent.decode())["paths"]
-            self.send_json([_listed(path, found.files[path]) for path in given if path in found.files])
+            self.send_json([_listed(path, files[path]) for path in given if path in files])
         else:
-            about = {"id": name, "sha": found.commit, "private": found.private, "tags": []}
-            self.send_json({**about, "siblings": [{"rfilename": path} for path in found.files]})
+            about: dict[str, Any] = {"id": name, "sha": repository.commit, "private": repository.private, "tags": []}
+            self.send_json({**about, "siblings": [{"rfilename": path} for path in files]})
 
-    def _file(self, found: Repository, path: str) -> None:
-        headers = {"X-Repo-Commit": found.commit}
-        if (content := found.files.get(path)) is None:
+    def _file(self, asked: re.Match[str]) -> None:
+        kind, name, revision, path = asked.groups()
+        if not (repository := self._find("dataset" if kind else "model", name, revision)):
+            return
+        headers = {"X-Repo-Commit": repository.commit}
+        if (content := repository.files.get(path)) is None:
             self.send(404, headers=headers | {"X-Error-Code": "EntryNotFound"})
         elif path.endswith(".safetensors"):
             digest = hashlib.sha256(content).hexdigest()
@@ -235,9 +228,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def send(self, status: int, body: bytes = b"", *, headers: Mapping[str, str] = MappingProxyType({})) -> None:
         self.send_response(status, HTTPStatus(status).phrase)
-        for name, value in headers.items():
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import DistilBertTokenizer
 
-from repro.assets.builtin.tiny import build_tiny
+from repro.assets.builtin.tiny import ENCODER, build_tiny_tour
 from repro.assets.checkpoints import DESCRIPTIVE, file_sha256, locate_checkpoint
 from repro.assets.loading import behaviour_of, load_classifier, load_encoder, load_tokenizer, tokenizer_behaviour
 from repro.assets.recipes import DISTILBERT, MINILM, RECIPES, TINY, Recipe, recipe_named
@@ -157,9 +157,9 @@ def test_the_tiny_checkpoint_is_the_same_every_time_and_leaves_the_callers_rando
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    build_tiny(tmp_path / "a")
+    build_tiny_tour(ENCODER, tmp_path / "a")
     assert torch.equal(torch.rand(1), expected)
-    build_tiny(tmp_path / "b")
+    build_tiny_tour(ENCODER, tmp_path / "b")
     assert file_sha256(tmp_path / "a" / "model.safetensors") == file_sha256(tmp_path / "b" / "model.safetensors")
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from tracemalloc import get_traced_memory, start, stop
 
 import pyarrow
 import pytest
@@ -34,14 +37,6 @@ def test_all_three_layouts_give_the_same_rows(corpus_folder: Path, tmp_path: Pat
     assert read_folder(authors) == read_folder(parquets.parent) == expected
 
 
-def test_a_folder_with_the_expected_fingerprints_loads_and_is_stamped(corpus_folder: Path) -> None:
-    expected = stamp_of("emotion", read_folder(corpus_folder))
-    corpus = load_corpus(str(corpus_folder), expected=expected)
-    assert corpus.stamp == expected
-    assert corpus.texts("test")[0] == "test sentence 0"
-    assert corpus.splits["train"].column_names == ["text", "label", "label_text"]
-
-
 def test_the_fingerprints_are_the_documented_ones(corpus_folder: Path) -> None:
     found = read_folder(corpus_folder)
     lines = [f"{text}\t{label}\n" for text, label in found["train"]]
@@ -51,11 +46,20 @@ def test_the_fingerprints_are_the_documented_ones(corpus_folder: Path) -> None:
     assert stamp.labels == [2] * 6
 
 
+def test_a_stamp_takes_few_bytes_a_row_beside_its_text() -> None:
+    rows, length = 20_000, 200
+    start()
+    stamp_of("long", {"train": ((f"{i:0{length}}", i % 6) for i in range(rows))})
+    peak = get_traced_memory()[1]
+    stop()
+    assert peak / rows < length + 70  # one line of bytes and its place in a list; a second copy of the text is too much
+
+
 @pytest.mark.parametrize(
     ("split", "change", "message"),
     [
         ("train", lambda rows: rows[:-1], "train: rows expected 12, found 11"),
-        ("test", lambda rows: [("x", 0), *rows[1:]], "test: content fingerprint"),
+        ("test", lambda rows: [("x", 0), *rows[1:]], "test: content expected"),
         ("test", lambda rows: [(text, (label + 1) % 2) for text, label in rows], "test: rows a label expected"),
         ("validation", lambda rows: rows[::-1], "validation: order of rows"),
     ],
@@ -100,8 +104,7 @@ def test_a_bad_row_is_named_by_file_and_line_and_never_shown(line: str, corpus_f
 
 
 def test_a_bad_row_of_the_authors_layout_is_named_and_never_shown(tmp_path: Path) -> None:
-    for name in ("train", "val", "test"):
-        (tmp_path / f"{name}.txt").write_text("i feel SECRET;joyful\n")
+    (tmp_path / "train.txt").write_text("i feel SECRET;joyful\n")
     with pytest.raises(CorpusError, match=r"train\.txt, line 1: expected `text;label`") as refused:
         read_folder(tmp_path)
     assert "SECRET" not in str(refused.value)
@@ -184,7 +187,9 @@ def test_the_corpus_comes_from_the_hub_and_then_out_of_the_cache(
 ) -> None:
     expected = served_corpus(hub, corpus_folder)
     hub.fault("train", status(500), times=1)
-    assert load_corpus("hub", expected=expected).texts("test")[0] == "test sentence 0"
+    corpus = load_corpus("hub", expected=expected)
+    assert (corpus.stamp, corpus.texts("test")[0]) == (expected, "test sentence 0")
+    assert corpus.splits["train"].column_names == ["text", "label", "label_text"]
     assert hub.count("README") == 0
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert load_corpus("hub", expected=expected).texts("test")[0] == "test sentence 0"
@@ -199,3 +204,13 @@ def test_other_tweets_on_the_hub_are_refused_and_do_not_stay(hub: HubServer, cor
     served_corpus(hub, corpus_folder, test=line[:-3])
     with pytest.raises(CorpusError, match="not valid JSON"):
         load_corpus("hub", expected=expected)
+
+
+def test_rows_of_a_folder_are_read_without_the_datasets_library(corpus_folder: Path) -> None:
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom repro.assets.corpus import read_folder, read_rows, stamp_of\n"
+        "rows = read_folder(Path(sys.argv[1]))\n"
+        "read_rows(sys.argv[1], expected=stamp_of('emotion', rows))\n"
+        "sys.exit('datasets' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program, str(corpus_folder)], check=False).returncode == 0

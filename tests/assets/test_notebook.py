@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from repro.assets import notebook
-from repro.assets.notebook import OURS, read_notebook, tour_texts
+from repro.assets.builtin.letter import QUESTION
+from repro.assets.notebook import tour_texts
 from repro.errors import MissingAssetError, UsageError
 
 CODE = (
@@ -26,7 +27,7 @@ IPYNB = json.dumps({"nbformat": 4, "cells": [{"cell_type": "code", "source": sou
 @pytest.mark.parametrize("content", [EXPORT, IPYNB])
 def test_letter_question_and_prompt_are_read_and_nothing_is_executed(content: str, tmp_path: Path) -> None:
     (tmp_path / "seminar").write_text(content)
-    texts = read_notebook(tmp_path / "seminar")  # the last cell would end the process
+    texts = tour_texts(tmp_path / "seminar", rehearsal=False)  # the last cell would end the process
     assert texts.letter == "Dear Shop, the box was empty."
     assert texts.question == "What was empty?"
     assert texts.prompt == "Dear Shop, the box was empty.\n\nReply:\nDear friend,"
@@ -47,17 +48,17 @@ def test_letter_question_and_prompt_are_read_and_nothing_is_executed(content: st
 def test_a_file_that_is_no_such_notebook_is_refused(content: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "seminar.txt").write_text(content)
     with pytest.raises(UsageError, match=message):
-        read_notebook(tmp_path / "seminar.txt")
+        tour_texts(tmp_path / "seminar.txt", rehearsal=False)
 
 
 def test_without_a_notebook_only_the_rehearsal_has_a_letter() -> None:
-    assert tour_texts(None, rehearsal=True) == OURS
+    assert tour_texts(None, rehearsal=True).question == QUESTION
     with pytest.raises(MissingAssetError, match=r"(?s)HF_HUB_OFFLINE is set.*--seminar FILE"):
         tour_texts(None, rehearsal=False)
 
 
 def test_a_book_whose_letter_is_another_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("repro.assets.hub.why_unreachable", lambda: None)
+    monkeypatch.setattr("repro.assets.notebook.why_unreachable", lambda: None)
     monkeypatch.setattr(notebook, "urlopen", lambda *_, **__: BytesIO(IPYNB.encode()))
     with pytest.raises(MissingAssetError, match="does not hold the letter that the claims are about"):
         tour_texts(None, rehearsal=False)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from repro.records.schema import Epoch, RunRecord
+from repro.records.schema import RunRecord
+from tests.claims.builders import epoch
 
 MakeRecord = Callable[..., RunRecord]
 
@@ -19,16 +20,7 @@ def make_record(make_record: MakeRecord) -> MakeRecord:
     def make(experiment: str = "finetune", **parts: Any) -> RunRecord:
         if experiment == "finetune":
             parts["facts"] = {"steps_per_epoch": 250, "steps": 500, **parts.get("facts", {})}
-            parts.setdefault("epochs", [an_epoch(1, train_loss=0.83), an_epoch(2, train_loss=0.25)])
+            parts.setdefault("epochs", [epoch(1, 0.83), epoch(2, 0.25)])
         return make_record(experiment, **parts)
 
     return make
-
-
-def an_epoch(epoch: int, *, train_loss: float) -> Epoch:
-    """Return one epoch as the seminar's recipe runs it, with a loss of your choice."""
-    first = 2e-5 * (3 - epoch) / 2
-    return Epoch(
-        epoch=epoch, steps=250, train_loss=train_loss, first_learning_rate=first, last_learning_rate=first - 1e-5,
-        train_seconds=100.0, tweets_per_second=160.0,
-    )  # fmt: skip

@@ -8,14 +8,13 @@ from importlib.resources import files
 from itertools import combinations
 from pathlib import Path
 from statistics import stdev
-from typing import Any
 
 import pytest
 
 from repro.assets.corpus import EMOTION
 from repro.assets.recipes import DISTILBERT, MINILM
 from repro.claims.catalogue import PACKAGED, load_catalogue, read_header
-from repro.claims.claim import Claim, Kind
+from repro.claims.claim import Kind
 from repro.claims.reruns import FIGURES, reference
 from repro.errors import UsageError
 from repro.records.schema import RunRecord
@@ -44,45 +43,6 @@ def test_claims_and_assets_name_the_same_corpus_and_checkpoints(make_record: Mak
 def test_an_unknown_claim_names_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"Did you mean 'finetune\.f1'"):
         CATALOGUE.claim_named("finetune.f2")
-
-
-def claim(**parts: Any) -> dict[str, Any]:
-    return {
-        "id": "x", "version": 1, "section": "s", "text": "t", "reported": 1, "shown": "1", "source": "b-1",
-        "kind": "value", "evidence": "measurement", "experiment": "linear", "measure": "linear:facts.x",
-        "tolerance": 0.1, "reason": "r", **parts,
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("wrong", "problem"),
-    [
-        ({"reason": None}, "a tolerance and its reason belong to"),
-        ({"kind": "exact"}, "a tolerance and its reason belong to"),
-        ({"kind": "ordering"}, "`rows` belongs to an ordering"),
-        ({"kind": "distribution"}, "`reference` belongs to"),
-        ({"reference": "reruns:f1_2"}, "`reference` belongs to"),
-        ({"kind": "distribution", "reference": {"a": "reruns:f1_2"}}, "tables both"),
-        ({"rows": "linear:rows.x"}, "`rows` belongs to an ordering"),
-        ({"tolerance": {"a": 1.0}}, "different parts"),
-        ({"reported": {"a": 1}, "measure": {"b": "linear:facts.x"}}, "different parts"),
-        ({"reported": None}, "something is reported"),
-        ({"reported": float("nan")}, "not finite"),
-        ({"tolerance": float("nan")}, "finite number"),
-        ({"tolerance": -1.0}, "greater than or equal to 0"),
-        ({"kind": "equal"}, "'exact'"),
-        ({"kind": "range", "reported": [5, 1], "tolerance": None, "reason": None}, "a range is"),
-        ({"measure": "finetune:facts.x"}, "another experiment"),
-        ({"measure": "facts.x"}, "match pattern"),
-        ({"evidence": "information"}, "information both"),
-        ({"version": 0}, "greater than or equal to 1"),
-        ({"colour": "red"}, "Extra inputs are not permitted"),
-    ],
-)
-def test_a_claim_whose_parts_do_not_fit_is_refused(wrong: dict[str, Any], problem: str) -> None:
-    assert Claim(**claim()).kind is Kind.VALUE
-    with pytest.raises(ValueError, match=problem):
-        Claim(**claim(**wrong))
 
 
 def test_what_the_book_reports_of_its_fine_tuning_is_one_run_of_the_reruns_population() -> None:

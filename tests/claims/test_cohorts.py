@@ -5,106 +5,74 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from repro.claims.catalogue import load_catalogue
-from repro.claims.claim import Outcome
-from repro.claims.cohorts import Cohort, cohorts_of
-from repro.claims.judge import Verdict, judge_all
-from repro.records.schema import RunRecord, Scores
+import pytest
+
+from repro.claims.cohorts import cohorts_of
+from repro.claims.judge import judge_all
+from repro.records.schema import RunRecord
+from tests.claims.builders import CATALOGUE, judged, scored
 
 MakeRecord = Callable[..., RunRecord]
+F1 = {0: 0.9240, 1: 0.9250, 2: 0.9245, 3: 0.9255, 4: 0.9235}
+LATER = "2026-02-01T00:00:00Z"
 
 
-def origin(make: MakeRecord, **changed: Any) -> dict[str, Any]:
-    return {"provenance": make().provenance.model_copy(update={"commit": "a" * 40, "dirty": False, **changed})}
+def run(make: MakeRecord, seed: int, **origin: Any) -> RunRecord:
+    """A run at commit aaa… unless its origin is given."""
+    parts = {"commit": "a" * 40, "dirty": False, **origin}
+    source = parts.pop("source", None)
+    provenance = make().provenance.model_copy(update=parts)
+    return make(seed=seed, source_sha256=source, provenance=provenance, seconds={"train": 100.0, "evaluate": 2.0})
 
 
-def scored(f1: float) -> Scores:
-    right = round(f1 * 2000)
-    return Scores(
-        n=2000, accuracy=f1, accuracy_interval=(f1, f1), weighted_f1=f1, weighted_f1_interval=(f1, f1), macro_f1=f1,
-        class_f1=[f1] * 6, confusion=[[right, 2000 - right], [0, 0]], loss=0.2,
-    )  # fmt: skip
-
-
-def seeds_of(cohorts: list[Cohort]) -> list[tuple[int, ...]]:
-    return [cohort.seeds for cohort in cohorts]
-
-
-def test_seeds_of_two_commits_are_two_cohorts(make_record: MakeRecord) -> None:
-    old = [make_record(seed=seed, **origin(make_record)) for seed in (0, 1)]
-    new = make_record(seed=2, **origin(make_record, commit="b" * 40))
-    assert seeds_of(cohorts_of([*old, new])) == [(0, 1), (2,)]
-
-
-def test_code_with_uncommitted_changes_is_no_commit(make_record: MakeRecord) -> None:
-    records = [make_record(seed=i, **origin(make_record, dirty=dirty)) for i, dirty in enumerate((False, True))]
-    assert seeds_of(cohorts_of(records)) == [(0,), (1,)]
-
-
-def test_one_source_of_the_section_is_one_cohort_whatever_else_was_committed(make_record: MakeRecord) -> None:
-    records = [
-        make_record(seed=i, source_sha256=source * 64, **origin(make_record, commit=commit * 40))
-        for i, (commit, source) in enumerate((("a", "1"), ("b", "1"), ("b", "2")))
-    ]
-    assert seeds_of(cohorts_of(records)) == [(0, 1), (2,)]
-
-
-def test_seeds_of_two_library_versions_are_two_cohorts(make_record: MakeRecord) -> None:
-    versions = make_record().provenance.versions
-    other = origin(make_record, versions={**versions, "torch": "9"})
-    records = [make_record(**origin(make_record)), make_record(seed=1, **other)]
-    assert seeds_of(cohorts_of(records)) == [(0,), (1,)]
+@pytest.mark.parametrize(
+    ("origins", "cohorts"),
+    [
+        ([{}, {}, {"commit": "b" * 40}], [(0, 1), (2,)]),
+        ([{}, {"dirty": True}], [(0,), (1,)]),
+        ([{"source": "1" * 64}, {"commit": "b" * 40, "source": "1" * 64}, {"source": "2" * 64}], [(0, 1), (2,)]),
+        ([{}, {"versions": {"torch": "9"}}], [(0,), (1,)]),
+        ([{}, {"python": "3.9"}], [(0,), (1,)]),
+    ],
+)
+def test_seeds_are_one_cohort_where_source_and_libraries_are_one(
+    origins: list[dict[str, Any]], cohorts: list[tuple[int, ...]], make_record: MakeRecord
+) -> None:
+    records = [run(make_record, seed, **origin) for seed, origin in enumerate(origins)]
+    assert [cohort.seeds for cohort in cohorts_of(records)] == cohorts
 
 
 def test_threads_part_only_what_is_said_of_seconds(make_record: MakeRecord) -> None:
-    seconds = {"train": 100.0, "evaluate": 2.0}
-    records = [
-        make_record(seed=seed, seconds=seconds, **origin(make_record, threads=threads))
-        for seed, threads in ((0, 1), (1, 1), (2, 8))
-    ]
-    assert seeds_of(cohorts_of(records)) == [(0, 1, 2)]
-    assert seeds_of(cohorts_of(records, by_machine=True)) == [(0, 1), (2,)]
-    verdicts = {v.claim.id: v.seeds for v in judge_all(load_catalogue(), records, [])}
+    records = [run(make_record, seed, threads=threads) for seed, threads in enumerate((1, 1, 8))]
+    assert [cohort.seeds for cohort in cohorts_of(records)] == [(0, 1, 2)]
+    assert [cohort.seeds for cohort in cohorts_of(records, by_machine=True)] == [(0, 1), (2,)]
+    verdicts = {v.claim.id: v.seeds for v in judge_all(CATALOGUE, records, [])}
     assert (verdicts["finetune.steps"], len(verdicts["finetune.duration"])) == ((0, 1, 2), 1)
 
 
 def test_the_newest_record_of_a_seed_counts_and_the_older_ones_are_counted(make_record: MakeRecord) -> None:
-    first, again = (make_record(started=f"2026-01-0{day}T00:00:00Z", **origin(make_record)) for day in (1, 2))
+    first, again = (make_record(started=f"2026-01-0{day}T00:00:00Z") for day in (1, 2))
     (cohort,) = cohorts_of([first, again])
     assert (cohort.records, cohort.superseded) == ((again,), 1)
 
 
 def declared(make: MakeRecord, seeds: list[int], of: list[int], **parts: Any) -> list[RunRecord]:
-    values = {0: 0.9240, 1: 0.9250, 2: 0.9245, 3: 0.9255, 4: 0.9235}
-    return [
-        make(
-            seed=seed, declared_seeds=of, scores={"epoch-2/validation": scored(values[seed % 5])},
-            facts={"head_seed": seed}, **parts,
-        )
-        for seed in seeds
-    ]  # fmt: skip
-
-
-def f1_verdict(*records: RunRecord) -> Verdict:
-    return next(v for v in judge_all(load_catalogue(), records, []) if v.claim.id == "finetune.f1")
+    scores = {seed: {"epoch-2/validation": scored(F1[seed])} for seed in seeds}
+    return [make(seed=s, declared_seeds=of, scores=scores[s], facts={"head_seed": s}, **parts) for s in seeds]
 
 
 def test_no_mean_is_judged_before_all_declared_seeds_have_run(make_record: MakeRecord) -> None:
-    early = f1_verdict(*declared(make_record, [0, 1, 2], of=[0, 1, 2, 3, 4]))
-    assert early.outcome is Outcome.INCONCLUSIVE
+    early = judged("finetune.f1", *declared(make_record, [0, 1, 2], of=[0, 1, 2, 3, 4]))
+    assert early.label == "inconclusive"
     assert early.why.startswith("3 of the 5 seeds that were declared have run")
-    assert f1_verdict(*declared(make_record, [0, 1, 2, 3, 4], of=[0, 1, 2, 3, 4])).outcome is Outcome.REPRODUCED
+    whole = declared(make_record, [0, 1, 2, 3, 4], of=[0, 1, 2, 3, 4])
+    assert judged("finetune.f1", *whole).label == "reproduced"
+    again = declared(make_record, [2], of=[0, 1, 2, 3, 4], started=LATER)
+    assert judged("finetune.f1", *whole, *again).why.endswith("; 1 earlier record of these seeds superseded")
 
 
 def test_seeds_declared_later_make_a_new_verdict_that_says_so(make_record: MakeRecord) -> None:
     first = declared(make_record, [0, 1, 2], of=[0, 1, 2])
-    later = declared(make_record, [3, 4], of=[0, 1, 2, 3, 4], started="2026-02-01T00:00:00Z")
-    verdict = f1_verdict(*first, *later)
+    verdict = judged("finetune.f1", *first, *declared(make_record, [3, 4], of=[0, 1, 2, 3, 4], started=LATER))
     assert verdict.seeds == (0, 1, 2, 3, 4)
     assert "a new verdict: seeds 0-2 had been declared before" in verdict.why
-
-
-def test_a_seed_that_was_run_again_is_counted_and_said(make_record: MakeRecord) -> None:
-    runs = declared(make_record, [0, 1, 2, 3, 4], of=[0, 1, 2, 3, 4])
-    again = declared(make_record, [2], of=[0, 1, 2, 3, 4], started="2026-02-01T00:00:00Z")
-    assert f1_verdict(*runs, *again).why.endswith("; 1 earlier record of these seeds superseded")

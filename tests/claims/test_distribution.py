@@ -22,11 +22,6 @@ DRAWS = 1000
 CLAIMS = ("finetune.f1", "finetune.epoch-1", "finetune.epoch-2")
 
 
-def outcome(*values: float) -> tuple[Outcome, str | None, str]:
-    judged = judge_distribution(CATALOGUE.claim_named("finetune.f1"), CATALOGUE, list(values))
-    return judged.outcome, judged.direction, judged.why
-
-
 @pytest.mark.parametrize("shift", [0.0, 0.001, 0.0025, 0.0035, -0.004, 0.006, -0.01])
 @pytest.mark.parametrize("spread", [0.2, 1.0, 3.0])
 def test_equivalence_and_difference_are_the_t_tests_of_scipy(shift: float, spread: float) -> None:
@@ -53,43 +48,48 @@ def test_the_half_widths_are_scipys_t_on_the_seeds_and_the_reruns() -> None:
     assert comparison.significance == pytest.approx(t.ppf(1 - 0.05 / 2 / 2, F1.n - 1) * F1.sd * error)
 
 
-def test_one_seed_is_held_by_the_prediction_interval_of_one_run_and_never_proves_the_mean() -> None:
-    edge = F1.half_width()
-    assert outcome(F1.mean + edge + 1e-6)[:2] == (Outcome.DEVIATES, "high")
-    assert outcome(F1.mean - edge - 1e-6)[:2] == (Outcome.DEVIATES, "low")
-    for inside in (F1.mean - edge + 1e-6, F1.mean, F1.mean + edge - 1e-6):
-        assert outcome(inside)[0] is Outcome.INCONCLUSIVE
-    assert outcome(F1.mean)[2].startswith("if the mean stays, about 1 more seed would decide")
+SPREAD = (-0.003, -0.001, 0.0, 0.001, 0.003)
+EDGE = F1.half_width()
 
 
-def test_five_seeds_as_the_reruns_are_reproduced_and_say_by_how_much() -> None:
-    found, side, why = outcome(0.9220, 0.9240, 0.9245, 0.9255, 0.9265)
-    assert (found, side) == (Outcome.REPRODUCED, None)
-    assert "mean 0.9245 is 0.0002 below the 94 reruns' 0.9247" in why
-
-
-def test_too_good_deviates_as_too_bad_does() -> None:
-    spread = (-0.003, -0.001, 0.0, 0.001, 0.003)
-    assert outcome(*(0.9344 + d for d in spread))[:2] == (Outcome.DEVIATES, "high")
-    assert outcome(*(0.9144 + d for d in spread))[:2] == (Outcome.DEVIATES, "low")
+@pytest.mark.parametrize(
+    ("values", "expected", "side", "said"),
+    [
+        # one seed: the prediction interval of one run; it never proves the mean
+        ([F1.mean + EDGE + 1e-6], Outcome.DEVIATES, "high", ""),
+        ([F1.mean - EDGE - 1e-6], Outcome.DEVIATES, "low", ""),
+        ([F1.mean + EDGE - 1e-6], Outcome.INCONCLUSIVE, None, ""),
+        ([F1.mean - EDGE + 1e-6], Outcome.INCONCLUSIVE, None, ""),
+        ([F1.mean], Outcome.INCONCLUSIVE, None, "if the mean stays, about 1 more seed would decide"),
+        (
+            [0.9220, 0.9240, 0.9245, 0.9255, 0.9265], Outcome.REPRODUCED, None,
+            "mean 0.9245 is 0.0002 below the 94 reruns' 0.9247",
+        ),
+        ([0.9344 + d for d in SPREAD], Outcome.DEVIATES, "high", ""),
+        ([0.9144 + d for d in SPREAD], Outcome.DEVIATES, "low", ""),
+        # one seed of many went wrong, and is named
+        ([*[0.9254] * 9, *[0.9244] * 5, 0.9100], Outcome.INCONCLUSIVE, None, "0.9100 of one seed is not one of these"),
+    ],
+)  # fmt: skip
+def test_seeds_are_judged_by_their_mean(values: list[float], expected: Outcome, side: str | None, said: str) -> None:
+    judged = judge_distribution(CATALOGUE.claim_named("finetune.f1"), CATALOGUE, values)
+    assert (judged.outcome, judged.direction) == (expected, side)
+    assert said in judged.why
 
 
 def test_the_number_of_seeds_that_it_asks_for_does_decide() -> None:
-    spread = F1.sd * sqrt(3 / 4)  # two values at ± this, over and over, have about the reruns' spread
+    claim, spread = (
+        CATALOGUE.claim_named("finetune.f1"),
+        F1.sd * sqrt(3 / 4),
+    )  # two values at ± this, over and over, have about the reruns' spread
     for shift in (0.0018, 0.0025, 0.0028, -0.0035):
         values = [F1.mean + shift - spread, F1.mean + shift + spread]
-        found, _, why = outcome(*values)
-        assert found is Outcome.INCONCLUSIVE
+        judged = judge_distribution(claim, CATALOGUE, values)
+        assert judged.outcome is Outcome.INCONCLUSIVE
         more = more_seeds(compare_figure(values, F1, 0.005))
-        assert f"about {more} more seed" in why
+        assert f"about {more} more seed" in judged.why
         then = [*values, *([F1.mean + shift] * more)]
-        assert outcome(*then)[0] is not Outcome.INCONCLUSIVE, shift
-
-
-def test_one_seed_that_went_wrong_among_many_is_named_and_the_claim_is_not_reproduced() -> None:
-    found, _, why = outcome(*[0.9254] * 9, *[0.9244] * 5, 0.9100)
-    assert found is Outcome.INCONCLUSIVE
-    assert "0.9100 of one seed is not one of these runs'" in why
+        assert judge_distribution(claim, CATALOGUE, then).outcome is not Outcome.INCONCLUSIVE, shift
 
 
 def measured(claim: Claim, runs: Any) -> list[Any]:
@@ -117,22 +117,19 @@ def outcomes(claim: Claim, sets: Any, *, shift: float = 0.0) -> list[Outcome]:
     return [judge_distribution(claim, CATALOGUE, measured(claim, runs)).outcome for runs in moved]
 
 
-def share(words: list[Outcome], word: Outcome) -> float:
-    return words.count(word) / len(words)
-
-
-def show(text: str) -> None:
-    print(text)  # noqa: T201 (shown with -s: the rates in the head of claims.toml)
+def rates(words: list[Outcome], what: str) -> tuple[float, float]:
+    """The shares that deviate and that are reproduced, shown with -s: the rates in the head of claims.toml."""
+    deviating, reproduced = (words.count(word) / len(words) for word in (Outcome.DEVIATES, Outcome.REPRODUCED))
+    print(f"{what}: deviates {deviating:.3f}, reproduced {reproduced:.3f}")  # noqa: T201
+    return deviating, reproduced
 
 
 @pytest.mark.parametrize("name", CLAIMS)
 def test_sound_runs_seldom_deviate_and_five_of_them_are_mostly_reproduced(name: str) -> None:
-    claim = CATALOGUE.claim_named(name)
     for normal in (False, True):
         for seeds in (1, 3, 5):
-            words = outcomes(claim, drawn(seeds, normal=normal))
-            deviating, reproduced = share(words, Outcome.DEVIATES), share(words, Outcome.REPRODUCED)
-            show(f"{name}, n = {seeds}, normal {normal}: deviates {deviating:.3f}, reproduced {reproduced:.3f}")
+            words = outcomes(CATALOGUE.claim_named(name), drawn(seeds, normal=normal))
+            deviating, reproduced = rates(words, f"{name}, n = {seeds}, normal {normal}")
             assert deviating <= 0.05
             assert reproduced == 0 if seeds == 1 else seeds < 5 or reproduced >= 0.85
 
@@ -142,8 +139,7 @@ def test_five_sound_seeds_of_a_wider_spread_raise_less_than_5_percent_of_false_a
     for name in CLAIMS:
         for seeds in (1, 3, 5):
             words = outcomes(CATALOGUE.claim_named(name), drawn(seeds, spread=spread))
-            deviating, reproduced = share(words, Outcome.DEVIATES), share(words, Outcome.REPRODUCED)
-            show(f"{name}, spread {spread}, n = {seeds}: deviates {deviating:.3f}, reproduced {reproduced:.3f}")
+            deviating, _ = rates(words, f"{name}, spread {spread}, n = {seeds}")
             assert seeds < 5 or deviating < 0.05
 
 
@@ -152,7 +148,6 @@ def test_any_of_the_three_claims_deviates_seldom_where_nothing_is_wrong(spread: 
     sets = drawn(5, spread=spread)
     words = zip(*(outcomes(CATALOGUE.claim_named(name), sets) for name in CLAIMS), strict=True)
     rate = sum(Outcome.DEVIATES in each for each in words) / DRAWS
-    show(f"family-wise, n = 5, spread {spread}: {rate:.3f}")
     assert rate <= most
     assert f" {rate:.1%}".replace("%", " %") in CATALOGUE.texts.rates
 
@@ -160,9 +155,8 @@ def test_any_of_the_three_claims_deviates_seldom_where_nothing_is_wrong(spread: 
 @pytest.mark.parametrize("spread", [1.0, 1.4])
 def test_five_seeds_notice_a_drop_of_one_point_and_never_call_it_reproduced(spread: float) -> None:
     words = outcomes(CATALOGUE.claim_named("finetune.f1"), drawn(5, spread=spread), shift=-0.01)
-    show(f"a point of F1 missing, n = 5, spread {spread}: deviates {share(words, Outcome.DEVIATES):.3f}")
-    assert share(words, Outcome.DEVIATES) >= 0.95
-    assert share(words, Outcome.REPRODUCED) == 0
+    deviating, reproduced = rates(words, f"a point of F1 missing, n = 5, spread {spread}")
+    assert (deviating >= 0.95, reproduced) == (True, 0)
 
 
 def test_adding_seeds_until_it_decides_would_raise_more_false_alarms_than_one_declared_number() -> None:
@@ -174,6 +168,5 @@ def test_adding_seeds_until_it_decides_would_raise_more_false_alarms_than_one_de
             if word is not Outcome.INCONCLUSIVE:
                 until += word is Outcome.DEVIATES
                 break
-    once = share(outcomes(claim, sets[:, :5]), Outcome.DEVIATES)
-    show(f"deviates: {until / DRAWS:.3f} where seeds are added until it decides, {once:.3f} with five declared")
+    once, _ = rates(outcomes(claim, sets[:, :5]), f"{until / DRAWS:.3f} where seeds are added; with five declared")
     assert once < until / DRAWS

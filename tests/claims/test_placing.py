@@ -6,7 +6,6 @@ import csv
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,20 +16,24 @@ from repro.assets.corpus import load_corpus
 from repro.assets.recipes import MINILM
 from repro.claims.catalogue import Catalogue, load_catalogue, read_header
 from repro.claims.claim import Outcome
-from repro.claims.headline import reference_line
-from repro.claims.judge import Verdict, judge_all
-from repro.claims.placing import judge_placed
+from repro.claims.distribution import judge_placed
+from repro.claims.judge import Verdict, judge_all, reference_line
 from repro.errors import ResultsError
-from repro.records.schema import CorpusStamp, Epoch, RunRecord, Scores
+from repro.records.schema import CorpusStamp, RunRecord
 from repro.spec import RunSpec
+from tests.claims.builders import epoch, scored
 
 MakeRecord = Callable[..., RunRecord]
-SOURCE = "a" * 64
+MakeRun = Callable[..., RunRecord]
 ROWS = 150
+RECIPE = {
+    "name": "minilm", "weights_sha256": MINILM.sha256["model.safetensors"], "learning_rate": 1e-4, "epochs": 6,
+}  # fmt: skip
 
 
-def figures(random: np.random.Generator, n: int) -> Any:
+def figures(seed: int, n: int = 1) -> Any:
     """Nine figures of n runs as the rehearsal might give them: losses, then scores in whole rows."""
+    random = np.random.default_rng(seed)
     losses = random.normal((1.6, 1.4, 0.5, 0.6), (0.02, 0.03, 0.02, 0.03), size=(n, 4))
     scores = np.round(random.normal((0.5, 0.49, 0.85, 0.84, 0.84), 0.02, size=(n, 5)) * ROWS) / ROWS
     return np.hstack([losses, scores])
@@ -42,55 +45,30 @@ def rehearsal() -> CorpusStamp:
 
 
 @pytest.fixture
-def make_run(make_record: MakeRecord, rehearsal: CorpusStamp) -> Callable[..., RunRecord]:
+def make_run(make_record: MakeRecord, rehearsal: CorpusStamp) -> MakeRun:
     """Make a fine-tuning of six epochs on the rehearsal corpus that gave these nine figures."""
 
-    def make(
-        values: Sequence[float], seed: int = 0, *, settings: Any = MappingProxyType({}), **parts: Any
-    ) -> RunRecord:
+    def make(values: Sequence[float], seed: int = 0, *, precision: str = "fp32", **parts: Any) -> RunRecord:
         first, first_loss, last, last_loss, accuracy, f1, last_accuracy, last_f1, test = map(float, values)
-        recipe = {"name": "minilm", "weights_sha256": MINILM.sha256["model.safetensors"], "learning_rate": 1e-4}
         scores = {
-            "epoch-1/validation": scored(accuracy, f1, first_loss),
-            "epoch-6/validation": scored(last_accuracy, last_f1, last_loss),
-            "test": scored(test, test, 0.5),
+            "epoch-1/validation": scored(f1, accuracy, n=ROWS, loss=first_loss),
+            "epoch-6/validation": scored(last_f1, last_accuracy, n=ROWS, loss=last_loss),
+            "test": scored(test, n=ROWS),
         }
-        return make_record(
-            seed=seed, recipe={**recipe, "epochs": 6}, corpus=rehearsal, settings={"batching": "packed", **settings},
-            source_sha256=SOURCE, scores=scores, epochs=[epoch(e, first if e == 1 else last) for e in range(1, 7)],
-            **parts,
-        )  # fmt: skip
+        epochs = [epoch(number, first if number == 1 else last) for number in range(1, 7)]
+        settings = {"batching": "packed", "precision": precision}
+        fields = {"source_sha256": "a" * 64, "scores": scores, "epochs": epochs, **parts}
+        return make_record(seed=seed, recipe=RECIPE, corpus=rehearsal, settings=settings, **fields)
 
     return make
-
-
-MakeRun = Callable[..., RunRecord]
-
-
-def epoch(number: int, loss: float) -> Epoch:
-    return Epoch(
-        epoch=number, steps=10, train_loss=loss, first_learning_rate=1e-4, last_learning_rate=0, train_seconds=1,
-        tweets_per_second=600,
-    )  # fmt: skip
-
-
-def scored(accuracy: float, f1: float, loss: float) -> Scores:
-    right = round(accuracy * ROWS)
-    return Scores(
-        n=ROWS, accuracy=right / ROWS, accuracy_interval=(0, 1), weighted_f1=f1, weighted_f1_interval=(0, 1),
-        macro_f1=f1, class_f1=[f1] * 6, confusion=[[right, ROWS - right], [0, 0]], loss=loss,
-    )  # fmt: skip
 
 
 @pytest.fixture
 def catalogue(make_run: MakeRun, tmp_path: Path) -> Catalogue:
     """The rehearsal catalogue with a table of 50 runs, made from records as the suite's own is."""
     read, folder = read_header("rehearsal")
-    values = figures(np.random.default_rng(0), 50)
-    records = [make_run(row, 1000 + i, facts={"hardest_rows": [i, 1, 2]}) for i, row in enumerate(values)]
-    rows = reference_rows(read, records)
-    copy = tmp_path / "rehearsal"
-    shutil.copytree(folder, copy)
+    rows = reference_rows(read, [make_run(row, 1000 + i) for i, row in enumerate(figures(0, 50))])
+    copy = Path(shutil.copytree(folder, tmp_path / "rehearsal"))
     (copy / "references").mkdir(exist_ok=True)
     with (copy / "references" / "runs.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
@@ -99,44 +77,42 @@ def catalogue(make_run: MakeRun, tmp_path: Path) -> Catalogue:
     return load_catalogue(str(copy))
 
 
-def judged(catalogue: Catalogue, *records: RunRecord) -> list[Verdict]:
-    return judge_all(catalogue, records, ["finetune"])
+def placed(catalogue: Catalogue, *records: RunRecord) -> tuple[list[Verdict], str]:
+    verdicts = judge_all(catalogue, records, ["finetune"])
+    return verdicts, reference_line(catalogue, verdicts)
 
 
 def test_a_sound_run_matches_the_reference_in_all_nine_figures(catalogue: Catalogue, make_run: MakeRun) -> None:
-    verdicts = judged(catalogue, make_run(figures(np.random.default_rng(1), 1)[0]))
+    verdicts, line = placed(catalogue, make_run(figures(1)[0]))
     assert {v.outcome for v in verdicts} == {Outcome.MATCHES}
     assert verdicts[0].why.startswith("1 run placed: inside the prediction interval in 4 of 4 figures")
-    assert reference_line(catalogue, verdicts) == (
-        "this machine matches the suite's reference in 9 of 9 figures (rehearsal, n = 50)"
-    )
+    assert line == "this machine matches the suite's reference in 9 of 9 figures (rehearsal, n = 50)"
 
 
 def test_a_run_that_learned_too_little_is_outside_and_says_in_what(catalogue: Catalogue, make_run: MakeRun) -> None:
-    values = figures(np.random.default_rng(1), 1)[0]
+    values = figures(1)[0]
     values[[2, 7]] += (0.4, -0.3)  # the last epoch's training loss and F1
-    verdicts = judged(catalogue, make_run(values))
+    verdicts, line = placed(catalogue, make_run(values))
     assert [v.label for v in verdicts] == ["matches the reference", "deviates", "matches the reference"]
     assert "weighted_f1 0." in verdicts[1].why and "train_loss 0.9" in verdicts[1].why
-    assert "does not match the suite's reference in 7 of 9 figures" in reference_line(catalogue, verdicts)
+    assert "does not match the suite's reference in 7 of 9 figures" in line
 
 
 def test_three_runs_are_judged_by_their_mean(catalogue: Catalogue, make_run: MakeRun) -> None:
-    values = figures(np.random.default_rng(2), 3)
-    verdicts = judged(catalogue, *(make_run(row, i) for i, row in enumerate(values)))
+    values = figures(2, 3)
+    verdicts, _ = placed(catalogue, *(make_run(row, i) for i, row in enumerate(values)))
     assert verdicts[0].why.startswith("3 runs judged: inside")
     high = values + np.array([0.06, *[0] * 8])  # three standard deviations: one run may lie there, no mean of three
-    assert judged(catalogue, *(make_run(row, i) for i, row in enumerate(high)))[0].label == "deviates (high)"
+    assert placed(catalogue, *(make_run(row, i) for i, row in enumerate(high)))[0][0].label == "deviates (high)"
 
 
-def test_another_recipe_is_not_compared_and_the_line_says_so(catalogue: Catalogue, make_record: MakeRecord) -> None:
-    verdicts = judged(catalogue, make_record("linear"))
+def test_another_recipe_or_precision_is_not_compared(
+    catalogue: Catalogue, make_record: MakeRecord, make_run: MakeRun
+) -> None:
+    verdicts, line = placed(catalogue, make_record("linear"))
     assert {v.outcome for v in verdicts} == {Outcome.NOT_RUN}
-    assert reference_line(catalogue, verdicts).startswith("this machine was not compared with the suite's reference")
-
-
-def test_a_run_is_compared_with_runs_of_its_own_precision_only(catalogue: Catalogue, make_run: MakeRun) -> None:
-    verdicts = judged(catalogue, make_run(figures(np.random.default_rng(1), 1)[0], settings={"precision": "bf16"}))
+    assert line.startswith("this machine was not compared with the suite's reference")
+    verdicts, _ = placed(catalogue, make_run(figures(1)[0], precision="bf16"))
     assert {v.outcome for v in verdicts} == {Outcome.NOT_COMPARABLE}
     assert verdicts[0].why == "the reference holds 0 bf16 runs of this suite, at least 8 are needed"
 
@@ -163,13 +139,13 @@ def test_a_figure_that_never_varied_still_leaves_one_row_of_room(catalogue: Cata
     claim = next(c for c in catalogue.claim if c.id == "rehearsal.test")
     figure = catalogue.figure("runs:test_f1")
     half = max(claim.tolerance_of(""), figure.half_width(1, 1 - 0.01 / 9))
-    assert judge_placed(claim, catalogue, RunSpec(), [figure.mean + half - 1e-9]).outcome is Outcome.MATCHES
-    assert judge_placed(claim, catalogue, RunSpec(), [figure.mean + half + 1e-9]).outcome is Outcome.DEVIATES
+    for beyond, outcome in ((-1e-9, Outcome.MATCHES), (1e-9, Outcome.DEVIATES)):
+        assert judge_placed(claim, catalogue, RunSpec(), [figure.mean + half + beyond]).outcome is outcome
 
 
 def test_a_table_is_made_of_runs_of_one_source_only(make_run: MakeRun) -> None:
     read, _ = read_header("rehearsal")
-    values = figures(np.random.default_rng(0), 3)
+    values = figures(0, 3)
     runs = [make_run(row, i, facts={"hardest_rows": [i, 1, 2]}) for i, row in enumerate(values)]
     rows = reference_rows(read, runs)
     assert [row["seed"] for row in rows] == ["0", "1", "2"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -62,7 +63,7 @@ def test_each_bad_cell_is_told_and_the_rest_goes_on(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     monkeypatch.setattr("repro.notebooks.kernel.ANSWER_SECONDS", 5)
     cells = [Cell(number=i, source=source) for i, (source, *_) in enumerate(CELLS, start=1)]
-    results = audit(cells, limits=LIMITS, uses={})
+    results = audit(cells, LIMITS)
     told = {r.number: (r.status, r.detail) for r in results}
     for number, (source, status, detail) in enumerate(CELLS, start=1):
         assert told[number][0] == status, (source, told[number])
@@ -106,40 +107,34 @@ def test_a_repaired_notebook_runs_over_the_hub_shortened(
         monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
         monkeypatch.setenv("HF_HUB_OFFLINE", "0")
         monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
-        found = audit_twice(
-            cells,
-            limits=Limits(seconds=200, rows=8, steps=1),
-            uses={},
-            python=None,
-            repair=True,
-            progress=lambda _: None,
-        )
-    assert [result.status for result in found.written] == [
+        limits = Limits(seconds=200, rows=8, steps=1)
+        audited = audit_twice(cells, limits, repair=True, progress=lambda _: None)
+    assert [result.status for result in audited.as_written] == [
         "runs", "runs", "runs", "fails", "fails because of another", "fails because of another",
         "fails because of another",
     ]  # fmt: skip
-    assert [result.status for result in found.repaired] == ["runs"] * 7, found.repaired
-    assert found.sentence.startswith("3 of 7 cells run as written, 7 of 7 after the repair, with transformers 5.")
-    assert "at most 8 rows a split; at most 1 steps" in found.sentence
-    assert found.fixes == {3: ("unseeded-head",), 4: ("evaluation-strategy",), 5: ("trainer-tokenizer",)}
-    assert found.to_junit("x").count("<failure") == 4
-    assert "emotions" not in found.table().to_csv()  # no code of the notebook
+    assert [result.status for result in audited.after_repair] == ["runs"] * 7, audited.after_repair
+    assert audited.sentence.startswith("3 of 7 cells run as written, 7 of 7 after the repair, with transformers 5.")
+    assert "at most 8 rows a split; at most 1 steps" in audited.sentence
+    assert audited.fixes == {3: ("unseeded-head",), 4: ("evaluation-strategy",), 5: ("trainer-tokenizer",)}
+    assert audited.to_junit("x").count("<failure") == 4
+    assert "emotions" not in audited.table().to_csv()  # no code of the notebook
 
 
 def test_a_folder_takes_the_place_of_a_name(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "file").write_text("here")
     cell = Cell(number=1, source="print(open('an/owner-name/file').read())")
-    (result,) = audit([cell], limits=LIMITS, uses={"an/owner-name": tmp_path / "folder"})
+    (result,) = audit([cell], replace(LIMITS, uses={"an/owner-name": tmp_path / "folder"}))
     assert result.status == "runs"
     for name in ("../outside", "/etc/x", "."):
         with pytest.raises(UsageError, match="--use"):
-            audit([cell], limits=LIMITS, uses={name: tmp_path / "folder"})
+            audit([cell], replace(LIMITS, uses={name: tmp_path / "folder"}))
 
 
 def test_an_interpreter_without_a_kernel_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="-m pip install ipykernel"):
-        Kernel(folder=tmp_path, limits=LIMITS, python=Path("/bin/false")).start()
+        Kernel(tmp_path, replace(LIMITS, python=Path("/bin/false"))).__enter__()
 
 
 def test_another_notebook_is_read_and_not_run(

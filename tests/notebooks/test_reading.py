@@ -10,7 +10,7 @@ import pytest
 
 from repro.errors import UsageError
 from repro.notebooks.dependencies import Blame, names_in
-from repro.notebooks.reading import cells_of, export_parts, parse_json, read_notebook
+from repro.notebooks.reading import cells_of, export_parts, read_notebook
 from repro.notebooks.static import UNKNOWN, Built, Interpreter
 
 EXPORT = """# A seminar
@@ -51,7 +51,7 @@ def test_a_text_export_is_split_where_code_ends(tmp_path: Path) -> None:
     [
         ('{"cells": 3}', "is no notebook of Jupyter's format"),
         ('{"cells": [', "is no complete JSON"),
-        ('{"cells":' + "[" * 100_000, "is no complete JSON"),
+        ('{"cells":' + "[" * 1_000_000, "is no complete JSON"),
         ('{"cells": [], "x": ' + "9" * 5000 + "}", "is no complete JSON"),
         ('{"cells": [], "metadata": {"kernelspec": {"language": "R"}}}', "is a notebook of r"),
     ],
@@ -103,17 +103,17 @@ def test_constants_are_followed_through_variables_dicts_and_functions() -> None:
 
 def test_a_failure_is_traced_to_the_cell_whose_name_is_missing() -> None:
     blame = Blame()
-    blame.passed(names_in("def show(x):\n    return helper(x, table)\nimport pandas as pd"))
-    blame.failed(names_in("table = broken()"), 2)
-    assert blame.cause(names_in("pd.DataFrame()")) is None
-    assert blame.cause(names_in("show(1)")) == 2  # through the function's own names
-    assert blame.cause(names_in("table = 1\ntable")) is None  # written before it is read
-    blame.passed(names_in("table = 1"))
-    assert blame.cause(names_in("show(1)")) is None
-    blame.kernel_lost(9)
-    assert blame.cause(names_in("show")) == 9
-
-
-def test_deep_json_is_refused_and_not_recursed_into() -> None:
-    with pytest.raises(UsageError, match="is no complete JSON"):
-        parse_json("[" * 1_000_000, "x")
+    cells = [  # source, whether it fails, the cell that it fails of
+        ("def show(x):\n    return helper(x, table)\nimport pandas as pd", False, None),
+        ("table = broken()", True, None),
+        ("pd.DataFrame()", False, None),
+        ("show(1)", True, 2),  # through the function's own names
+        ("old = [each for each in table]", False, 2),  # it ran on an older table
+        ("old", False, 2),
+        ("table = 1\ntable", False, None),  # written before it is read
+        ("show(1)", False, None),
+    ]
+    for number, (source, failed, cause) in enumerate(cells, start=1):
+        assert blame.cause(number, names_in(source), failed=failed) == cause, source
+    assert blame.cause(9, names_in("import os"), failed=True, kernel_lost=True) is None
+    assert blame.cause(10, names_in("show")) == 9

@@ -29,10 +29,6 @@ def test_a_fix_writes_its_example_under_its_reason_and_once(fix: Fix) -> None:
         assert fix.comment in cell.source
         ast.parse(cell.source)
         assert repaired([elsewhere, (kind, cell.source)])[1].source == cell.source
-
-
-@pytest.mark.parametrize("fix", load_fixes(), ids=lambda fix: fix.id)
-def test_a_fix_says_since_when_why_and_where_that_is_told(fix: Fix) -> None:
     assert fix.source.startswith("https://")
     assert fix.since == "any version" or fix.since.split()[1][0].isdigit()
     assert fix.reason
@@ -67,6 +63,20 @@ def test_layout_comments_magics_and_indentation_around_a_replacement_stay() -> N
     assert lines[2].startswith("    # repaired (since transformers 5.0)")
     del lines[2]
     assert "\n".join(lines) == source.replace("tokenizer = ", "processing_class = ")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("@use(Trainer(tokenizer=t))\ndef f(): pass", "{}@use(Trainer(processing_class=t))\ndef f(): pass"),
+        ("if a: b\nelse: Trainer(tokenizer=t)", "{}if a: b\nelse: Trainer(processing_class=t)"),
+        ("a = 1; Trainer(tokenizer=t)", "{}a = 1; Trainer(processing_class=t)"),
+        ("if a:\n\tTrainer(tokenizer=t)", "if a:\n\t{}\tTrainer(processing_class=t)"),
+    ],
+)
+def test_the_reason_goes_where_a_comment_may_stand(before: str, after: str) -> None:
+    (cell,) = repaired([("code", before)])
+    assert cell.source == after.format(f"{cell.fixes[0].comment}\n")
 
 
 def as_notebook(*cells: tuple[str, str]) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -15,36 +17,32 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from repro.benchfiles import Benchmark, Machine
 from repro.claims.catalogue import load_catalogue
 from repro.claims.claim import Outcome
-from repro.claims.estimates import Estimate
 from repro.claims.judge import Verdict
+from repro.claims.references import Figure
 from repro.display.table import Table
 from repro.report.gallery import Picture
 from repro.report.webpage import report_html
 
-FLAGS = (
-    "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-MEASURED = {"finetune.f1": Estimate(n=3, mean=0.9251, sd=0.001, interval=(0.9226, 0.9276), reference="reruns:f1_2")}
+FLAGS = ("gpu", "quic", "background-networking", "component-update", "sync")  # what a test has no use for
+MEASURED = {"finetune.f1": Figure((0.9241, 0.9251, 0.9261))}  # 95 % interval 0.9226 to 0.9276
 DRAWING = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>"
 TAKEN = "document.title='taken'"
+# a script, a word without end, and an order to write from right to left
+HOSTILE = f'<script>{TAKEN}</script><img src=x onerror="{TAKEN}"> {"supercalifragilistic" * 20} \u202eمرحبا بالعالم'
 OpenPage = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
-def verdicts() -> list[Verdict]:
-    """A verdict a claim, every outcome among them, so that the page has all it can have."""
-    outcomes = list(Outcome)
-    made = []
-    for i, claim in enumerate(load_catalogue().claim):
-        found: dict[str, Any] = (
-            {} if outcomes[i % len(outcomes)] is Outcome.NOT_RUN else {"shown": f"value {i}", "seeds": (0, 1)}
-        )
-        estimates = {"": MEASURED[claim.id]} if claim.id in MEASURED else {}
-        made.append(
-            Verdict(claim=claim, outcome=outcomes[i % len(outcomes)], why=f"reason {i}", estimates=estimates, **found)
-        )
-    return made
+VERDICTS = [  # one a claim, every outcome among them, so that the page has all it can have
+    Verdict(
+        claim=claim,
+        outcome=outcome,
+        why=f"reason {i}",
+        shown="" if outcome is Outcome.NOT_RUN else f"value {i}",
+        seeds=() if outcome is Outcome.NOT_RUN else (0, 1),
+        estimates=MEASURED if claim.id == "finetune.f1" else {},
+    )
+    for i, (claim, outcome) in enumerate(zip(load_catalogue().claim, cycle(Outcome), strict=False))
+]
 
 
 def write_page(folder: Path, verdicts: list[Verdict], text: str = "text") -> Path:
@@ -54,38 +52,20 @@ def write_page(folder: Path, verdicts: list[Verdict], text: str = "text") -> Pat
         "fullname": text, "group": text, "setup": {"recipe": text}, "facts": {}, "machine": Machine(libraries={}),
         "commit": text, "dirty": False, "written": datetime(2026, 1, 1, tzinfo=UTC), "file": Path("x.json"),
     }  # fmt: skip
-    page = report_html(
-        load_catalogue(),
-        verdicts,
-        [],
-        dict.fromkeys(("verdicts", "scores", "timings", "environment"), table),
-        [Picture(name=text, section=text, caption=text, alt=text, source=DRAWING)],
-        [Benchmark(name=f"{text} {i}", rounds=(1.0, 2.0 + i, 3.0), **timing) for i in range(2)],
-    )
+    tables = dict.fromkeys(("verdicts", "scores", "timings", "environment"), table)
+    pictures = [Picture(name=text, section=text, caption=text, alt=text, source=DRAWING)]
+    timings = [Benchmark(name=f"{text} {i}", rounds=(1.0, 2.0 + i, 3.0), **timing) for i in range(2)]
     path = folder / "report.html"
-    path.write_text(page, encoding="utf-8")
+    path.write_text(report_html(load_catalogue(), verdicts, [], tables, pictures, timings), encoding="utf-8")
     return path
 
 
 @pytest.fixture(scope="session")
-def report(tmp_path_factory: pytest.TempPathFactory, verdicts: list[Verdict]) -> Path:
-    """The page as it is mostly met."""
-    return write_page(tmp_path_factory.mktemp("page"), verdicts)
-
-
-@pytest.fixture(scope="session")
-def hostile_text() -> str:
-    """A script, a word without end, and an order to write from right to left."""
-    return f'<script>{TAKEN}</script><img src=x onerror="{TAKEN}"> {"supercalifragilistic" * 20} \u202eمرحبا بالعالم'
-
-
-@pytest.fixture(scope="session")
-def hostile_report(tmp_path_factory: pytest.TempPathFactory, verdicts: list[Verdict], hostile_text: str) -> Path:
-    """The page made of text that wants to be more than text."""
-    planted = [
-        Verdict(**{**vars(v), "shown": hostile_text, "why": hostile_text, "basis": hostile_text}) for v in verdicts
-    ]
-    return write_page(tmp_path_factory.mktemp("hostile"), planted, hostile_text)
+def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The page as it is mostly met, and one made of text that wants to be more than text."""
+    planted = [replace(v, shown=HOSTILE, why=HOSTILE, basis=HOSTILE) for v in VERDICTS]
+    usual, hostile = tmp_path_factory.mktemp("usual"), tmp_path_factory.mktemp("hostile")
+    return {"usual": write_page(usual, VERDICTS), "hostile": write_page(hostile, planted, HOSTILE)}
 
 
 @pytest.fixture(scope="session")
@@ -95,22 +75,22 @@ def browser() -> Iterator[Browser]:
     if not path:
         pytest.exit("no chromium is here; `nox -s page` says what to install", returncode=1)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS), chromium_sandbox=False)
+        flags = ["--no-first-run", *(f"--disable-{part}" for part in FLAGS)]
+        browser = playwright.chromium.launch(executable_path=path, args=flags, chromium_sandbox=False)
         yield browser
         browser.close()
 
 
 @pytest.fixture
-def open_page(browser: Browser, report: Path) -> Iterator[OpenPage]:
-    """Open the page (or the one at `path`) in a fresh profile; options are a browser context's."""
+def open_page(browser: Browser, reports: dict[str, Path]) -> Iterator[OpenPage]:
+    """Open one of the pages in a fresh profile; options are a browser context's."""
     contexts = []
 
-    def opened(path: Path = report, *, fragment: str = "", **options: Any) -> Page:
-        context = browser.new_context(**options)
-        context.set_default_timeout(5_000)
-        contexts.append(context)
-        page = context.new_page()
-        page.goto(path.as_uri() + fragment)
+    def opened(which: str = "usual", *, fragment: str = "", **options: Any) -> Page:
+        contexts.append(browser.new_context(**options))
+        contexts[-1].set_default_timeout(5_000)
+        page = contexts[-1].new_page()
+        page.goto(reports[which].as_uri() + fragment)
         return page
 
     yield opened

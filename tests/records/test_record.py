@@ -6,27 +6,31 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from repro.errors import RecordError, ResultsError
-from repro.records.schema import RowResults, RunRecord
+from repro.records.schema import RowResults, RunRecord, Scores
 from repro.records.seal import sealed, unsealed
 from repro.records.store import (
+    MANIFEST,
     find_finished,
     newest_runs,
     prepare_results,
     read_record,
     read_records,
+    write_manifest,
     write_record,
 )
 
 MakeRecord = Callable[..., RunRecord]
+RESULTS = Path(__file__).parents[2] / "results"
+ROWS = {"validation": RowResults(labels=[0, 1], predictions=[0, 5], losses=[0.1, 2.5])}
 
 
 def test_a_record_comes_back_as_it_was_written(make_record: MakeRecord, tmp_path: Path) -> None:
-    rows = {"validation": RowResults(labels=[0, 1], predictions=[0, 5], losses=[0.1, 2.5])}
-    record = make_record(rows=rows, facts={"text": "a [1, 2] in words", "nested": {"x": [1, [2.5]]}})
+    record = make_record(rows=ROWS, facts={"text": "a [1, 2] in words", "nested": {"x": [1, [2.5]]}})
     path = write_record(record, tmp_path)
     assert read_record(path) == record
     assert path.parent == tmp_path / "runs" / "emotion" / "distilbert" / "finetune"
@@ -34,12 +38,9 @@ def test_a_record_comes_back_as_it_was_written(make_record: MakeRecord, tmp_path
 
 
 def test_the_same_run_twice_is_two_records_and_no_partial_file_stays(make_record: MakeRecord, tmp_path: Path) -> None:
-    record = make_record()
-    paths = {write_record(record, tmp_path) for _ in range(5)}
-    assert len(paths) == 5
-    assert set(tmp_path.rglob("*.*")) >= paths
-    assert not list(tmp_path.rglob("*.partial"))
-    assert len(read_records(tmp_path)) == 5
+    paths = {write_record(make_record(), tmp_path) for _ in range(5)}
+    assert len(paths) == len(read_records(tmp_path)) == 5
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == paths
 
 
 def test_records_are_read_oldest_first(make_record: MakeRecord, tmp_path: Path) -> None:
@@ -49,54 +50,106 @@ def test_records_are_read_oldest_first(make_record: MakeRecord, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("before", "after", "message"),
     [
-        (lambda text: text[: len(text) // 2], "EOF"),
-        (lambda text: text.replace('"schema_version": 2', '"schema_version": 99'), "schema_version"),
-        (lambda text: text.replace('"peak_mib"', '"peak_mb"'), "peak_mi?b"),
-        (lambda text: text.replace('"experiment": "finetune"', '"experiment": "../../etc"'), "experiment"),
-        (lambda text: "", "EOF"),
-        (lambda text: text.replace('"seed": 0', '"seed": -1'), "seed"),
-        (lambda text: text.replace('"facts": {}', '"facts": {"x": [1, {"y": 1e999}]}'), "not finite"),
-        (lambda text: text.replace('"facts": {}', f'"facts": {{"x": {10**400}}}'), "not finite"),
+        ('"peak_mib":', '"peak_mib" 1', "Invalid JSON"),
+        ('"schema_version": 2', '"schema_version": 99', "schema_version"),
+        ('"peak_mib"', '"peak_mb"', "peak_mi?b"),
+        ('"experiment": "finetune"', '"experiment": "../../etc"', "experiment"),
+        ('"seed": 0', '"seed": -1', "seed"),
+        ('"facts": {}', '"facts": {"x": [1, {"y": 1e999}]}', "not finite"),
+        ('"facts": {}', f'"facts": {{"x": {10**400}}}', "not finite"),
     ],
 )
 def test_a_malformed_record_is_named_with_what_is_wrong(
-    change: Callable[[str], str], told: str, make_record: MakeRecord, tmp_path: Path
+    before: str, after: str, message: str, make_record: MakeRecord, tmp_path: Path
 ) -> None:
     path = write_record(make_record(), tmp_path)
     good = write_record(make_record(seed=1), tmp_path)
-    path.write_text(change(unsealed(path.read_bytes()).decode()))  # as one from before there were seals
-    before = good.read_bytes()
-    with pytest.raises(RecordError, match=f"(?s){path.name}.*{told}"):
+    path.write_text(sealed(unsealed(path.read_bytes()).decode().replace(before, after)))
+    content = good.read_bytes()
+    with pytest.raises(RecordError, match=f"(?s){path.name}.*{message}"):
         read_records(tmp_path)
-    assert good.read_bytes() == before
+    assert good.read_bytes() == content
 
 
-def test_a_results_folder_that_cannot_be_written_is_told_before_anything_runs(tmp_path: Path) -> None:
-    blocked = tmp_path / "file"
-    blocked.write_text("")
+SCORES: dict[str, Any] = {  # of three classes, the last of which has no row
+    "n": 10, "accuracy": 0.7, "accuracy_interval": (0.4, 0.9), "weighted_f1_interval": (0.4, 0.9),
+    "confusion": [[4, 1, 1], [1, 3, 0], [0, 0, 0]], "weighted_f1": 0.6 * 8 / 11 + 0.4 * 6 / 8,
+    "macro_f1": (8 / 11 + 6 / 8) / 3, "class_f1": [8 / 11, 6 / 8, 0.0],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("accuracy", 0.7 + 2e-6),
+        ("weighted_f1", 0.9999),
+        ("weighted_f1", SCORES["weighted_f1"] - 2e-6),
+        ("macro_f1", SCORES["weighted_f1"]),
+        ("class_f1", [6 / 8, 8 / 11, 0.0]),
+        ("class_f1", [8 / 11, 6 / 8]),
+    ],
+)
+def test_a_score_that_its_confusion_matrix_does_not_give_is_refused(
+    name: str, value: object, make_record: MakeRecord, tmp_path: Path
+) -> None:
+    right, wrong = (make_record(scores={"test": Scores(**scores)}) for scores in (SCORES, SCORES | {name: value}))
+    assert read_record(write_record(right, tmp_path)) == right
+    path = write_record(wrong, tmp_path)
+    with pytest.raises(RecordError, match=rf"{path.name}: scores\.test: the {name} is not that of the confusion"):
+        read_record(path)
+
+
+def test_a_record_without_seal_is_read_only_where_the_manifest_has_its_hash(
+    make_record: MakeRecord, tmp_path: Path
+) -> None:
+    older, keyed = write_record(make_record(), tmp_path), write_record(make_record(run_key="a" * 64), tmp_path)
+    for path in (older, keyed):
+        path.write_bytes(unsealed(path.read_bytes()))
+        with pytest.raises(RecordError, match="no seal"):
+            read_record(path)
+    write_manifest(tmp_path)
+    assert list(json.loads((tmp_path / "runs" / MANIFEST).read_text())) == [
+        older.relative_to(tmp_path / "runs").as_posix()
+    ]
+    with pytest.raises(RecordError, match=rf"{keyed.name} .*no seal"):  # which is required wherever a run key stands
+        read_record(keyed)
+    content = older.read_bytes()
+    older.write_bytes(content.replace(b"\n", b"\r\n"))
+    assert read_record(older) == make_record()
+    older.write_bytes(content.replace(b"1000.0", b"1000.5"))
+    with pytest.raises(RecordError, match="no seal"):
+        read_record(older)
+    for damaged in (b"[]", b"{", b"\xff"):
+        (tmp_path / "runs" / MANIFEST).write_bytes(damaged)
+        with pytest.raises(RecordError, match="no seal"):
+            read_record(older)
+
+
+def test_the_committed_records_are_sealed_or_in_the_manifest() -> None:
+    names = json.loads((RESULTS / "runs" / MANIFEST).read_text())
+    assert len(read_records(RESULTS)) >= len(names) > 0
+    assert [name for name in names if not (RESULTS / "runs" / name).is_file()] == []
+
+
+def test_a_results_folder_that_cannot_be_written_stops_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
     with pytest.raises(ResultsError, match="cannot write to the results folder"):
-        prepare_results(blocked / "results")
-
-
-def test_a_folder_without_records_says_how_to_make_some(tmp_path: Path) -> None:
-    with pytest.raises(ResultsError, match="repro run"):
+        prepare_results(tmp_path / "file" / "results")
+    with pytest.raises(ResultsError, match="repro run"):  # and one without records says how to make some
         read_records(tmp_path)
 
 
-def test_a_record_tells_no_host_no_user_and_no_path(
+def test_a_record_holds_no_host_no_user_and_no_path(
     make_record: MakeRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HF_TOKEN", "hf_planted_secret")
-    monkeypatch.setenv("USER", "planted-user")
-    monkeypatch.setenv("HOME", "/home/planted-user")
+    for name, value in (("HF_TOKEN", "hf_planted"), ("USER", "planted-user"), ("HOME", "/home/planted-user")):
+        monkeypatch.setenv(name, value)
     monkeypatch.setattr("socket.gethostname", lambda: "planted-host")
     monkeypatch.setattr("platform.node", lambda: "planted-host")
     text = write_record(make_record(), tmp_path).read_text()
-    assert "planted" not in text
-    for path in (Path.cwd(), tmp_path):
-        assert str(path) not in text
+    assert [word for word in ("planted", str(Path.cwd()), str(tmp_path)) if word in text] == []
 
 
 def test_a_path_into_a_record_finds_values_or_fails(make_record: MakeRecord) -> None:
@@ -109,19 +162,16 @@ def test_a_path_into_a_record_finds_values_or_fails(make_record: MakeRecord) -> 
 
 
 def test_no_flipped_bit_and_no_cut_of_a_record_reads_as_a_result(make_record: MakeRecord, tmp_path: Path) -> None:
-    record = make_record(rows={"validation": RowResults(labels=[0, 1], predictions=[0, 5], losses=[0.1, 2.5])})
-    path = write_record(record, tmp_path)
+    path = write_record(make_record(rows=ROWS), tmp_path)
     whole = path.read_bytes()
     for place in range(0, len(whole) - 1, 7):  # the last byte is the file's newline
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        with pytest.raises(RecordError, match=path.name):
-            read_record(path)
-        path.write_bytes(whole[:place])
-        with pytest.raises(RecordError, match=path.name):
-            read_record(path)
+        for content in (whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :], whole[:place]):
+            path.write_bytes(content)
+            with pytest.raises(RecordError, match=path.name):
+                read_record(path)
 
 
-def test_a_changed_score_is_told_as_a_change_and_line_ends_are_none(make_record: MakeRecord, tmp_path: Path) -> None:
+def test_a_changed_number_is_damage_and_changed_line_ends_are_not(make_record: MakeRecord, tmp_path: Path) -> None:
     record = make_record(seconds={"train": 279.8125})
     path = write_record(record, tmp_path)
     whole = path.read_bytes()
@@ -132,20 +182,19 @@ def test_a_changed_score_is_told_as_a_change_and_line_ends_are_none(make_record:
     assert read_record(path) == record
 
 
-def test_a_seal_is_the_hash_of_what_stands_before_it_and_leaves_json(tmp_path: Path) -> None:
-    file = tmp_path / "sealed.json"
-    file.write_text(sealed('{\n "a": 1\n}\n'))
-    assert json.loads(file.read_text()) == {"a": 1, "sha256": hashlib.sha256(b'{\n "a": 1').hexdigest()}
-    assert json.loads(unsealed(file.read_bytes())) == {"a": 1}
+def test_a_seal_is_the_hash_of_what_stands_before_it_and_leaves_json() -> None:
+    text = sealed('{\n "a": 1\n}\n')
+    assert json.loads(text) == {"a": 1, "sha256": hashlib.sha256(b'{\n "a": 1').hexdigest()}
+    assert json.loads(unsealed(text.encode())) == {"a": 1}
 
 
 def test_a_record_of_schema_1_is_read_without_what_it_lacks(make_record: MakeRecord, tmp_path: Path) -> None:
     path = write_record(make_record(), tmp_path)
-    held = json.loads(unsealed(path.read_bytes()))
+    fields = json.loads(unsealed(path.read_bytes()))
     for name in ("run_key", "source_sha256", "declared_seeds", "precision_reason"):
-        del held[name]
-    del held["recipe"]["behaviour"]
-    path.write_text(json.dumps({**held, "schema_version": 1}))
+        del fields[name]
+    del fields["recipe"]["behaviour"]
+    path.write_text(sealed(json.dumps({**fields, "schema_version": 1}, indent=1)))
     record = read_record(path)
     assert (record.schema_version, record.source_sha256, record.declared_seeds) == (1, None, None)
     assert record.spec == make_record().spec
@@ -170,8 +219,8 @@ def test_the_newest_run_of_each_setup_and_seed_is_kept(make_record: MakeRecord) 
         make_record(seed=seed, started=f"2026-01-0{day}T00:00:00Z", settings={"precision": precision})
         for seed, day, precision in days
     ]
-    newest = [
-        (r.settings.precision, r.settings.seed, r.provenance.started[9]) for r in newest_runs(records, "finetune")
-    ]
-    assert newest == [("fp32", 0, "4"), ("fp32", 1, "2"), ("bf16", 0, "3")]
+    newest = newest_runs(records, "finetune")
+    assert [(r.settings.precision, r.settings.seed, r.provenance.started[9]) for r in newest] == [
+        ("fp32", 0, "4"), ("fp32", 1, "2"), ("bf16", 0, "3"),
+    ]  # fmt: skip
     assert newest_runs(records, "linear") == []

@@ -11,7 +11,7 @@ import pytest
 from repro.records import source
 from repro.records.source import reached_code, source_sha256
 from repro.sections import SECTIONS
-from repro.sections.section import module_of
+from repro.sections.context import module_of
 
 PACKAGE = Path(__file__).parents[2] / "repro"
 Hashes = tuple[str, str]
@@ -53,7 +53,7 @@ def test_prose_and_layout_change_no_key(hashes: Callable[..., Hashes]) -> None:
 
 def test_a_constant_changes_the_keys_of_those_who_reach_it(hashes: Callable[..., Hashes]) -> None:
     before = hashes()
-    for file in ("training/loop.py", "training/optimizer.py"):
+    for file in ("training/loop.py", "training/epochs.py"):
         after = hashes(file, lambda text: text + "\nADDED = 1\n")
         assert (after[0] != before[0], after[1] == before[1]) == (True, True), file
     after = hashes("assets/corpus.py", lambda text: text + "\nADDED = 1\n")
@@ -66,3 +66,15 @@ def test_a_section_reaches_neither_the_runner_nor_the_list_of_sections(section: 
     assert module_of(section) in reached
     assert not {"repro.sections", "repro.sections.runner"} & reached.keys()
     assert all(name.split(".")[1] in {"assets", "training", "sections"} for name in reached)
+
+
+def test_the_values_of_a_toml_beside_a_module_count_and_its_comments_do_not(
+    hashes: Callable[..., Hashes], tmp_path: Path
+) -> None:
+    data = (PACKAGE / "assets/recipes.toml").read_text()
+    keys = []
+    for text in (data, f"# a comment\n{data}", data.replace("learning_rate = 0.001", "learning_rate = 0.002")):
+        (tmp_path / "changed.toml").write_text(text)
+        keys.append(hashes("assets/recipes.py", lambda code: code + "\n"))
+    assert keys[0] == keys[1]
+    assert not set(keys[0]) & set(keys[2])

@@ -9,11 +9,9 @@ import pytest
 
 from repro import cli
 
-Regress = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
-def regress(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Regress:
+def regress(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """Call `repro regress` and return its exit code and what it wrote."""
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
 

@@ -6,9 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -53,12 +52,13 @@ class Repository:
         done = subprocess.run(["git", *arguments], cwd=self.folder, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
-    def write(self, worker: str = WORKER, **speed: object) -> None:
+    def write(self, speed: Mapping[str, object], worker: str = WORKER) -> None:
         (self.folder / "benchmarks" / "worker.py").write_text(worker)
         (self.folder / "speed.json").write_text(json.dumps(speed))
 
-    def commit(self, worker: str = WORKER, **speed: object) -> str:
-        self.write(worker, **speed)
+    def commit(self, speed: Mapping[str, object] | None = None, worker: str = WORKER) -> str:
+        if speed is not None:
+            self.write(speed, worker)
         self.git("add", "--all")
         self.git("commit", "--quiet", "--allow-empty", "--message", "change")
         return self.git("rev-parse", "HEAD")
@@ -76,60 +76,74 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     return toy
 
 
-def test_unchanged_code_passes_and_says_what_was_measured(regress: Regress, repository: Repository) -> None:
-    repository.commit(step=1.0, predict=0.1)
-    code, out, err = regress("--against", "HEAD")
-    assert code == 0, out + err
-    assert "2 hold" in out
-    assert "6 launches a side, 6 rounds each; 2 benchmarks" in out
-    assert "false alarms over all at most 5%" in out
+STEP = {"step": 1.0}
+TWO = {"step": 1.0, "predict": 0.1}
+OLD, NEW, MORE = {"step": 1.0, "old": 1.0}, {"step": 1.0, "new": 1.0}, {"step": 1.0, "more": 1.0}
+SLOWER = {"step": 1.2, "predict": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "options", "code", "said"),
+    [
+        pytest.param(TWO, TWO, "", 0, "4 launches a side, 5 rounds each; 2 benchmarks", id="unchanged code passes"),
+        pytest.param(TWO, SLOWER, "", 1, "regression: 1 hold, 1 regression", id="a fifth slower fails"),
+        pytest.param(TWO, SLOWER, "--margin 0.3", 0, "2 hold", id="within a wider margin"),
+        pytest.param(TWO, SLOWER, "--only predict", 0, "1 hold", id="what is not selected is not measured"),
+        pytest.param(STEP, {"step": 0.7}, "", 0, "1 hold", id="faster passes"),
+        pytest.param(OLD, NEW, "", 1, "1 hold, 1 missing, 1 not in the baseline", id="renamed fails on both sides"),
+        pytest.param(OLD, NEW, "--new new", 1, "1 hold, 1 missing, 1 new", id="removed fails though another is new"),
+        pytest.param(STEP, MORE, "", 1, "1 hold, 1 not in the baseline", id="not in the baseline fails"),
+        pytest.param(STEP, MORE, "--new mor*", 0, "1 hold, 1 new", id="named new passes"),
+        pytest.param(STEP, MORE, "--new moer", 2, "Did you mean 'more'", id="a misspelled name"),
+        pytest.param({"step": 1.0, "rows": 5}, STEP, "--only step", 6, "took other rows in the same round", id="rows"),
+        pytest.param({"step": 1.0, "protocol": 2}, STEP, "", 6, "protocol 2, expected 1", id="another protocol"),
+        pytest.param(
+            {"step": "crash"}, STEP, "", 6, "baseline ended early, exit code 1: the model does not load", id="crash"
+        ),
+        pytest.param(None, STEP, "", 6, "older than this gate: it has no benchmarks/worker.py", id="before the gate"),
+        pytest.param(STEP, STEP, "--against nowhere", 2, "there is no revision nowhere", id="an unknown revision"),
+        pytest.param(STEP, STEP, "--against HEAD^^", 2, "there is no revision HEAD^^", id="beyond the first commit"),
+        pytest.param(STEP, STEP, "--python nowhere", 2, "there is no interpreter nowhere", id="no interpreter"),
+    ],
+)
+def test_a_change_beside_its_first_parent(
+    before: Mapping[str, object] | None,
+    after: Mapping[str, object],
+    options: str,
+    code: int,
+    said: str,
+    regress: Regress,
+    repository: Repository,
+) -> None:
+    repository.commit(before)
+    repository.commit(after)
+    left, out, err = regress("--quick", *options.split())
+    assert left == code, out + err
+    assert said in out + err
+    assert not (code in {2, 6} and out)
     assert repository.leftovers == []
 
 
-def test_the_first_parent_is_the_baseline_and_a_fifth_slower_fails(regress: Regress, repository: Repository) -> None:
-    repository.commit(step=1.0, predict=0.1)
-    repository.commit(step=1.2, predict=0.1)
-    code, out, err = regress("--quick", "--rounds", "rounds.json")
+def test_what_is_accused_is_measured_again_and_all_rounds_are_written(regress: Regress, repository: Repository) -> None:
+    repository.commit(TWO)
+    repository.commit(SLOWER)
+    code, out, err = regress("--rounds", "rounds.json")
     assert code == 1
+    assert "6 launches a side, 6 rounds each; 2 benchmarks" in out
+    assert "false alarms over all at most 5%" in out
     assert "accused, measured again: step" in err
-    assert "1 hold, 1 regression" in out
     assert "measured twice: × 1.2" in out
     rounds = json.loads(Path("rounds.json").read_text())
-    assert [len(rounds[part]["step"]) for part in ("first", "again")] == [4, 4]
+    assert [len(rounds[part]["step"]) for part in ("first", "again")] == [6, 6]
+    assert len(rounds["first"]["step"][0]) == 6
     assert "predict" not in rounds["again"]
     assert rounds["margin"] == MARGIN == 0.05
-    assert regress("--quick", "--margin", "0.3")[0] == 0
-    assert regress("--quick", "--only", "predict")[0] == 0
-
-
-def test_a_faster_candidate_passes(regress: Regress, repository: Repository) -> None:
-    repository.commit(step=1.0)
-    repository.commit(step=0.7)
-    assert regress("--quick")[0] == 0
-
-
-def test_a_renamed_benchmark_fails_on_both_sides(regress: Regress, repository: Repository) -> None:
-    repository.commit(step=1.0, old=1.0)
-    repository.commit(step=1.0, new=1.0)
-    code, out, _ = regress("--quick")
-    assert code == 1
-    assert "1 hold, 1 missing, 1 not in the baseline" in out
-    assert "1 hold, 1 missing, 1 new" in regress("--quick", "--new", "new")[1]
-
-
-def test_a_benchmark_named_new_may_lack_a_baseline(regress: Regress, repository: Repository) -> None:
-    repository.commit(step=1.0)
-    repository.commit(step=1.0, more=1.0)
-    assert regress("--quick")[0] == 1
-    assert regress("--quick", "--new", "mor*")[0] == 0
-    code, _, err = regress("--quick", "--new", "moer")
-    assert code == 2
-    assert "Did you mean 'more'" in err
 
 
 def test_uncommitted_changes_are_measured_and_named(regress: Regress, repository: Repository) -> None:
-    repository.commit(step=1.0)
-    repository.write(step=1.3)
+    repository.commit(STEP)
+    assert "HEAD has no parent" in regress()[2]
+    repository.write({"step": 1.3})
     code, out, _ = regress("--against", "HEAD", "--quick")
     assert code == 1
     assert "with uncommitted changes" in out
@@ -138,8 +152,8 @@ def test_uncommitted_changes_are_measured_and_named(regress: Regress, repository
 def test_junit_summary_and_json_name_the_failure_first(
     regress: Regress, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    repository.commit(aaa=1.0, step=1.0)
-    repository.commit(aaa=1.0, step=1.3)
+    repository.commit({"aaa": 1.0, "step": 1.0})
+    repository.commit({"aaa": 1.0, "step": 1.3})
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "summary.md")
     code, out, _ = regress("--quick", "--json", "--junit", "junit.xml")
     assert code == 1
@@ -154,8 +168,9 @@ def test_no_git_and_no_repository_exit_2(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert regress("--against", "HEAD") == (2, "", regress("--against", "HEAD")[2])
-    assert "no git checkout" in regress("--against", "HEAD")[2]
+    code, _, err = regress("--against", "HEAD")
+    assert code == 2
+    assert "no git checkout" in err
     monkeypatch.chdir(repository.folder)
     monkeypatch.setenv("PATH", "")
     code, _, err = regress("--against", "HEAD")
@@ -166,60 +181,23 @@ def test_no_git_and_no_repository_exit_2(
 def test_a_shallow_clone_without_a_parent_says_how_to_fetch_it(
     regress: Regress, repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    repository.commit(step=1.0)
-    repository.commit(step=1.0)
-    subprocess.run(
-        ["git", "clone", "--quiet", "--depth=1", repository.folder.as_uri(), str(tmp_path / "shallow")], check=True
-    )
-    monkeypatch.chdir(tmp_path / "shallow")
+    repository.commit(STEP)
+    repository.commit(STEP)
+    shallow = tmp_path / "shallow"
+    repository.git("clone", "--quiet", "--depth=1", repository.folder.as_uri(), str(shallow))
+    monkeypatch.chdir(shallow)
     code, _, err = regress()
     assert code == 2
     assert "shallow" in err
     assert "fetch-depth: 0" in err
 
 
-def test_an_unknown_revision_and_a_commit_without_parent_exit_2(regress: Regress, repository: Repository) -> None:
-    repository.commit(step=1.0)
-    assert "there is no revision nowhere" in regress("--against", "nowhere")[2]
-    code, _, err = regress()
-    assert code == 2
-    assert "HEAD has no parent" in err
-
-
-@pytest.mark.parametrize(
-    ("before", "message"),
-    [
-        ({"step": 1.0, "rows": 5}, "took other rows in the same round"),
-        ({"step": 1.0, "protocol": 2}, "protocol 2, expected 1"),
-        ({"step": "crash"}, "baseline ended early, exit code 1: the model does not load"),
-    ],
-)
-def test_a_baseline_that_cannot_be_compared_exits_6_and_leaves_nothing(
-    before: dict[str, Any], message: str, regress: Regress, repository: Repository
-) -> None:
-    repository.commit(**before)
-    repository.commit(step=1.0)
-    code, out, err = regress("--quick", "--only", "step")
-    assert (code, out) == (6, "")
-    assert message in err
-    assert repository.leftovers == []
-
-
-def test_a_baseline_older_than_the_gate_exits_6(regress: Regress, repository: Repository) -> None:
-    repository.git("add", "--all")
-    repository.git("commit", "--quiet", "--message", "before the gate")
-    repository.commit(step=1.0)
-    code, _, err = regress()
-    assert code == 6
-    assert "is older than this gate: it has no benchmarks/worker.py" in err
-
-
 def test_a_baseline_that_does_not_install_exits_6_and_leaves_nothing(regress: Regress, repository: Repository) -> None:
     project = repository.folder / "pyproject.toml"
     project.write_text(PROJECT.replace("[]", '["toy-that-cannot-be @ file:///nowhere"]'))
-    repository.commit(step=1.0)
+    repository.commit(STEP)
     project.write_text(PROJECT)
-    repository.commit(step=1.0)
+    repository.commit(STEP)
     code, _, err = regress("--quick")
     assert code == 6
     assert "does not install" in err
@@ -227,7 +205,7 @@ def test_a_baseline_that_does_not_install_exits_6_and_leaves_nothing(regress: Re
 
 
 def test_what_an_interrupted_session_left_is_removed_by_the_next(regress: Regress, repository: Repository) -> None:
-    commit = repository.commit(step=1.0)
+    commit = repository.commit(STEP)
     gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
     left = f"build/regress/baseline-{commit[:12]}-{gone.stdout.decode().strip()}"
     repository.git("worktree", "add", "--quiet", "--detach", left, commit)
@@ -238,12 +216,10 @@ def test_what_an_interrupted_session_left_is_removed_by_the_next(regress: Regres
 
 
 def test_a_terminated_session_leaves_no_worktree(repository: Repository) -> None:
-    slow = WORKER.replace("number += 1", "number += 1; import time; time.sleep(60)")
-    repository.commit(slow, step=1.0)
-    root = str(Path(__file__).parents[2])
+    repository.commit(STEP, WORKER.replace("number += 1", "number += 1; import time; time.sleep(60)"))
     session = subprocess.Popen(
         [sys.executable, "-m", "repro", "regress", "--against", "HEAD"], cwd=repository.folder,
-        env={**os.environ, "PYTHONPATH": root}, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert session.stderr is not None
     while "launch 1" not in session.stderr.readline():
@@ -256,10 +232,9 @@ def test_a_terminated_session_leaves_no_worktree(repository: Repository) -> None
 
 
 def test_a_disk_that_takes_nothing_is_one_line_and_leaves_nothing(regress: Regress, repository: Repository) -> None:
-    repository.commit(step=1.0)
+    repository.commit(STEP)
     (repository.folder / "build").write_text("a file where the folder should be")
     code, out, err = regress("--against", "HEAD")
     assert (code, out) == (2, "")
     assert "cannot write to" in err
-    assert "there is no interpreter nowhere" in regress("--against", "HEAD", "--python", "nowhere")[2]
     assert repository.git("worktree", "list").count("\n") == 0

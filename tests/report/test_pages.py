@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from repro.claims.catalogue import load_catalogue
-from repro.claims.judge import Verdict, judge_all
+from repro.claims.judge import judge_all
 from repro.display.table import Table
 from repro.errors import ResultsError
 from repro.records.faults import FaultRow, FaultTally, write_tally
@@ -27,8 +27,12 @@ CATALOGUE = load_catalogue()
 ROOT = Path(__file__).parents[2]
 
 
-def judged(records: list[RunRecord]) -> list[Verdict]:
-    return judge_all(CATALOGUE, records, list(SECTIONS))
+def report(records: list[RunRecord], folder: Path) -> list[Path]:
+    return write_report(CATALOGUE, judge_all(CATALOGUE, records, list(SECTIONS)), records, folder)
+
+
+def readme(text: str, records: list[RunRecord]) -> str:
+    return with_verdicts(text, CATALOGUE, judge_all(CATALOGUE, records, list(SECTIONS)), records)
 
 
 @pytest.fixture
@@ -44,29 +48,25 @@ def test_the_committed_report_and_readme_are_what_the_committed_records_give(tmp
     for folder in ("runs", "benchmarks", *(["faults"] if (results / "faults").is_dir() else [])):
         shutil.copytree(results / folder, tmp_path / folder)
     records = read_records(tmp_path)
-    verdicts = judged(records)
-    written = write_report(CATALOGUE, verdicts, records, tmp_path)
-    made = {path.relative_to(tmp_path) for path in written}
+    written = {path.relative_to(tmp_path) for path in report(records, tmp_path)}
     pages = [results / "REPORT.md", results / "report.html"]
     folders = [path for name in ("tables", "figures") for path in (results / name).iterdir()]
     committed = {path.relative_to(results) for path in (*pages, *folders)}
-    assert made == committed  # no figure or table is missing, none is left over
-    for path in made:
+    assert written == committed  # no figure or table is missing, none is left over
+    for path in written:
         if path.suffix in {".md", ".csv", ".svg"}:
             assert (tmp_path / path).read_text() == (results / path).read_text(), path
-    readme = (ROOT / "README.md").read_text()
-    assert readme == with_verdicts(readme, CATALOGUE, verdicts, records)
+    text = (ROOT / "README.md").read_text()
+    assert readme(text, records) == text
 
 
 def test_a_report_has_every_claim_and_figure_by_section_then_environment_timings_and_scores(
     record: RunRecord, tmp_path: Path
 ) -> None:
-    written = write_report(CATALOGUE, judged([record]), [record], tmp_path)
+    written = report([record], tmp_path)
     text = (tmp_path / "REPORT.md").read_text()
-    places = [
-        text.index(head)
-        for head in ("## Verdicts", "### Simple classifier", "![", "## Environment", "## Timings", "## Scores")
-    ]
+    heads = ("## Verdicts", "### Simple classifier", "![", "## Environment", "## Timings", "## Scores")
+    places = [text.index(head) for head in heads]
     assert places == sorted(places)
     assert all(f"| {claim.id} |" in text for claim in CATALOGUE.claim)
     figures = [path.name for path in written if path.parent.name == "figures"]
@@ -76,32 +76,23 @@ def test_a_report_has_every_claim_and_figure_by_section_then_environment_timings
 
 
 def test_a_tally_of_faults_is_a_section_and_a_table_in_both_forms(record: RunRecord, tmp_path: Path) -> None:
-    row = FaultRow(
-        fault="SIGKILL",
-        how="at a random moment",
-        tried=50,
-        lost=0,
-        wrong=1,
-        finished=50,
-        identical=49,
-        told="<b>",
-    )
+    counts = {"tried": 50, "lost": 0, "wrong": 1, "finished": 50, "identical": 49}
+    row = FaultRow.model_validate({"fault": "SIGKILL", "how": "at a random moment", "told": "<b>", **counts})
     provenance = collect_provenance(started="2026-01-01T00:00:00Z", threads=1)
     tally = FaultTally(run="repro run", steps=40, drawn_from=5, seconds=90.0, rows=[row], provenance=provenance)
     write_tally(tally, tmp_path / "faults")
-    write_report(CATALOGUE, judged([record]), [record], tmp_path)
+    report([record], tmp_path)
     line = "| SIGKILL | at a random moment | 50 | 0 | 1 | 49 of 50 | &lt;b> |"
     assert line in (tmp_path / "tables" / "faults.md").read_text()
     assert "SIGKILL,at a random moment,50,0,1,49 of 50," in (tmp_path / "tables" / "faults.csv").read_text()
-    report = (tmp_path / "REPORT.md").read_text()
-    assert "## Faults" in report
-    assert line in report
+    text = (tmp_path / "REPORT.md").read_text()
+    assert "## Faults" in text and line in text
     assert "&lt;b&gt;" in (tmp_path / "report.html").read_text()
 
 
 def test_a_report_made_twice_is_the_same_to_the_byte(record: RunRecord, tmp_path: Path) -> None:
     for folder in ("a", "b"):
-        write_report(CATALOGUE, judged([record]), [record], tmp_path / folder)
+        report([record], tmp_path / folder)
     files = [path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.*") if path.is_file()]
     assert len(files) == 10
     for file in files:
@@ -113,7 +104,7 @@ def test_hostile_text_in_a_record_shows_as_text(make_record: MakeRecord, tmp_pat
     record = make_record(
         "linear", facts={"most_often_taken_for": {"anger": hostile, "fear": "x", "love": "x", "surprise": "x"}}
     )
-    write_report(CATALOGUE, judged([record]), [record], tmp_path)
+    report([record], tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert page.count("<script") == 1  # the page's own
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
@@ -127,14 +118,14 @@ def test_csv_survives_commas_quotes_and_newlines() -> None:
     assert table.to_markdown().count("\n") == 3
 
 
-def test_a_readme_without_its_marks_is_told(record: RunRecord) -> None:
+def test_a_readme_without_its_marks_is_refused(record: RunRecord) -> None:
     with pytest.raises(ResultsError, match="no place for the verdicts"):
-        with_verdicts("no marks", CATALOGUE, judged([record]), [record])
-    text = with_verdicts(f"head\n{BEGIN}\nSTALE\n{END}\ntail\n", CATALOGUE, judged([record]), [record])
+        readme("no marks", [record])
+    text = readme(f"head\n{BEGIN}\nSTALE\n{END}\ntail\n", [record])
     assert text.startswith("head\n") and text.endswith(f"{END}\ntail\n") and "STALE" not in text
 
 
-def test_a_folder_that_cannot_take_the_report_is_told(record: RunRecord, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_take_the_report_is_refused(record: RunRecord, tmp_path: Path) -> None:
     (tmp_path / "tables").write_text("a file where the folder belongs")
     with pytest.raises(ResultsError, match="cannot write the report"):
-        write_report(CATALOGUE, judged([record]), [record], tmp_path)
+        report([record], tmp_path)

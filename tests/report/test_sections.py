@@ -1,4 +1,4 @@
-"""What single sections add to the report: right against scikit-learn, by row number only, and drawn from the record."""
+"""What single sections add to the report: right against scikit-learn, and drawn from the record."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+from sklearn.metrics import confusion_matrix
 
 from repro.claims.catalogue import load_catalogue
 from repro.claims.claim import Outcome
 from repro.claims.judge import judge_all
 from repro.records.schema import LABELS, Epoch, RowResults, RunRecord
 from repro.report.gallery import draw_figures
-from repro.sections.classified import cell_table, published_matrix
-from repro.sections.corpus_facts import overlap_table
-from repro.sections.finetune import hardest_table, published_hardest
+from repro.sections.classified import published_matrix
 from repro.sections.projection import hexagons
 from repro.training.metrics import confusion_rates, most_often_taken_for, score
 
@@ -46,52 +44,6 @@ def finetuned(make_record: MakeRecord) -> RunRecord:
     )
 
 
-def test_scores_without_repeated_rows_are_scikit_learns_on_the_rows_that_are_left(
-    make_record: MakeRecord, finetuned: RunRecord
-) -> None:
-    dropped = [3, 77, 150]
-    facts = make_record("corpus-facts", facts={"also_in_train": {"validation": dropped, "test": []}})
-    table = overlap_table([facts, finetuned], [finetuned])
-    row = dict(zip(table.columns, table.rows[0], strict=True))
-    kept = np.delete(np.arange(200), dropped)
-    true, said = np.array(TRUE)[kept], np.array(SAID)[kept]
-    assert row["accuracy"] == f"{accuracy_score(TRUE, SAID):.4f}"
-    assert row["weighted F1"] == f"{f1_score(TRUE, SAID, average='weighted'):.4f}"
-    assert row["accuracy without"] == f"{accuracy_score(true, said):.4f}"
-    assert row["weighted F1 without"] == f"{f1_score(true, said, average='weighted'):.4f}"
-    assert row["of these wrong"] == str(sum(TRUE[i] != SAID[i] for i in dropped))
-
-
-def test_without_a_look_at_the_same_corpus_nothing_is_said_of_repeated_rows(
-    make_record: MakeRecord, finetuned: RunRecord
-) -> None:
-    other = finetuned.corpus.model_copy(update={"name": "rehearsal"})
-    facts = make_record("corpus-facts", corpus=other, facts={"also_in_train": {"validation": [1], "test": []}})
-    assert overlap_table([facts, finetuned], [finetuned]).rows == ()
-
-
-def test_hardest_and_easiest_are_the_ends_of_the_losses_and_hold_no_text(finetuned: RunRecord) -> None:
-    rows = [dict(zip(hardest_table([finetuned]).columns, r, strict=True)) for r in hardest_table([finetuned]).rows]
-    assert [r["loss"] for r in rows if r["which"] == "hardest"] == [f"{199 - i:.4f}" for i in range(10)]
-    assert [r["loss"] for r in rows if r["which"] == "easiest"] == [f"{i:.4f}" for i in range(10)]
-    losses = finetuned.rows["validation"].losses
-    assert losses is not None
-    assert all(float(r["loss"]) == losses[int(r["validation row"])] for r in rows)
-    assert all(r["label"] == LABELS[TRUE[int(r["validation row"])]] for r in rows)
-    assert published_hardest()[0] == 1801
-
-
-def test_a_cell_beyond_the_tolerance_is_told_and_one_on_it_is_not(make_record: MakeRecord) -> None:
-    published = published_matrix("linear")
-    assert published is not None
-    rates = [list(row) for row in published.rates]
-    rates[2][2] += published.tolerance + 0.001
-    rates[3][0] -= published.tolerance
-    cells = cell_table([make_record("linear", facts={"confusion_rates": rates})]).rows
-    assert len(cells) == 36
-    assert [cell[3:5] for cell in cells if cell[-1] == "no"] == [("love", "love")]
-
-
 @pytest.mark.parametrize(
     ("experiment", "claim", "swapped"),
     [
@@ -111,9 +63,9 @@ def test_the_confusion_claims_hold_on_the_published_matrix_and_each_part_can_fai
         verdicts = judge_all(load_catalogue(), [record], [experiment])
         return next(v.outcome for v in verdicts if v.claim.id == claim)
 
-    assert outcome([list(row) for row in published.rates]) is Outcome.REPRODUCED
+    assert outcome([list(row) for row in published.reported]) is Outcome.REPRODUCED
     for true, other in swapped:
-        rates = [list(row) for row in published.rates]
+        rates = [list(row) for row in published.reported]
         rates[LABELS.index(true)][LABELS.index(other)] = 0.5
         assert outcome(rates) is Outcome.DEVIATES, (true, other)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from repro.records.schema import RunRecord
-from repro.sections.context import Outputs
 from repro.sections.models import model_folder
 from repro.sections.runner import open_context
 from repro.spec import RunSpec
@@ -17,11 +17,8 @@ from tests.running import measure
 
 @pytest.fixture(scope="session")
 def _trained_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunRecord]:
-    spec, outputs = (
-        RunSpec(recipe="tiny", corpus="rehearsal", limit=96),
-        Outputs(save=tmp_path_factory.mktemp("models")),
-    )
-    context = open_context(spec, outputs=outputs)
+    spec = RunSpec(recipe="tiny", corpus="rehearsal", limit=96)
+    context = replace(open_context(spec), save=tmp_path_factory.mktemp("models"))
     record = measure("finetune", context)
     return model_folder(context, 0), record
 

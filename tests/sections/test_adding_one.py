@@ -17,15 +17,11 @@ from repro.display.figure import Drawing, new_figure
 from repro.display.table import Table
 from repro.records.schema import Measurements
 from repro.records.store import newest_runs
-from repro.sections.section import Section
+from repro.sections.context import Section
 
 
 def run(context, seed):
     return Measurements(facts={"letters": max(map(len, context.corpus.texts("train"))), "seed": seed})
-
-
-def printed(record, corpus):
-    yield f"{record.facts['letters']} letters"
 
 
 def figures(record):
@@ -33,14 +29,11 @@ def figures(record):
 
 
 def tables(records):
-    runs = newest_runs(records, SECTION.name)
+    runs = newest_runs(records, "toy")
     return {"toy": Table(("letters",), tuple((str(run.facts["letters"]),) for run in runs))}
 
 
-SECTION = Section(
-    name="toy", heading="Toys", what="the longest tweet", run=run, seeded=True,
-    printed=printed, figures=figures, tables=tables,
-)
+SECTION = Section.of(globals(), heading="Toys", what="the longest tweet", seeded=True)
 '''
 
 
@@ -55,10 +48,9 @@ def test_a_new_section_needs_one_file_and_one_line(
 
     (tmp_path / "toy.py").write_text(TOY)  # the file
     monkeypatch.setattr(sections, "__path__", [*sections.__path__, str(tmp_path)])
-    monkeypatch.setattr(sections, "SECTIONS", (*sections.SECTIONS, "toy"))  # the line
-    monkeypatch.setattr("repro.report.pages.SECTIONS", sections.SECTIONS)
-    monkeypatch.setattr("repro.report.gallery.SECTIONS", sections.SECTIONS)
-
+    with_toy = (*sections.SECTIONS, "toy")  # the line
+    for user in ("sections", "report.pages", "report.gallery"):
+        monkeypatch.setattr(f"repro.{user}.SECTIONS", with_toy)
     tiny = ("--recipe", "tiny", "--corpus", "rehearsal", "--limit", "8", "--seeds", "0,3")
     code, out = repro("run", "toy", *tiny)
     assert (code, out.count("letters"), out.count("toy, seed")) == (0, 2, 2)

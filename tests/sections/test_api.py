@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 import transformers
+from transformers.pipelines import get_supported_tasks
 
 from repro.claims.catalogue import load_catalogue
 from repro.claims.claim import Outcome
 from repro.claims.judge import judge_all
 from repro.records.schema import RunRecord
 from repro.sections import SECTIONS
-from repro.sections.api import api_table
-from repro.sections.api_trials import Trial, attempt
+from repro.sections.api import PIPELINES, attempt, tables, try_call
 from repro.sections.runner import open_context
 from repro.spec import RunSpec
 from tests.running import measure
@@ -24,14 +24,12 @@ from tests.running import measure
 
 @pytest.fixture(scope="module")
 def record() -> RunRecord:
-    context = open_context(RunSpec(recipe="tiny", corpus="rehearsal", limit=6))
-    return measure("api", context)
+    return measure("api", open_context(RunSpec(recipe="tiny", corpus="rehearsal", limit=6)))
 
 
 def call_starting(record: RunRecord, start: str) -> dict[str, Any]:
-    found = [call for call in record.at("facts.calls") if call["call"].startswith(start)]
-    assert len(found) == 1
-    return dict(found[0])
+    (call,) = (call for call in record.at("facts.calls") if call["call"].startswith(start))
+    return dict(call)
 
 
 def test_the_claims_on_the_libraries_get_their_measured_values(record: RunRecord) -> None:
@@ -43,38 +41,30 @@ def test_the_claims_on_the_libraries_get_their_measured_values(record: RunRecord
     assert verdicts["api.pipelines"].shown == "text-classification, ner, text-generation"
 
 
-def test_what_is_said_of_the_trainer_is_what_it_says_itself(record: RunRecord) -> None:
+def test_what_a_call_says_is_what_the_library_says_itself(record: RunRecord) -> None:
     trainer: Any = transformers.Trainer
     with pytest.raises(TypeError) as raised:
         trainer(tokenizer=None)
     assert record.facts["trainer_accepts_tokenizer"] is False
-    found = call_starting(record, "Trainer(")
-    assert (found["error"], found["message"]) == ("TypeError", str(raised.value))
-    assert found["instead_runs"] is True
-
-
-def test_the_pipelines_that_are_gone_are_those_that_the_library_does_not_know(record: RunRecord) -> None:
-    from transformers.pipelines import get_supported_tasks
-
-    known = {*get_supported_tasks(), "ner"}  # an alias of token-classification
-    for task in ("text-classification", "ner", "question-answering", "summarization", "text-generation"):
-        assert (task in record.at("facts.pipelines")) == (task in known), task
+    call = call_starting(record, "Trainer(")
+    assert (call["error"], call["message"]) == ("TypeError", str(raised.value))
     gone = call_starting(record, 'pipeline("question-answering"')
     assert gone["error"] == "KeyError"
     assert not gone["message"].startswith("'")  # the message, and not its repr
+    wandb = call_starting(record, "os.environ")
+    assert (wandb["runs"], wandb["error"]) == (False, "NoEffectError")
+
+
+def test_the_pipelines_that_are_gone_are_those_that_the_library_does_not_know(record: RunRecord) -> None:
+    known = {*get_supported_tasks(), "ner"}  # an alias of token-classification
+    assert record.facts["pipelines"] == [task for task in PIPELINES if task in known]
 
 
 def test_the_login_command_that_is_named_is_installed_here(record: RunRecord) -> None:
     command = str(record.facts["login_command"]).split()
     program = shutil.which(command[0], path=sysconfig.get_path("scripts"))
     assert program
-    done = subprocess.run([program, *command[1:], "--help"], capture_output=True, check=False)
-    assert done.returncode == 0
-
-
-def test_a_variable_that_nothing_reads_is_no_call_that_runs(record: RunRecord) -> None:
-    found = call_starting(record, "os.environ")
-    assert (found["runs"], found["error"]) == (False, "NoEffectError")
+    assert subprocess.run([program, *command[1:], "--help"], capture_output=True, check=False).returncode == 0
 
 
 def test_the_rest_of_the_notebook_still_runs(record: RunRecord) -> None:
@@ -84,16 +74,15 @@ def test_the_rest_of_the_notebook_still_runs(record: RunRecord) -> None:
 
 
 def test_the_table_names_each_call_that_fails_and_a_way_that_was_tried(record: RunRecord) -> None:
-    table = api_table(record)
-    failing = [call["call"] for call in record.at("facts.calls") if not call["runs"]]
-    assert [row[0] for row in table.rows] == failing
-    assert all(row[2] and "tried" not in row[2] for row in table.rows)
-    assert "Trainer(…, processing_class=tokenizer)" in [row[2] for row in table.rows]
+    rows = tables([record])["api"].rows
+    assert [row[0] for row in rows] == [call["call"] for call in record.at("facts.calls") if not call["runs"]]
+    assert all(row[2] and "tried" not in row[2] for row in rows)
+    assert "trainer = Trainer(model=model, args=args, processing_class=tokenizer)" in [row[2] for row in rows]
 
 
 def test_a_way_that_fails_as_well_is_not_sold_as_the_remedy(record: RunRecord) -> None:
     fail = 'raise ValueError("first\\nsecond")'
     assert attempt(fail) == ("ValueError", "first")
-    found = Trial("a()", fail, "b()", fail).result()
-    table = api_table(record.model_copy(update={"facts": {"calls": [found]}}))
-    assert table.rows == (("a()", "ValueError: first", "b() (tried: fails as well)"),)
+    call = try_call({"call": "a()", "code": fail}, {"after": fail})
+    (row,) = tables([record.model_copy(update={"facts": {"calls": [call]}})])["api"].rows
+    assert row == ("a()", "ValueError: first", f"{fail} (tried: fails as well)")

@@ -1,10 +1,12 @@
-"""The experiments, end to end on the tiny recipe: what they measure is right, and the same every time."""
+"""The sections, end to end on the tiny recipe: what they measure is right, and the same every time."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
+import numpy as np
 import pytest
 import torch
 from accelerate.state import AcceleratorState
@@ -13,12 +15,13 @@ from sklearn.linear_model import LogisticRegression
 from repro.claims.catalogue import load_catalogue
 from repro.claims.claim import Outcome
 from repro.claims.judge import judge_all
+from repro.commands.run import Tracker, check_tracker
 from repro.errors import MissingAssetError, UsageError
-from repro.records.schema import Measurements, RunRecord
+from repro.records.schema import LABELS, Measurements, RunRecord
 from repro.records.store import read_records
 from repro.sections import SECTIONS, linear, sections_named, token_facts
 from repro.sections.context import Context
-from repro.sections.linear import SOLVERS, Solver
+from repro.sections.corpus_facts import five_numbers
 from repro.sections.runner import open_context, run_sections
 from repro.spec import RunSpec
 from tests.running import measure
@@ -26,24 +29,21 @@ from tests.running import measure
 
 def comparable(record: RunRecord) -> dict[str, object]:
     """What must be the same in two runs: everything but times, memory and provenance."""
-    kept = record.model_dump(include={"facts", "scores", "rows", "settings", "recipe", "corpus"})
-    kept["facts"].pop("tweets_per_second", None)
-    return {**kept, "losses": [epoch.train_loss for epoch in record.epochs]}
+    compared = record.model_dump(include={"facts", "scores", "rows", "settings", "recipe", "corpus"})
+    return {**compared, "losses": [epoch.train_loss for epoch in record.epochs]}
 
 
-def test_every_experiment_twice_with_one_seed_gives_the_same_to_the_last_digit(tiny_context: Context) -> None:
+def test_every_section_twice_with_one_seed_gives_the_same_to_the_last_digit(tiny_context: Context) -> None:
     copy = replace(tiny_context)  # it shares no cache, and no fine-tuned model
     for name in SECTIONS:
-        first, second = measure(name, tiny_context), measure(name, copy)
-        assert comparable(first) == comparable(second), name
+        assert comparable(measure(name, tiny_context)) == comparable(measure(name, copy)), name
 
 
 def test_as_published_draws_another_head_for_the_same_seed_and_records_it(tiny_context: Context) -> None:
     context = tiny_context.changed(protocol="as-published")
-    runs = [measure("finetune", context) for _ in range(2)]
-    heads = [run.facts["head_seed"] for run in runs]
-    assert heads[0] != heads[1]
-    assert runs[0].epochs[0].train_loss != runs[1].epochs[0].train_loss
+    first, second = (measure("finetune", context) for _ in range(2))
+    assert first.facts["head_seed"] != second.facts["head_seed"]
+    assert first.epochs[0].train_loss != second.epochs[0].train_loss
 
 
 def test_extraction_and_the_published_model_are_fp32_whatever_training_uses(tiny_context: Context) -> None:
@@ -63,9 +63,7 @@ def test_fine_tuning_scores_every_epoch_on_validation_and_test_once(tiny_context
     losses = record.rows["validation"].losses
     assert losses is not None
     assert sum(losses) / 96 == pytest.approx(record.scores["epoch-2/validation"].loss, abs=1e-5)
-    hardest = record.facts["hardest_rows"]
-    assert isinstance(hardest, list)
-    assert losses[hardest[0]] == max(losses)  # type: ignore[index]  # a JSON value, an int here
+    assert losses[record.at("facts.hardest_rows")[0]] == max(losses)
     assert record.seconds.keys() == {"tokenize", "load", "train", "evaluate", "test", "save"}
     assert record.epochs[-1].last_learning_rate == pytest.approx(1e-3 / 4)  # 0 is reached after the last step
 
@@ -80,37 +78,38 @@ def test_the_linear_baseline_is_scikit_learns_on_the_same_states(tiny_context: C
     assert (record.facts["solver"], record.facts["converged"]) == ("lbfgs", True)
 
 
-def test_the_converged_fit_reaches_the_lowest_objective_and_the_stopped_one_does_not(tiny_context: Context) -> None:
-    states, labels = tiny_context.cls_states["train"].numpy(), tiny_context.corpus.labels("train")
-    reached = {}
-    for name, solver in {**SOLVERS, "stopped": Solver(solver="lbfgs", max_iter=2)}.items():
-        model, converged = linear.fit_logistic(solver, states, labels)
-        assert converged is (name != "stopped")
-        reached[name] = linear.objective(model, states, labels)
-    assert reached["converged"] <= reached["logistic"] < reached["stopped"]
-
-
 def test_a_fit_that_does_not_converge_says_so(tiny_context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(linear, "SOLVERS", {"logistic": Solver(solver="lbfgs", max_iter=3)})
+    monkeypatch.setattr(linear, "MAX_ITER", 3)
     assert measure("linear", tiny_context).facts["converged"] is False
 
 
 def test_the_books_token_outputs_are_reproduced_with_the_vocabulary_that_distilbert_uses() -> None:
     context = open_context(RunSpec(recipe="minilm", corpus="rehearsal", limit=8))
     verdicts = judge_all(load_catalogue(), [measure("token-facts", context)], list(SECTIONS))
-    outcomes = {v.claim.id: v.outcome for v in verdicts if v.claim.id.startswith("tokens.")}
-    assert outcomes == {
-        "tokens.ids": Outcome.BY_CONSTRUCTION,
-        "tokens.pieces": Outcome.BY_CONSTRUCTION,
-        "tokens.string": Outcome.BY_CONSTRUCTION,
-        "tokens.vocabulary": Outcome.BY_CONSTRUCTION,
-        "tokens.special": Outcome.BY_CONSTRUCTION,
-        "tokens.inputs": Outcome.BY_CONSTRUCTION,
-        "tokens.context": Outcome.NOT_COMPARABLE,  # needs DistilBERT's own tokenizer files
-        "tokens.padding": Outcome.NOT_COMPARABLE,  # needs the real corpus
-        "tokens.columns": Outcome.NOT_COMPARABLE,
-        "tokens.truncation": Outcome.NOT_COMPARABLE,
-    }
+    outcomes = {v.claim.id.removeprefix("tokens."): v.outcome for v in verdicts if v.claim.id.startswith("tokens.")}
+    by_construction = ("ids", "pieces", "string", "vocabulary", "special", "inputs")
+    others = ("context", "padding", "columns", "truncation")  # need DistilBERT's tokenizer files, or the real corpus
+    assert outcomes == dict.fromkeys(by_construction, Outcome.BY_CONSTRUCTION) | dict.fromkeys(
+        others, Outcome.NOT_COMPARABLE
+    )
+
+
+def test_the_corpus_is_counted_by_class(tiny_context: Context) -> None:
+    record = measure("corpus-facts", tiny_context)
+    texts, labels = tiny_context.corpus.texts("train"), tiny_context.corpus.labels("train")
+    words = [len(text.split()) for text, label in zip(texts, labels, strict=True) if label == LABELS.index("joy")]
+    assert record.facts["rows"] == [96, 96, 96]
+    assert record.facts["class_counts"] == {name: labels.count(i) for i, name in enumerate(LABELS)}
+    assert record.at("facts.median_words.joy") == float(np.median(words))
+    assert record.at("facts.times_rarer.love than joy") == labels.count(1) / labels.count(2)
+
+
+def test_a_box_is_numpys_quartiles_with_whiskers_at_the_last_value_within_one_and_a_half_boxes() -> None:
+    values = [1, 2, 2, 3, 4, 5, 5, 6, 7, 8, 40]
+    q1, median, q3 = (float(np.percentile(values, q)) for q in (25, 50, 75))
+    inside = [v for v in values if q1 - 1.5 * (q3 - q1) <= v <= q3 + 1.5 * (q3 - q1)]
+    assert five_numbers(values) == {"whislo": min(inside), "q1": q1, "med": median, "q3": q3, "whishi": max(inside)}
+    assert max(inside) == 8
 
 
 def test_the_first_rows_leave_as_hashes_and_no_sentence_is_in_any_record(tiny_context: Context, tmp_path: Path) -> None:
@@ -122,25 +121,45 @@ def test_the_first_rows_leave_as_hashes_and_no_sentence_is_in_any_record(tiny_co
     assert [r.settings.seed for r in records if r.experiment == "linear"] == [0]  # seeds do not matter to it
 
 
-def test_an_experiment_without_its_asset_is_told_and_the_others_still_run(
+def test_a_section_without_its_asset_is_named_and_the_others_still_run_in_order(
     tiny_context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(context: Context, seed: int) -> Measurements:
         raise MissingAssetError("no such asset", "Fetch it.")
 
     monkeypatch.setattr(token_facts, "SECTION", replace(token_facts.SECTION, run=refuse))
-    chosen = sections_named(["corpus-facts", "token-facts", "features"])
-    told: list[str] = []
+    chosen, missing = sections_named(["features", "token-facts", "corpus-facts"]), list[str]()
     ran = run_sections(
-        chosen, tiny_context, [0], tmp_path, on_missing=lambda e, error: told.append(f"{e.name}: {error}")
+        chosen, tiny_context, [0], tmp_path, on_missing=lambda e, error: missing.append(f"{e.name}: {error}")
     )
     assert [record.experiment for record, _ in ran] == ["corpus-facts", "features"]
-    assert told == ["token-facts: no such asset\nFetch it."]
+    assert missing == ["token-facts: no such asset\nFetch it."]
     with pytest.raises(MissingAssetError):  # nobody to tell: it is no silence
         list(run_sections(chosen, tiny_context, [0], tmp_path))
 
 
-def test_names_run_in_the_seminars_order() -> None:
-    assert [e.name for e in sections_named(["finetune", "features"])] == ["features", "finetune"]
-    with pytest.raises(UsageError, match="Did you mean 'finetune'"):
-        sections_named(["finetun"])
+def test_a_tracker_gets_every_epoch_at_its_step_and_is_closed(
+    tiny_context: Context, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    context, tracker = replace(tiny_context, track="tensorboard", tracking=tmp_path / "logs"), Mock()
+    context.accelerator.trackers.append(tracker)
+    for method in ("init_trackers", "log"):
+        monkeypatch.setattr(context.accelerator, method, getattr(tracker, method))
+    record = measure("finetune", context, 5)
+    config = tracker.init_trackers.call_args.kwargs["config"]
+    assert (config["learning_rate"], config["seed"], config["corpus"]) == (1e-3, 5, "rehearsal")
+    assert context.accelerator.log_with == ["tensorboard"]
+    assert context.accelerator.logging_dir == str(tmp_path / "logs")
+    logged = [(call.kwargs["step"], call.args[0]) for call in tracker.log.call_args_list]
+    assert [(step, values["train_loss"], values["validation_f1"]) for step, values in logged] == [
+        (2 * e.epoch, e.train_loss, record.scores[f"epoch-{e.epoch}/validation"].weighted_f1) for e in record.epochs
+    ]
+    tracker.finish.assert_called_once_with()
+    assert context.accelerator.trackers == []
+
+
+def test_a_tracker_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("repro.commands.run.find_spec", lambda name: None)
+    check_tracker(Tracker.NONE)
+    with pytest.raises(UsageError, match="pip install tensorboard"):
+        check_tracker(Tracker.TENSORBOARD)

@@ -1,26 +1,116 @@
-"""Saved models: one owner and one folder a run, whole or not there, and what the card says of them."""
+"""Saved models: one owner and one folder a run, whole or not there, what the card says, and how they are used."""
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
 from filelock import FileLock
 from huggingface_hub import ModelCard
 from safetensors import SafetensorError
+from transformers import pipeline
 
 from repro.errors import CheckpointError, MissingAssetError, ResultsError, UsageError
-from repro.records.schema import RunRecord
-from repro.sections.context import Context, Outputs
-from repro.sections.inference import load_finetuned
-from repro.sections.models import STAMP, model_folder, prepare_models, read_stamp, trained_model
+from repro.records.schema import LABELS, RunRecord
+from repro.sections.context import Context
+from repro.sections.inference import TWEET, load_finetuned, predict
+from repro.sections.models import STAMP, model_folder, read_stamp, trained_model
 from tests.running import measure
+
+
+@pytest.fixture
+def saved(trained: tuple[Path, RunRecord]) -> Path:
+    return trained[0]
+
+
+def test_a_saved_model_loads_in_transformers_pipeline_and_gives_the_same_probabilities(saved: Path) -> None:
+    texts = [TWEET, "i am afraid", "Привет 😀", "x " * 2000]
+    classifier: Any = pipeline("text-classification", model=str(saved))
+    expected = classifier(texts, top_k=None, truncation=True, max_length=512)
+    for prediction, rows in zip(predict(load_finetuned(saved), texts), expected, strict=True):
+        assert prediction.probabilities == pytest.approx({row["label"]: row["score"] for row in rows}, abs=1e-6)
+        assert prediction.label == rows[0]["label"]
+
+
+def test_the_section_reads_the_model_that_fine_tuning_left_in_the_same_run(tiny_context: Context) -> None:
+    measure("finetune", tiny_context, 3)
+    facts = measure("inference", tiny_context, 3).facts
+    probabilities = facts["probabilities"]
+    assert isinstance(probabilities, dict)
+    assert list(probabilities) == list(LABELS)
+    assert facts["joy_probability"] == probabilities["joy"]
+    with pytest.raises(
+        MissingAssetError, match=r"no fine-tuned model tiny-distilbert-finetuned-rehearsal-seed4-[0-9a-f]{8} is here"
+    ):
+        measure("inference", tiny_context, 4)
+
+
+def flip_a_bit(folder: Path) -> None:
+    content = bytearray((folder / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (folder / "model.safetensors").write_bytes(content)
+
+
+def test_a_model_of_another_setting_or_with_other_weights_is_not_taken_for_the_one_asked_for(
+    tiny_context: Context, saved: Path
+) -> None:
+    context = replace(tiny_context.changed(protocol="as-published"), save=saved.parent)
+    with pytest.raises(
+        MissingAssetError, match=r"no fine-tuned model .*; 1 of other settings, code or library versions are"
+    ):
+        measure("inference", context)
+    flip_a_bit(saved)
+    with pytest.raises(MissingAssetError, match="is not the file that was saved"):
+        measure("inference", replace(tiny_context, save=saved.parent))
+
+
+def in_json(name: str, change: Callable[[Any], Any]) -> Callable[[Path], object]:
+    """Change a JSON file of the folder in place."""
+
+    def write(folder: Path) -> None:
+        content = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps(change(content) or content))
+
+    return write
+
+
+CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a bit of the weights": (flip_a_bit, r"model\.safetensors is not the file"),
+    "label names swapped": (in_json("config.json", lambda c: c["id2label"].update({"0": "joy", "1": "sadness"})), ""),
+    "a token added": (lambda folder: (folder / "added_tokens.json").write_text('{"good": 9999}'), "was not saved"),
+    "the vocabulary": (in_json("tokenizer.json", lambda t: t["model"]["vocab"].update(happy=1)), ""),
+    "upper case matters": (in_json("tokenizer_config.json", lambda c: {**c, "do_lower_case": False}), ""),
+    "another run": (in_json(STAMP, lambda stamp: stamp["settings"].update(seed=1)), "it is damaged"),
+    "no tokenizer": (lambda folder: (folder / "tokenizer.json").unlink(), r"tokenizer\.json is not the file"),
+    "no weights": (lambda folder: (folder / "model.safetensors").unlink(), r"model\.safetensors cannot be read"),
+    "no stamp": (lambda folder: (folder / STAMP).unlink(), f"{STAMP} cannot be read"),
+    "no folder": (lambda folder: folder.rename(folder.with_name("elsewhere")), "no model folder"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_saved_model_that_would_behave_differently_is_refused(change: str, saved: Path) -> None:
+    (saved / "README.md").write_text("# mine\n")  # the card may be rewritten
+    load_finetuned(saved)
+    with pytest.raises(CheckpointError, match=rf"did you mean its folder {saved.name}\?"):
+        load_finetuned(saved.parent)
+    alter, what = CHANGES[change]
+    alter(saved)
+    with pytest.raises(CheckpointError, match=what or "is not the file that was saved"):
+        load_finetuned(saved)
+
+
+def test_a_long_text_is_cut_and_an_empty_one_refused(saved: Path) -> None:
+    loaded = load_finetuned(saved)
+    assert [prediction.cut for prediction in predict(loaded, ["happy " * 1700, "Привет 😀"])] == [True, False]
+    with pytest.raises(UsageError, match="text 2 is empty"):
+        predict(loaded, ["a", " \n"])
 
 
 def test_the_card_is_hub_metadata_with_the_scores_of_the_record(trained: tuple[Path, RunRecord]) -> None:
@@ -49,7 +139,7 @@ def test_a_saved_model_is_readable_by_whoever_the_umask_lets(trained: tuple[Path
 
 def test_a_model_no_better_than_the_dummy_is_called_so(tiny_context: Context, tmp_path: Path) -> None:
     recipe = replace(tiny_context.recipe, epochs=1, learning_rate=1e-9)
-    context = replace(tiny_context, recipe=recipe, outputs=Outputs(save=tmp_path))
+    context = replace(tiny_context, recipe=recipe, save=tmp_path)
     measure("finetune", context, 0)
     folder = model_folder(context, 0)
     assert "is no better than always answering" in read_stamp(folder).warning()
@@ -58,12 +148,8 @@ def test_a_model_no_better_than_the_dummy_is_called_so(tiny_context: Context, tm
 
 
 def test_runs_of_other_settings_keep_their_models_side_by_side(tiny_context: Context, tmp_path: Path) -> None:
-    contexts = [
-        replace(tiny_context.changed(batching=batching), outputs=Outputs(save=tmp_path))
-        for batching in ("packed", "padded")
-    ]
+    contexts = [replace(tiny_context.changed(batching=batching), save=tmp_path) for batching in ("packed", "padded")]
     for context in contexts:
-        prepare_models(context, [0])
         measure("finetune", context, 0)
     folders = [trained_model(context, 0) for context in contexts]
     assert len(set(folders)) == 2
@@ -76,15 +162,15 @@ def test_a_folder_that_is_no_model_of_the_run_is_refused_before_training(
     trained: tuple[Path, RunRecord], tiny_context: Context
 ) -> None:
     folder, _ = trained
-    context = replace(tiny_context, outputs=Outputs(save=folder.parent))
-    prepare_models(context, [1, 0])
     (folder / STAMP).write_text("{}")
     with pytest.raises(UsageError, match="exists already"):
-        prepare_models(context, [1, 0])
+        measure("finetune", replace(tiny_context, save=folder.parent))
+    with pytest.raises(ResultsError, match="cannot write to"):
+        measure("finetune", replace(tiny_context, save=folder / STAMP / "models"))
 
 
 def test_two_processes_do_not_make_the_model_of_one_run_at_once(tiny_context: Context, tmp_path: Path) -> None:
-    context = replace(tiny_context, outputs=Outputs(save=tmp_path))
+    context = replace(tiny_context, save=tmp_path)
     folder = model_folder(context, 0)
     with FileLock(folder.with_name(f".{folder.name}.lock")), pytest.raises(ResultsError, match="another process"):
         measure("finetune", context, 0)
@@ -92,32 +178,8 @@ def test_two_processes_do_not_make_the_model_of_one_run_at_once(tiny_context: Co
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]  # the lock is gone
 
 
-RACE = ("run", "finetune", "--recipe", "tiny", "--corpus", "rehearsal", "--limit", "96", "--protocol", "as-published")
-
-
-def test_of_two_runs_at_once_into_one_folder_no_model_is_lost(tmp_path: Path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
-    models = tmp_path / "models"
-    runs = [
-        subprocess.Popen(
-            [sys.executable, "-m", "repro", *RACE, "--results", str(tmp_path / name), "--save", str(models)],
-            env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        )
-        for name in ("one", "two")
-    ]  # fmt: skip
-    errors = [run.communicate(timeout=300)[1] for run in runs]
-    done = [name for name, run in zip(("one", "two"), runs, strict=True) if run.returncode == 0]
-    assert done, errors
-    heads = {read_stamp(folder).scores["test"].loss for folder in models.glob("tiny*")}
-    for name in done:  # each that says it is done has its own model standing
-        (record,) = (tmp_path / name / "runs").rglob("*.json")
-        assert json.loads(record.read_text())["scores"]["test"]["loss"] in heads
-
-
 def test_a_run_made_again_replaces_the_model_that_it_left(tiny_context: Context, tmp_path: Path) -> None:
-    context = replace(
-        tiny_context.changed(protocol="as-published"), outputs=Outputs(save=tmp_path / "models")
-    )  # each time another head
+    context = replace(tiny_context.changed(protocol="as-published"), save=tmp_path / "models")  # each time another head
     first, second = (measure("finetune", context, 0) for _ in range(2))
     assert first.facts["head_seed"] != second.facts["head_seed"]
     assert second.facts["saved_model"] == first.facts["saved_model"]
@@ -141,15 +203,7 @@ def test_a_disk_that_refuses_the_model_does_not_cost_the_record(
     writer: str, error: Exception, tiny_context: Context, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(writer, Mock(side_effect=error))
-    record = measure("finetune", replace(tiny_context, outputs=Outputs(save=tmp_path / "models")), 0)
+    record = measure("finetune", replace(tiny_context, save=tmp_path / "models"), 0)
     assert record.facts["saved_model"] is None
     assert record.facts["not_saved"] == FULL
     assert list(tmp_path.rglob("*.safetensors")) == []  # no half of a model stays
-
-
-@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
-def test_a_changed_file_of_a_saved_model_is_named(name: str, trained: tuple[Path, RunRecord]) -> None:
-    file = trained[0] / name
-    file.write_bytes(file.read_bytes() + b" ")
-    with pytest.raises(CheckpointError, match=f"{name} is not the file that was saved"):
-        read_stamp(trained[0])

@@ -11,53 +11,48 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from repro.assets.checkpoints import locate_checkpoint
+from repro.assets.loading import load_classifier
 from repro.assets.recipes import MINILM, PUBLISHED, TINY
 from repro.claims.catalogue import load_catalogue
 from repro.claims.claim import Outcome
 from repro.claims.judge import judge_all
 from repro.errors import CheckpointError, MissingAssetError
 from repro.sections import SECTIONS, published
-from repro.sections.context import Context, Sources
-from repro.sections.published import refuse_other_labels
+from repro.sections.context import Context
 from tests.running import measure
 
 
 @pytest.fixture
-def checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkpoints folder with a tiny stand-in for the book's model: DistilBERT, classes LABEL_0 to LABEL_5."""
-    folder = tmp_path / PUBLISHED.checkpoint.split("/")[1]
-    model = published._with_random_head(locate_checkpoint(TINY).folder)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tiny stand-in for the book's model in a folder of its name: DistilBERT, classes LABEL_0 to LABEL_5."""
+    folder, tiny = tmp_path / PUBLISHED.checkpoint.split("/")[1], locate_checkpoint(TINY).folder
+    model = load_classifier(tiny)
     model.config.id2label = {i: f"LABEL_{i}" for i in range(6)}
     model.config.label2id = {f"LABEL_{i}": i for i in range(6)}
     model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(locate_checkpoint(TINY).folder).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(tiny).save_pretrained(folder)
     monkeypatch.setattr(published, "PUBLISHED", replace(PUBLISHED, config={"model_type": "distilbert"}))
-    return tmp_path
+    return folder
 
 
-def test_its_scores_are_those_of_the_model_read_by_transformers_alone(tiny_context: Context, checkpoints: Path) -> None:
-    context = replace(tiny_context, recipe=MINILM, sources=Sources(checkpoints=checkpoints))
+@pytest.fixture
+def context(tiny_context: Context, folder: Path) -> Context:
+    return replace(tiny_context, recipe=MINILM, checkpoints=folder.parent)
+
+
+def test_its_scores_are_those_of_the_model_read_by_transformers_alone(context: Context, folder: Path) -> None:
     record = measure("published", context)
-    folder = checkpoints / PUBLISHED.checkpoint.split("/")[1]
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     for split in ("validation", "test"):
         inputs = tokenizer(context.corpus.texts(split)[:], padding=True, return_tensors="pt")
         with torch.inference_mode():
             logits = model(**inputs).logits
-        labels = torch.tensor(context.corpus.labels(split))
+        labels, scores = torch.tensor(context.corpus.labels(split)), record.scores[f"published/{split}"]
         assert record.rows[f"published/{split}"].predictions == logits.argmax(-1).tolist()
-        assert record.scores[f"published/{split}"].accuracy == pytest.approx(
-            float((logits.argmax(-1) == labels).double().mean())
-        )
-        expected = float(torch.nn.functional.cross_entropy(logits, labels))
-        assert record.scores[f"published/{split}"].loss == pytest.approx(expected, abs=1e-5)
-
-
-def test_the_record_names_the_published_model_and_not_the_recipe_that_was_asked_for(
-    tiny_context: Context, checkpoints: Path
-) -> None:
-    record = measure("published", replace(tiny_context, recipe=MINILM, sources=Sources(checkpoints=checkpoints)), 0)
+        assert scores.accuracy == pytest.approx(float((logits.argmax(-1) == labels).double().mean()))
+        assert scores.loss == pytest.approx(float(torch.nn.functional.cross_entropy(logits, labels)), abs=1e-5)
+    # the record names the published model and not the recipe that was asked for
     assert record.recipe.checkpoint == "transformersbook/distilbert-base-uncased-finetuned-emotion"
     assert (record.recipe.name, record.recipe.revision) == ("published", "a folder's")
     verdicts = {v.claim.id: v for v in judge_all(load_catalogue(), [record], list(SECTIONS))}
@@ -65,36 +60,30 @@ def test_the_record_names_the_published_model_and_not_the_recipe_that_was_asked_
     assert "needs the 20,000 emotion tweets" in verdicts["published.model"].why
 
 
-def test_a_pickle_alone_is_told_with_the_way_out_and_nothing_else_stops(
-    tiny_context: Context, checkpoints: Path
-) -> None:
-    folder = checkpoints / PUBLISHED.checkpoint.split("/")[1]
+def test_a_pickle_alone_or_nothing_is_refused_with_every_way_out(context: Context, folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    context = replace(tiny_context, recipe=MINILM, sources=Sources(checkpoints=checkpoints))
     with pytest.raises(
         MissingAssetError, match=r"(?s)only a pickle \(pytorch_model\.bin\).*repro assets convert published"
     ):
         measure("published", context)
-
-
-def test_without_hub_and_folder_every_way_is_named(tiny_context: Context) -> None:
     with pytest.raises(MissingAssetError, match=r"(?s)transformersbook/.* is not available.*--checkpoints DIR"):
-        measure("published", replace(tiny_context, recipe=MINILM), 0)
+        measure("published", replace(context, checkpoints=None))
 
 
 @pytest.mark.parametrize(
-    "names",
+    ("names", "what"),
     [
-        {"0": "joy", "1": "sadness", "2": "love", "3": "anger", "4": "fear", "5": "surprise"},
-        {"0": "NEGATIVE", "1": "POSITIVE"},
-        {str(i): f"LABEL_{i}" for i in range(7)},
-        {},
-        None,
+        ("joy sadness love anger fear surprise", "its classes are"),
+        ("LABEL_1 LABEL_0 LABEL_2 LABEL_3 LABEL_4 LABEL_5", "its classes are"),
+        ("NEGATIVE POSITIVE", "cannot be used"),
+        ("LABEL_0 LABEL_1 LABEL_2 LABEL_3 LABEL_4 LABEL_5 LABEL_6", "cannot be used"),
     ],
 )
 def test_other_classes_or_another_order_are_refused_and_never_scored(
-    names: dict[str, str] | None, tmp_path: Path
+    names: str, what: str, context: Context, folder: Path
 ) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"id2label": names}))
-    with pytest.raises(CheckpointError, match="its classes are"):
-        refuse_other_labels(tmp_path)
+    numbered = {str(i): name for i, name in enumerate(names.split())}
+    config = {**json.loads((folder / "config.json").read_text()), "id2label": numbered}
+    (folder / "config.json").write_text(json.dumps({**config, "label2id": {v: k for k, v in numbered.items()}}))
+    with pytest.raises(CheckpointError, match=what):
+        measure("published", context)

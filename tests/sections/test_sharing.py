@@ -38,10 +38,12 @@ def pushed(hub: HubServer) -> Repository:
     return hub.repositories["model", NAME]
 
 
-def test_the_named_files_and_no_others_arrive_in_a_private_repository(
-    hub: HubServer, trained: tuple[Path, RunRecord]
-) -> None:
-    folder, _ = trained
+@pytest.fixture
+def folder(trained: tuple[Path, RunRecord]) -> Path:
+    return trained[0]
+
+
+def test_the_named_files_and_no_others_arrive_in_a_private_repository(hub: HubServer, folder: Path) -> None:
     (folder / ".secret.json").write_text("{}")
     (folder / "optimizer.pt").write_bytes(b"pickle")
     assert push_model(folder, NAME).endswith(NAME)
@@ -51,19 +53,14 @@ def test_the_named_files_and_no_others_arrive_in_a_private_repository(
     assert {"config.json", "model.safetensors", "tokenizer.json", "README.md", STAMP} <= sent.keys()
 
 
-def test_a_public_repository_is_made_only_where_it_was_asked_for(
-    hub: HubServer, trained: tuple[Path, RunRecord]
-) -> None:
-    push_model(trained[0], NAME, public=True)
+def test_a_public_repository_is_made_only_where_it_was_asked_for(hub: HubServer, folder: Path) -> None:
+    push_model(folder, NAME, public=True)
     assert not pushed(hub).private
     with pytest.raises(UsageError, match="someone/model is public"):
-        push_model(trained[0], NAME)
+        push_model(folder, NAME)
 
 
-def test_the_same_model_is_pushed_again_and_another_one_refused(
-    hub: HubServer, trained: tuple[Path, RunRecord]
-) -> None:
-    folder, _ = trained
+def test_the_same_model_is_pushed_again_and_another_one_refused(hub: HubServer, folder: Path) -> None:
     push_model(folder, NAME)
     push_model(folder, NAME)
     other = json.loads(pushed(hub).files[STAMP]) | {"run_key": "0" * 64}
@@ -95,17 +92,15 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_folder_that_is_not_as_it_was_saved_is_not_sent(
-    change: str, hub: HubServer, trained: tuple[Path, RunRecord]
-) -> None:
-    CHANGES[change](trained[0])
+def test_a_folder_that_is_not_as_it_was_saved_is_not_sent(change: str, hub: HubServer, folder: Path) -> None:
+    CHANGES[change](folder)
     with pytest.raises(CheckpointError):
-        push_model(trained[0], NAME)
+        push_model(folder, NAME)
     assert hub.asked == []
 
 
-def test_a_push_asks_first_and_without_a_terminal_needs_yes(hub: HubServer, trained: tuple[Path, RunRecord]) -> None:
-    words = ["share", str(trained[0]), "--push-to-hub", NAME]
+def test_a_push_asks_first_and_without_a_terminal_needs_yes(hub: HubServer, folder: Path) -> None:
+    words = ["share", str(folder), "--push-to-hub", NAME]
     refused = CliRunner().invoke(app, words)
     assert isinstance(refused.exception, UsageError)
     assert "Say --yes" in refused.exception.remedy
@@ -113,14 +108,13 @@ def test_a_push_asks_first_and_without_a_terminal_needs_yes(hub: HubServer, trai
     sent = CliRunner().invoke(app, [*words, "--yes"])
     assert sent.exit_code == 0, sent.output
     assert "bytes  model.safetensors" in sent.output
-    assert f"bytes in {len(files_to_share(trained[0]))} files" in sent.output
+    assert f"bytes in {len(files_to_share(folder))} files" in sent.output
     assert pushed(hub).private
 
 
 def test_a_push_that_fails_leaves_the_model_and_says_why(
-    hub: HubServer, trained: tuple[Path, RunRecord], monkeypatch: pytest.MonkeyPatch
+    hub: HubServer, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, _ = trained
     with pytest.raises(UsageError, match="--push-to-hub 'a/b/c'"):
         push_model(folder, "a/b/c")
     for fault, cause in ((status(403), "answers 403"), (stall, "no answer within")):

@@ -24,11 +24,17 @@ from repro.claims.judge import judge_all
 from repro.errors import CheckpointError, MissingAssetError, UsageError
 from repro.records.schema import RunRecord
 from repro.sections import SECTIONS
-from repro.sections.answers import LONGEST_ANSWER, best_spans, find_answer
-from repro.sections.context import Context, Sources
+from repro.sections.context import Context
 from repro.sections.runner import open_context
-from repro.sections.tour import tour_table
-from repro.sections.tour_tasks import TASKS, first_sentence, generation_settings
+from repro.sections.tour import tables
+from repro.sections.tour_tasks import (
+    LONGEST_ANSWER,
+    TASKS,
+    best_spans,
+    find_answer,
+    first_sentence,
+    generation_settings,
+)
 from repro.spec import RunSpec
 from tests.running import measure
 
@@ -38,12 +44,10 @@ CPU = torch.device("cpu")
 def brute_force(start: Any, end: Any, context: Any, cls: int | None) -> tuple[int, int, float]:
     """Every span in turn, by the definition: softmax over context and [CLS], product, at most 15 tokens."""
     part = [i for i in range(len(context)) if context[i] or i == cls]
-    p = {i: float(np.exp(start[i] - start[part].max()) / np.exp(start[part] - start[part].max()).sum()) for i in part}
-    q = {i: float(np.exp(end[i] - end[part].max()) / np.exp(end[part] - end[part].max()).sum()) for i in part}
+    p, q = (dict(zip(part, np.exp(logits[part]) / np.exp(logits[part]).sum(), strict=True)) for logits in (start, end))
     inside = [i for i in part if context[i]]
-    spans = [(p[i] * q[j], i, j) for i in inside for j in inside if i <= j < i + LONGEST_ANSWER]
-    score, first, last = max(spans)
-    return first, last, score
+    score, first, last = max((p[i] * q[j], i, j) for i in inside for j in inside if i <= j < i + LONGEST_ANSWER)
+    return first, last, float(score)
 
 
 @settings(max_examples=60, deadline=None)
@@ -56,14 +60,14 @@ def test_the_best_span_is_that_of_every_span_tried_in_turn(
     start, end = (rng.normal(scale=scale, size=total) for _ in range(2))
     context = np.arange(total) > question
     cls = 0 if has_cls else None
-    spans = best_spans(start.astype(np.float32), end.astype(np.float32), context, cls)
-    first, last, score = brute_force(start.astype(np.float32), end.astype(np.float32), context, cls)
-    assert (spans[0].first, spans[0].last) == (first, last)
-    assert spans[0].score == pytest.approx(score, rel=1e-5)
-    assert [s.score for s in spans] == sorted((s.score for s in spans), reverse=True)
-    for span in spans:
-        assert question < span.first <= span.last < span.first + LONGEST_ANSWER
-        assert 0 <= span.score <= 1
+    logits = start.astype(np.float32), end.astype(np.float32)
+    spans, (first, last, score) = best_spans(*logits, context, cls), brute_force(*logits, context, cls)
+    assert spans[0][:2] == (first, last)
+    assert spans[0][2] == pytest.approx(score, rel=1e-5)
+    assert spans == sorted(spans, key=lambda span: -span[2])
+    for begins, ends, share in spans:
+        assert question < begins <= ends < begins + LONGEST_ANSWER
+        assert 0 <= share <= 1
 
 
 @pytest.fixture(scope="module")
@@ -76,29 +80,23 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "context", [LETTER, "one", "Naïve “résumé” für £5!\n東京 🙂 Łódź", LETTER * 6, "  spaced   out  ", "x" * 10_000]
+    "context", [LETTER, "one", "Naïve “résumé” for £5!\n東京 🙂 Łódź", LETTER * 6, "  spaced   out  ", "x" * 10_000]
 )
 def test_an_answer_is_a_piece_of_the_context_in_whole_words(reader: Path, context: str) -> None:
     tokenizer, model = load_tokenizer(reader), load_model("AutoModelForQuestionAnswering", reader)
-    found = find_answer(model, tokenizer, QUESTION, context)
-    start, end, score = found["start"], found["end"], found["score"]
-    assert isinstance(start, int) and isinstance(end, int) and isinstance(score, float)
+    answer = find_answer(model, tokenizer, QUESTION, context)
+    start, end = answer["start"], answer["end"]
     assert 0 <= start < end <= len(context)
-    assert found["answer"] == context[start:end]
-    assert score > 0
+    assert answer["answer"] == context[start:end]
+    assert 0 < answer["score"] <= 1 + 1e-6
     assert not (start and context[start - 1].isalnum() and context[start].isascii() and context[start].isalnum())
-
-
-def test_a_context_of_nothing_has_no_answer(reader: Path) -> None:
-    tokenizer, model = load_tokenizer(reader), load_model("AutoModelForQuestionAnswering", reader)
     with pytest.raises(UsageError, match="nothing that an answer could be"):
         find_answer(model, tokenizer, QUESTION, "\u200b \n")
 
 
 @pytest.fixture(scope="module")
 def record() -> RunRecord:
-    context = open_context(RunSpec(recipe="tiny", corpus="rehearsal", limit=6))
-    return measure("tour", context)
+    return measure("tour", open_context(RunSpec(recipe="tiny", corpus="rehearsal", limit=6)))
 
 
 def test_every_task_runs_on_its_architecture_and_gives_what_the_pipelines_gave(record: RunRecord) -> None:
@@ -116,7 +114,7 @@ def test_every_task_runs_on_its_architecture_and_gives_what_the_pipelines_gave(r
     assert facts["generation"]["tokens"] <= 200
     assert REPLY not in facts["generation"]["continuation"]
     assert "not_run" not in facts
-    assert [row[0] for row in tour_table(record).rows] == list(TASKS) == list(TOUR)
+    assert [row[0] for row in tables([record])["tour"].rows] == list(TASKS) == list(TOUR)
 
 
 def test_a_rehearsal_reproduces_nothing_even_with_the_seminars_checkpoints_names(record: RunRecord) -> None:
@@ -150,7 +148,7 @@ def test_one_checkpoint_alone_runs_and_the_others_are_named(tiny_context: Contex
     build_tiny_tour("sentiment", folder)
     config = json.loads((folder / "config.json").read_text())
     recipe = replace(tiny_context.recipe, name="other")  # the tiny one has no checkpoints to look for
-    context = replace(tiny_context, recipe=recipe, sources=Sources(checkpoints=tmp_path))
+    context = replace(tiny_context, recipe=recipe, checkpoints=tmp_path)
     with pytest.raises(MissingAssetError, match=r"none of the 6 .* dim is 32, distilbert/.* has 768"):
         measure("tour", context)  # it says itself that it is another
     (folder / "config.json").write_text(json.dumps({**config, **TOUR["sentiment"].config}))
@@ -161,15 +159,10 @@ def test_one_checkpoint_alone_runs_and_the_others_are_named(tiny_context: Contex
 def test_a_run_without_some_checkpoints_holds_what_ran_and_why_the_rest_did_not(
     tiny_context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def locate(context: Context, task: str) -> Any:
-        if task == "answer":
-            raise CheckpointError("it is not here", "Fetch it.")
-        return located(context, task)
+    def refuse(*_: object) -> None:
+        raise CheckpointError("it is not here", "Fetch it.")
 
-    from repro.sections import tour
-
-    located = tour._locate
-    monkeypatch.setattr(tour, "_locate", locate)
+    monkeypatch.setitem(TASKS, "answer", refuse)
     record = measure("tour", tiny_context)
     assert record.facts["not_run"] == {"answer": "it is not here\nFetch it."}
     assert "answer" not in record.facts
@@ -177,7 +170,6 @@ def test_a_run_without_some_checkpoints_holds_what_ran_and_why_the_rest_did_not(
 
 
 def test_a_head_that_the_checkpoint_lacks_is_never_drawn_at_random(tmp_path: Path) -> None:
-
     headless = locate_checkpoint(MINILM, use_hub=False).folder
     with pytest.raises(CheckpointError, match=r"it has no weights for classifier\.bias and others"):
         load_model("AutoModelForSequenceClassification", headless)
@@ -189,32 +181,24 @@ def test_a_head_that_the_checkpoint_lacks_is_never_drawn_at_random(tmp_path: Pat
 
 
 def test_a_checkpoints_own_settings_go_before_the_pipelines_and_the_calls_before_both() -> None:
-
     folder = tiny_tour_folder("summary")
     model, tokenizer = load_model("AutoModelForSeq2SeqLM", folder), load_tokenizer(folder)
-    prefix, config = generation_settings(model, tokenizer, "summarization", min_length=20, max_length=45)
-    assert (prefix, config.num_beams, config.max_length, config.max_new_tokens) == ("", 4, 45, None)
-    _, config = generation_settings(model, tokenizer, "translation_en_to_nl", min_length=100)
-    assert config.max_new_tokens == 256
+
+    def settings_of(**lengths: int) -> tuple[object, ...]:
+        prefix, config = generation_settings(model, tokenizer, **lengths)
+        return prefix, config.num_beams, config.length_penalty, config.max_length, config.max_new_tokens
+
+    penalty = model.generation_config.length_penalty
+    assert settings_of(min_length=20, max_length=45) == ("", 4, penalty, 45, None)
+    assert settings_of(min_length=100)[-1] == 256
     model.generation_config.update(num_beams=6, length_penalty=2.0, max_length=142)
     model.config.prefix = " "
-    model.config.task_specific_params = {"summarization": {"no_repeat_ngram_size": 3, "num_beams": 2}}
-    prefix, config = generation_settings(model, tokenizer, "summarization", min_length=20, max_length=45)
-    assert (prefix, config.num_beams, config.max_length, config.length_penalty) == (" ", 2, 45, 2.0)
-    assert config.no_repeat_ngram_size == 3
-    _, config = generation_settings(model, tokenizer, "translation_en_to_nl", min_length=100)
-    assert (config.num_beams, config.max_length, config.max_new_tokens) == (6, 142, None)
+    assert settings_of(min_length=20, max_length=45) == (" ", 6, 2.0, 45, None)
+    assert settings_of(min_length=100) == (" ", 6, 2.0, 142, None)
     assert model.generation_config.min_length in (None, 0)  # the model's own settings are left alone
 
 
-@pytest.mark.parametrize(
-    ("text", "first"),
-    [
-        (" It cost 3.50 in all. Then more.", "It cost 3.50 in all."),
-        ("Really?! Yes.", "Really?!"),
-        ("no end", "no end"),
-        ("", ""),
-    ],
-)
-def test_a_first_sentence_ends_where_a_reader_ends_it(text: str, first: str) -> None:
-    assert first_sentence(text) == first
+def test_a_first_sentence_ends_where_a_reader_ends_it() -> None:
+    assert first_sentence(" It cost 3.50 in all. Then more.") == "It cost 3.50 in all."
+    assert first_sentence("Really?! Yes.") == "Really?!"
+    assert [first_sentence(text) for text in ("no end", "")] == ["no end", ""]

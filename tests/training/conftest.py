@@ -1,10 +1,8 @@
-"""Fixtures of the training's tests: a tiny training, signals as in a terminal, and no slow garbage collections."""
+"""Fixtures of the training's tests: a tiny training, and no slow garbage collections."""
 
 from __future__ import annotations
 
 import gc
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,11 +29,3 @@ def _libraries_are_no_garbage() -> None:
 def trial(tiny_context: Context, tmp_path: Path) -> Trial:
     """The training on 96 rows, packed."""
     return Trial(context=tiny_context, folder=tmp_path)
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """SIGINT as in a terminal: a shell lets what it starts in the background ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)

@@ -1,21 +1,22 @@
-"""What `auto` chooses on machines that are planted, and why a device or precision is refused."""
+"""What `auto` chooses on machines that are planted, why a device or precision is refused, and memory that runs out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from types import SimpleNamespace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 import torch
+from transformers import DistilBertForSequenceClassification as Classifier
 
-from repro.errors import DeviceError
+from repro.errors import DeviceError, OutOfMemoryError
+from repro.sections.context import Context
 from repro.spec import Device, Precision
-from repro.training import device
-from repro.training.device import accelerator_facts, peak_device_mib, resolve_device
+from repro.training.device import report_out_of_memory, resolve_device
+from tests.running import measure
 
 AVX2 = {"avx2": True, "avx512_bf16": False, "amx_bf16": False, "cpu_name": "a laptop"}
-FREE_MIB = 14_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,6 @@ class Machine:
     capabilities: Mapping[str, object]
     gpus: tuple[str, ...] = ()
     gpu_bf16: bool = False
-    free_mib: int = FREE_MIB
 
 
 MACHINES = {
@@ -38,8 +38,6 @@ MACHINES = {
     "T4": (Machine(capabilities=AVX2, gpus=("Tesla T4",)), "cuda", "fp16"),
     "Ampere": (Machine(capabilities=AVX2, gpus=("NVIDIA A100",), gpu_bf16=True), "cuda", "bf16"),
 }
-
-
 Plant = Callable[[Machine], None]
 
 
@@ -56,7 +54,6 @@ def plant(monkeypatch: pytest.MonkeyPatch) -> Plant:
         monkeypatch.setattr(torch.cuda, "device_count", lambda: len(machine.gpus))
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda number=0: machine.gpus[number])
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", supports_bf16)
-        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda number=0: (machine.free_mib << 20, 16 << 30))
 
     return planted
 
@@ -72,16 +69,16 @@ def test_auto_takes_the_fastest_native_arithmetic(name: str, plant: Plant) -> No
     assert resolve_device(choice.device, choice.precision).precision == choice.precision
 
 
-REFUSED = [
-    ("AVX2 laptop", "cpu", "bf16", "neither bf16 nor fp16 arithmetic", "--precision fp32"),
-    ("AVX2 laptop", "cpu", "fp16", "neither bf16 nor fp16 arithmetic", "--precision fp32"),
-    ("AMX server", "cpu", "fp16", "none of fp16", "--precision bf16"),
-    ("T4", "cuda", "bf16", "no bf16 arithmetic", "--precision fp16"),
-    ("T4", "auto", "bf16", "no bf16 arithmetic", "--precision fp16"),
-]
-
-
-@pytest.mark.parametrize(("name", "kind", "precision", "reason", "remedy"), REFUSED)
+@pytest.mark.parametrize(
+    ("name", "kind", "precision", "reason", "remedy"),
+    [
+        ("AVX2 laptop", "cpu", "bf16", "neither bf16 nor fp16 arithmetic", "--precision fp32"),
+        ("AVX2 laptop", "cpu", "fp16", "neither bf16 nor fp16 arithmetic", "--precision fp32"),
+        ("AMX server", "cpu", "fp16", "none of fp16", "--precision bf16"),
+        ("T4", "cuda", "bf16", "no bf16 arithmetic", "--precision fp16"),
+        ("T4", "auto", "bf16", "no bf16 arithmetic", "--precision fp16"),
+    ],
+)
 def test_an_imitated_precision_is_refused_with_the_fast_one_named(
     name: str, kind: str, precision: str, reason: str, remedy: str, plant: Plant
 ) -> None:
@@ -91,84 +88,65 @@ def test_an_imitated_precision_is_refused_with_the_fast_one_named(
     assert f"--precision {precision}" in refused.value.what
     assert reason in refused.value.what
     assert remedy in refused.value.remedy
-    assert refused.value.exit_code == 2
 
 
-DRIVER = "Found no NVIDIA driver on your system. Please check that you have an NVIDIA GPU and installed a driver"
-OLD = "The NVIDIA driver on your system is too old (found version 11040). Please update your GPU driver"
-UNUSABLE = [  # torch's CUDA, CUDA_VISIBLE_DEVICES, what torch says; the reason and the remedy in our error
-    (None, None, "", "is a build for the CPU alone", "CUDA build"),
-    ("13.0", "", "", "CUDA_VISIBLE_DEVICES='' hides every GPU", "Unset"),
-    ("13.0", None, DRIVER, "Found no NVIDIA driver on your system", "Install or update the NVIDIA driver"),
-    ("13.0", None, OLD, "for CUDA 13.0 cannot use a GPU: The NVIDIA driver on your system is too old", "or update"),
-]
+NO_DRIVER = "Found no NVIDIA driver on your system. Please check that you have an NVIDIA GPU and installed a driver"
+NO_GPU, TWO = Machine(capabilities=AVX2), Machine(capabilities=AVX2, gpus=("NVIDIA A100",) * 2, gpu_bf16=True)
 
 
-@pytest.mark.parametrize(("cuda", "visible", "error", "reason", "remedy"), UNUSABLE)
-def test_a_missing_gpu_is_refused_with_the_reason(
-    cuda: str | None,
-    visible: str | None,
-    error: str,
-    reason: str,
-    remedy: str,
-    plant: Plant,
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("machine", "processes", "cuda", "reason"),
+    [
+        (NO_GPU, 1, None, r"built for the CPU alone, cannot use a GPU"),
+        (NO_GPU, 1, "13.0", r"for CUDA 13.0, cannot use a GPU: Found no NVIDIA driver on your system"),
+        (TWO, 4, "13.0", "4 processes share 2 GPUs"),
+    ],
+)
+def test_a_gpu_that_cannot_do_the_run_is_refused_with_the_reason(
+    machine: Machine, processes: int, cuda: str | None, reason: str, plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def init() -> None:
-        raise RuntimeError(error)
+        raise RuntimeError(NO_DRIVER)
 
-    plant(Machine(capabilities=AVX2))
+    plant(machine)
     monkeypatch.setattr(torch.version, "cuda", cuda)
     monkeypatch.setattr(torch.cuda, "init", init)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if visible is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    with pytest.raises(DeviceError) as refused:
+    for variable, value in {"RANK": 0, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}.items():
+        monkeypatch.setenv(variable, str(value))
+    with pytest.raises(DeviceError, match=rf"{reason}[^\n]*\n.*--device cpu") as refused:
         resolve_device(Device.CUDA)
-    assert reason in refused.value.what
-    assert remedy in refused.value.remedy
+    assert refused.value.exit_code == 2
     choice = resolve_device()
     assert choice.device == "cpu"
     assert reason in choice.reason
 
 
-TWO = Machine(capabilities=AVX2, gpus=("NVIDIA A100", "Tesla T4"), gpu_bf16=True)
-
-
 @pytest.mark.parametrize(
-    ("machine", "processes", "reason", "remedy"),
+    "error",
     [
-        (TWO, 2, "GPUs of different kinds: NVIDIA A100, Tesla T4", "CUDA_VISIBLE_DEVICES"),
-        (TWO, 4, "4 processes share 2 GPUs", "one process for each GPU"),
-        (Machine(capabilities=AVX2, gpus=("Tesla T4",), free_mib=2_000), 1, "2,000 MiB free", "--device cpu"),
+        torch.OutOfMemoryError("Tried to allocate 2.00 GiB."),  # its kind says it
+        RuntimeError("[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory"),
+        MemoryError(),
     ],
 )
-def test_gpus_that_cannot_do_the_run_are_refused(
-    machine: Machine, processes: int, reason: str, remedy: str, plant: Plant, monkeypatch: pytest.MonkeyPatch
+def test_a_step_without_memory_names_the_step_and_micro_batches(
+    error: BaseException, tiny_context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plant(machine)
-    assert processes == 1 or resolve_device(Device.CUDA).precision == "bf16"  # alone the first GPU does
-    for variable, value in {"RANK": 0, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}.items():
-        monkeypatch.setenv(variable, str(value))
-    with pytest.raises(DeviceError) as refused:
-        resolve_device(Device.CUDA)
-    assert reason in refused.value.what
-    assert remedy in refused.value.remedy
+    forward = Classifier.forward
+
+    def starved(self: Any, *arguments: Any, **named: Any) -> Any:
+        if self.training and len(named["labels"]) > 8:
+            raise error
+        return forward(self, *arguments, **named)
+
+    monkeypatch.setattr(Classifier, "forward", starved)
+    context = replace(tiny_context, recipe=replace(tiny_context.recipe, batch_size=16))
+    with pytest.raises(OutOfMemoryError, match=r"training step 1: out of memory\n.*--micro-batches 2") as caught:
+        measure("finetune", context)
+    assert caught.value.exit_code == 2
 
 
-def test_the_record_names_the_gpu_and_its_libraries(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    plant(Machine(capabilities=AVX2))
-    assert accelerator_facts() == {}
-    assert peak_device_mib() is None
-    plant(MACHINES["T4"][0])
-    properties = SimpleNamespace(total_memory=15 << 30, major=7, minor=5)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda: properties)
-    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 3 << 19)
-    monkeypatch.setattr(torch.version, "cuda", "13.0")
-    monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 91200)
-    monkeypatch.setattr(device, "driver_version", lambda: "580.65")
-    assert accelerator_facts() == {
-        "gpu": "Tesla T4", "gpus": 1, "memory_mib": 15_360, "capability": "7.5", "cuda": "13.0", "cudnn": 91200,
-        "driver": "580.65", "tf32": False,
-    }  # fmt: skip
-    assert peak_device_mib() == 1.5
+@pytest.mark.parametrize("error", [RuntimeError("mat1 and mat2 shapes differ"), ValueError("out of memory")])
+def test_errors_that_are_not_of_memory_stay_what_they_are(error: Exception) -> None:
+    with pytest.raises(type(error), match=str(error)), report_out_of_memory("a step"):
+        raise error

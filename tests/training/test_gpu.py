@@ -8,27 +8,18 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import set_seed
+from accelerate.state import AcceleratorState
 
 from repro.assets.loading import load_classifier
-from repro.assets.recipes import TINY
 from repro.sections.context import Context
 from repro.spec import Device
-from repro.training.device import (
-    accelerator_facts,
-    make_accelerator,
-    peak_device_mib,
-    reset_peak_memory,
-    resolve_device,
-)
-from repro.training.loop import fit
+from repro.training.device import make_accelerator, resolve_device
+from repro.training.encoder import enable_packing
 from repro.training.packing import pack_rows, to_device
 from repro.training.predict import predict_rows
-from repro.training.resume.checkpointer import Checkpointer, CheckpointPolicy
-from tests.training.trial import Killed, cut_off
+from tests.training.trial import Killed, Trial, cut_off
 
 pytestmark = pytest.mark.gpu
-SMALL = replace(TINY, batch_size=16)
 
 
 @pytest.fixture(autouse=True)
@@ -39,91 +30,55 @@ def _deterministic() -> Iterator[None]:
     torch.use_deterministic_algorithms(False)
 
 
-def train(context: Context, *, precision: str = "fp32", **options: Any) -> tuple[list[float], list[torch.Tensor]]:
-    """Train two epochs on the GPU; return losses and weights."""
-    set_seed(3)
-    model = load_classifier(context.checkpoint.folder)
-    results = list(
-        fit(
-            model, recipe=SMALL, train=context.examples["train"], validation=context.examples["validation"], seed=3,
-            **{"accelerator": make_accelerator(device="cuda", precision=precision), **options},
-        )
-    )  # fmt: skip
-    return [result.epoch.train_loss for result in results], [p.detach().cpu() for p in model.parameters()]
+def assert_near(one: dict[str, Any], other: dict[str, Any], *, losses: float, weights: float) -> None:
+    for a, b in zip(one["epochs"], other["epochs"], strict=True):
+        assert a["train_loss"] == pytest.approx(b["train_loss"], abs=losses)
+    for name, parameter in one["weights"].items():
+        assert torch.allclose(torch.tensor(parameter), torch.tensor(other["weights"][name]), rtol=0, atol=weights)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_one_seed_twice_gives_the_same_losses(tiny_context: Context, precision: str) -> None:
-    first, again = train(tiny_context, precision=precision), train(tiny_context, precision=precision)
-    assert first[0] == pytest.approx(again[0], abs=1e-6)
-    assert max(float((a - b).abs().max()) for a, b in zip(first[1], again[1], strict=True)) < 1e-4
+def test_one_seed_twice_gives_the_same_losses(trial: Trial, precision: str) -> None:
+    trial = replace(trial, device="cuda", precision=precision)
+    one, again = (trial.elsewhere(name).train()[0] for name in ("one", "again"))
+    assert_near(one, again, losses=1e-6, weights=1e-4)
 
 
-def test_the_native_precision_stays_near_fp32(tiny_context: Context) -> None:
-    from accelerate.state import AcceleratorState
+def test_a_training_that_was_cut_off_resumes_on_the_gpu(trial: Trial) -> None:
+    trial = replace(trial, device="cuda")
+    with pytest.raises(Killed):
+        trial.train(progress=cut_off(10), save_every=4)
+    assert_near(trial.train(save_every=4)[0], trial.undisturbed(), losses=1e-6, weights=1e-4)
 
-    exact, _ = train(tiny_context)
-    AcceleratorState._reset_state(reset_partial_state=True)
-    rough, _ = train(tiny_context, precision=str(resolve_device(Device.CUDA).precision))
-    assert rough == pytest.approx(exact, abs=0.05)
+
+def test_the_native_precision_stays_near_fp32(trial: Trial) -> None:
+    native = str(resolve_device(Device.CUDA).precision)
+    exact, rough = (replace(trial, device="cuda", precision=p).elsewhere(p).train()[0] for p in ("fp32", native))
+    assert_near(exact, rough, losses=0.05, weights=1)
 
 
 def test_the_gpus_logits_are_the_cpus(tiny_context: Context) -> None:
-    from accelerate.state import AcceleratorState
-
     logits = []
     for kind in ("cpu", "cuda"):
+        AcceleratorState._reset_state(reset_partial_state=True)
         accelerator = make_accelerator(device=kind, precision="fp32")
-        set_seed(3)
+        torch.manual_seed(3)
         model = load_classifier(tiny_context.checkpoint.folder).to(accelerator.device)
         outputs = predict_rows(model, tiny_context.examples["validation"], batch_size=16, accelerator=accelerator)
         logits.append(outputs.logits)
-        AcceleratorState._reset_state(reset_partial_state=True)
     assert torch.allclose(logits[0], logits[1], atol=1e-3)
 
 
 def test_no_step_waits_for_the_gpu(tiny_context: Context) -> None:
-    accelerator = make_accelerator(device="cuda", precision="fp32")
-    tokens = tiny_context.examples["train"].tokens
-    model = load_classifier(tiny_context.checkpoint.folder).to(accelerator.device)
-    list(
-        fit(
-            model, recipe=replace(SMALL, epochs=1), train=tiny_context.examples["train"], seed=3,
-            validation=tiny_context.examples["validation"], accelerator=accelerator,
-        )
-    )  # fmt: skip
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        labels = torch.arange(16) % 6
-        batch = to_device(pack_rows(tokens, torch.arange(16), groups=1) | {"labels": labels}, accelerator.device)
-        model.train()
-        model(**batch).loss.backward()
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-
-
-def test_peak_memory_is_counted_by_the_allocator() -> None:
-    reset_peak_memory()
-    block = torch.empty(64 << 20, dtype=torch.uint8, device="cuda")
-    del block
-    peak = peak_device_mib()
-    assert peak is not None
-    assert 64 <= peak < 4_096
-    assert accelerator_facts()["cuda"] == torch.version.cuda
-
-
-def test_a_training_that_was_cut_off_resumes_on_the_gpu(tiny_context: Context, tmp_path: Any) -> None:
-    def run(folder: str, **options: Any) -> tuple[list[float], list[torch.Tensor]]:
-        accelerator = make_accelerator(device="cuda", precision="fp32")
-        checkpointer = Checkpointer(
-            tmp_path / folder, "finetune, seed 3", {"seed": 3}, accelerator, CheckpointPolicy(save_every=4)
-        )
-        with checkpointer.locked(), checkpointer.interruptible():
-            return train(tiny_context, accelerator=accelerator, checkpointer=checkpointer, **options)
-
-    expected = run("undisturbed")
-    with pytest.raises(Killed):
-        run("resumed", progress=cut_off(10))
-    resumed = run("resumed")
-    assert resumed[0] == pytest.approx(expected[0], abs=1e-6)
-    assert max(float((a - b).abs().max()) for a, b in zip(resumed[1], expected[1], strict=True)) < 1e-4
+    tokens, device = tiny_context.examples["train"].tokens, torch.device("cuda")
+    model: Any = load_classifier(tiny_context.checkpoint.folder)
+    model.to(device).train()
+    enable_packing(model)
+    for mode in ("default", "error"):  # the first step loads kernels
+        torch.cuda.set_sync_debug_mode(mode)
+        try:
+            labels = torch.arange(16) % 6
+            batch = to_device(pack_rows(tokens, torch.arange(16), groups=1) | {"labels": labels}, device)
+            model(**batch).loss.backward()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -12,18 +11,10 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from accelerate import Accelerator
 from datasets import Dataset
-from torch import Tensor
-from transformers import (
-    DistilBertConfig,
-    DistilBertForSequenceClassification,
-    PreTrainedModel,
-    Trainer,
-    TrainerCallback,
-    TrainingArguments,
-    set_seed,
-)
+from torch import nn
 
 from benchmarks.lengths import random_examples
 from benchmarks.sameness import compare_with_trainer
@@ -33,42 +24,22 @@ from repro.errors import TrainingDivergedError, UsageError
 from repro.sections.context import Context
 from repro.training import loop
 from repro.training.data import tokenize
-from repro.training.device import make_accelerator
-from repro.training.epochs import EpochResult, EpochTotals
-from repro.training.loop import check_micro_batches, fit
-from repro.training.optimizer import make_optimizer
+from repro.training.epochs import EpochTotals
+from repro.training.loop import check_micro_batches
 from repro.training.packing import pad_rows
 from repro.training.predict import cls_states, predict_rows
-from tests.training.trial import plant_fp16
-
-SMALL = replace(TINY, batch_size=16)  # 96 rows are six steps an epoch
-
-
-def ours(
-    context: Context,
-    recipe: Recipe = SMALL,
-    *,
-    seed: int = 7,
-    precision: str = "fp32",
-    load: Callable[[Path], PreTrainedModel] = load_classifier,
-    **options: Any,
-) -> tuple[PreTrainedModel, list[EpochResult]]:
-    set_seed(seed)
-    model = load(context.checkpoint.folder)
-    accelerator = options.pop("accelerator", None) or make_accelerator(device="cpu", precision=precision)
-    results = fit(
-        model,
-        recipe=recipe,
-        accelerator=accelerator,
-        train=context.examples["train"],
-        validation=context.examples["validation"],
-        seed=seed,
-        **{"batching": "padded", **options},
-    )
-    return model, list(results)
+from tests.training.trial import SMALL, accelerator, plant_fp16
+from tests.training.trial import train as ours
 
 
-class Rates(TrainerCallback):
+def without_dropout(folder: Path) -> transformers.PreTrainedModel:
+    model = load_classifier(folder)
+    for layer in (module for module in model.modules() if isinstance(module, nn.Dropout)):
+        layer.p = 0.0
+    return model
+
+
+class Rates(transformers.TrainerCallback):
     """Keeps the learning rate that each step of the Trainer used."""
 
     def __init__(self) -> None:
@@ -78,165 +49,100 @@ class Rates(TrainerCallback):
         self.used.append(kwargs["optimizer"].param_groups[0]["lr"])
 
 
-def trainers(context: Context, folder: Path, *, seed: int = 7) -> tuple[PreTrainedModel, Trainer, Rates]:
-    """Train as the notebook does: every row padded to the split's longest, evaluation after each epoch."""
-
-    def dataset(split: str) -> Dataset:
-        examples = context.examples[split]
-        rows = pad_rows(examples.tokens, torch.arange(len(examples)), width=int(examples.tokens.lengths.max()))
-        return Dataset.from_dict({**{k: v.tolist() for k, v in rows.items()}, "label": examples.labels.tolist()})
-
-    set_seed(seed)
-    model = load_classifier(context.checkpoint.folder)
-    arguments = TrainingArguments(
-        output_dir=str(folder),
-        num_train_epochs=SMALL.epochs,
-        learning_rate=SMALL.learning_rate,
-        per_device_train_batch_size=SMALL.batch_size,
-        per_device_eval_batch_size=SMALL.batch_size,
-        weight_decay=SMALL.weight_decay,
-        eval_strategy="epoch",
-        logging_strategy="epoch",
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        use_cpu=True,
-        dataloader_pin_memory=False,
-        seed=seed,
-    )
-    rates = Rates()
-    trainer = Trainer(
-        model=model,
-        args=arguments,
-        train_dataset=dataset("train"),
-        eval_dataset=dataset("validation"),
-        processing_class=context.tokenizer,
-        callbacks=[rates],
-    )
-    trainer.train()
-    return model, trainer, rates
-
-
 def test_two_epochs_with_dropout_end_in_the_trainers_parameters_bit_for_bit(
     tiny_context: Context, tmp_path: Path
 ) -> None:
-    theirs, trainer, rates = trainers(tiny_context, tmp_path)
+    """As the notebook trains: every row padded to the split's longest, evaluation after each epoch."""
+
+    def dataset(split: str) -> Dataset:
+        examples = tiny_context.examples[split]
+        rows = pad_rows(examples.tokens, torch.arange(len(examples)), width=int(examples.tokens.lengths.max()))
+        return Dataset.from_dict({**{k: v.tolist() for k, v in rows.items()}, "label": examples.labels.tolist()})
+
+    transformers.set_seed(7)
+    theirs, rates = load_classifier(tiny_context.checkpoint.folder), Rates()
+    arguments = transformers.TrainingArguments(
+        output_dir=str(tmp_path), num_train_epochs=SMALL.epochs, learning_rate=SMALL.learning_rate,
+        per_device_train_batch_size=SMALL.batch_size, per_device_eval_batch_size=SMALL.batch_size,
+        weight_decay=SMALL.weight_decay, eval_strategy="epoch", logging_strategy="epoch", save_strategy="no",
+        report_to="none", disable_tqdm=True, use_cpu=True, dataloader_pin_memory=False, seed=7,
+    )  # fmt: skip
+    trainer = transformers.Trainer(
+        model=theirs, args=arguments, train_dataset=dataset("train"), eval_dataset=dataset("validation"),
+        processing_class=tiny_context.tokenizer, callbacks=[rates],
+    )  # fmt: skip
+    trainer.train()
     mine, results = ours(tiny_context)
-    expected = dict(theirs.named_parameters())
-    for name, parameter in mine.named_parameters():
-        assert torch.equal(parameter, expected[name]), name
+    for (name, parameter), expected in zip(mine.named_parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(parameter, expected), name
     logged = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     assert [r.epoch.train_loss for r in results] == pytest.approx(logged, abs=1e-4)  # the Trainer rounds its log
     evaluated = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
     assert [r.validation.mean_loss for r in results] == pytest.approx(evaluated, abs=1e-6)
     first, last = results[0].epoch, results[-1].epoch
     assert [first.first_learning_rate, last.last_learning_rate] == [rates.used[0], rates.used[-1]]
-    assert trainer.state.total_flos == 6 * mine.num_parameters(exclude_embeddings=True) * sum(
-        r.computed_pieces for r in results
-    )
+    pieces = sum(r.computed_pieces for r in results)
+    assert trainer.state.total_flos == 6 * mine.num_parameters(exclude_embeddings=True) * pieces
 
 
-def of_distilberts_width() -> PreTrainedModel:
-    """Two of DistilBERT's layers, as wide as its six, on a small vocabulary."""
-    set_seed(0)
-    config = DistilBertConfig(vocab_size=100, n_layers=2)
+def of_distilberts_size() -> transformers.PreTrainedModel:
+    """DistilBERT's six layers at their width, on a small vocabulary."""
+    transformers.set_seed(0)
+    config = transformers.DistilBertConfig(vocab_size=100)
     config.num_labels = 6
-    return DistilBertForSequenceClassification(config)
+    return transformers.DistilBertForSequenceClassification(config)
 
 
-@pytest.mark.parametrize(("width", "steps", "batch"), [("tiny", 20, 16), ("DistilBERT's", 4, 8)])
+@pytest.mark.parametrize(("size", "steps", "batch"), [("tiny", 20, 16), ("DistilBERT's", 4, 8)])
 def test_every_step_is_the_trainers_with_its_rows_losses_and_rates(
-    width: str, steps: int, batch: int, tiny_context: Context, tmp_path: Path
+    size: str, steps: int, batch: int, tiny_context: Context, tmp_path: Path
 ) -> None:
-    make = partial(load_classifier, tiny_context.checkpoint.folder) if width == "tiny" else of_distilberts_width
-    lengths = [3 + i * 7 % 29 for i in range(steps * batch)]
+    make = partial(load_classifier, tiny_context.checkpoint.folder) if size == "tiny" else of_distilberts_size
+    examples = random_examples([3 + i * 7 % 29 for i in range(steps * batch)], vocabulary=90)
     recipe = replace(TINY, batch_size=batch)
-    found = compare_with_trainer(
-        make, random_examples(lengths, vocabulary=90), tiny_context.tokenizer, recipe, tmp_path
-    )
-    assert found.steps == steps
-    assert found.equal_parameters, f"largest difference {found.parameters}"
-    assert found.same_rows
-    assert (found.losses, found.learning_rates) == (0, 0)
+    sameness = compare_with_trainer(make, examples, tiny_context.tokenizer, recipe, tmp_path)
+    assert sameness.steps == steps
+    assert sameness.equal_parameters, f"largest difference {sameness.parameters}"
+    assert sameness.same_rows
+    assert (sameness.losses, sameness.learning_rates) == (0, 0)
 
 
-def test_dropout_is_on_in_training_and_the_seed_decides_it(tiny_context: Context) -> None:
-    first, _ = ours(tiny_context)
-    again, _ = ours(tiny_context)
-    other, _ = ours(tiny_context, seed=8)
-    weights = [model.get_parameter("classifier.weight") for model in (first, again, other)]
-    assert torch.equal(weights[0], weights[1])
-    assert not torch.equal(weights[0], weights[2])
-
-
-@pytest.mark.parametrize("parts", [2, 4])
-def test_accumulated_parts_of_a_batch_train_like_the_whole_batch(tiny_context: Context, parts: int) -> None:
-    without_dropout = no_dropout(tiny_context)
-    whole, results = ours(without_dropout, replace(SMALL, batch_size=35))  # batches of 35, 35 and 26: unequal parts
-    cut, cut_results = ours(without_dropout, replace(SMALL, batch_size=35), micro_batches=parts)
-    for (name, a), b in zip(whole.named_parameters(), cut.parameters(), strict=True):
-        assert torch.allclose(a, b, atol=2e-5), name
-    assert cut_results[-1].epoch.train_loss == pytest.approx(results[-1].epoch.train_loss, rel=1e-5)
-
-
-def no_dropout(context: Context) -> Context:
-    from transformers import AutoConfig, DistilBertModel
-
-    config = AutoConfig.from_pretrained(context.checkpoint.folder)
-    config.dropout = config.attention_dropout = config.seq_classif_dropout = 0.0
-    folder = context.checkpoint.folder.parent / (context.checkpoint.folder.name + "-without-dropout")
-    DistilBertModel.from_pretrained(context.checkpoint.folder, config=config).save_pretrained(folder)
-    context.tokenizer.save_pretrained(folder)
-    return replace(context, checkpoint=replace(context.checkpoint, folder=folder))
-
-
-def test_dynamic_and_packed_batches_give_the_logits_of_padded_ones(tiny_context: Context) -> None:
-    model = load_classifier(tiny_context.checkpoint.folder)
-    accelerator = make_accelerator(device="cpu", precision="fp32")
-    examples = tiny_context.examples["validation"]
-    padded, dynamic, packed = (
-        predict_rows(model, examples, batch_size=10, accelerator=accelerator, batching=batching)
-        for batching in ("padded", "dynamic", "packed")
-    )
-    assert len(dynamic.predictions) == len(examples)  # 96 rows in batches of 10: the last one is short
-    for other in (dynamic, packed):
-        assert torch.allclose(padded.logits, other.logits, atol=1e-6)
-        assert torch.allclose(padded.losses, other.losses, atol=1e-5)
-
-
-def test_packed_training_without_dropout_ends_where_padded_training_does(tiny_context: Context) -> None:
-    without_dropout = no_dropout(tiny_context)
-    padded, _ = ours(without_dropout)
-    packed, results = ours(without_dropout, batching="packed")
-    for (name, a), b in zip(padded.named_parameters(), packed.parameters(), strict=True):
+@pytest.mark.parametrize("options", [{"micro_batches": 2}, {"micro_batches": 4}, {"batching": "packed"}])
+def test_parts_of_a_batch_and_packed_batches_train_like_whole_padded_ones(
+    tiny_context: Context, options: dict[str, Any]
+) -> None:
+    recipe = replace(SMALL, batch_size=35)  # batches of 35, 35 and 26: unequal parts
+    whole, results = ours(tiny_context, recipe, load=without_dropout)
+    other, other_results = ours(tiny_context, recipe, load=without_dropout, **options)
+    for (name, a), b in zip(whole.named_parameters(), other.parameters(), strict=True):
         assert torch.allclose(a, b, atol=5e-5), name
-    lengths = tiny_context.examples["train"].tokens.lengths
-    assert all(int(lengths.sum()) <= result.computed_pieces < int(lengths.sum()) + 6 * 32 for result in results)
+    assert other_results[-1].epoch.train_loss == pytest.approx(results[-1].epoch.train_loss, rel=1e-5)
+    pieces = int(tiny_context.examples["train"].tokens.lengths.sum())
+    assert (other_results[0].computed_pieces < pieces + 3 * 32) is ("batching" in options)
 
 
 @pytest.mark.parametrize("batching", ["padded", "dynamic", "packed"])
-def test_cls_states_come_back_in_the_corpus_order_and_equal_the_plain_forward(
-    tiny_context: Context, batching: str
-) -> None:
-    from repro.assets.loading import load_encoder
-
-    encoder = load_encoder(tiny_context.checkpoint.folder)
-    tokens = tiny_context.examples["train"].tokens
-    accelerator = make_accelerator(device="cpu", precision="fp32")
-    states = cls_states(encoder, tokens, accelerator=accelerator, batching=batching, batch_size=7)
-    texts = tiny_context.corpus.texts("train")
+def test_outputs_are_in_the_corpus_order_and_equal_the_plain_forward(tiny_context: Context, batching: str) -> None:
+    models = [load_classifier(tiny_context.checkpoint.folder).eval() for _ in range(2)]
+    models[1].load_state_dict(models[0].state_dict())
+    examples, texts = tiny_context.examples["train"], tiny_context.corpus.texts("train")
+    options: dict[str, Any] = {"accelerator": accelerator(), "batching": batching}
+    outputs = predict_rows(models[0], examples, batch_size=10, **options)  # 96 rows: the last batch is short
+    states = cls_states(models[0].base_model, examples.tokens, batch_size=7, **options)
     with torch.inference_mode():
-        for i in (0, 17, 95):
-            alone: Tensor = encoder(**tiny_context.tokenizer(texts[i], return_tensors="pt")).last_hidden_state[0, 0]
-            assert torch.allclose(states[i], alone, atol=1e-5)
+        for i in range(len(texts)):
+            alone = models[1](**tiny_context.tokenizer(texts[i], return_tensors="pt"), output_hidden_states=True)
+            assert torch.allclose(outputs.logits[i], alone.logits[0], atol=1e-6)
+            assert torch.allclose(states[i], alone.hidden_states[-1][0, 0], atol=1e-5)
+    losses = nn.functional.cross_entropy(outputs.logits, examples.labels, reduction="none")
+    assert torch.allclose(outputs.losses, losses, atol=1e-6)
 
 
-def test_bf16_stays_near_fp32_and_keeps_fp32_weights(tiny_context: Context) -> None:
-    from accelerate.state import AcceleratorState
-
-    _, exact = ours(tiny_context)
-    AcceleratorState._reset_state(reset_partial_state=True)
-    model, rough = ours(tiny_context, precision="bf16")
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_16_bits_stay_near_fp32_and_keep_fp32_weights(tiny_context: Context, precision: str) -> None:
+    _, exact = ours(tiny_context, batching="packed")
+    chosen = fp16() if precision == "fp16" else accelerator(precision=precision)
+    model, rough = ours(tiny_context, batching="packed", accelerator=chosen)
     assert {p.dtype for p in model.parameters()} == {torch.float32}
     assert rough[-1].epoch.train_loss == pytest.approx(exact[-1].epoch.train_loss, abs=0.05)
     assert rough[-1].epoch.train_loss != exact[-1].epoch.train_loss
@@ -244,17 +150,9 @@ def test_bf16_stays_near_fp32_and_keeps_fp32_weights(tiny_context: Context) -> N
 
 def fp16(**scaler: Any) -> Accelerator:
     """An Accelerator on the CPU with a GPU's fp16."""
-    accelerator = make_accelerator(device="cpu", precision="fp32")
-    plant_fp16(accelerator, **scaler)
-    return accelerator
-
-
-def test_fp16_with_loss_scaling_stays_near_fp32(tiny_context: Context) -> None:
-    _, exact = ours(tiny_context, batching="packed")
-    model, rough = ours(tiny_context, batching="packed", accelerator=fp16())
-    assert {p.dtype for p in model.parameters()} == {torch.float32}
-    assert rough[-1].epoch.train_loss == pytest.approx(exact[-1].epoch.train_loss, abs=0.05)
-    assert rough[-1].epoch.train_loss != exact[-1].epoch.train_loss
+    own = accelerator()
+    plant_fp16(own, **scaler)
+    return own
 
 
 def test_an_overflowing_step_changes_no_weight_and_not_the_rate(
@@ -266,17 +164,17 @@ def test_an_overflowing_step_changes_no_weight_and_not_the_rate(
         return torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate)
 
     monkeypatch.setattr("repro.training.loop.make_optimizer", unfused)
-    accelerator = fp16(init_scale=2.0**40)  # no step of twelve is below the overflow
-    model, results = ours(tiny_context, accelerator=accelerator)
-    set_seed(7)
+    own = fp16(init_scale=2.0**40)  # no step of twelve is below the overflow
+    model, results = ours(tiny_context, accelerator=own)
+    transformers.set_seed(7)
     before = load_classifier(tiny_context.checkpoint.folder)
     assert all(map(torch.equal, model.parameters(), before.parameters()))
-    assert accelerator.scaler.get_scale() == 2.0**28
+    assert own.scaler.get_scale() == 2.0**28
     assert results[-1].epoch.last_learning_rate == SMALL.learning_rate
 
 
 def test_a_loss_scale_that_falls_to_nothing_is_divergence(tiny_context: Context) -> None:
-    def spoilt(folder: Path) -> PreTrainedModel:
+    def spoilt(folder: Path) -> transformers.PreTrainedModel:
         model = load_classifier(folder)
         model.get_parameter("classifier.weight").register_hook(lambda gradient: gradient * torch.inf)
         return model
@@ -299,23 +197,15 @@ def test_the_host_asks_for_a_finite_loss_at_an_epochs_end_only(
     tiny_context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(EpochTotals, "refuse_divergence", lambda totals: asked.append(totals.steps))
+    monkeypatch.setattr(EpochTotals, "refuse_divergence", lambda totals, *_: asked.append(totals.steps))
     ours(tiny_context)
-    assert asked == [6, 6]
+    assert asked == [6] * 4  # before the evaluation and after it
 
 
 def test_a_loss_that_is_not_finite_stops_with_its_epoch_and_step(tiny_context: Context) -> None:
     with pytest.raises(TrainingDivergedError, match="epoch 1, step 2") as caught:
         ours(tiny_context, replace(SMALL, learning_rate=1e38, max_grad_norm=1e38))
     assert (caught.value.epoch, caught.value.step) == (1, 2)
-
-
-def test_biases_and_layer_norms_are_not_decayed(tiny_context: Context) -> None:
-    model = load_classifier(tiny_context.checkpoint.folder)
-    decayed, spared = make_optimizer(model, SMALL).param_groups
-    assert (decayed["weight_decay"], spared["weight_decay"]) == (0.01, 0.0)
-    assert {p.ndim for p in spared["params"]} == {1}
-    assert {p.ndim for p in decayed["params"]} == {2}
 
 
 def test_a_text_longer_than_the_positions_is_cut_counted_and_still_ends_in_sep(tiny_context: Context) -> None:
@@ -326,7 +216,7 @@ def test_a_text_longer_than_the_positions_is_cut_counted_and_still_ends_in_sep(t
 
 
 def test_parts_must_divide_the_batch() -> None:
-    assert check_micro_batches(4, 64) == 4
+    check_micro_batches(4, 64)
     for wrong in (0, -1, 3, 128):
         with pytest.raises(UsageError):
             check_micro_batches(wrong, 64)

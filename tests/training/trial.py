@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -18,25 +17,27 @@ from torch import Tensor
 from transformers import PreTrainedModel, set_seed
 
 from repro.assets.loading import load_classifier
+from repro.assets.recipes import TINY, Recipe
 from repro.sections.context import Context
 from repro.training.device import make_accelerator
+from repro.training.epochs import EpochResult
 from repro.training.loop import fit
 from repro.training.progress import Advance, Progress
 from repro.training.resume.checkpointer import Checkpointer, CheckpointPolicy
+
+SMALL = replace(TINY, batch_size=16)  # 96 rows are six steps an epoch
 
 
 class Killed(BaseException):
     """The process is gone."""
 
 
-@dataclass
 class DoAt(Progress):
     """Does something at one of the advances of all its bars together, counted from 1."""
 
-    at: int
-    do: Callable[[], None]
-    enabled: bool = False
-    seen: int = 0
+    def __init__(self, at: int, do: Callable[[], None]) -> None:
+        super().__init__()
+        self.at, self.do, self.seen = at, do, 0
 
     @contextmanager
     def bar(self, what: str, total: int) -> Iterator[Advance]:
@@ -67,11 +68,35 @@ def asked_to_stop(at: int, number: signal.Signals, *, times: int = 1) -> DoAt:
     return DoAt(at, ask)
 
 
+def accelerator(device: str = "cpu", precision: str = "fp32") -> Accelerator:
+    """An Accelerator as a new process would make it."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    return make_accelerator(device=device, precision=precision)
+
+
 def plant_fp16(accelerator: Accelerator, **scaler: Any) -> None:
     """Give an Accelerator on the CPU what one for fp16 has on a GPU: autocast to fp16 and a GradScaler."""
     accelerator.state._mixed_precision = "fp16"
     accelerator.native_amp = True
     accelerator.scaler = torch.amp.GradScaler("cpu", **scaler)
+
+
+def train(
+    context: Context,
+    recipe: Recipe = SMALL,
+    *,
+    seed: int = 7,
+    load: Callable[[Path], PreTrainedModel] = load_classifier,
+    **options: Any,
+) -> tuple[PreTrainedModel, list[EpochResult]]:
+    """Train a model of the context, padded and on the CPU in fp32 unless `options` of `fit` say otherwise."""
+    chosen = {"batching": "padded", **options}
+    if "accelerator" not in chosen:
+        chosen["accelerator"] = accelerator()
+    set_seed(seed)
+    model, examples = load(context.checkpoint.folder), context.examples
+    results = fit(model, recipe=recipe, train=examples["train"], validation=examples["validation"], seed=seed, **chosen)
+    return model, list(results)
 
 
 @dataclass(kw_only=True)
@@ -80,42 +105,36 @@ class Trial:
 
     context: Context
     folder: Path
+    device: str = "cpu"
+    precision: str = "fp32"
     lines: list[str] = field(default_factory=list)
     plant: Callable[[Accelerator], None] = lambda accelerator: None
 
+    def elsewhere(self, name: str) -> Trial:
+        """The same in another folder."""
+        return replace(self, folder=self.folder / name, lines=[])
+
+    def undisturbed(self) -> dict[str, Any]:
+        """What the training gives that nothing disturbs."""
+        return self.elsewhere("undisturbed").train()[0]
+
     def train(
-        self, *, progress: Progress | None = None, epochs: int = 2, seed: int = 0, **policy: Any
+        self, *, progress: Progress | None = None, seed: int = 0, **policy: Any
     ) -> tuple[dict[str, Any], Checkpointer]:
         """Train, or resume, and return all that a training gives but its seconds."""
         context, batching = self.context, str(self.context.spec.batching)
-        AcceleratorState._reset_state(reset_partial_state=True)  # a new process would begin with none
-        accelerator = make_accelerator(device="cpu", precision="fp32")
-        self.plant(accelerator)
+        own = accelerator(self.device, self.precision)
+        self.plant(own)
+        decided_by: dict[str, Any] = {"batching": batching, "seed": seed}
         chosen = CheckpointPolicy(tell=self.lines.append, **policy)
-        checkpointer = Checkpointer(
-            self.folder / "unfinished", "finetune, seed 0", {"batching": batching, "seed": seed}, accelerator, chosen
-        )
+        checkpointer = Checkpointer(self.folder / "unfinished", "finetune, seed 0", decided_by, own, chosen)
+        options: dict[str, Any] = {"accelerator": own, "progress": progress, "checkpointer": checkpointer}
         with checkpointer.locked(), checkpointer.interruptible():
-            set_seed(seed)
-            model = load_classifier(context.checkpoint.folder)
-            results = fit(
-                model, recipe=replace(context.recipe, batch_size=16, epochs=epochs), seed=seed, batching=batching,
-                train=context.examples["train"], validation=context.examples["validation"],
-                accelerator=accelerator, progress=progress, checkpointer=checkpointer,
-            )  # fmt: skip
-            outcome = {"epochs": [_figures(result) for result in results], "weights": sha256_of(model)}
-        return outcome, checkpointer
-
-
-def _figures(result: Any) -> dict[str, Any]:
-    figures = {"epoch": result.epoch.model_dump(exclude={"train_seconds", "tweets_per_second"})}
-    outputs = {"logits": result.validation.logits.tolist(), "losses": result.validation.losses.tolist()}
-    return figures | outputs | {"pieces": result.computed_pieces}
-
-
-def sha256_of(model: PreTrainedModel) -> str:
-    """The SHA-256 of all parameters, bit for bit."""
-    content = hashlib.sha256()
-    for parameter in model.parameters():
-        content.update(parameter.detach().numpy().tobytes())
-    return content.hexdigest()
+            model, results = train(context, SMALL, seed=seed, batching=batching, **options)
+        epochs = [
+            result.epoch.model_dump(exclude={"train_seconds", "tweets_per_second"})
+            | {name: tensor.tolist() for name, tensor in vars(result.validation).items()}
+            | {"pieces": result.computed_pieces}
+            for result in results
+        ]
+        return {"epochs": epochs, "weights": {n: p.tolist() for n, p in model.named_parameters()}}, checkpointer

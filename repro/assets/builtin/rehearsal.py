@@ -9,34 +9,12 @@ sentences name no clear present feeling, so that no classifier reaches every lab
 """
 
 import random
+import tomllib
+from pathlib import Path
 
-# Rows of each label in the order of FEELINGS: the real corpus's proportions, by largest remainder.
-COUNTS = {
-    "train": (175, 201, 49, 81, 73, 21),
-    "validation": (41, 53, 13, 21, 16, 6),
-    "test": (43, 52, 12, 21, 17, 5),
-}
-SEED = 20
-
-# Sadness, joy, love, anger, fear, surprise.  The first word of a class is its common one (COMMON_SHARE), so
-# that a few optimiser steps meet it often; the rare others keep the held-out splits from being trivial.
-FEELINGS = tuple(
-    words.split(", ")
-    for words in (
-        "sad, lonely, miserable, gloomy, heartbroken, unhappy, hopeless, disappointed, rejected, homesick, tearful, "
-        "discouraged, ashamed, abandoned, defeated, guilty, ignored",
-        "happy, glad, joyful, cheerful, delighted, thrilled, pleased, hopeful, proud, content, excited, relaxed, "
-        "lucky, optimistic, peaceful, satisfied, confident, energetic",
-        "loving, tender, affectionate, adored, devoted, romantic, cherished, passionate, caring, compassionate, "
-        "sympathetic, fond of everyone, sentimental, beloved, smitten",
-        "angry, furious, annoyed, mad, irritated, resentful, bitter, outraged, grumpy, hostile, offended, insulted, "
-        "cranky, enraged, jealous, impatient, frustrated, bad tempered",
-        "afraid, scared, anxious, frightened, nervous, terrified, worried, uneasy, threatened, insecure, fearful, "
-        "apprehensive, timid, unsafe, jittery, panicky, shaky",
-        "surprised, amazed, astonished, shocked, stunned, startled, dazed, speechless, curious, bewildered, astounded, "
-        "taken aback, dumbfounded, full of wonder, caught off guard",
-    )
-)
+WORDS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+FEELINGS: list[list[str]] = [words.replace("\n", " ").strip().split(", ") for words in WORDS["feelings"].values()]
+WHO, DID, WHERE, WHEN = (words.replace("\n", " ").strip().split(", ") for words in WORDS["episodes"].values())
 UNCLEAR = ("strange", "different", "odd", "all sorts of things", "it deeply", "a lot", "something new")
 INTENSIFIERS = ("", "so ", "really ", "quite ", "truly ")
 OVER = (
@@ -46,27 +24,8 @@ OVER = (
     "i no longer feel {} and instead",
     "i felt {} for a while but today",
 )
-WHO, DID, WHERE, WHEN = (
-    words.split(", ")
-    for words in (
-        "my brother, the neighbours, our teacher, my boss, the kids, a colleague, my cousin, the plumber, my best "
-        "friend, the doctor, our coach, my aunt, a stranger, the landlord, my flatmate, the band, my grandmother, the "
-        "new student, our guide, the baker",
-        "painted the shed, sent a long letter, cooked a pot of soup, moved to a new office, talked about the budget, "
-        "left a box of books, planned a trip to the coast, fixed the old car, cancelled the meeting, watched a film "
-        "about pirates, wrote a post about gardening, ran ten miles, forgot the keys, ordered a pizza, sold the piano, "
-        "baked a loaf of bread, explained the homework, bought two tickets, took the dog out, asked about my knee, "
-        "found a red umbrella, played the drums, read the whole report, called about the rent, cleaned the windows, "
-        "told a story about the sea",
-        "at the bus stop, in the kitchen, by the river, near the station, at school, in the garden, on the second "
-        "floor, at the airport, in the library, outside the bank, at the gym, on the beach, at the hospital, at the "
-        "market, in a small village",
-        "this morning, on monday, after lunch, last night, before the exam, two weeks ago, around midnight, during the "
-        "storm, on my birthday, in the summer, over the weekend",
-    )
-)
 LINKS = ("because", "since", "when")
-
+SEED = 20
 COMMON_SHARE = 0.75
 UNCLEAR_SHARE = 0.1
 OVER_SHARE = 0.9
@@ -81,15 +40,13 @@ def rehearsal_rows() -> dict[str, list[tuple[str, int]]]:
     rng = random.Random(SEED)
     taken: set[str] = set()
     splits: dict[str, list[tuple[str, int]]] = {}
-    for split, counts in COUNTS.items():
+    for split, counts in WORDS["counts"].items():
         rows: list[tuple[str, int]] = []
-        for label, count in enumerate(counts):
-            for _ in range(count):
-                text = _sentence(rng, label)
-                while text in taken:
-                    text = _sentence(rng, label)
-                taken.add(text)
-                rows.append((text, label))
+        for label in (label for label, count in enumerate(counts) for _ in range(count)):
+            while (text := _sentence(rng, label)) in taken:
+                pass
+            taken.add(text)
+            rows.append((text, label))
         splits[split] = rng.sample(rows, len(rows))
     return splits
 
@@ -102,14 +59,11 @@ def _sentence(rng: random.Random, label: int) -> str:
         other = rng.choice([candidate for candidate in range(len(FEELINGS)) if candidate != label])
         text = rng.choice(OVER).format(_feeling(rng, other)) + " " + text
     else:
-        # A single feeling leaves room for a second episode, and without any the text would be too short.
-        episodes = 2
+        episodes = 2  # a single feeling leaves room for a second one, and without any the text would be too short
     if episodes == 2 or (episodes == 1 and rng.random() < 0.5):
         text = f"{_episode(rng)} and {text}"
         episodes -= 1
-    if episodes:
-        text = f"{text} {rng.choice(LINKS)} {_episode(rng)}"
-    return text
+    return f"{text} {rng.choice(LINKS)} {_episode(rng)}" if episodes else text
 
 
 def _feeling(rng: random.Random, label: int) -> str:
@@ -119,8 +73,6 @@ def _feeling(rng: random.Random, label: int) -> str:
 
 def _episode(rng: random.Random) -> str:
     words = [rng.choice(WHO), rng.choice(DID)]
-    if rng.random() < PLACE_SHARE:
-        words.append(rng.choice(WHERE))
-    if rng.random() < TIME_SHARE:
-        words.append(rng.choice(WHEN))
+    words += [rng.choice(WHERE)] if rng.random() < PLACE_SHARE else []
+    words += [rng.choice(WHEN)] if rng.random() < TIME_SHARE else []
     return " ".join(words)

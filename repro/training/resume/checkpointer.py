@@ -6,36 +6,35 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
+from filelock import FileLock, Timeout
 from pydantic import JsonValue
 
-from repro.errors import InterruptedRunError, StateError, TerminatedRunError, UsageError
+from repro.errors import InterruptedRunError, ResultsError, StateError, TerminatedRunError, UsageError
 from repro.records.durable import sync_folder
 from repro.spec import run_key
 from repro.training.epochs import Training
-from repro.training.resume import snapshot
 from repro.training.resume import state as states
-from repro.training.resume.lock import locked
-from repro.training.resume.signals import Leave, StopRequest
 
 SAVE_SECONDS = 60.0  # by the clock, no save within an epoch sooner after the one before
 SHARE = 50  # nor at its end before so many times what that one took: saving stays near 2 % of the time
-AGREE_STEPS = 10  # how often several GPUs, which would wait for it, ask each other whether to save or to stop
+Decided = dict[str, JsonValue]
+LOCK_SECONDS = 0.2  # to wait for a lock: a process that has just completed the run is about to give it back
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointPolicy:
     """Whether completed and unfinished runs are run again or resumed, and how often a state is saved.
 
-    `save_every` counts optimizer steps, and the end of each epoch is added; None goes by the clock. `tell` is given a
-    line about an unfinished run, `tell_done` one about a completed run.
+    `save_every` counts steps, epochs' ends are added; None goes by the clock. `tell` is given a line about an
+    unfinished run, `tell_done` one about a completed run.
     """
 
     again: bool = False
@@ -61,72 +60,65 @@ class Checkpointer:
     """
 
     def __init__(
-        self,
-        unfinished: Path,
-        name: str,
-        decided_by: dict[str, JsonValue],
-        accelerator: Accelerator,
-        policy: CheckpointPolicy,
+        self, unfinished: Path, name: str, decided_by: Decided, accelerator: Accelerator, policy: CheckpointPolicy
     ) -> None:
         self.name, self.decided_by, self.accelerator, self.policy = name, decided_by, accelerator, policy
-        self.key = run_key(decided_by)
-        self.folder = unfinished / self.key
+        self.folder = unfinished / run_key(decided_by)
         self.notes: dict[str, Any] = {}
+        self.seconds = 0.0
         self.resumed_after: list[int] = []
         self.not_saved = 0
-        self.seconds = 0.0
-        self._stop = StopRequest(immediate=accelerator.num_processes == 1)
-        self._state: states.State | None = None  # to be restored
-        self._saved_step = 0
+        self._signal = 0  # the one that asked to stop
+        self._to_restore: dict[str, Any] | None = None
         self._last_cost, self._last_save = 0.0, time.perf_counter()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Lock the run's folder against other processes within the block; one without any state is removed after it."""
-        main = self.accelerator.is_main_process
-        with locked(self.folder, self.name) if main else nullcontext():
+        if not self.accelerator.is_main_process:
+            yield
+            return
+        with self._acquire():
             try:
-                if main:
-                    for parent in (self.folder.parent, self.folder.parent.parent):
-                        sync_folder(parent)  # else a state could be durable in a folder that is not
                 yield
             finally:
-                if main and not list(self.folder.glob("step-*")):
+                if not list(self.folder.glob("step-*")):
                     self.discard()
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Read the state to resume from, and turn SIGINT and SIGTERM within the block into InterruptedRunError."""
+        """Read the state to resume from, and let SIGINT and SIGTERM within the block end it with a saved state.
+
+        They are noted, unless ignored: the step in hand is finished, its state saved, and InterruptedRunError raised.
+        A second SIGINT ends the process at once; a second SIGTERM does not, which launchers and clusters send.
+        """
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: old for number, old in handlers.items() if old is not signal.SIG_IGN}
+
+        def note(number: int, _: object) -> None:
+            self._signal = self._signal or number
+            if signal.SIGINT in before:
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
+
         try:
-            with self._stop.listening():
-                self._read()
-                yield
-        except Leave as leave:
-            kind = InterruptedRunError if leave.number == signal.SIGINT else TerminatedRunError
-            step, _ = self.newest_step()
-            where = f"its state after step {step} is saved" if step else "nothing of it was saved yet"
-            raise kind(
-                f"{self.name} was stopped; {where}",
-                "Start the same command again to resume it; --fresh starts at step 0.",
-            ) from None
+            for number in before:
+                signal.signal(number, note)
+            self._read()
+            yield
+        finally:
+            for number, old in before.items():
+                signal.signal(number, old)
+        if self._signal:  # it came after the last step
+            self._leave()
 
     def restore(self, training: Training) -> None:
         """Bring a training that was just prepared to the state that was read, if any."""
-        if self._state is not None:
-            snapshot.restore(training, self._state)
-            self._state = None  # its tensors are no longer needed
-
-    @contextmanager
-    def finish_step(self) -> Iterator[None]:
-        """Let SIGINT and SIGTERM wait within the block for the end of the step in hand."""
-        with self._stop.deferred():
-            yield
+        if self._to_restore is not None:
+            training.restore(self._to_restore)
+            self._to_restore = None  # its tensors are no longer needed
 
     def is_due(self, training: Training) -> bool:
-        """Return whether a state is to be saved after this step; of several processes each must ask.
-
-        After the last step it always is: what is left to do then is to evaluate, and to write the record.
-        """
+        """Return whether a state is to be saved after this step, as after the last one; each process must ask."""
         every, waited = self.policy.save_every, time.perf_counter() - self._last_save
         if every:
             due = training.step % every == 0 or training.epoch_ends
@@ -134,51 +126,44 @@ class Checkpointer:
             least = 0 if training.epoch_ends else SAVE_SECONDS
             due = training.step == training.steps or waited >= max(least, SHARE * self._last_cost)
         if self.accelerator.num_processes > 1:
-            apart = AGREE_STEPS if self.accelerator.device.type == "cuda" else 1
-            if training.step % apart and not training.epoch_ends and not (every and due):
-                return False
-            mine = torch.tensor([[self._stop.number, due]], device=self.accelerator.device)
+            mine = torch.tensor([[self._signal, due]], device=self.accelerator.device)
             answers = self.accelerator.gather(mine)  # (processes, 2)
-            self._stop.number, due = int(answers[:, 0].max()), bool(answers[0, 1])
-        return due or bool(self._stop.number)
+            self._signal, due = int(answers[:, 0].max()), bool(answers[0, 1])
+        return due or bool(self._signal)
 
     def save(self, training: Training) -> None:
         """Save a state, and leave where a signal asked for it; a disk that refuses it costs one line, not the run."""
         start = time.perf_counter()
-        numbers, tensors = snapshot.capture(training)
-        numbers |= {"notes": self.notes, "resumed_after": self.resumed_after, "not_saved": self.not_saved}
-        numbers["seconds"] = self.seconds
-        if self.accelerator.is_main_process and training.step != self._saved_step:
+        own = {name: getattr(self, name) for name in ("notes", "seconds", "resumed_after", "not_saved")}
+        content = own | {"training": training.capture()}  # each process has its part in it
+        if self.accelerator.is_main_process:
             try:
                 states.write_state(
-                    self.folder, numbers, tensors,
-                    key=self.key, decided_by=self.decided_by, step=training.step, steps=training.steps,
-                )  # fmt: skip
-            except (OSError, states.DamagedStateError) as error:
-                self._report_not_saved(training.step, error)
-            else:
-                self._saved_step = training.step
+                    self.folder, content, decided_by=self.decided_by, step=training.step, steps=training.steps
+                )
+            except (OSError, StateError) as error:
+                self.not_saved += 1
+                if self.not_saved == 1:
+                    why = (error.strerror if isinstance(error, OSError) else error.what) or str(error)
+                    unsaved = f"the state after step {training.step} could not be saved ({why})"
+                    self.policy.tell(f"{unsaved}; those before it stay, training continues")
         self._last_save = time.perf_counter()
         self._last_cost = self._last_save - start
         self.seconds += self._last_cost
-        if self._stop.number:
-            raise Leave(self._stop.number)
+        if self._signal:
+            self._leave()
 
-    def facts(self) -> dict[str, JsonValue]:
+    def facts(self) -> dict[str, Any]:
         """Return what a record says of the parts in which its run was trained."""
-        facts: dict[str, JsonValue] = {}
-        if self.resumed_after:
-            facts["resumed_after_steps"] = list(self.resumed_after)
-        if self.not_saved:
-            facts["states_not_saved"] = self.not_saved
-        return facts
+        facts = {"resumed_after_steps": self.resumed_after, "states_not_saved": self.not_saved}
+        return {name: value for name, value in facts.items() if value}
 
     def newest_step(self) -> tuple[int, int]:
         """Return the step of the newest state, and of how many; zeros where none can be read."""
         for path in states.states_in(self.folder)[:1]:
             with suppress(StateError):
-                manifest = states.read_manifest(path)
-                return manifest.step, manifest.steps
+                state = states.read_state(path)
+                return state.step, state.steps
         return 0, 0
 
     def discard(self) -> None:
@@ -188,47 +173,66 @@ class Checkpointer:
             with suppress(OSError):  # others are unfinished
                 self.folder.parent.rmdir()
 
-    def _read(self) -> None:
-        if self.accelerator.is_main_process:
-            self._state = self._newest_state()
-        step = [self._state.manifest.step if self._state else 0]
-        if self.accelerator.num_processes > 1:
-            broadcast_object_list(step)
-        if not step[0]:
-            return
-        path = self.folder / f"step-{step[0]:06d}"
-        if not path.is_dir():
+    def _leave(self) -> NoReturn:
+        step, _ = self.newest_step()
+        where = f"its state after step {step} is saved" if step else "nothing of it was saved yet"
+        kind = InterruptedRunError if self._signal == signal.SIGINT else TerminatedRunError
+        raise kind(
+            f"{self.name} was stopped; {where}", "Start the same command again to resume it; --fresh starts at step 0."
+        )
+
+    def _acquire(self) -> AbstractContextManager[object]:
+        """Make the run's folder and lock it; the kernel gives the lock back when this process dies."""
+        lock = FileLock(self.folder / "lock", timeout=LOCK_SECONDS)
+        try:
+            try:
+                acquired = lock.acquire()
+            except FileNotFoundError:  # another process completed the run just now, and removed its folder
+                acquired = lock.acquire()
+            for parent in (self.folder.parent, self.folder.parent.parent):
+                sync_folder(parent)  # else a state could be durable in a folder that is not
+            return acquired
+        except Timeout:
             raise StateError(
-                f"{self.name}: the main process resumes from {path}, which this process does not see",
-                "Let all machines share one results folder, or start at step 0 with --fresh.",
-            )
-        state = self._state or states.read_state(path, key=self.key, decided_by=self.decided_by)
-        self._state, self._saved_step = state, step[0]
-        manifest, numbers = state.manifest, state.manifest.numbers
-        self.notes, self.not_saved, self.seconds = numbers["notes"], numbers["not_saved"], numbers["seconds"]
-        self.resumed_after = [*numbers["resumed_after"], manifest.step]
+                f"{self.name} is being run by another process on this results folder",
+                "Wait for it: this command then skips the completed run; or choose another --results folder.",
+            ) from None
+        except OSError as error:
+            raise ResultsError(
+                f"cannot save the states of {self.name} in {self.folder}: {error.strerror or error}",
+                "Free space or choose another --results folder; nothing was run.",
+            ) from None
+
+    def _read(self) -> None:
+        state = self._newest_state() if self.accelerator.is_main_process else None
+        file = [state.path.name if state else ""]
+        if self.accelerator.num_processes > 1:
+            broadcast_object_list(file)
+        if not file[0]:
+            return
+        state = state or states.read_state(self.folder / file[0])
+        self._to_restore = state.content.pop("training")
+        vars(self).update(state.content)
+        self.resumed_after = [*self.resumed_after, state.step]
         if self.accelerator.is_main_process:
-            where = f"after step {manifest.step} of {manifest.steps} (saved {manifest.saved})"
+            where = f"after step {state.step} of {state.steps} (saved {state.saved})"
             self.policy.tell(f"resuming {self.name} {where}")
 
     def _newest_state(self) -> states.State | None:
-        for rest in self.folder.glob(".step-*"):  # of a save or a removal that was cut off
-            shutil.rmtree(rest, ignore_errors=True)
-        paths = states.states_in(self.folder)
-        if self.policy.fresh:
-            for path in paths:
-                states.remove(path)
-            return None
-        newest = states.read_newest(self.folder, key=self.key, decided_by=self.decided_by, tell=self.policy.tell)
-        if newest is None and paths and self.policy.resume:
+        """Return the newest state that is whole; a damaged one is set aside, and the one before it read."""
+        for rest in self.folder.glob(".step-*"):  # of a save that was cut off
+            rest.unlink()
+        for path in (paths := states.states_in(self.folder)):
+            if self.policy.fresh:
+                path.unlink()
+                continue
+            try:
+                return states.read_state(path, self.decided_by)
+            except states.DamagedStateError as error:
+                aside = path.rename(path.with_name(f"{path.name}.damaged"))
+                self.policy.tell(f"{error.what}; it was moved to {aside}")
+        if paths and self.policy.resume:
             raise StateError(f"--resume: every state of {self.name} is damaged", "Start at step 0 without --resume.")
-        if newest is None and paths:
+        if paths and not self.policy.fresh:
             self.policy.tell(f"every state of {self.name} is damaged: it starts at step 0")
-        return newest
-
-    def _report_not_saved(self, step: int, error: OSError | StateError) -> None:
-        self.not_saved += 1
-        if self.not_saved == 1:
-            older = f"the one after step {self._saved_step} stays" if self._saved_step else "there is none before it"
-            why = (error.strerror if isinstance(error, OSError) else error.what) or str(error)
-            self.policy.tell(f"the state after step {step} could not be saved ({why}); {older}, training continues")
+        return None

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,25 +13,27 @@ from typing import Any
 import pytest
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 
 from repro.errors import StateError
-from repro.records.seal import sealed
-from repro.spec import run_key
+from repro.records.seal import digest_of
 from repro.training.resume import state as states
-from repro.training.resume.lock import locked
-from repro.training.resume.state import MANIFEST, State, read_newest, states_in, write_state
+from repro.training.resume.checkpointer import Checkpointer, CheckpointPolicy
+from repro.training.resume.state import states_in, write_state
+from tests.training.trial import Killed, accelerator
 
 DECIDED_BY: dict[str, Any] = {"recipe": {"name": "tiny"}, "settings": {"seed": 0}}
-KEY = run_key(DECIDED_BY)
 
 
 def save(folder: Path, step: int) -> Path:
-    tensors = {"model/weight": torch.full((3, 2), float(step)), "process-0/torch": torch.get_rng_state()}
-    return write_state(folder, {"at": step}, tensors, key=KEY, decided_by=DECIDED_BY, step=step, steps=9)
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {"at": step, "weights": {"a": [torch.full((3, 2), float(step))]}, "random": torch.get_rng_state()}
+    return write_state(folder, content, decided_by=DECIDED_BY, step=step, steps=9)
 
 
-def read(folder: Path, lines: list[str] | None = None) -> State | None:
-    return read_newest(folder, key=KEY, decided_by=DECIDED_BY, tell=(lines if lines is not None else []).append)
+def checkpointer(folder: Path, lines: list[str]) -> Checkpointer:
+    policy = CheckpointPolicy(tell=lines.append)
+    return Checkpointer(folder, "finetune, seed 0", DECIDED_BY, accelerator(), policy)
 
 
 def flip(file: Path) -> None:
@@ -47,24 +46,28 @@ def cut(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-7])
 
 
-@pytest.mark.parametrize("damage", [flip, cut, Path.unlink], ids=["flipped bit", "cut off", "missing"])
-@pytest.mark.parametrize("name", ["manifest.json", "tensors.safetensors"])
+def other_metadata(file: Path) -> None:
+    save_file({name: tensor.clone() for name, tensor in load_file(file).items()}, file, {"manifest": "{}"})
+
+
+@pytest.mark.parametrize("damage", [flip, cut, other_metadata])
 def test_a_damaged_state_is_set_aside_and_the_one_before_it_read(
-    tmp_path: Path, name: str, damage: Callable[[Path], None]
+    tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
-    older, newer = save(tmp_path, 3), save(tmp_path, 6)
-    damage(newer / name)
     lines: list[str] = []
-    state = read(tmp_path, lines)
+    own = checkpointer(tmp_path, lines)
+    older, newer = save(own.folder, 3), save(own.folder, 6)
+    damage(newer)
+    state = own._newest_state()
     assert state is not None
-    assert (state.manifest.step, state.manifest.numbers) == (3, {"at": 3})
-    assert torch.equal(state.part("model")["weight"], torch.full((3, 2), 3.0))
-    assert newer.with_name("step-000006.damaged").is_dir()
+    assert (state.step, state.steps, state.content["at"]) == (3, 9, 3)
+    assert torch.equal(state.content["weights"]["a"][0], torch.full((3, 2), 3.0))
+    assert newer.with_name(f"{newer.name}.damaged").is_file()
     assert len(lines) == 1
     assert f"{newer} is damaged" in lines[0]
-    assert name in lines[0]
-    damage(older / name)
-    assert read(tmp_path) is None
+    damage(older)
+    assert own._newest_state() is None
+    assert lines[-1] == "every state of finetune, seed 0 is damaged: it starts at step 0"
 
 
 def test_the_two_newest_states_stay(tmp_path: Path) -> None:
@@ -72,70 +75,36 @@ def test_the_two_newest_states_stay(tmp_path: Path) -> None:
     assert states_in(tmp_path) == [saved[2], saved[1]]
 
 
+def test_a_state_that_cannot_be_read_now_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = checkpointer(tmp_path, [])
+    state = save(own.folder, 3)
+
+    def stale(path: Path) -> str:
+        raise OSError(errno.ESTALE, "Stale file handle", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(states, "digest_of", stale)
+        with pytest.raises(StateError, match=r"cannot be read .*Stale file handle.*stays as it is"):
+            own._newest_state()
+    assert states_in(own.folder) == [state]
+    assert own._newest_state() is not None
+
+
 def test_a_disk_that_gives_back_other_bytes_leaves_the_older_states(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     older = [save(tmp_path, 3), save(tmp_path, 6)]
-    monkeypatch.setattr(states, "_forget_cached", lambda file: flip(file) if file.suffix == ".safetensors" else None)
-    with pytest.raises(StateError, match=r"step-000009 is damaged \(\S+ is not the file that was saved"):
+    monkeypatch.setattr(states, "_forget_cached", flip)
+    with pytest.raises(StateError, match=r"step-000009\S+ is damaged \(it is not the file that was saved"):
         save(tmp_path, 9)
     assert states_in(tmp_path) == older[::-1]
-
-
-def test_a_state_of_a_newer_version_is_refused_and_stays(tmp_path: Path) -> None:
-    manifest = save(tmp_path, 3) / MANIFEST
-    found = json.loads(manifest.read_text())
-    del found["sha256"]
-    manifest.write_text(sealed(json.dumps({**found, "schema_version": 3, "news": 1}, indent=1)))
-    with pytest.raises(StateError, match=r"newer version of the suite \(schema 3, this one reads 2\)"):
-        read(tmp_path)
-    assert states_in(tmp_path)
-
-
-def test_a_state_of_another_run_is_refused_with_what_differs(tmp_path: Path) -> None:
-    save(tmp_path, 3)
-    other: dict[str, Any] = {"recipe": {"name": "minilm"}, "settings": {"seed": 0}}
-    with pytest.raises(StateError, match=r"another run: it differs in recipe\.name"):
-        read_newest(tmp_path, key=run_key(other), decided_by=other, tell=print)
-    assert states_in(tmp_path)
-
-
-class Killed(BaseException):
-    """The process is gone."""
-
-
-@pytest.mark.parametrize("call", ["fsync", "rename"])
-def test_cut_off_at_any_call_of_a_save_a_whole_state_is_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
-) -> None:
-    real = getattr(os, call)
-    for number in range(6):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        save(folder, 3)
-        calls = iter(range(10))
-
-        def killed(*arguments: Any, at: int = number, calls: Any = calls) -> None:
-            if next(calls) == at:
-                raise Killed
-            real(*arguments)
-
-        with monkeypatch.context() as patched:
-            patched.setattr(os, call, killed)
-            patched.setattr(shutil, "rmtree", lambda *arguments, **named: None)  # nobody is left to clean up
-            with suppress(Killed):
-                save(folder, 6)
-        state = read(folder)
-        assert state is not None
-        assert state.manifest.numbers["at"] == state.manifest.step
-        assert torch.equal(state.part("model")["weight"], torch.full((3, 2), float(state.manifest.step)))
-        assert save(folder, 9).exists()
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_disk_that_refuses_the_tensors_leaves_the_state_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save(tmp_path, 3)
+    older = save(tmp_path, 3)
 
     def full(*arguments: object) -> None:
         raise SafetensorError("I/O error: No space left on device (os error 28)")
@@ -143,41 +112,42 @@ def test_a_disk_that_refuses_the_tensors_leaves_the_state_before(
     monkeypatch.setattr(states, "save_file", full)
     with pytest.raises(OSError, match="No space left on device"):
         save(tmp_path, 6)
-    assert [path.name for path in tmp_path.iterdir()] == ["step-000003"]
+    assert list(tmp_path.iterdir()) == [older]
 
 
-def test_a_folder_is_locked_until_its_process_dies(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    script = (
-        "import sys, time\nfrom pathlib import Path\nfrom repro.training.resume.lock import locked\n"
-        f"with locked(Path({str(folder)!r}), 'finetune, seed 0'):\n    print('held', flush=True)\n    time.sleep(600)\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == "held\n"
-        with (
-            pytest.raises(StateError, match="seed 0 is being run by another process"),
-            locked(folder, "finetune, seed 0"),
-        ):
+@pytest.mark.parametrize("call", ["fsync", "rename", "unlink"])
+def test_cut_off_at_any_call_of_a_save_a_whole_state_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    real = getattr(os, call)
+    for number in range(4):
+        own = checkpointer(tmp_path / str(number), [])
+        save(own.folder, 3)
+        calls = iter(range(10))
+
+        def killed(*arguments: Any, at: int = number, calls: Any = calls, **named: Any) -> None:
+            if next(calls) >= at:  # nobody is left to clean up
+                raise Killed
+            real(*arguments, **named)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, call, killed)
+            with suppress(Killed):
+                save(own.folder, 6)
+        state = own._newest_state()
+        assert state is not None
+        assert state.content["at"] == state.step
+        assert torch.equal(state.content["weights"]["a"][0], torch.full((3, 2), float(state.step)))
+        assert digest_of(save(own.folder, 9)) in states_in(own.folder)[0].name
+        assert not list(own.folder.glob(".step-*"))
+
+
+def test_a_folder_is_locked_while_a_run_has_it(tmp_path: Path) -> None:
+    own, other = checkpointer(tmp_path, []), checkpointer(tmp_path, [])
+    with own.locked():
+        with pytest.raises(StateError, match="seed 0 is being run by another process"), other.locked():
             pass
-        other.kill()
-        other.wait()
-    with locked(folder, "finetune, seed 0"):
-        shutil.rmtree(folder)  # as a finished run does
-    with locked(folder, "finetune, seed 0"):
-        assert folder.is_dir()
-
-
-def test_a_state_that_cannot_be_read_now_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    state = save(tmp_path, 3)
-
-    def stale(path: Path) -> bytes:
-        raise OSError(errno.ESTALE, "Stale file handle", str(path))
-
-    with monkeypatch.context() as patched:
-        patched.setattr("repro.training.resume.state.digest_of", stale)
-        with pytest.raises(StateError, match=r"cannot be read .*Stale file handle.*stays as it is"):
-            read(tmp_path)
-    assert states_in(tmp_path) == [state]
-    assert read(tmp_path) is not None
+        shutil.rmtree(own.folder)  # as a finished run does
+    with other.locked():
+        assert own.folder.is_dir()
+    assert not own.folder.exists()

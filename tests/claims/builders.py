@@ -1,0 +1,37 @@
+"""Records and verdicts for the tests of claims, made by hand."""
+
+from __future__ import annotations
+
+from repro.claims.catalogue import load_catalogue
+from repro.claims.judge import Verdict, judge_all
+from repro.records.schema import Epoch, RunRecord, Scores
+from repro.sections import SECTIONS
+
+CATALOGUE = load_catalogue()
+
+
+def scored(f1: float, accuracy: float | None = None, *, n: int = 2000, loss: float = 0.2) -> Scores:
+    """Scores of n rows with an interval of one point to either side; the accuracy is the F1 unless it is given."""
+    right = round((f1 if accuracy is None else accuracy) * n)
+    return Scores(
+        n=n, accuracy=right / n, accuracy_interval=_beside(right / n), weighted_f1=f1, weighted_f1_interval=_beside(f1),
+        macro_f1=f1, class_f1=[f1] * 6, confusion=[[right, n - right], [0, 0]], loss=loss,
+    )  # fmt: skip
+
+
+def _beside(share: float) -> tuple[float, float]:
+    return max(share - 0.01, 0), min(share + 0.01, 1)
+
+
+def epoch(number: int, train_loss: float) -> Epoch:
+    """One epoch as the seminar's recipe runs it, with a loss of your choice."""
+    first = 2e-5 * max(3 - number, 0) / 2
+    return Epoch(
+        epoch=number, steps=250, train_loss=train_loss, first_learning_rate=first, last_learning_rate=first - 1e-5,
+        train_seconds=100.0, tweets_per_second=160.0,
+    )  # fmt: skip
+
+
+def judged(claim: str, *records: RunRecord) -> Verdict:
+    """The verdict of one claim of the seminar on these records."""
+    return next(v for v in judge_all(CATALOGUE, records, list(SECTIONS)) if v.claim.id == claim)
