@@ -37,7 +37,7 @@ def t_quantile(probability: float, degrees: float) -> float:
     while t_tail(high, degrees) > 1 - probability:
         high *= 2
     low, step = 0.0, high
-    for _ in range(80):
+    for _ in range(50):
         step /= 2
         low += step * (t_tail(low + step, degrees) > 1 - probability)
     return low + step / 2
