@@ -12,6 +12,7 @@ from repro.errors import ResultsError
 from repro.records.schema import RunRecord
 from repro.records.store import inside
 from repro.report import tables
+from repro.report.costs import cost_drawings, cost_table, costs_of
 from repro.report.faults import fault_tables
 from repro.report.gallery import Picture, draw_figures, save_picture
 from repro.report.reruns import rerun_drawing, rerun_table
@@ -19,6 +20,12 @@ from repro.report.timings import read_timings, speed_tables
 from repro.report.webpage import render, report_html
 from repro.sections import SECTIONS, section_named
 
+MEASURED = {  # tables that are measured by themselves and stand beside the records
+    "seminar-audit": "The seminar's code cells under the pinned libraries, as written and after the repair.",
+    "seminar-audit-transformers-4.57": "The same under transformers 4.57.",
+    "seminar-outputs": "What the cells showed, beside what the course reports.",
+    "diagnosis": "Strangers' files, and what `repro diagnose` answers.",
+}
 MOST_ROWS = 500  # of a table on a page; its file has them all
 BEGIN, END = "<!-- verdicts: begin -->", "<!-- verdicts: end -->"
 
@@ -27,19 +34,26 @@ def write_report(
     catalogue: Catalogue, verdicts: Sequence[Verdict], records: Sequence[RunRecord], results: Path
 ) -> list[Path]:
     """Write tables, figures, REPORT.md and report.html into the results folder; return what was written."""
-    timings = read_timings(results)
+    timings, compared = read_timings(results), costs_of(records)
     report_tables = {
         "verdicts": tables.verdict_table(verdicts),
         **tables.record_tables(records),
         **_section_tables(records),
         **({"reruns": rerun_table(catalogue)} if catalogue.corroboration else {}),
+        **({"costs": cost_table(compared)} if compared else {}),
         **speed_tables(timings),
         **fault_tables(results),
+        **{
+            n: Table.from_csv(f.read_text("utf-8"), MEASURED[n])
+            for n in MEASURED
+            if (f := results / f"{n}.csv").is_file()
+        },
     }
     try:
         folder = inside(results, results / "tables")
-        written = [_write(folder / f"{name}.csv", table.to_csv()) for name, table in report_tables.items()]
-        noted = {name: f"{table.note}\n\n{table.to_markdown()}" for name, table in report_tables.items() if table.note}
+        drawn_up = {name: table for name, table in report_tables.items() if name not in MEASURED}
+        written = [_write(folder / f"{name}.csv", table.to_csv()) for name, table in drawn_up.items()]
+        noted = {name: f"{table.note}\n\n{table.to_markdown()}" for name, table in drawn_up.items() if table.note}
         written += [_write(folder / f"{name}.md", text) for name, text in noted.items()]
         short = {name: table.newest(MOST_ROWS, f"tables/{name}.csv") for name, table in report_tables.items()}
         figures = inside(results, results / "figures")
@@ -47,6 +61,7 @@ def write_report(
         if catalogue.headline:
             heading = catalogue.claim_named(catalogue.headline.claim).section
             shown.append(save_picture(rerun_drawing(catalogue), heading, figures))
+        shown += [save_picture(drawing, "Simple classifier", figures) for drawing in cost_drawings(compared)]
         written += [figures / f"{picture.name}.svg" for picture in shown]
         written.append(_write(results / "REPORT.md", _markdown(catalogue, verdicts, records, shown, short)))
         page = report_html(catalogue, verdicts, records, short, shown, timings)
