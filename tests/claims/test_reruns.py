@@ -12,16 +12,15 @@ from scipy.spatial.distance import mahalanobis
 
 from repro.claims.corroboration import drifts, ordered, out_of_sample, public_runs, version_span
 from repro.claims.judge import headline, judge_all
-from repro.claims.reruns import FIGURES, joint_distance, reference, reruns
 from tests.claims.builders import CATALOGUE
 
 FIRST, LATER = (CATALOGUE.populations[name] for name in ("reruns", "later"))
-JOINT = tuple(name for name in FIGURES if not name.startswith("accuracy"))
-F1 = reference("f1_2")
+JOINT = tuple(name for name in FIRST.figures if not name.startswith("accuracy"))
+F1 = FIRST.figure("f1_2")
 
 
 def table(names: tuple[str, ...]) -> Any:
-    return np.array([[run[name] for name in names] for run in reruns()])
+    return np.array([[run[name] for name in names] for run in FIRST.runs])
 
 
 def test_131_distinct_public_runs_of_which_129_state_f1() -> None:
@@ -29,7 +28,6 @@ def test_131_distinct_public_runs_of_which_129_state_f1() -> None:
     both = runs.figure("f1_2")
     assert (FIRST.rows, len(FIRST.runs), len(LATER.runs), len(runs.runs), both.n) == (98, 94, 37, 131, 129)
     assert [(round(f.mean, 4), round(f.sd, 4)) for f in (F1, both)] == [(0.9247, 0.0028), (0.9246, 0.0027)]
-    assert FIRST.figures == FIGURES
     assert version_span(runs) == "4.11 to 4.57"
 
 
@@ -46,17 +44,17 @@ def test_a_percentile_counts_half_of_those_that_are_equal() -> None:
 
 @pytest.mark.parametrize("names", [JOINT, ("train_loss_1", "f1_2")])
 def test_the_joint_distance_is_mahalanobis_of_the_figures_that_are_given(names: tuple[str, ...]) -> None:
-    given = {name: reference(name).mean + reference(name).sd for name in names}
-    joint, inverse = joint_distance(given), np.linalg.inv(np.cov(table(names), rowvar=False))
+    given = {name: FIRST.figure(name).mean + FIRST.figure(name).sd for name in names}
+    joint, inverse = FIRST.joint_distance(given), np.linalg.inv(np.cov(table(names), rowvar=False))
     expected = float(mahalanobis(np.array(list(given.values())), table(names).mean(axis=0), inverse))
     assert joint and (joint.figures, joint.distance) == (names, pytest.approx(expected))
-    assert joint_distance({"f1_2": 0.92, "accuracy_2": 0.92}) is None  # they say the same: no combination
+    assert FIRST.joint_distance({"f1_2": 0.92, "accuracy_2": 0.92}) is None  # they say the same: no combination
 
 
 def test_the_joint_p_value_holds_for_normal_runs() -> None:
     runs = table(JOINT)
     draws = np.random.default_rng(0).multivariate_normal(runs.mean(axis=0), np.cov(runs, rowvar=False), size=500)
-    joints = [joint_distance(dict(zip(JOINT, draw, strict=True))) for draw in draws]
+    joints = [FIRST.joint_distance(dict(zip(JOINT, draw, strict=True))) for draw in draws]
     assert 0.02 < sum(joint is not None and joint.p_value < 0.05 for joint in joints) / 500 < 0.08
 
 
