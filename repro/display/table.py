@@ -57,9 +57,9 @@ class _Cell(string.Formatter):
 _CELL = _Cell()
 
 
+_ESCAPES = {"&": "&amp;", "<": "&lt;", "|": "\\|", "\n": " ", **{mark: f"\\{mark}" for mark in "[]*_`"}}
+
+
 def as_text(cell: str) -> str:
     """Return the text as Markdown that shows it and does nothing else."""
-    text = cell.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("\n", " ")
-    for mark in "[]*_`":
-        text = text.replace(mark, "\\" + mark)
-    return text
+    return cell.translate(str.maketrans(_ESCAPES))
