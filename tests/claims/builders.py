@@ -41,6 +41,6 @@ def judged(claim: str, *records: RunRecord) -> Verdict:
 
 
 def cases(file: str) -> list[dict[str, str]]:
-    """The rows of a table of cases beside the tests, its columns parted by bars."""
-    lines = (Path(__file__).parent / file).read_text().splitlines()
+    """The rows of a table of cases in a folder of the tests, its columns parted by bars."""
+    lines = (Path(__file__).parents[1] / file).read_text().splitlines()
     return list(csv.DictReader(lines, delimiter="|", quoting=csv.QUOTE_NONE))

@@ -26,7 +26,7 @@ from repro.records.store import read_record, write_record
 from tests.claims.builders import CATALOGUE, cases, scored
 
 MakeRecord = Callable[..., RunRecord]
-WRONG = cases("wrong_catalogues.csv")  # what is replaced in which file (all of it for no text), and what is said of it
+WRONG = cases("claims/wrong_catalogues.csv")  # what is replaced in which file, and what is said of it
 
 
 def test_claims_and_assets_name_the_same_corpus_and_checkpoints(make_record: MakeRecord) -> None:

@@ -17,13 +17,13 @@ from repro.claims.kinds import SHOWN_PARTS
 from repro.claims.seeds import more_seeds_for_majority
 from repro.errors import RecordError
 from repro.records.schema import RunRecord
-from tests.claims.builders import CATALOGUE, cases, judged, scored
+from tests.claims.builders import CATALOGUE, cases, epoch, judged, scored
 
 MakeRecord = Callable[..., RunRecord]
 MINILM_SHA256 = MINILM.sha256["model.safetensors"]
 TOKENIZER = {"class": "DistilBertTokenizer", "vocabulary_sha256": MINILM.sha256["vocab.txt"]}
 WORDS = dict.fromkeys(("sadness", "joy", "love", "anger", "fear", "surprise"), 15)
-CASES = cases("verdicts.csv")
+CASES = cases("claims/verdicts.csv")
 
 
 def run(make: MakeRecord, claim: Claim, seed: int, parts: Any) -> RunRecord:
@@ -33,6 +33,8 @@ def run(make: MakeRecord, claim: Claim, seed: int, parts: Any) -> RunRecord:
         parts["scores"] = {claim.addresses[0].split(".")[1]: scored(parts.pop("score"))}
     if "facts" in parts:
         parts["facts"] = {"tokenizer": TOKENIZER, **parts["facts"]}
+    if "epochs" in parts:
+        parts["epochs"] = [epoch(number, loss) for number, loss in enumerate(parts["epochs"], 1)]
     return make(claim.experiment, **parts)
 
 
