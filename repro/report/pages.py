@@ -116,7 +116,7 @@ def with_verdicts(text: str, catalogue: Catalogue, verdicts: Sequence[Verdict], 
         answers=_answers(catalogue, verdicts),
         counts=tables.outcome_counts(verdicts),
         records=len(records),
-        environment=dict(tables.environment_table(records).rows),
+        environment={row[0]: row[1] for row in tables.environment_table(records).rows},
         answer=tables.answer_table(verdicts),
     )
     return f"{before}{BEGIN}\n{block}{END}{after}"
