@@ -12,10 +12,9 @@ from math import ceil
 from typing import Any
 
 from repro.claims.catalogue import Catalogue
-from repro.claims.claim import Claim, Need, Outcome
+from repro.claims.claim import Claim, Judgement, Need, Outcome
 from repro.claims.cohorts import Cohort
 from repro.claims.references import Figure
-from repro.claims.seeds import Judgement
 from repro.claims.wording import brief, number
 from repro.records.schema import RunRecord
 

@@ -13,8 +13,7 @@ from repro.assets.corpus import EMOTION
 from repro.assets.recipes import MINILM
 from repro.claims.claim import Claim
 from repro.claims.judge import judge_all
-from repro.claims.kinds import SHOWN_PARTS
-from repro.claims.seeds import more_seeds_for_majority
+from repro.claims.kinds import SHOWN_PARTS, more_seeds_for_majority
 from repro.errors import RecordError
 from repro.records.schema import RunRecord
 from tests.claims.builders import CATALOGUE, cases, epoch, judged, scored
