@@ -120,9 +120,10 @@ def read_header(name: str) -> tuple[Catalogue, Path]:
     except ValidationError as error:
         first = error.errors()[0]
         steps = list(first["loc"])
-    file = "claims.toml" if steps[:1] == ["claim"] or set(steps[:1]) & claims.keys() else "catalogue.toml"
-    if len(steps) > 1 and isinstance(steps[1], int):
-        steps[1] = claims["claim"][steps[1]].get("id", steps[1] + 1)  # a claim is named by its id
+    file = "claims.toml" if steps and steps[0] in {"claim", *claims} else "catalogue.toml"
+    if len(steps) > 1 and steps[0] == "claim" and isinstance(steps[1], int):  # a claim is named by its id, or counted
+        claim = claims["claim"][steps[1]]
+        steps[1] = (claim.get("id") if isinstance(claim, dict) else None) or steps[1] + 1
     problem = first["msg"].removeprefix("Value error, ")
     where = f"{file}: {'.'.join(map(str, steps))}: " if steps else ""  # what dangles names its file itself
     raise CatalogueError(f"{folder}/{where}{problem}", REMEDY)
