@@ -64,9 +64,7 @@ def test_scores_on_the_same_rows(
     assert re.search(said, out)
 
 
-def test_seeds_of_older_code_do_not_dilute_a_regression(
-    regress: Regress, make_record: MakeRecord, tmp_path: Path
-) -> None:
+def test_seeds_of_older_code_dilute_no_regression(regress: Regress, make_record: MakeRecord, tmp_path: Path) -> None:
     before, after = seeds(make_record, tmp_path / "before", 5), seeds(make_record, tmp_path / "after", 5)
     for record in read_records(seeds(make_record, tmp_path / "newer", 3, dropped=40)):
         provenance = record.provenance.model_copy(update={"commit": "f" * 40, "started": "2026-02-01T00:00:00Z"})
@@ -108,9 +106,7 @@ def test_sides_that_were_not_run_alike_are_one_line_and_exit_6(
     assert not (tmp_path / "junit.xml").exists()
 
 
-def test_two_ways_of_running_are_judged_each_by_itself(
-    regress: Regress, make_record: MakeRecord, tmp_path: Path
-) -> None:
+def test_two_ways_of_running_are_judged_separately(regress: Regress, make_record: MakeRecord, tmp_path: Path) -> None:
     both = seeds(make_record, tmp_path, settings={"batching": "packed"})
     seeds(make_record, both, settings={"batching": "dynamic"}, started="2026-01-02T00:00:00Z")
     code, out, _ = regress(both, both, "--json")
@@ -119,9 +115,7 @@ def test_two_ways_of_running_are_judged_each_by_itself(
     assert len(setups) == len(set(setups)) == 2
 
 
-def test_a_claim_that_held_and_deviates_or_is_gone_fails(
-    regress: Regress, make_record: MakeRecord, tmp_path: Path
-) -> None:
+def test_a_claim_that_no_longer_holds_fails(regress: Regress, make_record: MakeRecord, tmp_path: Path) -> None:
     for side, rows in {"before": [16000, 2000, 2000], "after": [1, 2, 3]}.items():
         write_record(make_record("corpus-facts", facts={"rows": rows, "median_words": 1}), tmp_path / side)
     code, out, _ = regress(tmp_path / "before", tmp_path / "after", "--only", "corpus.rows")
