@@ -61,7 +61,7 @@ def write_report(
         if catalogue.headline:
             heading = catalogue.claim_named(catalogue.headline.claim).section
             shown.append(save_picture(rerun_drawing(catalogue), heading, figures))
-        shown += [save_picture(drawing, "Baselines", figures) for drawing in cost_drawings(compared)]
+        shown += [save_picture(drawing, "Simple classifier", figures) for drawing in cost_drawings(compared)]
         written += [figures / f"{picture.name}.svg" for picture in shown]
         written.append(_write(results / "REPORT.md", _markdown(catalogue, verdicts, records, shown, short)))
         page = report_html(catalogue, verdicts, records, short, shown, timings)
