@@ -61,9 +61,8 @@ class _Cell(string.Formatter):
 
 
 _CELL = _Cell()
-
-
-_ESCAPES = {"&": "&amp;", "<": "&lt;", "|": "\\|", "\n": " ", **{mark: f"\\{mark}" for mark in "[]*_`"}}
+_ESCAPES: dict[str, str | int | None] = {"&": "&amp;", "<": "&lt;", "|": "\\|", "\n": " "}
+_ESCAPES.update((mark, f"\\{mark}") for mark in "[]*_`")
 
 
 def as_text(cell: str) -> str:
