@@ -8,10 +8,11 @@ from itertools import combinations
 from statistics import fmean
 
 from repro.claims.cohorts import Cohort, cohorts_of
-from repro.claims.seeds import mcnemar, pair
+from repro.claims.kinds import pair
 from repro.display.figure import BARS, Drawing, plain_axes
 from repro.display.table import Table
 from repro.records.schema import RunRecord
+from repro.stats import mcnemar
 
 # name for people: section, its scores on validation, its rows there, the phases from texts to a trained classifier
 CLASSIFIERS: Mapping[str, tuple[str, str, str, tuple[str, ...]]] = {
