@@ -69,8 +69,8 @@ def damaged_tree(content: bytes, rng: random.Random) -> bytes:
         (node, key), (other, its_key) = rng.choice(places), rng.choice(places)
         if rng.random() < 0.2:
             del node[key]
-        else:  # a copy: a node that holds itself is no JSON
-            node[key] = rng.choice((*VALUES, json.loads(json.dumps(other[its_key]))))
+        else:  # a copy: a node that holds itself is no JSON, and VALUES stay as they are
+            node[key] = json.loads(json.dumps(rng.choice((*VALUES, other[its_key]))))
     return json.dumps(tree, ensure_ascii=rng.random() < 0.5).encode()
 
 
