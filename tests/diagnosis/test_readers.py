@@ -241,6 +241,15 @@ def test_our_own_record_is_read_and_one_that_predicts_one_class_is_collapsed(
             '{"log_history": [{"eval_f1": NaN, "epoch": 2.0}], "epoch": 2, "global_step": 500}',
             "F1 is nan",
         ),
+        *(
+            (
+                "trainer_state.json",
+                json.dumps({"log_history": [{"step": step, "epoch": 1.0, "loss": 0.5, "learning_rate": 1e-5}],
+                            "max_steps": steps, "global_step": steps}),
+                f"steps {steps}, expected a number above 0",
+            )
+            for step, steps in ((-5, -5), (-1, -2))
+        ),
         ("a.ipynb", '{"cells": [{"cell_type": "code", "source": "1", "outputs": []}]}', "holds no outputs"),
         (
             "a.ipynb",
