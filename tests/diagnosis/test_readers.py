@@ -173,7 +173,7 @@ def test_printed_logs_are_read_also_where_the_trainer_prints_numbers_as_words(tm
     assert run_from_file(notebook(tmp_path / "a.ipynb", ("trainer.train()", printed(logs)))).figures == FIGURES
 
 
-TRAINED = 'Trainer(model, args, train_dataset=corpus["train"], eval_dataset=corpus["train"]).train()'
+TRAINED = 'Trainer(model, args, train_dataset=corpus["train"], eval_dataset=corpus["train"], **more).train()'
 
 
 @pytest.mark.parametrize(
@@ -185,6 +185,11 @@ TRAINED = 'Trainer(model, args, train_dataset=corpus["train"], eval_dataset=corp
             "args = TrainingArguments('o', learning_rate=3e-5)\nother = TrainingArguments('x', learning_rate=1e-4)",
             {"learning_rate": 3e-5, "epochs": 3, "batch_size": 8, "schedule": "linear"},
         ),
+        (
+            "args = TrainingArguments('o', num_train_epochs=2)\nmore = {'optimizers': (AdamW(lr=2e-5), None)}",
+            {"learning_rate": None, "weight_decay": None, "schedule": None, "epochs": 2, "batch_size": 8},
+        ),
+        ("args = TrainingArguments('o')\nmore = {'optimizers': (None, None)}", {"learning_rate": 5e-5}),
         ("corpus = load_dataset('emotion')\nother = load_dataset('imdb')", {"corpus": "emotion"}),
         ("corpus = load_dataset('csv', data_files='x.csv')", {"corpus": None}),
         ("model = AutoModel.from_config(config)", {"checkpoint": "one without pretrained weights"}),
@@ -241,14 +246,15 @@ def test_our_own_record_is_read_and_one_that_predicts_one_class_is_collapsed(
             '{"log_history": [{"eval_f1": NaN, "epoch": 2.0}], "epoch": 2, "global_step": 500}',
             "F1 is nan",
         ),
-        *(
-            (
-                "trainer_state.json",
-                json.dumps({"log_history": [{"step": step, "epoch": 1.0, "loss": 0.5, "learning_rate": 1e-5}],
-                            "max_steps": steps, "global_step": steps}),
-                f"steps {steps}, expected a number above 0",
-            )
-            for step, steps in ((-5, -5), (-1, -2))
+        (
+            "trainer_state.json",
+            '{"log_history": [{"step": -5, "epoch": 1.0, "loss": 0.5, "learning_rate": 1e-5}], "max_steps": -5}',
+            "steps -5, expected a number above 0",
+        ),
+        (
+            "trainer_state.json",
+            '{"log_history": [{"step": -1, "epoch": 1.0, "loss": 0.5, "learning_rate": 1e-5}], "max_steps": -2}',
+            "steps -2, expected a number above 0",
         ),
         ("a.ipynb", '{"cells": [{"cell_type": "code", "source": "1", "outputs": []}]}', "holds no outputs"),
         (
