@@ -50,6 +50,7 @@ def test_a_text_export_is_split_where_code_ends(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ('{"cells": 3}', "is no notebook of Jupyter's format"),
+        *((f'{{"cells": [{{}}, {cell}]}}', "lists a cell that is none") for cell in ('"x"', "[]", "null", "1")),
         ('{"cells": [', "is no complete JSON"),
         ('{"cells":' + "[" * 1_000_000, "is no complete JSON"),
         ('{"cells": [], "x": ' + "9" * 5000 + "}", "is no complete JSON"),
