@@ -169,6 +169,15 @@ def test_the_text_of_an_error_is_kept_without_its_paths_and_secrets(
     assert without_private_parts(text) == kept
 
 
+def test_private_parts_are_taken_out_in_a_deleted_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert without_private_parts("/srv/data/john/model.bin is cut") == "…/model.bin is cut"
+
+
 def test_a_login_in_the_hubs_address_stands_in_no_output(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("REPRO_", "HF_"))}
     environment |= {"HF_ENDPOINT": "http://jane:s3cr3t-pass@127.0.0.1:9/hf", "HF_HOME": str(tmp_path)}
