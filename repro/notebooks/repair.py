@@ -19,6 +19,9 @@ from repro.notebooks.reading import parse, require, without_magics
 if TYPE_CHECKING:
     from ast_grep_py import Config, SgNode
 
+# the lines of a code cell that are no Python; the whole of a cell for the shell
+_SHELL = re.compile(r"\A\s*%%(?:bash|sh)\b[\s\S]*|^[ \t]*[!%].*", re.MULTILINE)
+
 
 class Fix(BaseModel):
     """One thing that broke: what matches, what to write instead, since when, why, and where that is told."""
@@ -80,11 +83,18 @@ def repaired(sources: Sequence[tuple[str, str]]) -> list[RepairedCell]:
         for i, (kind, _) in enumerate(sources):
             text, fixes = cells[i]
             if fix.kind == "text":
-                changed = re.sub(fix.old, fix.new, text)
+                changed = _in_text(fix, text, kind)
             else:
                 changed = _in_code(fix, text, code) if kind == "code" else text
             cells[i] = RepairedCell(changed, fixes + [fix] * (changed != text))
     return cells
+
+
+def _in_text(fix: Fix, source: str, kind: str) -> str:
+    """Replace the text in markdown, and in a code cell's lines for the shell."""
+    if kind != "code":
+        return re.sub(fix.old, fix.new, source)
+    return _SHELL.sub(lambda lines: re.sub(fix.old, fix.new, lines[0]), source)
 
 
 def _in_code(fix: Fix, source: str, code: str) -> str:

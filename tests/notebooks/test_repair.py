@@ -48,6 +48,7 @@ def test_a_fix_writes_its_example_under_its_reason_and_once(fix: Fix) -> None:
         "this is no Python, Trainer(tokenizer=tokenizer)",
         "x = '''\nTrainer(tokenizer=tokenizer)\n'''  # Trainer(tokenizer=tokenizer)",
         "import wandb\nwandb.init()",
+        'x = "huggingface-cli login"',
     ],
 )
 def test_what_is_not_broken_stays_to_the_byte(source: str) -> None:
@@ -77,6 +78,11 @@ def test_layout_comments_magics_and_indentation_around_a_replacement_stay() -> N
 def test_the_reason_goes_where_a_comment_may_stand(before: str, after: str) -> None:
     (cell,) = repaired([("code", before)])
     assert cell.source == after.format(f"{cell.fixes[0].comment}\n")
+
+
+@pytest.mark.parametrize("source", ["x = 1\n  !huggingface-cli login", "%%bash\ncd /\nhuggingface-cli login"])
+def test_a_command_is_replaced_in_lines_for_the_shell(source: str) -> None:
+    assert repaired([("code", source)])[0].source == source.replace("huggingface-cli", "hf auth")
 
 
 def as_notebook(*cells: tuple[str, str]) -> dict[str, Any]:
