@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # the lines of a code cell that are no Python; the whole of a cell for the shell
 _SHELL = re.compile(r"\A\s*%%(?:bash|sh)\b[\s\S]*|^[ \t]*[!%].*", re.MULTILINE)
+_ENDS = re.compile(r"[ \t]*;?[ \t]*(?:#.*)?$", re.MULTILINE)  # of a statement that is the last on its line
 
 
 class Fix(BaseModel):
@@ -110,12 +111,16 @@ def _in_code(fix: Fix, source: str, code: str) -> str:
             continue
         line = _line_above(node, source)
         indent = source[line : len(source) - len(source[line:].lstrip())]
+        place = node.range()
+        start, end = place.start.index, place.end.index
+        alone = not source[line:start].strip() and _ENDS.match(source, end)
+        if fix.kind == "code" and "\n" in fix.new.strip() and not alone:
+            continue  # several lines don't fit between other statements
         above = [] if edits else [fix.comment]
         if fix.kind == "before":
             above += fix.new.split("\n")
         else:
-            place = node.range()
-            edits[place.start.index, place.end.index] = _filled(fix, node) or ("pass" if indent else "")
+            edits[start, end] = _filled(fix, node, indent) or ("pass" if indent else "")
         edits.setdefault((line, line), "".join(f"{indent}{each}\n" for each in above))
     changed = source
     for (start, end), text in sorted(edits.items(), reverse=True):
@@ -135,8 +140,8 @@ def _line_above(node: SgNode, source: str) -> int:
     return line
 
 
-def _filled(fix: Fix, node: SgNode) -> str:
-    """Return the replacement with the parts of the match in the places of `$NAME` and `$$$NAME`."""
+def _filled(fix: Fix, node: SgNode, indent: str) -> str:
+    """Return the replacement, indented, with the parts of the match in the places of `$NAME` and `$$$NAME`."""
 
     def part(place: re.Match[str]) -> str:
         comma, rest, name = place.groups()
@@ -149,4 +154,4 @@ def _filled(fix: Fix, node: SgNode) -> str:
             return value.text() if value else f'"{fix.model}"'
         return node[name].text()
 
-    return re.sub(r"(, |)\$\$\$([A-Z]+)|\$([A-Z]+)", part, fix.new.strip("\n"))
+    return re.sub(r"(, |)\$\$\$([A-Z]+)|\$([A-Z]+)", part, re.sub(r"\n(?=.)", f"\n{indent}", fix.new.strip("\n")))

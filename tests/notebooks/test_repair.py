@@ -85,6 +85,19 @@ def test_a_command_is_replaced_in_lines_for_the_shell(source: str) -> None:
     assert repaired([("code", source)])[0].source == source.replace("huggingface-cli", "hf auth")
 
 
+@pytest.mark.parametrize("indent", ["    ", "\t"])
+def test_a_function_in_place_of_a_pipeline_is_indented_as_it_was(indent: str) -> None:
+    source = f'def f(t):\n{indent}s = pipeline("summarization");  # old\n{indent}return s(t)'
+    (outer,) = ast.parse(repaired([("code", source)])[0].source).body
+    assert isinstance(outer, ast.FunctionDef)
+    assert [type(node).__name__ for node in outer.body] == ["ImportFrom", "FunctionDef", "Return"]
+
+
+@pytest.mark.parametrize("source", ['if a: s = pipeline("summarization")', 's = pipeline("summarization"); s(text)'])
+def test_a_pipeline_among_other_statements_on_its_line_stays(source: str) -> None:
+    assert repaired([("code", source)])[0].source == source
+
+
 def as_notebook(*cells: tuple[str, str]) -> dict[str, Any]:
     made = [
         {"cell_type": kind, "metadata": {"tags": [kind]}, "source": source.splitlines(keepends=True)}
