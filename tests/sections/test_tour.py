@@ -22,6 +22,7 @@ from repro.claims.catalogue import load_catalogue
 from repro.claims.claim import Outcome
 from repro.claims.judge import judge_all
 from repro.errors import CheckpointError, MissingAssetError, UsageError
+from repro.notebooks.repair import repaired
 from repro.records.schema import RunRecord
 from repro.sections import SECTIONS
 from repro.sections.context import Context
@@ -92,6 +93,15 @@ def test_an_answer_is_a_piece_of_the_context_in_whole_words(reader: Path, contex
     assert not (start and context[start - 1].isalnum() and context[start].isascii() and context[start].isalnum())
     with pytest.raises(UsageError, match="nothing that an answer could be"):
         find_answer(model, tokenizer, QUESTION, "\u200b \n")
+
+
+@pytest.mark.parametrize("context", ["one", "one two"])
+def test_the_repaired_notebook_answers_from_a_context_of_few_words(context: str) -> None:
+    folder, names = tiny_tour_folder("answer"), dict[str, Any]()
+    (cell,) = repaired([("code", f'reader = pipeline("question-answering", model={str(folder)!r})')])
+    exec(cell.source, names)  # noqa: S102 (the fix's own)
+    answer = names["reader"](question=QUESTION, context=context)
+    assert context[answer["start"] : answer["end"]] == answer["answer"] != ""
 
 
 @pytest.fixture(scope="module")
