@@ -16,7 +16,7 @@ from repro.assets.checkpoints import locate_checkpoint
 from repro.assets.recipes import TINY
 from repro.commands.audit import COURSE
 from repro.errors import UsageError
-from repro.notebooks.audit import audit, audit_twice
+from repro.notebooks.audit import Audit, CellResult, audit, audit_twice
 from repro.notebooks.kernel import Kernel, Limits
 from repro.notebooks.reading import Cell
 from tests.assets.hub_server import HubServer, Repository
@@ -119,6 +119,13 @@ def test_a_repaired_notebook_runs_over_the_hub_shortened(
     assert audited.fixes == {3: ("unseeded-head",), 4: ("evaluation-strategy",), 5: ("trainer-tokenizer",)}
     assert audited.to_junit("x").count("<failure") == 4
     assert "emotions" not in audited.table().to_csv()  # no code of the notebook
+
+
+def test_what_a_cell_showed_is_not_in_the_json() -> None:
+    cells = (CellResult(number=1, status="runs", output="a tweet"),)
+    row = Audit(as_written=cells, after_repair=cells, fixes={}, versions="x 1", notes=()).as_row()
+    assert row["as_written"][0]["status"] == "runs"
+    assert "a tweet" not in json.dumps(row)
 
 
 def test_a_folder_takes_the_place_of_a_name(tmp_path: Path) -> None:
