@@ -160,6 +160,12 @@ def test_a_link_that_leads_out_of_the_folder_is_not_followed(name: str, course: 
         load_catalogue(str(course))
 
 
+def test_a_number_of_thousands_of_digits_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "catalogue.toml").write_text(f"x = {'9' * 5000}")
+    with pytest.raises(CatalogueError, match=r"catalogue\.toml: Exceeds the limit"):
+        load_catalogue(str(tmp_path))
+
+
 def test_an_unknown_claim_or_catalogue_names_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"Did you mean 'finetune\.f1'"):
         CATALOGUE.claim_named("finetune.f2")
