@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 
 from repro.assets.loading import load_classifier
 from repro.sections.context import Context
 from repro.spec import Device
-from repro.training.device import make_accelerator, resolve_device
+from repro.training.device import resolve_device
 from repro.training.encoder import enable_packing
 from repro.training.packing import pack_rows, to_device
 from repro.training.predict import predict_rows
-from tests.training.trial import Killed, Trial, cut_off
+from tests.training.trial import Killed, Trial, accelerator, cut_off
 
 pytestmark = pytest.mark.gpu
 
@@ -37,15 +37,18 @@ def assert_near(one: dict[str, Any], other: dict[str, Any], *, losses: float, we
         assert torch.allclose(torch.tensor(parameter), torch.tensor(other["weights"][name]), rtol=0, atol=weights)
 
 
+def on_gpu(trial: Trial, precision: str = "fp32") -> Trial:
+    return replace(trial.elsewhere(precision), make=partial(accelerator, "cuda", precision))
+
+
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_one_seed_twice_gives_the_same_losses(trial: Trial, precision: str) -> None:
-    trial = replace(trial, device="cuda", precision=precision)
-    one, again = (trial.elsewhere(name).train()[0] for name in ("one", "again"))
+    one, again = (on_gpu(trial.elsewhere(name), precision).train()[0] for name in ("one", "again"))
     assert_near(one, again, losses=1e-6, weights=1e-4)
 
 
 def test_a_training_that_was_cut_off_resumes_on_the_gpu(trial: Trial) -> None:
-    trial = replace(trial, device="cuda")
+    trial = on_gpu(trial)
     with pytest.raises(Killed):
         trial.train(progress=cut_off(10), save_every=4)
     assert_near(trial.train(save_every=4)[0], trial.undisturbed(), losses=1e-6, weights=1e-4)
@@ -53,18 +56,17 @@ def test_a_training_that_was_cut_off_resumes_on_the_gpu(trial: Trial) -> None:
 
 def test_the_native_precision_stays_near_fp32(trial: Trial) -> None:
     native = str(resolve_device(Device.CUDA).precision)
-    exact, rough = (replace(trial, device="cuda", precision=p).elsewhere(p).train()[0] for p in ("fp32", native))
+    exact, rough = (on_gpu(trial, precision).train()[0] for precision in ("fp32", native))
     assert_near(exact, rough, losses=0.05, weights=1)
 
 
 def test_the_gpus_logits_are_the_cpus(tiny_context: Context) -> None:
     logits = []
     for kind in ("cpu", "cuda"):
-        AcceleratorState._reset_state(reset_partial_state=True)
-        accelerator = make_accelerator(device=kind, precision="fp32")
+        own = accelerator(kind)
         torch.manual_seed(3)
-        model = load_classifier(tiny_context.checkpoint.folder).to(accelerator.device)
-        outputs = predict_rows(model, tiny_context.examples["validation"], batch_size=16, accelerator=accelerator)
+        model = load_classifier(tiny_context.checkpoint.folder).to(own.device)
+        outputs = predict_rows(model, tiny_context.examples["validation"], batch_size=16, accelerator=own)
         logits.append(outputs.logits)
     assert torch.allclose(logits[0], logits[1], atol=1e-3)
 

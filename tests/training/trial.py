@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,7 +11,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel, set_seed
 
 from repro.assets.loading import load_classifier
@@ -58,27 +56,27 @@ def cut_off(at: int) -> DoAt:
     return DoAt(at, kill)
 
 
-def asked_to_stop(at: int, number: signal.Signals, *, times: int = 1) -> DoAt:
-    """Send this process a signal."""
-
-    def ask() -> None:
-        for _ in range(times):
-            os.kill(os.getpid(), number)
-
-    return DoAt(at, ask)
-
-
 def accelerator(device: str = "cpu", precision: str = "fp32") -> Accelerator:
     """An Accelerator as a new process would make it."""
     AcceleratorState._reset_state(reset_partial_state=True)
     return make_accelerator(device=device, precision=precision)
 
 
-def plant_fp16(accelerator: Accelerator, **scaler: Any) -> None:
-    """Give an Accelerator on the CPU what one for fp16 has on a GPU: autocast to fp16 and a GradScaler."""
-    accelerator.state._mixed_precision = "fp16"
-    accelerator.native_amp = True
-    accelerator.scaler = torch.amp.GradScaler("cpu", **scaler)
+def fp16(**scaler: Any) -> Accelerator:
+    """An Accelerator on the CPU with what one for fp16 has on a GPU: autocast to fp16 and a GradScaler."""
+    own = accelerator()
+    own.state._mixed_precision = "fp16"
+    own.native_amp = True
+    own.scaler = torch.amp.GradScaler("cpu", **scaler)
+    return own
+
+
+def without_dropout(folder: Path) -> PreTrainedModel:
+    """A checkpoint's classifier that drops nothing."""
+    model = load_classifier(folder)
+    for layer in (module for module in model.modules() if isinstance(module, nn.Dropout)):
+        layer.p = 0.0
+    return model
 
 
 def train(
@@ -90,12 +88,12 @@ def train(
     **options: Any,
 ) -> tuple[PreTrainedModel, list[EpochResult]]:
     """Train a model of the context, padded and on the CPU in fp32 unless `options` of `fit` say otherwise."""
-    chosen = {"batching": "padded", **options}
-    if "accelerator" not in chosen:
-        chosen["accelerator"] = accelerator()
+    options = {"batching": "padded", "accelerator": None, **options}
+    options["accelerator"] = options["accelerator"] or accelerator()
     set_seed(seed)
     model, examples = load(context.checkpoint.folder), context.examples
-    results = fit(model, recipe=recipe, train=examples["train"], validation=examples["validation"], seed=seed, **chosen)
+    splits = {name: examples[name] for name in ("train", "validation")}
+    results = fit(model, recipe=recipe, seed=seed, **splits, **options)
     return model, list(results)
 
 
@@ -105,10 +103,8 @@ class Trial:
 
     context: Context
     folder: Path
-    device: str = "cpu"
-    precision: str = "fp32"
     lines: list[str] = field(default_factory=list)
-    plant: Callable[[Accelerator], None] = lambda accelerator: None
+    make: Callable[[], Accelerator] = accelerator
 
     def elsewhere(self, name: str) -> Trial:
         """The same in another folder."""
@@ -122,9 +118,7 @@ class Trial:
         self, *, progress: Progress | None = None, seed: int = 0, **policy: Any
     ) -> tuple[dict[str, Any], Checkpointer]:
         """Train, or resume, and return all that a training gives but its seconds."""
-        context, batching = self.context, str(self.context.spec.batching)
-        own = accelerator(self.device, self.precision)
-        self.plant(own)
+        context, batching, own = self.context, str(self.context.spec.batching), self.make()
         decided_by: dict[str, Any] = {"batching": batching, "seed": seed}
         chosen = CheckpointPolicy(tell=self.lines.append, **policy)
         checkpointer = Checkpointer(self.folder / "unfinished", "finetune, seed 0", decided_by, own, chosen)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count, islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +22,7 @@ from repro.training.epochs import Training
 from repro.training.resume import checkpointer as checkpointer_module
 from repro.training.resume import state as states
 from repro.training.resume.checkpointer import Checkpointer, CheckpointPolicy
-from tests.training.trial import Killed, Trial, accelerator, asked_to_stop, cut_off, plant_fp16
+from tests.training.trial import DoAt, Killed, Trial, accelerator, cut_off, fp16
 
 # what the progress bars count: 6 steps of an epoch, 6 batches of its evaluation, and the same again
 MOMENTS = {
@@ -63,11 +66,14 @@ def test_asked_to_stop_it_finishes_the_step_saves_and_leaves(
     trial: Trial, number: signal.Signals, code: int, at: int, saved: int
 ) -> None:
     before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
-    times = 2 if number == signal.SIGTERM else 1  # a launcher's second SIGTERM does not cost the step in hand
-    with pytest.raises(
-        InterruptedRunError, match=rf"(?s)after step {saved} is saved.*Start the same command again"
-    ) as stop:
-        trial.train(progress=asked_to_stop(at, number, times=times))
+
+    def ask() -> None:
+        for _ in range(2 if number == signal.SIGTERM else 1):  # a launcher's second one does not cost the step in hand
+            os.kill(os.getpid(), number)
+
+    message = rf"(?s)after step {saved} is saved.*Start the same command again"
+    with pytest.raises(InterruptedRunError, match=message) as stop:
+        trial.train(progress=DoAt(at, ask))
     assert stop.value.exit_code == code
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
     resumed, checkpointer = trial.train()
@@ -100,24 +106,22 @@ def test_by_the_clock_saving_stays_near_two_percent_of_the_time(
     assert waits_after(9, cost=2, epoch_ends=True) == 0  # the last step
 
 
-def test_the_time_of_saving_is_not_the_epochs(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
-    now, save = [0.0], Checkpointer.save
+def test_seconds_are_those_of_the_steps_and_of_the_evaluation_not_of_saving(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, save = count(), Checkpointer.save  # a clock that goes on by a second each time it is asked
     saved: list[Training] = []
-
-    def asked() -> float:
-        now[0] += 1
-        return now[0]
 
     def slow(checkpointer: Checkpointer, training: Training) -> None:
         save(checkpointer, training)
-        now[0] += 1000
+        deque(islice(clock, 1000), maxlen=0)
         saved.append(training)
 
-    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=asked))
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: float(next(clock))))
     monkeypatch.setattr(Checkpointer, "save", slow)
     trial.train(save_every=4)
     assert len(saved) == 4  # after 4, 6, 8 and 12
-    assert [result.epoch.train_seconds for result in saved[0].results] == [6, 6]  # one a step
+    assert [(result.epoch.train_seconds, result.evaluate_seconds) for result in saved[0].results] == [(6, 1), (6, 1)]
 
 
 def test_a_disk_that_refuses_states_is_reported_once_and_costs_nothing(
@@ -138,17 +142,13 @@ def test_a_disk_that_refuses_states_is_reported_once_and_costs_nothing(
 def test_loss_scaling_is_resumed_bit_for_bit(trial: Trial) -> None:
     scales: list[float] = []
 
-    def plant(accelerator: Accelerator) -> None:
-        plant_fp16(accelerator, init_scale=2.0**24, growth_interval=3)  # so high that the first steps overflow
-        update = accelerator.scaler.update
+    def make() -> Accelerator:
+        own = fp16(init_scale=2.0**24, growth_interval=3)  # so high that the first steps overflow
+        update = own.scaler.update
+        own.scaler.update = lambda: (update(), scales.append(own.scaler.get_scale()))
+        return own
 
-        def update_and_note() -> None:
-            update()
-            scales.append(accelerator.scaler.get_scale())
-
-        accelerator.scaler.update = update_and_note
-
-    trial = replace(trial, plant=plant)
+    trial = replace(trial, make=make)
     expected = trial.undisturbed()
     undisturbed = list(scales)
     assert min(undisturbed) < 2.0**24

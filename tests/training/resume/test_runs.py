@@ -43,20 +43,25 @@ class Runs:
     def states(self) -> Sequence[Path]:
         return sorted(self.results.glob("unfinished/*/step-*"))
 
-    def finetune(self, context: Context | None = None, **options: Any) -> RunRecord | None:
-        """Run it; None where it was completed before."""
+    def skips(self) -> bool:
+        """Whether it was completed before."""
+        return self._run(self.context) == []
+
+    def finetune(self, context: Context | None = None, **options: Any) -> RunRecord:
+        ((record, _),) = self._run(context or self.context, **options)
+        return record
+
+    def _run(self, context: Context, **options: Any) -> list[tuple[RunRecord, Path]]:
         policy = CheckpointPolicy(tell=self.lines.append, tell_done=self.lines.append, **{"save_every": 4, **options})
-        recorded = list(run_sections([FINETUNE], context or self.context, [0], self.results, policy=policy))
-        return recorded[0][0] if recorded else None
+        return list(run_sections([FINETUNE], context, [0], self.results, policy=policy))
 
     def cut_off(self, context: Context | None = None, **options: Any) -> None:
         """Run it until step 5, after a state of step 4."""
         with pytest.raises(Killed):
             self.finetune(replace(context or self.context, progress=cut_off(5)), **options)
 
-    def whole(self, record: RunRecord | None) -> dict[str, Any]:
+    def whole(self, record: RunRecord) -> dict[str, Any]:
         """All that decides a claim, and the saved model, file for file."""
-        assert record is not None
         model = model_folder(self.context, record.settings.seed)
         return {**result_of(record), "files": {file.name: file_sha256(file) for file in sorted(model.iterdir())}}
 
@@ -76,15 +81,15 @@ def expected(runs: Runs) -> dict[str, Any]:
 
 
 def test_a_completed_run_is_skipped_unless_it_is_asked_for_again(runs: Runs) -> None:
-    assert runs.finetune() is not None
-    assert runs.finetune() is None
+    runs.finetune()
+    assert runs.skips()
     (path,) = (runs.results / "runs").rglob("*.json")
     assert runs.lines == [f"finetune, seed 0: already completed, skipped (--again runs it again): {path}"]
-    assert runs.finetune(again=True) is not None
-    assert runs.finetune(runs.context.changed(batching="dynamic")) is not None  # another run
+    runs.finetune(again=True)
+    runs.finetune(runs.context.changed(batching="dynamic"))  # another run
     for path in (runs.results / "runs").rglob("*.json"):
         path.write_text(path.read_text()[:-20])
-    assert runs.finetune() is not None  # a damaged record completes nothing
+    runs.finetune()  # a damaged record completes nothing
 
 
 def test_a_record_that_was_refused_is_saved_elsewhere_and_not_trained_again(
@@ -104,18 +109,16 @@ def test_a_record_that_was_refused_is_saved_elsewhere_and_not_trained_again(
     assert runs.whole(read_record(path)) == expected
     record = runs.finetune()
     assert runs.whole(record) == expected
-    assert record is not None
     assert record.facts["resumed_after_steps"] == [12]
 
 
 def test_an_interrupted_second_run_saves_its_state_beside_the_record(runs: Runs, expected: dict[str, Any]) -> None:
-    assert runs.finetune() is not None
+    runs.finetune()
     runs.cut_off(again=True)
-    assert runs.finetune() is None
+    assert runs.skips()
     assert runs.lines[-1] == "there is a state of it after step 4 of 12: --again resumes from it"
     record = runs.finetune(again=True)
     assert runs.whole(record) == expected
-    assert record is not None
     assert record.facts["resumed_after_steps"] == [4]
 
 
@@ -128,10 +131,9 @@ def test_a_refused_model_is_saved_from_the_last_state_later(
     with monkeypatch.context() as patched:
         patched.setattr("repro.sections.models.sync_file", full)
         record = runs.finetune()
-    assert record is not None
     assert record.facts["not_saved"] == "No space left on device"
     assert not list(runs.context.models.iterdir())
-    assert runs.finetune() is None
+    assert runs.skips()
     assert runs.lines[-2] == "there is a state of it after step 12 of 12: --again resumes from it"
     assert runs.lines[-1].endswith("--again saves it there")
     assert runs.whole(runs.finetune(again=True)) == expected
@@ -139,7 +141,7 @@ def test_a_refused_model_is_saved_from_the_last_state_later(
 
 
 def test_a_model_that_cannot_be_replaced_stays(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert runs.finetune() is not None
+    runs.finetune()
     (model,) = runs.context.models.iterdir()
     before, rename = file_sha256(model / WEIGHTS), Path.rename
 
@@ -151,7 +153,6 @@ def test_a_model_that_cannot_be_replaced_stays(runs: Runs, monkeypatch: pytest.M
     with monkeypatch.context() as patched:
         patched.setattr(Path, "rename", refused)
         record = runs.finetune(again=True)
-    assert record is not None
     assert record.facts["not_saved"] == "Input/output error"
     assert list(runs.context.models.iterdir()) == [model]
     assert file_sha256(model / WEIGHTS) == before
@@ -161,9 +162,7 @@ def test_a_head_drawn_before_the_seed_is_the_same_when_the_run_is_resumed(runs: 
     context = runs.context.changed(protocol="as-published")
     runs.cut_off(context)
     drawn = read_state(runs.states()[-1]).content["notes"]["head_seed"]
-    record = runs.finetune(context)
-    assert record is not None
-    assert record.facts["head_seed"] == drawn
+    assert runs.finetune(context).facts["head_seed"] == drawn
 
 
 def test_a_state_of_another_run_is_refused_with_what_differs_and_stays(runs: Runs) -> None:
@@ -192,9 +191,7 @@ def test_resuming_insists_on_a_state_of_this_run_and_names_what_differs(runs: Ru
 
 def test_fresh_starts_at_step_0(runs: Runs) -> None:
     runs.cut_off()
-    record = runs.finetune(fresh=True)
-    assert record is not None
-    assert "resumed_after_steps" not in record.facts
+    assert "resumed_after_steps" not in runs.finetune(fresh=True).facts
 
 
 def test_a_file_in_the_place_of_the_states_is_reported(runs: Runs) -> None:
