@@ -12,9 +12,7 @@ import torch
 from accelerate.state import AcceleratorState
 from sklearn.linear_model import LogisticRegression
 
-from repro.claims.catalogue import load_catalogue
 from repro.claims.claim import Outcome
-from repro.claims.judge import judge_all
 from repro.commands.run import Tracker, check_tracker
 from repro.errors import MissingAssetError, UsageError
 from repro.records.schema import LABELS, Measurements, RunRecord
@@ -25,6 +23,7 @@ from repro.sections.corpus_facts import five_numbers
 from repro.sections.runner import open_context, run_sections
 from repro.spec import RunSpec
 from tests.running import measure
+from tests.sections.conftest import verdicts_on
 
 
 def comparable(record: RunRecord) -> dict[str, object]:
@@ -85,8 +84,8 @@ def test_a_fit_that_does_not_converge_says_so(tiny_context: Context, monkeypatch
 
 def test_the_books_token_outputs_are_reproduced_with_the_vocabulary_that_distilbert_uses() -> None:
     context = open_context(RunSpec(recipe="minilm", corpus="rehearsal", limit=8))
-    verdicts = judge_all(load_catalogue(), [measure("token-facts", context)], list(SECTIONS))
-    outcomes = {v.claim.id.removeprefix("tokens."): v.outcome for v in verdicts if v.claim.id.startswith("tokens.")}
+    verdicts = verdicts_on(measure("token-facts", context)).items()
+    outcomes = {claim.removeprefix("tokens."): v.outcome for claim, v in verdicts if claim.startswith("tokens.")}
     by_construction = ("ids", "pieces", "string", "vocabulary", "special", "inputs")
     others = ("context", "padding", "columns", "truncation")  # need DistilBERT's tokenizer files, or the real corpus
     assert outcomes == dict.fromkeys(by_construction, Outcome.BY_CONSTRUCTION) | dict.fromkeys(
