@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -101,10 +101,12 @@ def _refused_by_name(place: Place, ended: Ended) -> Outcome:
 
 
 def on_a_full_disk(case: Case) -> Outcome:
-    if not can_mount(case.place.folder):
-        return with_small_files(case)
-    with small_disk(case.place.results):
-        ballast, leave = case.place.results / "ballast", case.draws.randrange(LARGE)
+    ballast, leave = case.place.results / "ballast", case.draws.randrange(LARGE)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(small_disk(case.place.results))
+        except (OSError, subprocess.CalledProcessError):  # it takes root, on Linux, outside most containers
+            return with_small_files(case)
         first = struck(case, lambda run: fill(ballast, leave=leave))
         ballast.unlink()
         return finished(case, first, line=first.err and first.line)
@@ -128,13 +130,6 @@ def fill(ballast: Path, *, leave: int) -> None:
     with suppress(OSError), ballast.open("wb", buffering=0) as file:
         while rest > 0:
             rest -= file.write(b"\0" * min(rest, 1 << 16))
-
-
-def can_mount(folder: Path) -> bool:
-    """Return whether a tmpfs can be mounted here: by root, on Linux, outside most containers."""
-    with suppress(OSError, subprocess.CalledProcessError), small_disk(folder / "probe"):
-        return True
-    return False
 
 
 @contextmanager

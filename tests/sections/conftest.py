@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from repro.claims.catalogue import load_catalogue
-from repro.claims.claim import Verdict
-from repro.claims.judge import judge_all
+from repro.claims.judge import Verdict, judge_all
 from repro.records.schema import RunRecord
 from repro.sections import SECTIONS
 from repro.sections.models import model_folder

@@ -1,4 +1,4 @@
-"""Several processes: the same training, every row once, the same record after one was lost, an end in bounded time."""
+"""Several processes: one training, every row once, one record after one was lost, an end in bounded time; memory."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.load import write_corpus
 from repro.errors import ProcessLostError, UsageError
 from repro.records.schema import RunRecord
 from repro.records.store import read_records
@@ -17,6 +18,8 @@ from repro.sections.runner import open_context
 from repro.spec import RunSpec
 from repro.training.processes import process_seed, wait_time, watched
 from tests.running import result_of, run_module
+
+BYTES_A_ROW = 1_000  # two million rows within 3 GiB leave 1,200 beside the libraries
 
 
 @pytest.fixture(autouse=True)
@@ -123,3 +126,12 @@ def test_each_process_draws_dropout_of_its_own() -> None:
         drawn.append(torch.empty(4, dtype=torch.int64).random_())
     assert process_seed(7, 0) == 7  # one process is as it was
     assert not any(torch.equal(drawn[a], drawn[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
+
+
+def test_memory_grows_by_what_a_row_needs_in_arrow_and_pieces(tmp_path: Path) -> None:
+    sizes = (20_000, 70_000)  # several chunks each: the first ones also fill what is used again
+    folders = [tmp_path / str(size) for size in sizes]
+    for size, folder in zip(sizes, folders, strict=True):
+        write_corpus("rehearsal", folder, size)
+    small, large = json.loads(run_module("benchmarks.load", *folders))
+    assert (large - small) * 2**20 / (sizes[1] - sizes[0]) < BYTES_A_ROW
