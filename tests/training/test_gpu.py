@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from repro.assets.checkpoints import WEIGHTS
 from repro.assets.loading import load_classifier
 from repro.sections.context import Context
-from repro.spec import Device
+from repro.spec import Device, Precision
 from repro.training.device import resolve_device
 from repro.training.encoder import enable_packing
 from repro.training.packing import pack_rows, to_device
 from repro.training.predict import predict_rows
-from tests.training.trial import Killed, Trial, accelerator, cut_off
+from tests.training.trial import Runs, accelerator
 
 pytestmark = pytest.mark.gpu
 
@@ -30,34 +30,33 @@ def _deterministic() -> Iterator[None]:
     torch.use_deterministic_algorithms(False)
 
 
-def assert_near(one: dict[str, Any], other: dict[str, Any], *, losses: float, weights: float) -> None:
-    for a, b in zip(one["epochs"], other["epochs"], strict=True):
-        assert a["train_loss"] == pytest.approx(b["train_loss"], abs=losses)
-    for name, parameter in one["weights"].items():
-        assert torch.allclose(torch.tensor(parameter), torch.tensor(other["weights"][name]), rtol=0, atol=weights)
+@pytest.fixture
+def make(runs: Runs) -> Callable[..., Runs]:
+    return lambda name, precision="fp32": runs.elsewhere(name, device=Device.CUDA, precision=Precision(precision))
 
 
-def on_gpu(trial: Trial, precision: str = "fp32") -> Trial:
-    return replace(trial.elsewhere(precision), make=partial(accelerator, "cuda", precision))
+def assert_near(one: Runs, other: Runs, *, losses: float, weights: float) -> None:
+    for a, b in zip(*(each.finetune().epochs for each in (one, other)), strict=True):
+        assert a.train_loss == pytest.approx(b.train_loss, abs=losses)
+    parameters, others = (load_file(each.model / WEIGHTS) for each in (one, other))
+    for name, parameter in parameters.items():
+        assert torch.allclose(parameter, others[name], rtol=0, atol=weights)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_one_seed_twice_gives_the_same_losses(trial: Trial, precision: str) -> None:
-    one, again = (on_gpu(trial.elsewhere(name), precision).train()[0] for name in ("one", "again"))
-    assert_near(one, again, losses=1e-6, weights=1e-4)
+def test_one_seed_twice_gives_the_same_losses(make: Callable[..., Runs], precision: str) -> None:
+    assert_near(make("one", precision), make("again", precision), losses=1e-6, weights=1e-4)
 
 
-def test_a_training_that_was_cut_off_resumes_on_the_gpu(trial: Trial) -> None:
-    trial = on_gpu(trial)
-    with pytest.raises(Killed):
-        trial.train(progress=cut_off(10), save_every=4)
-    assert_near(trial.train(save_every=4)[0], trial.undisturbed(), losses=1e-6, weights=1e-4)
+def test_a_training_that_was_cut_off_resumes_on_the_gpu(make: Callable[..., Runs]) -> None:
+    resumed = make("resumed")
+    resumed.cut_off(at=10)
+    assert_near(resumed, make("undisturbed"), losses=1e-6, weights=1e-4)
 
 
-def test_the_native_precision_stays_near_fp32(trial: Trial) -> None:
-    native = str(resolve_device(Device.CUDA).precision)
-    exact, rough = (on_gpu(trial, precision).train()[0] for precision in ("fp32", native))
-    assert_near(exact, rough, losses=0.05, weights=1)
+def test_the_native_precision_stays_near_fp32(make: Callable[..., Runs]) -> None:
+    native = resolve_device(Device.CUDA).precision
+    assert_near(make("exact"), make("native", native), losses=0.05, weights=1)
 
 
 def test_the_gpus_logits_are_the_cpus(tiny_context: Context) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,67 +15,16 @@ from repro.records import store
 from repro.records.schema import RunRecord
 from repro.records.store import read_record, write_record
 from repro.sections import section_named
-from repro.sections.context import Context
-from repro.sections.models import model_folder
-from repro.sections.runner import check_resumable, run_sections
-from repro.training.resume.checkpointer import CheckpointPolicy
+from repro.sections.runner import check_resumable
 from repro.training.resume.state import read_state
-from tests.running import result_of
-from tests.training.trial import Killed, cut_off
+from tests.training.trial import Runs
 
 FINETUNE = section_named("finetune")
 
 
-@dataclass(kw_only=True)
-class Runs:
-    """Fine-tuning tiny in batches of 16 on 96 rows: six steps an epoch, two epochs; `lines` are what it said."""
-
-    context: Context
-    folder: Path
-    lines: list[str] = field(default_factory=list)
-
-    @property
-    def results(self) -> Path:
-        return self.folder / "results"
-
-    def states(self) -> Sequence[Path]:
-        return sorted(self.results.glob("unfinished/*/step-*"))
-
-    def skips(self) -> bool:
-        """Whether it was completed before."""
-        return self._run(self.context) == []
-
-    def finetune(self, context: Context | None = None, **options: Any) -> RunRecord:
-        ((record, _),) = self._run(context or self.context, **options)
-        return record
-
-    def _run(self, context: Context, **options: Any) -> list[tuple[RunRecord, Path]]:
-        policy = CheckpointPolicy(tell=self.lines.append, tell_done=self.lines.append, **{"save_every": 4, **options})
-        return list(run_sections([FINETUNE], context, [0], self.results, policy=policy))
-
-    def cut_off(self, context: Context | None = None, **options: Any) -> None:
-        """Run it until step 5, after a state of step 4."""
-        with pytest.raises(Killed):
-            self.finetune(replace(context or self.context, progress=cut_off(5)), **options)
-
-    def whole(self, record: RunRecord) -> dict[str, Any]:
-        """All that decides a claim, and the saved model, file for file."""
-        model = model_folder(self.context, record.settings.seed)
-        return {**result_of(record), "files": {file.name: file_sha256(file) for file in sorted(model.iterdir())}}
-
-
-@pytest.fixture
-def runs(tiny_context: Context, tmp_path: Path) -> Runs:
-    recipe = replace(tiny_context.recipe, batch_size=16)
-    return Runs(context=replace(tiny_context, recipe=recipe, save=tmp_path / "models"), folder=tmp_path)
-
-
 @pytest.fixture
 def expected(runs: Runs) -> dict[str, Any]:
-    """The undisturbed run."""
-    context = replace(runs.context, save=runs.folder / "undisturbed-models")
-    elsewhere = Runs(context=context, folder=runs.folder / "undisturbed")
-    return elsewhere.whole(elsewhere.finetune())
+    return runs.undisturbed()
 
 
 def test_a_completed_run_is_skipped_unless_it_is_asked_for_again(runs: Runs) -> None:
