@@ -224,7 +224,7 @@ def test_our_own_record_is_read_and_one_that_predicts_one_class_is_collapsed(
     assert "learning rate 0.0001" in diagnose_run(run_from_file(twin)).sentence
 
 
-NO_RUN = {
+NO_RUN: dict[str, tuple[str | bytes, str]] = {
     "half.json": ('{"log_history": [', "is no complete JSON"),
     "list.json": ("[1, 2]", "is of no known format"),
     "config.json": ('{"model_type": "distilbert"}', "is of no known format"),

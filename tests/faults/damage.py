@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -102,14 +102,12 @@ def _refused_by_name(place: Place, ended: Ended) -> Outcome:
 
 def on_a_full_disk(case: Case) -> Outcome:
     ballast, leave = case.place.results / "ballast", case.draws.randrange(LARGE)
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(small_disk(case.place.results))
-        except (OSError, subprocess.CalledProcessError):  # it takes root, on Linux, outside most containers
-            return with_small_files(case)
-        first = struck(case, lambda run: fill(ballast, leave=leave))
-        ballast.unlink()
-        return finished(case, first, line=first.err and first.line)
+    with small_disk(case.place.results) as mounted:
+        if mounted:
+            first = struck(case, lambda run: fill(ballast, leave=leave))
+            ballast.unlink()
+            return finished(case, first, line=first.err and first.line)
+    return with_small_files(case)
 
 
 def with_small_files(case: Case) -> Outcome:
@@ -133,11 +131,15 @@ def fill(ballast: Path, *, leave: int) -> None:
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True)
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_KIB}k", "faults", str(folder)]
-    subprocess.run(mount, check=True, capture_output=True)
+def small_disk(folder: Path) -> Iterator[bool]:
+    """Mount a tmpfs there, or say that none can be: it takes root, on Linux, outside most containers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    mounted = False
+    with suppress(OSError):
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_KIB}k", "faults", str(folder)]
+        mounted = subprocess.run(mount, check=False, capture_output=True).returncode == 0
     try:
-        yield
+        yield mounted
     finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+        if mounted:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -99,7 +99,7 @@ def train(
     options["accelerator"] = options["accelerator"] or accelerator()
     set_seed(seed)
     model, examples = load(context.checkpoint.folder), context.examples
-    splits = {name: examples[name] for name in ("train", "validation")}
+    splits: dict[str, Any] = {name: examples[name] for name in ("train", "validation")}
     results = fit(model, recipe=recipe, seed=seed, **splits, **options)
     return model, list(results)
 

@@ -142,7 +142,12 @@ def test_loss_scaling_is_resumed_bit_for_bit(runs: Runs, monkeypatch: pytest.Mon
     def make(**_: object) -> Accelerator:
         own = fp16(init_scale=2.0**24, growth_interval=3)  # so high that the first steps overflow
         update = own.scaler.update
-        own.scaler.update = lambda: (update(), scales.append(own.scaler.get_scale()))
+
+        def update_and_note() -> None:
+            update()
+            scales.append(own.scaler.get_scale())
+
+        own.scaler.update = update_and_note
         return own
 
     monkeypatch.setattr("repro.training.device.make_accelerator", make)
