@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,11 +21,6 @@ from tests.training.trial import Runs
 FINETUNE = section_named("finetune")
 
 
-@pytest.fixture
-def expected(runs: Runs) -> dict[str, Any]:
-    return runs.undisturbed()
-
-
 def test_a_completed_run_is_skipped_unless_it_is_asked_for_again(runs: Runs) -> None:
     runs.finetune()
     assert runs.skips()
@@ -40,7 +34,7 @@ def test_a_completed_run_is_skipped_unless_it_is_asked_for_again(runs: Runs) -> 
 
 
 def test_a_record_that_was_refused_is_saved_elsewhere_and_not_trained_again(
-    runs: Runs, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(record: RunRecord, folder: Path) -> Path:
         if folder == runs.results:
@@ -53,25 +47,24 @@ def test_a_record_that_was_refused_is_saved_elsewhere_and_not_trained_again(
         with pytest.raises(ResultsError, match="it is kept as"):
             runs.finetune()
     (path,) = runs.folder.glob("seminar-repro-record-*/runs/**/*.json")
+    expected = runs.undisturbed()
     assert runs.whole(read_record(path)) == expected
     record = runs.finetune()
     assert runs.whole(record) == expected
     assert record.facts["resumed_after_steps"] == [12]
 
 
-def test_an_interrupted_second_run_saves_its_state_beside_the_record(runs: Runs, expected: dict[str, Any]) -> None:
+def test_an_interrupted_second_run_saves_its_state_beside_the_record(runs: Runs) -> None:
     runs.finetune()
     runs.cut_off(again=True)
     assert runs.skips()
     assert runs.lines[-1] == "there is a state of it after step 4 of 12: --again resumes from it"
     record = runs.finetune(again=True)
-    assert runs.whole(record) == expected
+    assert runs.whole(record) == runs.undisturbed()
     assert record.facts["resumed_after_steps"] == [4]
 
 
-def test_a_refused_model_is_saved_from_the_last_state_later(
-    runs: Runs, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_refused_model_is_saved_from_the_last_state_later(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
@@ -83,7 +76,7 @@ def test_a_refused_model_is_saved_from_the_last_state_later(
     assert runs.skips()
     assert runs.lines[-2] == "there is a state of it after step 12 of 12: --again resumes from it"
     assert runs.lines[-1].endswith("--again saves it there")
-    assert runs.whole(runs.finetune(again=True)) == expected
+    assert runs.whole(runs.finetune(again=True)) == runs.undisturbed()
     assert not (runs.results / "unfinished").exists()
 
 
