@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from repro.commands.options import write_table
-from repro.errors import UsageError
+from repro.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from repro.diagnosis.diagnose import Diagnosis
@@ -82,7 +82,7 @@ def _write(diagnosis: Diagnosis) -> None:
     lines += [f"Or {m.text}: {m.evidence}. {m.remedy}" for m in diagnosis.mistakes[1:]]
     lines += [f"Note: {note.text}: {note.evidence}. {note.remedy}" for note in diagnosis.notes]
     lines += [f"Note: {remark}." for remark in diagnosis.remarks]
-    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.write(printable("\n".join(lines)) + "\n")  # they quote the file
     if diagnosis.figures:
         sys.stdout.write("\n")
         rows = [
