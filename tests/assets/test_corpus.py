@@ -19,8 +19,7 @@ from repro.assets.builtin.rehearsal import rehearsal_rows
 from repro.assets.corpus import HUB_CORPUS, HUB_REVISION, SPLITS, Row, load_corpus, read_folder, stamp_of
 from repro.errors import CorpusError
 from repro.records.schema import LABELS, CorpusStamp
-from tests.assets.hub_faults import status
-from tests.assets.hub_server import HubServer, Repository
+from tests.assets.hub_server import Fault, HubServer, Repository
 
 
 def test_all_three_layouts_give_the_same_rows(corpus_folder: Path, tmp_path: Path) -> None:
@@ -186,7 +185,7 @@ def test_the_corpus_comes_from_the_hub_and_then_out_of_the_cache(
     hub: HubServer, corpus_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = served_corpus(hub, corpus_folder)
-    hub.fault("train", status(500), times=1)
+    hub.fault("train", Fault(500), times=1)
     corpus = load_corpus("hub", expected=expected)
     assert (corpus.stamp, corpus.texts("test")[0]) == (expected, "test sentence 0")
     assert corpus.splits["train"].column_names == ["text", "label", "label_text"]
