@@ -155,7 +155,7 @@ def _estimates(claim: Claim, measured: Sequence[Any]) -> dict[str, Figure]:
     if claim.kind is Kind.OVERLAP:
         return {"": Figure(tuple(shared_members(claim, measured)))}
     rows = [value if isinstance(value, dict) else {"": value} for value in measured]
-    columns = {key: tuple(row.get(key) for row in rows) for key in rows[0]}
+    columns: dict[str, tuple[Any, ...]] = {key: tuple(row.get(key) for row in rows) for key in rows[0]}
     return {key: Figure(values) for key, values in columns.items() if all(map(is_number, values))}
 
 

@@ -31,7 +31,7 @@ def choose(kind: type[StrEnum], help: str) -> Any:  # noqa: A002 (typer's name)
 def option_groups(command: Callable[..., None]) -> Callable[..., None]:
     """Let a command take dataclasses: each field becomes an option, listed under the class's docstring in the help."""
     parameters = signature(command, eval_str=True).parameters
-    groups = {name: p.annotation for name, p in parameters.items() if is_dataclass(p.annotation)}
+    groups: dict[str, Any] = {name: p.annotation for name, p in parameters.items() if is_dataclass(p.annotation)}
 
     @wraps(command)
     def with_groups(**values: Any) -> None:

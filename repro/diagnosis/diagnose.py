@@ -158,7 +158,7 @@ def _telling(figures: Sequence[Placed]) -> Placed:
 
 
 def _sentence(outcome: Outcome, figures: Sequence[Placed], words: Mapping[str, str | float]) -> str:
-    forms = load("mistakes")["sentences"]
+    forms: dict[str, str] = load("mistakes")["sentences"]
     if outcome in forms:
         return forms[outcome].format_map(words)
     if not figures:

@@ -86,5 +86,7 @@ def _run_from_record(path: Path) -> StudentRun:
         entries.append(entry | ({"valid_loss": scores.loss} if scores and scores.loss is not None else {}))
     stated = ("checkpoint", "learning_rate", "batch_size", "weight_decay")
     recipe = {key: getattr(record.recipe, key) for key in stated} | {"corpus": record.corpus.name}
+    rows = record.rows.get("validation")
+    recipe |= {"predictions": "equal"} if rows and len(set(rows.predictions)) == 1 else {}
     steps = sum(epoch.steps for epoch in record.epochs)
     return logs.run_from_log(path.name, entries, recipe, epochs=len(record.epochs) or None, steps=steps or None)

@@ -206,9 +206,8 @@ def _name_of(built: Any, call: str = "load_dataset") -> str:
 
 def _average(code: Interpreter, trainer: Built) -> logs.Recipe:
     """Return the last `average=` in the function that computes the metrics."""
-    function = trainer.keywords.get("compute_metrics")
-    function = function if isinstance(function, ast.FunctionDef) else code.names.get("compute_metrics")
-    words = [w for w in ast.walk(function) if isinstance(w, ast.keyword)] if isinstance(function, ast.AST) else []
+    named = [each.get("compute_metrics") for each in (code.names, trainer.keywords)]
+    words = [w for f in named if isinstance(f, ast.FunctionDef) for w in ast.walk(f) if isinstance(w, ast.keyword)]
     averages = [w.value.value for w in words if w.arg == "average" and isinstance(w.value, ast.Constant)]
     return {"average": averages[-1]} if averages and isinstance(averages[-1], str) else {}
 

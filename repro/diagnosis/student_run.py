@@ -58,9 +58,8 @@ class StudentRun:
             an_epoch = self.steps / self.epochs_run
             facts |= {"steps": self.steps, "steps_per_epoch": an_epoch, "rows": BATCH * an_epoch}
         if self.flos and self.steps:
-            share = self.flos / NOTEBOOK_FLOS
-            facts |= {"flos_share": share, "pieces": 87 * 500 * share / self.steps}
-        named = {"split": self.split, **{part: self.recipe.get(part) for part in ("average", "frozen")}}
+            facts |= {"flos_share": (share := self.flos / NOTEBOOK_FLOS), "pieces": 87 * 500 * share / self.steps}
+        named = {"split": self.split, **{part: self.recipe.get(part) for part in ("average", "frozen", "predictions")}}
         return facts | {f"{part}_{value}": 1 for part, value in named.items() if value}
 
 

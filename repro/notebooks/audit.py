@@ -90,7 +90,7 @@ def _audited(cell: Cell, kernel: Kernel, blame: Blame) -> CellResult:
     if shell:
         detail = f"{detail}; left out: {'; '.join(shell)}".removeprefix("; ")
     return CellResult(
-        number=cell.number, status=status, detail=detail, cause=cause, seconds=seconds, output=done.text[:2000]
+        number=cell.number, status=status, detail=detail, cause=cause, seconds=seconds, output=done.text[-2000:]
     )
 
 
@@ -100,6 +100,7 @@ def _outcome(done: Executed, cause: int | None, limits: Limits) -> tuple[Status,
     if not done.error:
         removal = load_rules()["removal"]
         announced = next((line.strip() for line in done.text.splitlines() if re.search(removal, line)), "")
+        announced = re.sub(r"^\S+\.py:\d+: ", "", announced)  # where in the kernel's own file
         older = f"; on what was left from before: cell {cause} did not run" if cause else ""
         return "runs, announces removal" if announced else "runs", _brief(announced) + older
     if cause is not None:

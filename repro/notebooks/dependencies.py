@@ -62,7 +62,7 @@ class Blame:
         read = list(names.reads)
         for name in read:  # it grows
             read += {**self._functions, **names.functions}.get(name, set()) - set(read)
-        cause = next((self._missing[name] for name in read if name in self._missing), None)
+        cause = min((self._missing[name] for name in read if name in self._missing), default=None)
         if failed or cause:  # one that ran had an older value under that name
             self._missing |= dict.fromkeys(names.writes, cause or number)
         else:

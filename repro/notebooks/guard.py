@@ -88,4 +88,5 @@ def _shorten_training(steps: int) -> None:
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             control.should_training_stop = state.global_step >= steps or control.should_training_stop
 
-    trainer.DEFAULT_CALLBACKS.append(Stop)
+    callbacks: list[Any] = trainer.DEFAULT_CALLBACKS
+    callbacks.append(Stop)

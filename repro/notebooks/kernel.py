@@ -118,7 +118,7 @@ class Kernel:
         except DeadKernelError:
             died = True
         timed_out = not died and monotonic() - started >= self._client.timeout
-        error = next((output for output in reversed(cell.outputs) if output.output_type == "error"), {})
+        error: Any = next((output for output in reversed(cell.outputs) if output.output_type == "error"), {})
         name = "DeadKernelError" if died else "TimeoutError" if timed_out else error.get("ename", "")
         if timed_out and not seconds:  # it was interrupted: does it take a cell again?
             answer = self.run("pass", ANSWER_SECONDS)

@@ -195,7 +195,7 @@ class RunRecord(Measurements):
         for part in path.split("."):
             try:
                 whole = vars(value) if isinstance(value, BaseModel) else value
-                value = whole[int(part) if isinstance(whole, list) else part]
+                value = whole[int(part)] if isinstance(whole, list) else whole[part]
             except (KeyError, IndexError, TypeError, ValueError):
                 raise KeyError(path) from None
         return value

@@ -12,6 +12,7 @@ from repro.errors import ResultsError
 from repro.records.schema import RunRecord
 from repro.records.store import inside
 from repro.report import tables
+from repro.report.costs import cost_drawings, cost_table, costs_of
 from repro.report.faults import fault_tables
 from repro.report.gallery import Picture, draw_figures, save_picture
 from repro.report.reruns import rerun_drawing, rerun_table
@@ -27,12 +28,13 @@ def write_report(
     catalogue: Catalogue, verdicts: Sequence[Verdict], records: Sequence[RunRecord], results: Path
 ) -> list[Path]:
     """Write tables, figures, REPORT.md and report.html into the results folder; return what was written."""
-    timings = read_timings(results)
+    timings, compared = read_timings(results), costs_of(records)
     report_tables = {
         "verdicts": tables.verdict_table(verdicts),
         **tables.record_tables(records),
         **_section_tables(records),
         **({"reruns": rerun_table(catalogue)} if catalogue.corroboration else {}),
+        **({"costs": cost_table(compared)} if compared else {}),
         **speed_tables(timings),
         **fault_tables(results),
     }
@@ -47,6 +49,7 @@ def write_report(
         if catalogue.headline:
             heading = catalogue.claim_named(catalogue.headline.claim).section
             shown.append(save_picture(rerun_drawing(catalogue), heading, figures))
+        shown += [save_picture(drawing, "Baselines", figures) for drawing in cost_drawings(compared)]
         written += [figures / f"{picture.name}.svg" for picture in shown]
         written.append(_write(results / "REPORT.md", _markdown(catalogue, verdicts, records, shown, short)))
         page = report_html(catalogue, verdicts, records, short, shown, timings)
@@ -116,7 +119,7 @@ def with_verdicts(text: str, catalogue: Catalogue, verdicts: Sequence[Verdict], 
         answers=_answers(catalogue, verdicts),
         counts=tables.outcome_counts(verdicts),
         records=len(records),
-        environment=dict(tables.environment_table(records).rows),
+        environment={row[0]: row[1] for row in tables.environment_table(records).rows},
         answer=tables.answer_table(verdicts),
     )
     return f"{before}{BEGIN}\n{block}{END}{after}"

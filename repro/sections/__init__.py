@@ -24,6 +24,7 @@ SECTIONS: tuple[str, ...] = (  # in the seminar's order
     "features",
     "projection",
     "linear",
+    "baselines",
     "finetune",
     "inference",
     "published",

@@ -71,8 +71,8 @@ def try_call(trial: Mapping[str, str], fix: Mapping[str, Any]) -> dict[str, Any]
         instead = replacement = fix["after"]
         if pipeline := re.search(r'pipeline\("(.+?)".*?\)', code):  # a function of that name takes its place
             instead, folder = fix["reason"], str(tiny_tour_folder(PIPELINES[pipeline[1]]))
-            replacement = f"{fix['new']}\n{code.replace(pipeline[0], 'NAME')}"
-            replacement = replacement.replace("NAME", "repaired").replace("MODEL", repr(folder))
+            replacement = f"{fix['new']}\n{code.replace(pipeline[0], '$NAME')}"
+            replacement = replacement.replace("$NAME", "repaired").replace("$MODEL", repr(folder))
         result |= {"instead": instead.removeprefix("$ "), "instead_runs": not attempt(replacement)[0]}
     return result
 

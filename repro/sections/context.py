@@ -157,8 +157,8 @@ class Context:
         """The recipe as a record holds it, with the hash of the weights that are used and what they do once loaded."""
         from repro.assets.loading import behaviour_of
 
-        recipe = {name: getattr(self.recipe, name, None) for name in RecipeStamp.model_fields}
-        used = {"weights_sha256": self.checkpoint.weights_sha256}
+        recipe: dict[str, Any] = {name: getattr(self.recipe, name, None) for name in RecipeStamp.model_fields}
+        used: dict[str, Any] = {"weights_sha256": self.checkpoint.weights_sha256}
         return RecipeStamp(**recipe | used | {"behaviour": behaviour_of(self.checkpoint.folder, self.tokenizer)})
 
     def settings(self, seed: int) -> Settings:

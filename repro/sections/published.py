@@ -60,7 +60,8 @@ def load_published(context: Context) -> PreTrainedModel:
     if context.recipe.name == TINY.name:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # the head's random weights are the same in every process
-            return load_classifier(folder).eval()
+            model: PreTrainedModel = load_classifier(folder).eval()
+            return model
     model = load_model("AutoModelForSequenceClassification", folder)
     config: Any = model.config
     names = [config.id2label.get(i) for i in range(config.num_labels)]

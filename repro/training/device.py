@@ -17,6 +17,9 @@ from repro.errors import DeviceError, OutOfMemoryError
 from repro.spec import Device, Precision
 from repro.training.processes import local_rank, process_count, wait_time, watched
 
+# DistilBERT in fp32: 66 M parameters x 16 bytes (weight, gradient, two moments) are 1.0 GiB; activations of a padded
+# batch of 64 x 87 pieces about 1.3 GiB; the rest is CUDA's context and kernels
+NEEDED_MIB = 3_072
 # bf16 arithmetic by the names of torch.cpu.get_capabilities, x86's and Arm's
 BF16_CAPABILITIES = ("avx512_bf16", "amx_bf16", "avx10_2", "bf16", "sve_bf16")
 OUT_OF_MEMORY = re.compile(r"not enough memory|DefaultCPUAllocator|out of memory|bad_alloc|ALLOC_FAILED", re.IGNORECASE)
@@ -72,20 +75,47 @@ def _native_precisions(device: Device) -> tuple[tuple[Precision, ...], str]:
 
 
 def gpu_problem() -> DeviceError | None:
-    """Return why this process can't train on a GPU of this machine, None where it can."""
-    processes, gpus = int(os.environ.get("LOCAL_WORLD_SIZE") or process_count()), torch.cuda.device_count()
-    if torch.cuda.is_available() and processes <= gpus:
-        return None
-    if torch.cuda.is_available():
-        what = f"{processes} processes share {gpus} GPU{'s' * (gpus > 1)}; start one process for each"
+    """Return why the GPUs of this machine can't be used, None where they can."""
+    if not torch.cuda.is_available():
+        return _no_gpu()
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE") or process_count())
+    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    if processes > len(names):
+        return DeviceError(
+            f"{processes} processes share {len(names)} GPU{'s' * (len(names) > 1)}",
+            "Start one process for each GPU.",
+        )
+    if len(kinds := sorted(set(names[:processes]))) > 1:
+        return DeviceError(
+            f"{processes} processes would train on GPUs of different kinds: {', '.join(kinds)}",
+            "Choose GPUs of one kind with CUDA_VISIBLE_DEVICES: their arithmetic differs, the slowest sets the pace.",
+        )
+    own = local_rank()  # asking another GPU would put this process's context there
+    free_mib = torch.cuda.mem_get_info(own)[0] >> 20
+    if free_mib < NEEDED_MIB:
+        return DeviceError(
+            f"{names[own]} has {free_mib:,} MiB free, and a run takes about {NEEDED_MIB:,} MiB",
+            "End what uses the GPU (nvidia-smi lists it), or choose --device cpu.",
+        )
+    return None
+
+
+def _no_gpu() -> DeviceError:
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if torch.version.cuda is None:
+        what = f"torch {torch.__version__} is a build for the CPU alone"
+        remedy = "Install a CUDA build of torch (pytorch.org says which)"
+    elif visible is not None and (not visible.strip() or visible.strip().startswith("-1")):
+        what, remedy = f"CUDA_VISIBLE_DEVICES={visible!r} hides every GPU", "Unset CUDA_VISIBLE_DEVICES"
     else:
-        build = f"for CUDA {torch.version.cuda}" if torch.version.cuda else "built for the CPU alone"
-        what = f"torch {torch.__version__}, {build}, lists no GPU"
         try:
-            torch.cuda.init()
-        except (RuntimeError, AssertionError) as error:  # it says what is missing
-            what = f"torch {torch.__version__}, {build}, cannot use a GPU: {str(error).partition('. ')[0].strip()}"
-    return DeviceError(what, "See what nvidia-smi lists and CUDA_VISIBLE_DEVICES shows, or choose --device cpu.")
+            torch.cuda.init()  # says in its error what is missing
+            why = "it lists none"
+        except (RuntimeError, AssertionError) as error:
+            why = str(error).partition(". ")[0].strip().rstrip(".")
+        what = f"torch {torch.__version__} for CUDA {torch.version.cuda} cannot use a GPU: {why}"
+        remedy = "Install or update the NVIDIA driver, or install a build of torch for its CUDA"
+    return DeviceError(what, f"{remedy}, or choose --device cpu.")
 
 
 def leave_out_cudnn(device: str) -> None:

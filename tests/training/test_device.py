@@ -26,6 +26,7 @@ class Machine:
     capabilities: Mapping[str, object]
     gpus: tuple[str, ...] = ()
     gpu_bf16: bool = False
+    free_mib: int = 14_000
 
 
 MACHINES = {
@@ -54,6 +55,7 @@ def plant(monkeypatch: pytest.MonkeyPatch) -> Plant:
         monkeypatch.setattr(torch.cuda, "device_count", lambda: len(machine.gpus))
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda number=0: machine.gpus[number])
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", supports_bf16)
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda number=0: (machine.free_mib << 20, 16 << 30))
 
     return planted
 
@@ -90,35 +92,66 @@ def test_an_imitated_precision_is_refused_with_the_fast_one_named(
     assert remedy in refused.value.remedy
 
 
-NO_DRIVER = "Found no NVIDIA driver on your system. Please check that you have an NVIDIA GPU and installed a driver"
-NO_GPU, TWO = Machine(capabilities=AVX2), Machine(capabilities=AVX2, gpus=("NVIDIA A100",) * 2, gpu_bf16=True)
+DRIVER = "Found no NVIDIA driver on your system. Please check that you have an NVIDIA GPU and installed a driver"
+OLD = "The NVIDIA driver on your system is too old (found version 11040). Please update your GPU driver"
+UNUSABLE = [  # torch's CUDA, CUDA_VISIBLE_DEVICES, what torch says; the reason and the remedy in our error
+    (None, None, "", "is a build for the CPU alone", "CUDA build"),
+    ("13.0", "", "", "CUDA_VISIBLE_DEVICES='' hides every GPU", "Unset"),
+    ("13.0", None, DRIVER, "Found no NVIDIA driver on your system", "Install or update the NVIDIA driver"),
+    ("13.0", None, OLD, "for CUDA 13.0 cannot use a GPU: The NVIDIA driver on your system is too old", "or update"),
+]
 
 
-@pytest.mark.parametrize(
-    ("machine", "processes", "cuda", "reason"),
-    [
-        (NO_GPU, 1, None, r"built for the CPU alone, cannot use a GPU"),
-        (NO_GPU, 1, "13.0", r"for CUDA 13.0, cannot use a GPU: Found no NVIDIA driver on your system"),
-        (TWO, 4, "13.0", "4 processes share 2 GPUs"),
-    ],
-)
-def test_a_gpu_that_cannot_do_the_run_is_refused_with_the_reason(
-    machine: Machine, processes: int, cuda: str | None, reason: str, plant: Plant, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("cuda", "visible", "error", "reason", "remedy"), UNUSABLE)
+def test_a_missing_gpu_is_refused_with_the_reason(
+    cuda: str | None,
+    visible: str | None,
+    error: str,
+    reason: str,
+    remedy: str,
+    plant: Plant,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def init() -> None:
-        raise RuntimeError(NO_DRIVER)
+        raise RuntimeError(error)
 
-    plant(machine)
+    plant(Machine(capabilities=AVX2))
     monkeypatch.setattr(torch.version, "cuda", cuda)
     monkeypatch.setattr(torch.cuda, "init", init)
-    for variable, value in {"RANK": 0, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}.items():
-        monkeypatch.setenv(variable, str(value))
-    with pytest.raises(DeviceError, match=rf"{reason}[^\n]*\n.*--device cpu") as refused:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    with pytest.raises(DeviceError) as refused:
         resolve_device(Device.CUDA)
-    assert refused.value.exit_code == 2
+    assert reason in refused.value.what
+    assert remedy in refused.value.remedy
     choice = resolve_device()
     assert choice.device == "cpu"
     assert reason in choice.reason
+
+
+TWO = Machine(capabilities=AVX2, gpus=("NVIDIA A100", "Tesla T4"), gpu_bf16=True)
+
+
+@pytest.mark.parametrize(
+    ("machine", "processes", "reason", "remedy"),
+    [
+        (TWO, 2, "GPUs of different kinds: NVIDIA A100, Tesla T4", "CUDA_VISIBLE_DEVICES"),
+        (TWO, 4, "4 processes share 2 GPUs", "one process for each GPU"),
+        (Machine(capabilities=AVX2, gpus=("Tesla T4",), free_mib=2_000), 1, "2,000 MiB free", "--device cpu"),
+    ],
+)
+def test_gpus_that_cannot_do_the_run_are_refused(
+    machine: Machine, processes: int, reason: str, remedy: str, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(machine)
+    assert processes == 1 or resolve_device(Device.CUDA).precision == "bf16"  # alone the first GPU does
+    for variable, value in {"RANK": 0, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}.items():
+        monkeypatch.setenv(variable, str(value))
+    with pytest.raises(DeviceError) as refused:
+        resolve_device(Device.CUDA)
+    assert reason in refused.value.what
+    assert remedy in refused.value.remedy
 
 
 @pytest.mark.parametrize(

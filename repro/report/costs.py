@@ -1,0 +1,107 @@
+"""What each classifier gives and costs: weighted F1 against seconds on one machine, and which beats which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from statistics import fmean
+
+from repro.claims.seeds import mcnemar, pair
+from repro.display.figure import BARS, Drawing, plain_axes
+from repro.display.table import Table
+from repro.records.schema import RunRecord
+from repro.records.store import newest_runs
+
+# name for people: section, its scores on validation, its rows there, the phases from texts to a trained classifier
+CLASSIFIERS: Mapping[str, tuple[str, str, str, tuple[str, ...]]] = {
+    "dummy": ("linear", "dummy/validation", "dummy/validation", ("dummy",)),
+    "bag of words": ("baselines", "bag-of-words/validation", "bag-of-words/validation", ("bag-of-words",)),
+    "mean-pooled states": (
+        "baselines", "mean-states/validation", "mean-states/validation", ("mean states", "mean-states"),
+    ),
+    "[CLS] states": ("linear", "logistic/validation", "logistic/validation", ("extract", "logistic")),
+    "fine-tuning": ("finetune", "epoch-{epochs}/validation", "validation", ("train",)),
+}  # fmt: skip
+FEWEST = 3  # classifiers that make a comparison
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """The classifiers of one recipe and corpus on one machine; of each the runs of its newest setup, a seed each."""
+
+    title: str
+    runs: Mapping[str, Sequence[RunRecord]]
+
+    def f1(self, name: str) -> float:
+        """Return a classifier's weighted F1 on validation, the mean over its seeds."""
+        return fmean(run.scores[self._scored(name, run)].weighted_f1 for run in self.runs[name])
+
+    def seconds(self, name: str) -> float:
+        """Return the seconds from texts to the trained classifier, the mean over its seeds."""
+        phases = CLASSIFIERS[name][3]
+        return fmean(sum(run.seconds.get(phase, 0.0) for phase in phases) for run in self.runs[name])
+
+    def _scored(self, name: str, run: RunRecord) -> str:
+        return CLASSIFIERS[name][1].format(epochs=run.recipe.epochs)
+
+
+def costs_of(records: Sequence[RunRecord]) -> list[Costs]:
+    """Return what can be compared in the records: at least three classifiers of one recipe, corpus and machine."""
+    groups: dict[str, list[RunRecord]] = {}
+    for record in records:
+        machine = f"{record.provenance.processor}, {record.provenance.threads} threads"
+        groups.setdefault(f"{record.recipe.name} on {record.corpus.name}, {machine}", []).append(record)
+    compared = []
+    for title, group in groups.items():
+        runs = {}
+        for name, (section, *_) in CLASSIFIERS.items():
+            if newest := newest_runs(group, section):
+                runs[name] = [run for run in newest if run.spec.setup == newest[-1].spec.setup]
+        if len(runs) >= FEWEST:
+            compared.append(Costs(title=title, runs=runs))
+    return compared
+
+
+def cost_table(compared: Sequence[Costs]) -> Table:
+    """One row a classifier: its F1, its seconds, and McNemar's p against the others on the first seed's rows."""
+    rows = []
+    for costs in compared:
+        p_values: dict[str, list[str]] = {name: [] for name in costs.runs}
+        for one, other in combinations(costs.runs, 2):
+            first, second = (costs.runs[name][0].rows.get(CLASSIFIERS[name][2]) for name in (one, other))
+            counts = pair(first, second) if first and second else None
+            if counts:
+                p_values[one].append(f"{other} {counts[0]}:{counts[1]}, p {_p(mcnemar(*counts))}")
+        rows += [
+            (costs.title, name, f"{costs.f1(name):.4f}", str(len(runs)), f"{costs.seconds(name):.1f}",
+             "; ".join(p_values[name]))
+            for name, runs in costs.runs.items()
+        ]  # fmt: skip
+    head = ("on", "classifier", "weighted F1", "seeds", "seconds", "right alone : the other alone, McNemar")
+    return Table(head, tuple(rows))
+
+
+def cost_drawings(compared: Sequence[Costs]) -> list[Drawing]:
+    """Draw weighted F1 against seconds on a logarithmic axis, from the dummy to fine-tuning."""
+    drawings = []
+    for i, costs in enumerate(compared):
+        figure, axes = plain_axes(7.2, 4.2)
+        points = {name: (max(costs.seconds(name), 1e-3), costs.f1(name)) for name in costs.runs}
+        axes.scatter(*zip(*points.values(), strict=True), color=BARS)
+        for name, (seconds, f1) in points.items():
+            at = "right" if seconds == max(x for x, _ in points.values()) else "left"
+            axes.annotate(f"{name}, {f1:.3f}", (seconds, f1), (-6 if at == "right" else 6, 6), fontsize=9, ha=at,
+                          textcoords="offset points")  # fmt: skip
+        axes.set_xscale("log")
+        axes.set(xlabel="seconds from texts to a trained classifier", ylabel="weighted F1 on validation", ylim=(0, 1))
+        title = f"What F1 costs: {costs.title}"
+        axes.set_title(title, fontsize=10)
+        said = ", ".join(f"{name} {f1:.3f} in {seconds:.1f} s" for name, (seconds, f1) in points.items())
+        name = "f1-against-seconds" + (f"-{i + 1}" if i else "")
+        drawings.append(Drawing(name=name, figure=figure, title=title, description=f"{said}."))
+    return drawings
+
+
+def _p(value: float) -> str:
+    return "< 0.0001" if value < 1e-4 else f"= {value:.4f}"  # noqa: PLR2004
