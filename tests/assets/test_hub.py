@@ -53,12 +53,6 @@ def test_a_token_goes_to_the_hub_and_not_to_where_it_stores_its_files(
     assert [asked.token for asked in hub.asked if asked.origin == "cdn"] == [None]
 
 
-def test_a_repository_that_was_renamed_is_followed(hub: HubServer) -> None:
-    hub.repositories["model", "org/small"] = hub.repositories.pop(("model", NAME))
-    hub.renamed[NAME] = "org/small"
-    assert weights(locate_checkpoint(SMALL)) == WEIGHTS
-
-
 def test_a_pinned_revision_that_is_gone_is_refused(hub: HubServer) -> None:
     hub.repositories["model", NAME] = Repository(commit="6" * 40, files=FILES)
     message = refused()
@@ -88,14 +82,6 @@ def test_a_branch_is_followed_and_its_last_state_stands_in_for_the_hub(
 def test_a_passing_fault_is_tried_again_wherever_it_is_met(hub: HubServer, where: str, code: int) -> None:
     hub.fault(where, Fault(code), times=2)
     assert weights(locate_checkpoint(SMALL)) == WEIGHTS
-
-
-def test_a_final_answer_is_not_asked_for_again(hub: HubServer) -> None:
-    for code in (401, 403, 404):
-        hub.fault("/api/", Fault(code), times=1)
-        hub.asked.clear()
-        refused()
-        assert len(hub.asked) == 1
 
 
 def test_a_process_waits_for_a_silent_hub_only_so_long_in_all(hub: HubServer) -> None:
@@ -152,25 +138,6 @@ def test_a_byte_that_flips_in_the_cache_is_found_and_the_file_fetched_again(hub:
     file.write_bytes(b"[]")
     assert "lists for tokenizer.json; they were removed" in refused()
     assert (locate_checkpoint(SMALL).folder / "tokenizer.json").read_bytes() == b"{}"
-
-
-def test_offline_a_warm_cache_does_and_a_cold_one_tells_every_way(
-    hub: HubServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    found = locate_checkpoint(SMALL)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    asked = len(hub.asked)
-    kept = locate_checkpoint(SMALL)
-    assert (kept.source, kept.weights_sha256) == ("the Hub's local cache", found.weights_sha256)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cold"))
-    assert "(HF_HUB_OFFLINE is set; its local cache, " in refused()
-    assert len(hub.asked) == asked
-
-
-def test_a_hub_that_went_away_is_called_so(hub: HubServer) -> None:
-    hub.server.shutdown()
-    hub.server.server_close()
-    assert "no connection (" in refused()
 
 
 def test_a_pickle_alone_is_refused_without_being_fetched(hub: HubServer) -> None:
