@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from repro.claims.claim import Claim, Data, Need
 from repro.claims.references import REMEDY, Figure, Population, ReferenceTable, read_population
-from repro.errors import CatalogueError, unknown
+from repro.errors import UsageError, unknown
 
 PACKAGED = ("seminar", "minilm", "rehearsal")
 
@@ -67,7 +67,7 @@ class Catalogue(_Header, _Claims):
 
     @cached_property
     def populations(self) -> Mapping[str, Population]:
-        """The tables of raw runs, read when they are first asked for; CatalogueError names what is wrong in one."""
+        """The tables of raw runs, read when they are first asked for; UsageError names what is wrong in one."""
         paths = {key: inside(self.folder, table.file) for key, table in self.references.items()}
         return {key: read_population(path, self.references[key]) for key, path in paths.items()}
 
@@ -86,10 +86,10 @@ class Catalogue(_Header, _Claims):
 
 @cache
 def load_catalogue(name: str = "seminar") -> Catalogue:
-    """Read and check a catalogue that comes with the suite, or a folder; CatalogueError names file and place."""
+    """Read and check a catalogue that comes with the suite, or a folder; UsageError names file and place."""
     catalogue, folder = read_header(name)
     for file, place, kind, named in _dangling(catalogue):
-        raise CatalogueError(f"{folder / file}: {place}: {kind} {named!r} is not defined", REMEDY)
+        raise UsageError(f"{folder / file}: {place}: {kind} {named!r} is not defined", REMEDY)
     return catalogue
 
 
@@ -104,10 +104,10 @@ def read_header(name: str) -> tuple[Catalogue, Path]:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """Return the path of a catalogue's file; CatalogueError where it leads out of the folder, by name or by link."""
+    """Return the path of a catalogue's file; UsageError where it leads out of the folder, by name or by link."""
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise CatalogueError(f"{folder / 'catalogue.toml'}: {name!r} leads out of the catalogue's folder", REMEDY)
+        raise UsageError(f"{folder / 'catalogue.toml'}: {name!r} leads out of the catalogue's folder", REMEDY)
     return path
 
 
@@ -145,4 +145,4 @@ def _read(model: type[Model], path: Path) -> Model:
         if steps[0] == "claim" and len(steps) > 1 and isinstance(steps[1], int):  # a claim is named by its id
             steps[1] = data["claim"][steps[1]].get("id", steps[1] + 1)
         problem = f"{'.'.join(map(str, steps))}: {first['msg'].removeprefix('Value error, ')}"
-    raise CatalogueError(f"{path}: {problem}", REMEDY)
+    raise UsageError(f"{path}: {problem}", REMEDY)
