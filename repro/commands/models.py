@@ -29,7 +29,7 @@ def check(names: Names = None, corpus: CorpusSource = "rehearsal", checkpoints: 
 
 
 def fetch(names: Names = None, corpus: CorpusSource = "hub", checkpoints: Checkpoints = None) -> None:
-    """Download what is missing from the Hub at its pinned revisions, and check it."""
+    """Download what is missing from the Hub at its pinned revisions, and check it; exit code 5: not all is here."""
     _report(names, corpus, checkpoints, use_hub=True)
 
 
