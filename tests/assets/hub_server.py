@@ -121,7 +121,8 @@ class Handler(BaseHTTPRequestHandler):
         sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         path, method = unquote(urlsplit(self.path).path), self.command
         if path == "/api/agent-harnesses":  # the client asks it now and then, of itself
-            return self.send_json({})
+            self.send_json({})
+            return
         origin = "cdn" if self.headers["Host"].startswith("localhost") else "hub"
         asked = Asked(method, path, self.headers.get("Range"), self.headers.get("Authorization"), origin)
         self.hub.asked.append(asked)
@@ -137,7 +138,6 @@ class Handler(BaseHTTPRequestHandler):
             self.send_content(content, {})
         else:
             self.send(404)
-        return None
 
     do_HEAD = do_GET = do_PUT = do_POST = _answer  # noqa: N815 (http.server's names)
 

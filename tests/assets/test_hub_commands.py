@@ -63,9 +63,7 @@ def test_fetch_and_run_take_what_the_hub_has_and_refuse_the_rest(tmp_path: Path)
     rows = {
         split: [list(column) for column in zip(*rows[:64], strict=True)] for split, rows in rehearsal_rows().items()
     }
-    assert (
-        json.loads((tmp_path / "rows.json").read_text()) == rows
-    )  # the notebook's own call, with the datasets library, finds the same
+    assert json.loads((tmp_path / "rows.json").read_text()) == rows  # the notebook's own call, with datasets, agrees
     assert len(list((tmp_path / "results" / "runs" / "emotion" / "minilm").rglob("*.json"))) == 2
 
     _, out, _ = drive(tmp_path, tweets, HUB_ALONE, "assets fetch", HF_HUB_OFFLINE="1", HF_HOME=home)
