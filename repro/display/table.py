@@ -35,6 +35,12 @@ class Table:
         pointer = (f"… {left_out:,} earlier rows: {whole}", *("" for _ in self.columns[1:]))
         return Table(self.columns, (pointer, *self.rows[-rows:]), self.note)
 
+    @classmethod
+    def from_csv(cls, text: str, note: str = "") -> Table:
+        """Read what `to_csv` writes."""
+        head, *rows = csv.reader(io.StringIO(text))
+        return cls(tuple(head), tuple(map(tuple, rows)), note)
+
     def to_csv(self) -> str:
         """Return the table as CSV with a head."""
         out = io.StringIO()

@@ -20,6 +20,12 @@ from repro.report.timings import read_timings, speed_tables
 from repro.report.webpage import render, report_html
 from repro.sections import SECTIONS, section_named
 
+MEASURED = {  # tables that are measured by themselves and stand beside the records
+    "seminar-audit": "The seminar's code cells under the pinned libraries, as written and after the repair.",
+    "seminar-audit-transformers-4.57": "The same under transformers 4.57.",
+    "seminar-outputs": "What the cells showed, beside what the course reports.",
+    "diagnosis": "Strangers' files, and what `repro diagnose` answers.",
+}
 MOST_ROWS = 500  # of a table on a page; its file has them all
 BEGIN, END = "<!-- verdicts: begin -->", "<!-- verdicts: end -->"
 
@@ -37,11 +43,17 @@ def write_report(
         **({"costs": cost_table(compared)} if compared else {}),
         **speed_tables(timings),
         **fault_tables(results),
+        **{
+            n: Table.from_csv(f.read_text("utf-8"), MEASURED[n])
+            for n in MEASURED
+            if (f := results / f"{n}.csv").is_file()
+        },
     }
     try:
         folder = inside(results, results / "tables")
-        written = [_write(folder / f"{name}.csv", table.to_csv()) for name, table in report_tables.items()]
-        noted = {name: f"{table.note}\n\n{table.to_markdown()}" for name, table in report_tables.items() if table.note}
+        drawn_up = {name: table for name, table in report_tables.items() if name not in MEASURED}
+        written = [_write(folder / f"{name}.csv", table.to_csv()) for name, table in drawn_up.items()]
+        noted = {name: f"{table.note}\n\n{table.to_markdown()}" for name, table in drawn_up.items() if table.note}
         written += [_write(folder / f"{name}.md", text) for name, text in noted.items()]
         short = {name: table.newest(MOST_ROWS, f"tables/{name}.csv") for name, table in report_tables.items()}
         figures = inside(results, results / "figures")
@@ -49,7 +61,7 @@ def write_report(
         if catalogue.headline:
             heading = catalogue.claim_named(catalogue.headline.claim).section
             shown.append(save_picture(rerun_drawing(catalogue), heading, figures))
-        shown += [save_picture(drawing, "Baselines", figures) for drawing in cost_drawings(compared)]
+        shown += [save_picture(drawing, "Simple classifier", figures) for drawing in cost_drawings(compared)]
         written += [figures / f"{picture.name}.svg" for picture in shown]
         written.append(_write(results / "REPORT.md", _markdown(catalogue, verdicts, records, shown, short)))
         page = report_html(catalogue, verdicts, records, short, shown, timings)
