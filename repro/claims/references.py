@@ -6,7 +6,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import sqrt
+from math import inf, sqrt
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Annotated, Any
@@ -155,7 +155,10 @@ class Population:
         table = np.array([[run[name] for name in names] for run in others])
         n, p = table.shape
         away = np.array([given[name] for name in names]) - table.mean(axis=0)
-        squared = float(away @ np.linalg.solve(np.cov(table, rowvar=False), away))
+        with np.errstate(all="ignore"):  # a figure near the largest float: farther out than can be said
+            squared = float(away @ np.linalg.solve(np.cov(table, rowvar=False), away))
+        if not squared < inf:
+            return Joint(figures=names, distance=inf, p_value=0.0)
         p_value = f_tail(n * (n - p) / ((n + 1) * p * (n - 1)) * squared, p, n - p)
         return Joint(figures=names, distance=sqrt(squared), p_value=p_value)
 

@@ -97,7 +97,12 @@ def repair(
             cell |= {"outputs": [], "execution_count": None}
         where = str(number) if kind == "code" else f"text after {number}"
         rows += [(where, fix.id, fix.since, fix.reason) for fix in fixed.fixes]
-    output.write_text(nbformat.writes(nbformat.from_dict(data)) + "\n", encoding="utf-8")
+    try:
+        text = nbformat.writes(nbformat.from_dict(data))
+    except (ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, TypeError, ValueError) as error:
+        what = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        raise UsageError(f"{notebook} is not laid out as Jupyter's format 4 says ({what})", EXPECTED) from None
+    output.write_text(text + "\n", encoding="utf-8")
     write_table(("cell", "fix", "since", "reason"), rows)
     sys.stdout.write(f"{len(rows)} repairs in {output}; every other cell is as it was.\n")
 

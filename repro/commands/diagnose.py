@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from repro.commands.options import AsJson, option_groups, write_json, write_table
-from repro.errors import UsageError, unknown
+from repro.errors import UsageError, printable, unknown
 
 if TYPE_CHECKING:
     from repro.diagnosis.diagnose import Diagnosis
@@ -92,7 +92,7 @@ def _write(diagnosis: Diagnosis) -> None:
     lines += [f"Or {m.text}: {m.evidence}. {m.remedy}" for m in diagnosis.mistakes[1:]]
     lines += [f"Note: {note.text}: {note.evidence}. {note.remedy}" for note in diagnosis.notes]
     lines += [f"Note: {remark}." for remark in diagnosis.remarks]
-    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.write(printable("\n".join(lines)) + "\n")  # they quote the file
     if diagnosis.figures:
         sys.stdout.write("\n")
         rows = []

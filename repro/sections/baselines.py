@@ -117,4 +117,4 @@ def tables(records: Sequence[RunRecord]) -> dict[str, Table]:
     return {"baselines": Table(head, tuple(rows))}
 
 
-SECTION = Section.of(globals(), heading="Simple classifier", what="words, and mean-pooled frozen states, classified linearly")
+SECTION = Section.of(globals(), heading="Simple classifier", what="words, and mean-pooled states, classified linearly")
