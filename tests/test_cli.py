@@ -153,6 +153,7 @@ def test_assets_check_says_what_is_missing_and_one_remedy(call_repro: CallRepro)
         ("claims", 0, "corpus.rows"),
         ("claims finetune.f1", 0, "reported  0.92"),
         ("claims tour.* --json", 0, '"id": "tour.sentiment"'),
+        ("regress results results", 0, "no regression: "),
         ("run -h", 0, "How it is run"),
         ("run --batching paded", 2, "Did you mean 'padded'"),
         ("run --recipe distillbert", 2, "Did you mean 'distilbert'"),

@@ -9,11 +9,12 @@ from scipy.stats import t
 
 from repro.assets.corpus import EMOTION
 from repro.assets.recipes import DISTILBERT
-from repro.claims.reruns import FIGURES, reference, reruns
+from repro.claims.catalogue import reruns
 from repro.diagnosis.diagnose import Diagnosis, diagnose_run
 from repro.diagnosis.student_run import NOTEBOOK_FLOS, StudentRun, load, run_from_figures
 from repro.errors import UsageError
 
+FIGURES = reruns().figures
 KINDS = ("train_loss", "valid_loss", "accuracy", "f1")
 
 
@@ -38,7 +39,7 @@ SUBSETS: list[tuple[str, ...]] = [
 @pytest.mark.parametrize("names", SUBSETS, ids="+".join)
 def test_of_the_94_reruns_at_most_2_are_flagged_whatever_they_tell_of_themselves(names: tuple[str, ...]) -> None:
     flagged = []
-    for i, row in enumerate(reruns()):
+    for i, row in enumerate(reruns().runs):
         stated: dict[str, Any] = {"steps": 500, "epochs": 2, "flos": NOTEBOOK_FLOS, "split": "validation"}
         # left out of the population that it is judged by, and as a stranger would be judged
         for without in (i, None):
@@ -51,7 +52,7 @@ def test_of_the_94_reruns_at_most_2_are_flagged_whatever_they_tell_of_themselves
 
 
 def test_calibration_on_the_whole_runs_is_1_of_94_and_not_none() -> None:
-    found = [diagnose_run(as_run(dict(row), FIGURES), without=i).outcome for i, row in enumerate(reruns())]
+    found = [diagnose_run(as_run(dict(row), FIGURES), without=i).outcome for i, row in enumerate(reruns().runs)]
     assert sum(outcome != "normal" for outcome in found) == 1
 
 
@@ -70,7 +71,7 @@ def test_the_sentence_begins_with_how_the_run_is_out_and_names_the_figure() -> N
 
 
 def test_a_figures_p_value_is_scipys_of_one_further_run() -> None:
-    figure = reference("f1_2")
+    figure = reruns().figure("f1_2")
     distance = (0.93 - figure.mean) / (figure.sd * (1 + 1 / figure.n) ** 0.5)
     found = diagnosed(f1="0.9300").figures[0].p_value
     assert found == pytest.approx(2 * float(t.sf(distance, figure.n - 1)))
@@ -228,10 +229,10 @@ def test_mistakes_name_what_the_assets_and_the_reruns_hold() -> None:
     collapsed = [holds["accuracy_2"] for name, holds in signs if name == "collapsed" and "accuracy_2" in holds]
     assert {round((low + high) / 2, 6) for low, high in collapsed} == shares
     for name in ("f1_1", "valid_loss_1", "train_loss_1"):
-        values = reference(name).values
+        values = reruns().figure(name).values
         bounds = [holds.get(name[:-1] + "2") for key, holds in signs if key == "one-epoch"]
         assert [min(values), max(values)] in bounds, name
-    gaps = [abs(run["accuracy_2"] - run["f1_2"]) for run in reruns()]
+    gaps = [abs(run["accuracy_2"] - run["f1_2"]) for run in reruns().runs]
     assert max(gaps) <= 0.0012 + 1e-9
 
 
