@@ -63,8 +63,7 @@ def call_repro(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
         monkeypatch.setattr(sys, "argv", ["repro", *map(str, arguments)])
         with pytest.raises(SystemExit) as left:
             cli.main()
-        out, err = capsys.readouterr()
-        return int(left.value.code or 0), out, err
+        return int(left.value.code or 0), *capsys.readouterr()
 
     return call
 

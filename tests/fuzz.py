@@ -90,7 +90,7 @@ def diagnosed(path: Path) -> None:
 
 def repaired(path: Path) -> None:
     """Repair a notebook as the command does, and name what its cells read and write."""
-    from repro.commands.repair import repair
+    from repro.commands.audit import repair
     from repro.notebooks.dependencies import names_in
     from repro.notebooks.reading import read_notebook
 

@@ -16,8 +16,7 @@ from repro.errors import CheckpointError, HubError, UsageError
 from repro.sections.models import STAMP, read_stamp
 from repro.sections.sharing import files_to_share, push_model
 from tests.assets.conftest import use_hub
-from tests.assets.hub_faults import stall, status
-from tests.assets.hub_server import HubServer, Repository
+from tests.assets.hub_server import STALL, Fault, HubServer, Repository
 
 NAME = "someone/model"
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # huggingface_hub's own uploads
@@ -111,7 +110,7 @@ def test_a_push_that_fails_leaves_the_model_and_says_why(
 ) -> None:
     with pytest.raises(UsageError, match="--push-to-hub 'a/b/c'"):
         push_model(saved, "a/b/c")
-    for fault, cause in ((status(403), "answers 403"), (stall, "no answer within")):
+    for fault, cause in ((Fault(403), "answers 403"), (STALL, "no answer within")):
         hub.faults.clear()
         hub.fault("POST /api/repos/create", fault)
         with pytest.raises(HubError, match=cause) as refused:
