@@ -133,7 +133,8 @@ def catalogue(path: Path) -> None:
 
     folder = ROOT / "repro" / "catalogues" / "minilm"
     for name in ("catalogue.toml", "claims.toml"):
-        (path.parent / name).exists() or (path.parent / name).symlink_to(folder / name)
+        if not (path.parent / name).exists():
+            (path.parent / name).symlink_to(folder / name)
     load_catalogue(str(path.parent))
 
 
