@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from repro.claims.claim import Claim, Data, Need
 from repro.claims.references import REMEDY, Figure, Population, ReferenceTable, read_population
-from repro.errors import CatalogueError, unknown
+from repro.errors import UsageError, unknown
 
 PACKAGED = ("seminar", "minilm", "rehearsal")
 
@@ -77,7 +77,7 @@ class Catalogue(Data):
 
     @cached_property
     def populations(self) -> Mapping[str, Population]:
-        """The tables of raw runs, read when they are first asked for; CatalogueError names what is wrong in one."""
+        """The tables of raw runs, read when they are first asked for; UsageError names what is wrong in one."""
         paths = {key: inside(self.folder, table.file) for key, table in self.references.items()}
         return {key: read_population(path, self.references[key]) for key, path in paths.items()}
 
@@ -96,7 +96,7 @@ class Catalogue(Data):
 
 @cache
 def load_catalogue(name: str = "seminar") -> Catalogue:
-    """Read and check a catalogue that comes with the suite, or a folder; CatalogueError names file and place."""
+    """Read and check a catalogue that comes with the suite, or a folder; UsageError names file and place."""
     catalogue, _ = read_header(name)
     dict(catalogue.populations)  # what is wrong in a table is said before anything is judged
     return catalogue
@@ -114,7 +114,7 @@ def read_header(name: str) -> tuple[Catalogue, Path]:
         raise unknown("catalogue", name, [*PACKAGED, "a folder with catalogue.toml and claims.toml"])
     header, claims = (_toml(inside(folder, file)) for file in ("catalogue.toml", "claims.toml"))
     if twice := header.keys() & claims.keys():
-        raise CatalogueError(f"{folder}: both files define {', '.join(sorted(twice))}", REMEDY)
+        raise UsageError(f"{folder}: both files define {', '.join(sorted(twice))}", REMEDY)
     try:
         return Catalogue.model_validate({**header, **claims, "folder": folder}), folder
     except ValidationError as error:
@@ -126,14 +126,14 @@ def read_header(name: str) -> tuple[Catalogue, Path]:
         steps[1] = (claim.get("id") if isinstance(claim, dict) else None) or steps[1] + 1
     problem = first["msg"].removeprefix("Value error, ")
     where = f"{file}: {'.'.join(map(str, steps))}: " if steps else ""  # what dangles names its file itself
-    raise CatalogueError(f"{folder}/{where}{problem}", REMEDY)
+    raise UsageError(f"{folder}/{where}{problem}", REMEDY)
 
 
 def inside(folder: Path, name: str) -> Path:
-    """Return the path of a catalogue's file; CatalogueError where it leads out of the folder, by name or by link."""
+    """Return the path of a catalogue's file; UsageError where it leads out of the folder, by name or by link."""
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise CatalogueError(f"{folder / 'catalogue.toml'}: {name!r} leads out of the catalogue's folder", REMEDY)
+        raise UsageError(f"{folder / 'catalogue.toml'}: {name!r} leads out of the catalogue's folder", REMEDY)
     return path
 
 
@@ -141,4 +141,4 @@ def _toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CatalogueError(f"{path}: {error}", REMEDY) from None
+        raise UsageError(f"{path}: {error}", REMEDY) from None

@@ -20,7 +20,7 @@ from repro.assets.recipes import DISTILBERT, MINILM
 from repro.claims.catalogue import PACKAGED, load_catalogue, read_header, reruns
 from repro.claims.claim import Kind
 from repro.claims.judge import headline, judge_all
-from repro.errors import CatalogueError, UsageError
+from repro.errors import UsageError
 from repro.records.schema import CorpusStamp, RunRecord
 from repro.records.store import read_record, write_record
 from tests.claims.builders import CATALOGUE, cases, scored
@@ -144,7 +144,7 @@ def test_what_is_wrong_with_a_catalogue_is_one_line_with_file_and_place(case: di
     path = course / case["file"]
     old, new = (case[name].replace("\\n", "\n") for name in ("old", "new"))
     path.write_text(path.read_text().replace(old, new) if old else new)
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(UsageError) as refused:
         load_catalogue(str(course))
     assert case["problem"] in refused.value.what
     assert str(course) in refused.value.what
@@ -156,13 +156,13 @@ def test_what_is_wrong_with_a_catalogue_is_one_line_with_file_and_place(case: di
 def test_a_link_that_leads_out_of_the_folder_is_not_followed(name: str, course: Path, tmp_path: Path) -> None:
     (course / name).rename(tmp_path / "outside")
     (course / name).symlink_to(tmp_path / "outside")
-    with pytest.raises(CatalogueError, match="leads out of the catalogue's folder"):
+    with pytest.raises(UsageError, match="leads out of the catalogue's folder"):
         load_catalogue(str(course))
 
 
 def test_a_number_of_thousands_of_digits_is_refused(tmp_path: Path) -> None:
     (tmp_path / "catalogue.toml").write_text(f"x = {'9' * 5000}")
-    with pytest.raises(CatalogueError, match=r"catalogue\.toml: Exceeds the limit"):
+    with pytest.raises(UsageError, match=r"catalogue\.toml: Exceeds the limit"):
         load_catalogue(str(tmp_path))
 
 
