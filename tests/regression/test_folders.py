@@ -16,6 +16,7 @@ import pytest
 from repro.assets.corpus import EMOTION
 from repro.records.schema import RowResults, RunRecord
 from repro.records.store import read_records, write_record
+from repro.training.metrics import score
 
 MakeRecord = Callable[..., RunRecord]
 Regress = Callable[..., tuple[int, str, str]]
@@ -85,6 +86,17 @@ def test_a_section_that_one_side_lacks_fails(regress: Regress, make_record: Make
     assert regress(before, after, *only)[1].endswith("regression: 1 missing\n")
     assert regress(after, before, *only)[1].endswith("regression: 1 not in the baseline\n")
     assert regress(after, before, "--only", "finetune:*", *only, "--new", "linear:*")[0] == 0
+
+
+def test_a_score_without_rows_that_one_side_lacks_fails(
+    regress: Regress, make_record: MakeRecord, tmp_path: Path
+) -> None:
+    name, only = "finetune:epoch-1/validation", ("--only", "finetune:*")
+    scores = {"epoch-1/validation": score([0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 4], classes=6)}
+    before, after = seeds(make_record, tmp_path / "before", scores=scores), seeds(make_record, tmp_path / "after")
+    code, out, _ = regress(before, after, *only)
+    assert (code, f"the candidate lacks it: {name}" in out) == (1, True)
+    assert regress(before, before, *only)[0] == regress(after, before, *only, "--new", name)[0] == 0
 
 
 @pytest.mark.parametrize(
