@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import torch
 from transformers import DistilBertTokenizer
 
+from repro.assets import recipes
 from repro.assets.builtin.tiny import ENCODER, build_tiny_tour
 from repro.assets.checkpoints import DESCRIPTIVE, file_sha256, locate_checkpoint
 from repro.assets.loading import behaviour_of, load_classifier, load_encoder, load_tokenizer, tokenizer_behaviour
@@ -171,6 +173,16 @@ def test_the_classifier_has_the_encoders_weights_and_six_named_labels() -> None:
     assert model.config.id2label == dict(enumerate(LABELS))
     assert model.config.problem_type == "single_label_classification"  # also where no step is taken after a resume
     assert not encoder.training
+
+
+def test_a_new_recipe_needs_one_entry_of_the_toml_file(tmp_path: Path) -> None:
+    toy = '[recipes.toy]\nwhy = "a toy"\ncheckpoint = "x/toy"\nrevision = "1"\n'
+    for suffix, entry in ((".py", ""), (".toml", toy)):
+        source = Path(recipes.__file__).with_suffix(suffix)
+        (tmp_path / source.name).write_text(entry + source.read_text())
+    module = runpy.run_path(str(tmp_path / "recipes.py"))
+    assert module["recipe_named"]("toy").checkpoint == "x/toy"
+    assert [module[name].name for name in ("DISTILBERT", "MINILM", "TINY")] == ["distilbert", "minilm", "tiny"]
 
 
 def test_recipes_are_known_by_name() -> None:
