@@ -11,7 +11,6 @@ from repro.records.provenance import Provenance
 from repro.spec import RECIPE_EPOCHS, RunSpec
 
 SCHEMA_VERSION: Literal[1, 2] = 2
-SCHEMA_VERSIONS = (1, 2)  # that are read
 LARGEST = 2**63
 TOLERANCE = 1e-6  # between a score and what its confusion matrix gives
 LABELS = ("sadness", "joy", "love", "anger", "fear", "surprise")  # what the label ids 0 to 5 of a record mean

@@ -104,6 +104,7 @@ def read_record(path: Path) -> RunRecord:
 
 def read_sealed(path: Path, kind: type[Model], what: str) -> Model:
     """Read and validate a sealed file; RecordError names the file and the first thing that is wrong with it."""
+    remedy = "Move the file out of the folder, or restore it; no other file was touched."
     try:
         return kind.model_validate_json(_content(path))
     except OSError as error:
@@ -111,12 +112,13 @@ def read_sealed(path: Path, kind: type[Model], what: str) -> Model:
     except RecordError as error:
         problem = error.what
     except ValidationError as error:
-        first = error.errors()[0]
+        details = error.errors()
+        of_schema = [detail for detail in details if detail["loc"] == ("schema_version",)]
+        first = [*of_schema, *details][0]
+        if of_schema:
+            remedy = "Use the version of the suite that wrote it; no other file was touched."
         problem = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
-    raise RecordError(
-        f"{path} is no valid {what}: {problem}",
-        "Move the file out of the folder, or restore it; no other file was touched.",
-    )
+    raise RecordError(f"{path} is no valid {what}: {problem}", remedy)
 
 
 def _content(path: Path) -> bytes:
