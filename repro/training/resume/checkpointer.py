@@ -25,6 +25,7 @@ from repro.training.resume import state as states
 
 SAVE_SECONDS = 60.0  # by the clock, no save within an epoch sooner after the one before
 SHARE = 50  # nor at its end before so many times what that one took: saving stays near 2 % of the time
+CARRIED = ("notes", "seconds", "resumed_after", "not_saved")  # what a state holds beside the training
 Decided = dict[str, JsonValue]
 LOCK_SECONDS = 0.2  # to wait for a lock: a process that has just completed the run is about to give it back
 
@@ -134,7 +135,7 @@ class Checkpointer:
     def save(self, training: Training) -> None:
         """Save a state, and leave where a signal asked for it; a disk that refuses it costs one line, not the run."""
         start = time.perf_counter()
-        own = {name: getattr(self, name) for name in ("notes", "seconds", "resumed_after", "not_saved")}
+        own = {name: getattr(self, name) for name in CARRIED}
         content = own | {"training": training.capture()}  # each process has its part in it
         if self.accelerator.is_main_process:
             try:
@@ -210,9 +211,16 @@ class Checkpointer:
             broadcast_object_list(file)
         if not file[0]:
             return
-        state = state or states.read_state(self.folder / file[0])
-        self._to_restore = state.content.pop("training")
-        vars(self).update(state.content)
+        path = self.folder / file[0]
+        if not state and not path.is_file():
+            raise StateError(
+                f"{self.name}: the main process resumes from {path}, which this process does not see",
+                "Let all machines share one results folder, or start at step 0 with --fresh.",
+            )
+        state = state or states.read_state(path, self.decided_by)
+        self._to_restore = state.content["training"]
+        for name in CARRIED:
+            setattr(self, name, state.content[name])
         self.resumed_after = [*self.resumed_after, state.step]
         if self.accelerator.is_main_process:
             where = f"after step {state.step} of {state.steps} (saved {state.saved})"
