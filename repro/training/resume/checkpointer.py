@@ -159,13 +159,10 @@ class Checkpointer:
         facts = {"resumed_after_steps": self.resumed_after, "states_not_saved": self.not_saved}
         return {name: value for name, value in facts.items() if value}
 
-    def newest_step(self) -> tuple[int, int]:
-        """Return the step of the newest state, and of how many; zeros where none can be read."""
-        for path in states.states_in(self.folder)[:1]:
-            with suppress(StateError):
-                state = states.read_state(path)
-                return state.step, state.steps
-        return 0, 0
+    @property
+    def saved_step(self) -> int:
+        """The step of the newest state, by its name; 0 where there is none."""
+        return max(map(states.step_of, states.states_in(self.folder)), default=0)
 
     def discard(self) -> None:
         """Remove the run's folder: its record is written, or nothing of it was saved."""
@@ -175,7 +172,7 @@ class Checkpointer:
                 self.folder.parent.rmdir()
 
     def _leave(self) -> NoReturn:
-        step, _ = self.newest_step()
+        step = self.saved_step
         where = f"its state after step {step} is saved" if step else "nothing of it was saved yet"
         kind = InterruptedRunError if self._signal == signal.SIGINT else TerminatedRunError
         raise kind(

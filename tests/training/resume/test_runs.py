@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -134,6 +135,12 @@ def test_a_refused_model_is_saved_from_the_last_state_later(
     assert runs.finetune() is None
     assert runs.lines[-2] == "there is a state of it after step 12 of 12: --again resumes from it"
     assert runs.lines[-1].endswith("--again saves it there")
+    *_, state = runs.states()
+    content = state.read_bytes()
+    state.write_bytes(b"")  # a disk that can't be read now
+    assert runs.finetune() is None
+    assert runs.lines[-1].startswith(f"the state {state} cannot be read (")
+    state.write_bytes(content)
     assert runs.whole(runs.finetune(again=True)) == expected
     assert not (runs.results / "unfinished").exists()
 
@@ -177,11 +184,15 @@ def test_a_state_of_another_run_is_refused_with_what_differs_and_stays(runs: Run
     assert list(runs.states()) == [mine, moved]
 
 
-def test_resuming_insists_on_a_state_of_this_run_and_names_what_differs(runs: Runs) -> None:
+def test_resuming_insists_on_a_state_of_this_run_and_names_what_differs(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runs.cut_off()
     check_resumable([FINETUNE], runs.context, [0], runs.results)
+    monkeypatch.setattr("repro.training.resume.state.digest_of", Mock(side_effect=AssertionError("it reads all of it")))
     with pytest.raises(StateError, match=r"nothing to resume of finetune, seed 0; unfinished: .* differs in batching"):
         check_resumable([FINETUNE], runs.context.changed(batching="dynamic"), [0], runs.results)
+    monkeypatch.undo()
     (state,) = runs.states()
     state.write_bytes(state.read_bytes()[:-9])
     with pytest.raises(StateError, match="every state of finetune, seed 0 is damaged"):
