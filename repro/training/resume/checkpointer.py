@@ -25,6 +25,7 @@ from repro.training.resume import state as states
 
 SAVE_SECONDS = 60.0  # by the clock, no save within an epoch sooner after the one before
 SHARE = 50  # nor at its end before so many times what that one took: saving stays near 2 % of the time
+AGREE_STEPS = 10  # how often several GPUs, which would wait for it, ask each other whether to save or to stop
 CARRIED = ("notes", "seconds", "resumed_after", "not_saved")  # what a state holds beside the training
 Decided = dict[str, JsonValue]
 LOCK_SECONDS = 0.2  # to wait for a lock: a process that has just completed the run is about to give it back
@@ -126,11 +127,18 @@ class Checkpointer:
         else:
             least = 0 if training.epoch_ends else SAVE_SECONDS
             due = training.step == training.steps or waited >= max(least, SHARE * self._last_cost)
+        several_gpus = self.accelerator.num_processes > 1 and self.accelerator.device.type == "cuda"
+        if several_gpus and training.step % AGREE_STEPS and not training.epoch_ends and not (every and due):
+            return False
+        return self._agree(due) or bool(self._signal)
+
+    def _agree(self, answer: bool) -> bool:
+        """Return the main process's answer, and learn of a signal that any process got; each process must ask."""
         if self.accelerator.num_processes > 1:
-            mine = torch.tensor([[self._signal, due]], device=self.accelerator.device)
+            mine = torch.tensor([[self._signal, answer]], device=self.accelerator.device)
             answers = self.accelerator.gather(mine)  # (processes, 2)
-            self._signal, due = int(answers[:, 0].max()), bool(answers[0, 1])
-        return due or bool(self._signal)
+            self._signal, answer = int(answers[:, 0].max()), bool(answers[0, 1])
+        return answer
 
     def save(self, training: Training) -> None:
         """Save a state, and leave where a signal asked for it; a disk that refuses it costs one line, not the run."""

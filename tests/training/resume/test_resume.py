@@ -100,6 +100,20 @@ def test_by_the_clock_saving_stays_near_two_percent_of_the_time(
     assert waits_after(9, cost=2, epoch_ends=True) == 0  # the last step
 
 
+def test_several_gpus_ask_each_other_every_ten_steps_and_at_an_epochs_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for device, apart in (("cuda", [10, 15, 20]), ("cpu", list(range(1, 21)))):
+        checkpointer, asked = Checkpointer(tmp_path, "x", {}, accelerator(), CheckpointPolicy()), list[int]()
+        several = SimpleNamespace(num_processes=2, device=SimpleNamespace(type=device))
+        monkeypatch.setattr(checkpointer, "accelerator", several)
+        for step in range(1, 21):
+            training: Any = SimpleNamespace(step=step, steps=30, epoch_ends=step == 15)
+            monkeypatch.setattr(checkpointer, "_agree", lambda due, step=step, asked=asked: asked.append(step))
+            checkpointer.is_due(training)
+        assert asked == apart
+
+
 def test_the_time_of_saving_is_not_the_epochs(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     now, save = [0.0], Checkpointer.save
     saved: list[Training] = []
