@@ -218,13 +218,11 @@ def run_once(section: Section, context: Context, seed: int, results: Path, polic
             return None
         with checkpointer.interruptible():
             record = run.measure(checkpointer)
-        if not main:
-            return None
-        path = keep_record(record, results)
-        # where the model that was asked for could not be saved, the last state holds its weights
-        if not (context.save and "not_saved" in record.facts):
-            checkpointer.discard()
-        return record, path
+            path = keep_record(record, results) if main else None
+            # where the model that was asked for could not be saved, the last state holds its weights
+            if not (context.save and "not_saved" in record.facts):
+                checkpointer.discard()
+        return (record, path) if path else None
 
 
 def _report_leftovers(run: Run, checkpointer: Checkpointer) -> None:

@@ -70,7 +70,8 @@ class Checkpointer:
         self.seconds = 0.0
         self.resumed_after: list[int] = []
         self.not_saved = 0
-        self._signal = 0  # the one that asked to stop
+        self._noted = 0  # the signal that asked this process to stop
+        self._signal = 0  # the one that asked any of them, once all of them know
         self._to_restore: dict[str, Any] | None = None
         self._last_cost, self._last_save = 0.0, time.perf_counter()
 
@@ -91,16 +92,20 @@ class Checkpointer:
     def interruptible(self) -> Iterator[None]:
         """Read the state to resume from, and let SIGINT and SIGTERM within the block end it with a saved state.
 
-        They are noted, unless ignored: the step in hand is finished, its state saved, and InterruptedRunError raised.
+        They are noted in a line, unless ignored: InterruptedRunError comes once the step in hand is finished and its
+        state saved, between phases where a state stands, or at the block's end, in which the record is written.
         A second SIGINT ends the process at once; a second SIGTERM does not, which launchers and clusters send.
         """
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         before = {number: old for number, old in handlers.items() if old is not signal.SIG_IGN}
 
         def note(number: int, _: object) -> None:
-            self._signal = self._signal or number
+            first, self._noted = not self._noted, self._noted or number
             if signal.SIGINT in before:
                 signal.signal(signal.SIGINT, signal.SIG_DFL)
+            if first and self.accelerator.is_main_process:
+                with suppress(OSError, RuntimeError):  # RuntimeError: it came while another line was being written
+                    self.policy.tell(f"{self.name} stops after the step or phase in hand; a second Ctrl-C ends it now")
 
         try:
             for number in before:
@@ -110,14 +115,21 @@ class Checkpointer:
         finally:
             for number, old in before.items():
                 signal.signal(number, old)
-        if self._signal:  # it came after the last step
-            self._leave()
+        self._agree(True)
+        if self._signal:
+            self._leave("it is complete, its record is written")
 
     def restore(self, training: Training) -> None:
-        """Bring a training that was just prepared to the state that was read, if any."""
+        """Bring a training that was just prepared to the state that was read, if any; leave where asked to."""
         if self._to_restore is not None:
             training.restore(self._to_restore)
             self._to_restore = None  # its tensors are no longer needed
+        self.leave_if_asked(training)
+
+    def leave_if_asked(self, training: Training) -> None:
+        """Leave between phases where a signal asked for it and no step would be lost; each process must ask."""
+        if self._agree(self.saved_step == training.step) and self._signal:
+            self._leave()
 
     def is_due(self, training: Training) -> bool:
         """Return whether a state is to be saved after this step, as after the last one; each process must ask."""
@@ -134,8 +146,9 @@ class Checkpointer:
 
     def _agree(self, answer: bool) -> bool:
         """Return the main process's answer, and learn of a signal that any process got; each process must ask."""
+        self._signal = self._noted
         if self.accelerator.num_processes > 1:
-            mine = torch.tensor([[self._signal, answer]], device=self.accelerator.device)
+            mine = torch.tensor([[self._noted, answer]], device=self.accelerator.device)
             answers = self.accelerator.gather(mine)  # (processes, 2)
             self._signal, answer = int(answers[:, 0].max()), bool(answers[0, 1])
         return answer
@@ -159,6 +172,7 @@ class Checkpointer:
         self._last_save = time.perf_counter()
         self._last_cost = self._last_save - start
         self.seconds += self._last_cost
+        self._agree(True)
         if self._signal:
             self._leave()
 
@@ -179,12 +193,13 @@ class Checkpointer:
             with suppress(OSError):  # others are unfinished
                 self.folder.parent.rmdir()
 
-    def _leave(self) -> NoReturn:
+    def _leave(self, where: str = "") -> NoReturn:
         step = self.saved_step
-        where = f"its state after step {step} is saved" if step else "nothing of it was saved yet"
+        where = where or (f"its state after step {step} is saved" if step else "nothing of it was saved yet")
         kind = InterruptedRunError if self._signal == signal.SIGINT else TerminatedRunError
         raise kind(
-            f"{self.name} was stopped; {where}", "Start the same command again to resume it; --fresh starts at step 0."
+            f"{self.name} was stopped; {where}",
+            "Start the same command again: it resumes, and completed runs are skipped; --fresh starts at step 0.",
         )
 
     def _acquire(self) -> AbstractContextManager[object]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from accelerate import Accelerator
@@ -58,7 +59,7 @@ def test_cut_off_again_and_again_it_still_ends_the_same(trial: Trial) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize(("at", "saved"), [(2, 3), (8, 7), (20, 12)])  # in a step, in evaluations
+@pytest.mark.parametrize(("at", "saved"), [(2, 3), (8, 6), (20, 12)])  # in a step, in evaluations
 def test_asked_to_stop_it_finishes_the_step_saves_and_leaves(
     trial: Trial, number: signal.Signals, code: int, at: int, saved: int
 ) -> None:
@@ -69,10 +70,33 @@ def test_asked_to_stop_it_finishes_the_step_saves_and_leaves(
     ) as stop:
         trial.train(progress=asked_to_stop(at, number, times=times))
     assert stop.value.exit_code == code
+    assert trial.lines == ["finetune, seed 0 stops after the step or phase in hand; a second Ctrl-C ends it now"]
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
     resumed, checkpointer = trial.train()
     assert checkpointer.resumed_after == [saved]
     assert resumed == trial.undisturbed()
+
+
+def test_asked_to_stop_while_it_loads_it_takes_no_step(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare = loop._prepare
+
+    def ask(*arguments: Any, **options: Any) -> Training:
+        signal.raise_signal(signal.SIGTERM)
+        return prepare(*arguments, **options)
+
+    monkeypatch.setattr(loop, "_prepare", ask)
+    with pytest.raises(InterruptedRunError, match="nothing of it was saved yet"):
+        trial.train(progress=cut_off(1))
+
+
+def test_between_phases_it_leaves_only_where_no_step_is_lost(tmp_path: Path) -> None:
+    checkpointer = Checkpointer(tmp_path, "x", {}, accelerator(), CheckpointPolicy())
+    unsaved, first = (Mock(step=step) for step in (6, 0))
+    checkpointer.leave_if_asked(first)
+    checkpointer._noted = signal.SIGTERM
+    checkpointer.leave_if_asked(unsaved)
+    with pytest.raises(InterruptedRunError):
+        checkpointer.leave_if_asked(first)
 
 
 def test_by_the_clock_saving_stays_near_two_percent_of_the_time(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from unittest.mock import Mock
 import pytest
 
 from repro.assets.checkpoints import WEIGHTS, file_sha256
-from repro.errors import ResultsError, StateError
+from repro.errors import InterruptedRunError, ResultsError, StateError
 from repro.records import store
 from repro.records.schema import RunRecord
 from repro.records.store import read_record, write_record
@@ -24,7 +25,7 @@ from repro.sections.runner import check_resumable, run_sections
 from repro.training.resume.checkpointer import CheckpointPolicy
 from repro.training.resume.state import read_state
 from tests.running import result_of
-from tests.training.trial import Killed, cut_off
+from tests.training.trial import Killed, asked_to_stop, cut_off
 
 FINETUNE = section_named("finetune")
 
@@ -107,6 +108,15 @@ def test_a_record_that_was_refused_is_saved_elsewhere_and_not_trained_again(
     assert runs.whole(record) == expected
     assert record is not None
     assert record.facts["resumed_after_steps"] == [12]
+
+
+def test_asked_to_stop_after_its_last_phase_a_run_leaves_with_its_record(runs: Runs) -> None:
+    in_test = asked_to_stop(26, signal.SIGTERM)  # 24 batches are trained on or evaluated before
+    with pytest.raises(InterruptedRunError, match="it is complete, its record is written"):
+        runs.finetune(replace(runs.context, progress=in_test))
+    assert len(list((runs.results / "runs").rglob("*.json"))) == 1
+    assert runs.finetune() is None
+    assert not (runs.results / "unfinished").exists()
 
 
 def test_an_interrupted_second_run_saves_its_state_beside_the_record(runs: Runs, expected: dict[str, Any]) -> None:
