@@ -31,10 +31,11 @@ def run(context: Context, _seed: int) -> Measurements:
     """Choose each baseline's settings on the training split, fit it there, and score both other splits."""
     from repro.training.metrics import score
 
-    folds_of(context.corpus.labels("train"))
+    texts = {split: context.corpus.texts(split) for split in SPLITS}
+    labels = {split: context.corpus.labels(split) for split in SPLITS}
+    folds_of(labels["train"])
     with context.timed("mean states"):
         states = mean_states(context)
-    texts, labels = ({s: of(s) for s in SPLITS} for of in (context.corpus.texts, context.corpus.labels))
     facts: dict[str, Any] = {}
     rows: dict[str, RowResults] = {}
     for name, model, grid, inputs in _baselines(texts, states):
