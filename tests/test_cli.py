@@ -109,6 +109,14 @@ def test_a_missing_asset_is_named_and_the_other_sections_run(
     assert [path.parent.name for path in tmp_path.rglob("*.json")] == ["token-facts"]
 
 
+def test_a_save_folder_that_cannot_be_written_is_refused_at_once(call_repro: CallRepro, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    options = *TINY, "--save", tmp_path / "file" / "models", "--results", tmp_path / "results"
+    code, _, err = call_repro("run", "token-facts", "finetune", *options)
+    assert code == 2 and "cannot write to" in err
+    assert not list(tmp_path.rglob("*.json"))
+
+
 def test_a_model_is_trained_saved_used_and_shown_to_be_shared(call_repro: CallRepro, tmp_path: Path) -> None:
     models, results = tmp_path / "models", tmp_path / "results"
     options = *TINY, "--save", models, "--results", results

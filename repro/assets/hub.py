@@ -169,7 +169,7 @@ def _refuse_damaged(folder: Path) -> None:
     from huggingface_hub.utils.sha import git_hash
 
     damaged = []
-    for file in sorted(folder.rglob("*")):
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):  # no folder, no link without its content
         name = file.resolve().name
         if re.fullmatch("[0-9a-f]{40}", name):  # SHA-1, by which git names a file
             expected = git_hash(file.read_bytes())

@@ -52,7 +52,7 @@ class Recipe(PinnedCheckpoint):
 
 PINS: dict[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 RECIPES: Mapping[str, Recipe] = {name: Recipe(name=name, **pins) for name, pins in PINS["recipes"].items()}
-DISTILBERT, MINILM, TINY = RECIPES.values()
+DISTILBERT, MINILM, TINY = (RECIPES[name] for name in ("distilbert", "minilm", "tiny"))
 TOUR: Mapping[str, PinnedCheckpoint] = {
     task: PinnedCheckpoint(name=f"tour-{task}", **pins) for task, pins in PINS["tour"].items()
 }

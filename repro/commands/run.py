@@ -88,6 +88,7 @@ def run(
     spec, chosen, numbers = RunSpec(**vars(way)), sections_named(sections or []), parse_seeds(seeds)
     recipe_named(spec.recipe)  # a typo is answered before torch is imported
     check_tracker(places.track)
+    from repro.sections.models import check_models
     from repro.sections.runner import check_resumable, open_context, run_sections
     from repro.training.resume.checkpointer import CheckpointPolicy
 
@@ -99,6 +100,8 @@ def run(
     context = replace(context, save=places.save, track=places.track, tracking=inside(results, results / "tracking"))
     if repeats.resume:
         check_resumable(chosen, context, numbers, results)
+    if places.save and "finetune" in [section.name for section in chosen]:
+        check_models(context, numbers)
     main, missing = context.accelerator.is_main_process, list[str]()
     if main:
         on = f"on {context.spec.device}; checkpoint: {context.checkpoint.source}; {context.precision_reason}"

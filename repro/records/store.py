@@ -111,7 +111,11 @@ def read_json(
     except RecordError as error:
         problem = error.what
     except ValidationError as error:
-        first = error.errors()[0]
+        details = error.errors()
+        of_schema = [detail for detail in details if detail["loc"] == ("schema_version",)]
+        first = [*of_schema, *details][0]
+        if of_schema:
+            remedy = "Use the version of the suite that wrote it; no other file was touched."
         problem = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
     raise RecordError(f"{path} is no {what}: {problem}", remedy)
 

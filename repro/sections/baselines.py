@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from repro.assets.corpus import SPLITS
 from repro.display.table import Table
+from repro.errors import UsageError
 from repro.records.schema import LABELS, Measurements, RowResults, RunRecord
 from repro.records.store import newest_runs
 from repro.sections.context import Context, Section
@@ -30,9 +31,11 @@ def run(context: Context, _seed: int) -> Measurements:
     """Choose each baseline's settings on the training split, fit it there, and score both other splits."""
     from repro.training.metrics import score
 
+    texts = {split: context.corpus.texts(split) for split in SPLITS}
+    labels = {split: context.corpus.labels(split) for split in SPLITS}
+    folds_of(labels["train"])
     with context.timed("mean states"):
         states = mean_states(context)
-    texts, labels = ({s: of(s) for s in SPLITS} for of in (context.corpus.texts, context.corpus.labels))
     facts: dict[str, Any] = {}
     rows: dict[str, RowResults] = {}
     for name, model, grid, inputs in _baselines(texts, states):
@@ -61,11 +64,23 @@ def _baselines(texts: Any, states: Any) -> Iterator[tuple[str, Any, Mapping[str,
     yield "mean-states", Pipeline(pooled), STATES, states
 
 
+def folds_of(labels: Sequence[int]) -> list[Any]:
+    """Return the folds of the cross-validation as pairs of row numbers; UsageError where one could not be fitted."""
+    from sklearn.model_selection import KFold
+
+    folds = list(KFold(FOLDS, shuffle=True, random_state=SEED).split(labels)) if len(labels) >= FOLDS else []
+    if not folds or any(len({labels[i] for i in rows}) == 1 for rows, _ in folds):
+        few, one = f"{len(labels)} training rows are too few for {FOLDS} folds", "all training rows have one label"
+        problem = few if not folds else one if len(set(labels)) == 1 else f"{one} without those of one of {FOLDS} folds"
+        raise UsageError(f"baselines: {problem}", "Use more rows with --limit, or leave it out.")
+    return folds
+
+
 def choose(model: Any, grid: Mapping[str, Sequence[Any]], inputs: Any, labels: Sequence[int]) -> tuple[Any, float]:
     """Return the grid's settings with the highest weighted F1 in cross-validation, and that F1."""
-    from sklearn.model_selection import GridSearchCV, KFold
+    from sklearn.model_selection import GridSearchCV
 
-    folds = KFold(FOLDS, shuffle=True, random_state=SEED)
+    folds = folds_of(labels)
     search = GridSearchCV(model, dict(grid), scoring="f1_weighted", cv=folds, refit=False, error_score="raise")
     search.fit(inputs, labels)
     return search.best_params_, float(search.best_score_)

@@ -7,9 +7,10 @@ what it was trained from, on and how, and what its files must be.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -33,13 +34,38 @@ if TYPE_CHECKING:
 STAMP, CARD = "repro-run.json", "README.md"
 READ_BY_LOADERS = (".json", ".txt", ".safetensors", ".model", ".spm", ".jinja")
 KEY_LETTERS = 8  # of the run's key in its folder's name
-TRAIN_AGAIN = "Train and save the model again."
+TRAIN_AGAIN, ELSEWHERE = "Train and save the model again.", "Name another --save folder"
 
 
 def model_folder(context: Context, seed: int) -> Path:
     """Return where the model of one run is kept: the notebook's name with corpus, seed and part of the run's key."""
     checkpoint, corpus = context.recipe.checkpoint.split("/")[-1], context.corpus.stamp.name
     return context.models / f"{checkpoint}-finetuned-{corpus}-seed{seed}-{_key(context, seed)[:KEY_LETTERS]}"
+
+
+def check_models(context: Context, seeds: Sequence[int]) -> None:
+    """Refuse, before anything runs, a --save folder that cannot be written or holds something else under a run's name.
+
+    The model of just this run may stand there: the run is completed, or ended between its model and its record.
+    """
+    try:
+        context.models.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=context.models):
+            pass
+    except OSError as error:
+        raise _unwritable(context.models, error) from None
+    for seed in seeds:
+        _refuse_other(context, seed)
+
+
+def _unwritable(folder: Path, error: OSError) -> ResultsError:
+    return ResultsError(f"cannot write to {folder}: {error.strerror or error}", f"{ELSEWHERE}.")
+
+
+def _refuse_other(context: Context, seed: int) -> None:
+    folder = model_folder(context, seed)
+    if folder.exists() and _key_at(folder) != _key(context, seed):
+        raise UsageError(f"{folder} exists already", f"{ELSEWHERE}, or move that folder away.")
 
 
 @contextmanager
@@ -53,18 +79,17 @@ def own_model(context: Context, seed: int) -> Iterator[None]:
     if context.save is None or not context.accelerator.is_main_process:
         yield
         return
-    folder, elsewhere = model_folder(context, seed), "Name another --save folder"
+    folder = model_folder(context, seed)
     lock = FileLock(folder.with_name(f".{folder.name}.lock"))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
-        raise ResultsError(f"another process is making {folder}", f"Wait until it is done. {elsewhere}.") from None
+        raise ResultsError(f"another process is making {folder}", f"Wait until it is done. {ELSEWHERE}.") from None
     except OSError as error:
-        raise ResultsError(f"cannot write to {folder.parent}: {error.strerror or error}", f"{elsewhere}.") from None
+        raise _unwritable(folder.parent, error) from None
     try:
-        if folder.exists() and _key_at(folder) != _key(context, seed):
-            raise UsageError(f"{folder} exists already", f"{elsewhere}, or move that folder away.")
+        _refuse_other(context, seed)
         yield
     finally:
         Path(lock.lock_file).unlink(missing_ok=True)

@@ -218,13 +218,11 @@ def run_once(section: Section, context: Context, seed: int, results: Path, polic
             return None
         with checkpointer.interruptible():
             record = run.measure(checkpointer)
-        if not main:
-            return None
-        path = keep_record(record, results)
-        # where the model that was asked for could not be saved, the last state holds its weights
-        if not (context.save and "not_saved" in record.facts):
-            checkpointer.discard()
-        return record, path
+            path = keep_record(record, results) if main else None
+            # where the model that was asked for could not be saved, the last state holds its weights
+            if not (context.save and "not_saved" in record.facts):
+                checkpointer.discard()
+        return (record, path) if path else None
 
 
 def _report_leftovers(run: Run, checkpointer: Checkpointer) -> None:
@@ -232,9 +230,16 @@ def _report_leftovers(run: Run, checkpointer: Checkpointer) -> None:
 
     States stay where `--again` was interrupted, and the last one where the model that it holds could not be saved.
     """
-    save, tell = run.context.save, checkpointer.policy.tell
+    from repro.training.resume.state import read_manifest, states_in
+
+    save, tell, step, steps = run.context.save, checkpointer.policy.tell, checkpointer.saved_step, 0
     model_missing = bool(save) and not model_folder(run.context, run.seed).is_dir()
-    step, steps = checkpointer.newest_step()
+    try:
+        for newest in states_in(checkpointer.folder)[:1]:
+            steps = read_manifest(newest)["steps"]
+    except StateError as error:  # what it holds may be needed
+        tell(error.what)
+        return
     if step and (model_missing or step < steps):
         tell(f"there is a state of it after step {step} of {steps}: --again resumes from it")
     else:
@@ -246,7 +251,7 @@ def _report_leftovers(run: Run, checkpointer: Checkpointer) -> None:
 
 def check_resumable(sections: Sequence[Section], context: Context, seeds: Sequence[int], results: Path) -> None:
     """Raise StateError unless one of the runs was started and can resume, and say which unfinished ones there are."""
-    from repro.training.resume.state import read_state, states_in
+    from repro.training.resume.state import read_manifest, states_in
 
     runs = [Run(section=s, context=context, seed=seed) for s in sections if s.resumable for seed in s.seeds(seeds)]
     unfinished = results / UNFINISHED
@@ -255,7 +260,7 @@ def check_resumable(sections: Sequence[Section], context: Context, seeds: Sequen
     others = []
     for newest in (states[0] for folder in sorted(unfinished.glob("*")) if (states := states_in(folder))):
         try:
-            decided_by = read_state(newest).decided_by
+            decided_by = read_manifest(newest)["decided_by"]
         except StateError as error:
             others.append(error.what)
             continue

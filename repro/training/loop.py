@@ -100,7 +100,8 @@ def fit(
                     checkpointer.save(training)
                     start = time.perf_counter() - totals.seconds  # saving is not the epoch's time
                 advance(len(rows), loss)
-        result = _evaluate(training, validation, batch_size=recipe.batch_size, batching=batching, progress=progress)
+        options = {"batch_size": recipe.batch_size, "batching": batching, "progress": progress}
+        result = _evaluate(training, validation, checkpointer, **options)
         training.results.append(result)
         training.totals = EpochTotals(epoch=epoch + 1)
         training.set_random_states = lambda: None
@@ -155,13 +156,19 @@ def _backward(
     return total, pieces
 
 
-def _evaluate(training: Training, validation: Examples, **options: Any) -> EpochResult:
+def _evaluate(
+    training: Training, validation: Examples, checkpointer: Checkpointer | None, **options: Any
+) -> EpochResult:
     """Return the figures of the epoch whose steps are taken, with the validation outputs after it."""
+    if checkpointer is not None:
+        checkpointer.leave_if_asked(training)
     figures, pieces = training.totals.figures(training.accelerator)
     start = time.perf_counter()
     outputs = predict_rows(training.model, validation, accelerator=training.accelerator, **options)
     training.totals.refuse_divergence(outputs.losses)
     seconds = time.perf_counter() - start
+    if checkpointer is not None:
+        checkpointer.leave_if_asked(training)
     return EpochResult(epoch=figures, validation=outputs, evaluate_seconds=seconds, computed_pieces=pieces)
 
 

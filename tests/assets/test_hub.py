@@ -140,6 +140,12 @@ def test_a_byte_that_flips_in_the_cache_is_found_and_the_file_fetched_again(hub:
     assert (locate_checkpoint(SMALL).folder / "tokenizer.json").read_bytes() == b"{}"
 
 
+def test_a_link_in_the_cache_whose_content_is_gone_is_passed_over(hub: HubServer) -> None:
+    complete = locate_checkpoint(SMALL)
+    (complete.folder / "another.json").symlink_to(f"../../blobs/{'a' * 64}")
+    assert locate_checkpoint(SMALL) == complete
+
+
 def test_a_pickle_alone_is_refused_without_being_fetched(hub: HubServer) -> None:
     files = {name: content for name, content in FILES.items() if name != "model.safetensors"}
     hub.repositories["model", NAME] = Repository(commit=COMMIT, files=files)

@@ -55,7 +55,7 @@ def test_records_are_read_oldest_first(make_record: MakeRecord, tmp_path: Path) 
     ("before", "after", "message"),
     [
         ('"peak_mib":', '"peak_mib" 1', "Invalid JSON"),
-        ('"schema_version": 2', '"schema_version": 99', "schema_version"),
+        ('"schema_version": 2', '"news": 1, "schema_version": 99', "schema_version.*Use the version of the suite that"),
         ('"peak_mib"', '"peak_mb"', "peak_mi?b"),
         ('"experiment": "finetune"', '"experiment": "../../etc"', "experiment"),
         ('"seed": 0', '"seed": -1', "seed"),

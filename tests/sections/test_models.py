@@ -23,7 +23,7 @@ from repro.records.schema import LABELS, RunRecord
 from repro.records.store import read_records
 from repro.sections.context import Context
 from repro.sections.inference import TWEET, load_finetuned, predict
-from repro.sections.models import STAMP, model_folder, read_stamp, trained_model
+from repro.sections.models import STAMP, check_models, model_folder, read_stamp, trained_model
 from tests.running import ROOT, measure
 
 
@@ -148,11 +148,14 @@ def test_a_folder_that_is_no_model_of_the_run_is_refused_before_training(
     trained: tuple[Path, RunRecord], tiny_context: Context
 ) -> None:
     folder, _ = trained
+    context, nowhere = (replace(tiny_context, save=save) for save in (folder.parent, folder / STAMP / "models"))
+    check_models(context, [1, 0])
     (folder / STAMP).write_text("{}")
-    with pytest.raises(UsageError, match="exists already"):
-        measure("finetune", replace(tiny_context, save=folder.parent))
-    with pytest.raises(ResultsError, match="cannot write to"):
-        measure("finetune", replace(tiny_context, save=folder / STAMP / "models"))
+    for refuse in (lambda context: measure("finetune", context), lambda context: check_models(context, [1, 0])):
+        with pytest.raises(UsageError, match="exists already"):
+            refuse(context)
+        with pytest.raises(ResultsError, match="cannot write to"):
+            refuse(nowhere)
 
 
 def test_two_processes_do_not_make_the_model_of_one_run_at_once(tiny_context: Context, tmp_path: Path) -> None:

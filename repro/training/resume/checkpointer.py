@@ -25,6 +25,8 @@ from repro.training.resume import state as states
 
 SAVE_SECONDS = 60.0  # by the clock, no save within an epoch sooner after the one before
 SHARE = 50  # nor at its end before so many times what that one took: saving stays near 2 % of the time
+AGREE_STEPS = 10  # how often several GPUs, which would wait for it, ask each other whether to save or to stop
+CARRIED = ("notes", "seconds", "resumed_after", "not_saved")  # what a state holds beside the training
 Decided = dict[str, JsonValue]
 LOCK_SECONDS = 0.2  # to wait for a lock: a process that has just completed the run is about to give it back
 
@@ -68,7 +70,8 @@ class Checkpointer:
         self.seconds = 0.0
         self.resumed_after: list[int] = []
         self.not_saved = 0
-        self._signal = 0  # the one that asked to stop
+        self._noted = 0  # the signal that asked this process to stop
+        self._signal = 0  # the one that asked any of them, once all of them know
         self._to_restore: dict[str, Any] | None = None
         self._last_cost, self._last_save = 0.0, time.perf_counter()
 
@@ -89,16 +92,20 @@ class Checkpointer:
     def interruptible(self) -> Iterator[None]:
         """Read the state to resume from, and let SIGINT and SIGTERM within the block end it with a saved state.
 
-        They are noted, unless ignored: the step in hand is finished, its state saved, and InterruptedRunError raised.
+        They are noted in a line, unless ignored: InterruptedRunError comes once the step in hand is finished and its
+        state saved, between phases where a state stands, or at the block's end, in which the record is written.
         A second SIGINT ends the process at once; a second SIGTERM does not, which launchers and clusters send.
         """
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         before = {number: old for number, old in handlers.items() if old is not signal.SIG_IGN}
 
         def note(number: int, _: object) -> None:
-            self._signal = self._signal or number
+            first, self._noted = not self._noted, self._noted or number
             if signal.SIGINT in before:
                 signal.signal(signal.SIGINT, signal.SIG_DFL)
+            if first and self.accelerator.is_main_process:
+                with suppress(OSError, RuntimeError):  # RuntimeError: it came while another line was being written
+                    self.policy.tell(f"{self.name} stops after the step or phase in hand; a second Ctrl-C ends it now")
 
         try:
             for number in before:
@@ -108,14 +115,21 @@ class Checkpointer:
         finally:
             for number, old in before.items():
                 signal.signal(number, old)
-        if self._signal:  # it came after the last step
-            self._leave()
+        self._agree(True)
+        if self._signal:
+            self._leave("it is complete, its record is written")
 
     def restore(self, training: Training) -> None:
-        """Bring a training that was just prepared to the state that was read, if any."""
+        """Bring a training that was just prepared to the state that was read, if any; leave where asked to."""
         if self._to_restore is not None:
             training.restore(self._to_restore)
             self._to_restore = None  # its tensors are no longer needed
+        self.leave_if_asked(training)
+
+    def leave_if_asked(self, training: Training) -> None:
+        """Leave between phases where a signal asked for it and no step would be lost; each process must ask."""
+        if self._agree(self.saved_step == training.step) and self._signal:
+            self._leave()
 
     def is_due(self, training: Training) -> bool:
         """Return whether a state is to be saved after this step, as after the last one; each process must ask."""
@@ -125,16 +139,24 @@ class Checkpointer:
         else:
             least = 0 if training.epoch_ends else SAVE_SECONDS
             due = training.step == training.steps or waited >= max(least, SHARE * self._last_cost)
+        several_gpus = self.accelerator.num_processes > 1 and self.accelerator.device.type == "cuda"
+        if several_gpus and training.step % AGREE_STEPS and not training.epoch_ends and not (every and due):
+            return False
+        return self._agree(due) or bool(self._signal)
+
+    def _agree(self, answer: bool) -> bool:
+        """Return the main process's answer, and learn of a signal that any process got; each process must ask."""
+        self._signal = self._noted
         if self.accelerator.num_processes > 1:
-            mine = torch.tensor([[self._signal, due]], device=self.accelerator.device)
+            mine = torch.tensor([[self._noted, answer]], device=self.accelerator.device)
             answers = self.accelerator.gather(mine)  # (processes, 2)
-            self._signal, due = int(answers[:, 0].max()), bool(answers[0, 1])
-        return due or bool(self._signal)
+            self._signal, answer = int(answers[:, 0].max()), bool(answers[0, 1])
+        return answer
 
     def save(self, training: Training) -> None:
         """Save a state, and leave where a signal asked for it; a disk that refuses it costs one line, not the run."""
         start = time.perf_counter()
-        own = {name: getattr(self, name) for name in ("notes", "seconds", "resumed_after", "not_saved")}
+        own = {name: getattr(self, name) for name in CARRIED}
         content = own | {"training": training.capture()}  # each process has its part in it
         if self.accelerator.is_main_process:
             try:
@@ -150,6 +172,7 @@ class Checkpointer:
         self._last_save = time.perf_counter()
         self._last_cost = self._last_save - start
         self.seconds += self._last_cost
+        self._agree(True)
         if self._signal:
             self._leave()
 
@@ -158,13 +181,10 @@ class Checkpointer:
         facts = {"resumed_after_steps": self.resumed_after, "states_not_saved": self.not_saved}
         return {name: value for name, value in facts.items() if value}
 
-    def newest_step(self) -> tuple[int, int]:
-        """Return the step of the newest state, and of how many; zeros where none can be read."""
-        for path in states.states_in(self.folder)[:1]:
-            with suppress(StateError):
-                state = states.read_state(path)
-                return state.step, state.steps
-        return 0, 0
+    @property
+    def saved_step(self) -> int:
+        """The step of the newest state, by its name; 0 where there is none."""
+        return max(map(states.step_of, states.states_in(self.folder)), default=0)
 
     def discard(self) -> None:
         """Remove the run's folder: its record is written, or nothing of it was saved."""
@@ -173,12 +193,13 @@ class Checkpointer:
             with suppress(OSError):  # others are unfinished
                 self.folder.parent.rmdir()
 
-    def _leave(self) -> NoReturn:
-        step, _ = self.newest_step()
-        where = f"its state after step {step} is saved" if step else "nothing of it was saved yet"
+    def _leave(self, where: str = "") -> NoReturn:
+        step = self.saved_step
+        where = where or (f"its state after step {step} is saved" if step else "nothing of it was saved yet")
         kind = InterruptedRunError if self._signal == signal.SIGINT else TerminatedRunError
         raise kind(
-            f"{self.name} was stopped; {where}", "Start the same command again to resume it; --fresh starts at step 0."
+            f"{self.name} was stopped; {where}",
+            "Start the same command again: it resumes, and completed runs are skipped; --fresh starts at step 0.",
         )
 
     def _acquire(self) -> AbstractContextManager[object]:
@@ -210,9 +231,16 @@ class Checkpointer:
             broadcast_object_list(file)
         if not file[0]:
             return
-        state = state or states.read_state(self.folder / file[0])
-        self._to_restore = state.content.pop("training")
-        vars(self).update(state.content)
+        path = self.folder / file[0]
+        if not state and not path.is_file():
+            raise StateError(
+                f"{self.name}: the main process resumes from {path}, which this process does not see",
+                "Let all machines share one results folder, or start at step 0 with --fresh.",
+            )
+        state = state or states.read_state(path, self.decided_by)
+        self._to_restore = state.content["training"]
+        for name in CARRIED:
+            setattr(self, name, state.content[name])
         self.resumed_after = [*self.resumed_after, state.step]
         if self.accelerator.is_main_process:
             where = f"after step {state.step} of {state.steps} (saved {state.saved})"

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import JsonValue
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -56,8 +56,13 @@ class DamagedStateError(StateError):
 
 def states_in(folder: Path) -> list[Path]:
     """Return the states of a run, the newest first."""
-    steps = {path: int(match[1]) for path in folder.glob("step-*") if (match := NAME.fullmatch(path.name))}
-    return sorted(steps, key=lambda path: steps[path], reverse=True)
+    return sorted((path for path in folder.glob("step-*") if step_of(path)), key=step_of, reverse=True)
+
+
+def step_of(path: Path) -> int:
+    """Return the step that stands in a state's name; 0 for what is no state."""
+    match = NAME.fullmatch(path.name)
+    return int(match[1]) if match else 0
 
 
 def write_state(
@@ -121,6 +126,16 @@ def read_state(path: Path, decided_by: Mapping[str, JsonValue] | None = None) ->
             "Move it back to where it was, or start at step 0 with --fresh.",
         )
     return State(path=path, **fields)
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Return what stands in a state's header, without the tensors and their hash; StateError where it is unreadable."""
+    try:
+        with safe_open(path, "pt") as opened:
+            manifest: dict[str, Any] = json.loads(opened.metadata()[MANIFEST])
+    except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
+        raise StateError(f"the state {path} cannot be read ({error}); it stays as it is", "Try again later.") from None
+    return manifest
 
 
 def _forget_cached(file: Path) -> None:

@@ -11,6 +11,7 @@ from itertools import count, islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from accelerate import Accelerator
@@ -21,7 +22,7 @@ from repro.training.epochs import Training
 from repro.training.resume import checkpointer as checkpointer_module
 from repro.training.resume import state as states
 from repro.training.resume.checkpointer import Checkpointer, CheckpointPolicy
-from tests.training.trial import DoAt, Runs, accelerator, fp16
+from tests.training.trial import DoAt, Runs, accelerator, cut_off, fp16
 
 # what the progress bars count: 6 steps of an epoch, 6 batches of its evaluation, and the same again
 MOMENTS = {
@@ -58,7 +59,7 @@ def test_cut_off_again_and_again_it_still_ends_the_same(runs: Runs) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize(("at", "saved"), [(2, 3), (8, 7), (20, 12)])  # in a step, in evaluations
+@pytest.mark.parametrize(("at", "saved"), [(2, 3), (8, 6), (20, 12)])  # in a step, in evaluations
 def test_asked_to_stop_it_finishes_the_step_saves_and_leaves(
     runs: Runs, number: signal.Signals, code: int, at: int, saved: int
 ) -> None:
@@ -72,10 +73,33 @@ def test_asked_to_stop_it_finishes_the_step_saves_and_leaves(
     with pytest.raises(InterruptedRunError, match=message) as stop:
         runs.finetune(progress=DoAt(at, ask), save_every=None)
     assert stop.value.exit_code == code
+    assert runs.lines[0].endswith("stops after the step or phase in hand; a second Ctrl-C ends it now")
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
     resumed = runs.finetune(save_every=None)
     assert resumed.facts["resumed_after_steps"] == [saved]
     assert runs.whole(resumed) == runs.undisturbed()
+
+
+def test_asked_to_stop_while_it_loads_it_takes_no_step(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare = loop._prepare
+
+    def ask(*arguments: Any, **options: Any) -> Training:
+        signal.raise_signal(signal.SIGTERM)
+        return prepare(*arguments, **options)
+
+    monkeypatch.setattr(loop, "_prepare", ask)
+    with pytest.raises(InterruptedRunError, match="nothing of it was saved yet"):
+        runs.finetune(progress=cut_off(1))
+
+
+def test_between_phases_it_leaves_only_where_no_step_is_lost(tmp_path: Path) -> None:
+    checkpointer = Checkpointer(tmp_path, "x", {}, accelerator(), CheckpointPolicy())
+    unsaved, first = (Mock(step=step) for step in (6, 0))
+    checkpointer.leave_if_asked(first)
+    checkpointer._noted = signal.SIGTERM
+    checkpointer.leave_if_asked(unsaved)
+    with pytest.raises(InterruptedRunError):
+        checkpointer.leave_if_asked(first)
 
 
 def test_by_the_clock_saving_stays_near_two_percent_of_the_time(
@@ -101,6 +125,20 @@ def test_by_the_clock_saving_stays_near_two_percent_of_the_time(
     assert waits_after(3, cost=0, epoch_ends=False) == 60
     assert waits_after(4, cost=0, epoch_ends=True) == 0
     assert waits_after(9, cost=2, epoch_ends=True) == 0  # the last step
+
+
+def test_several_gpus_ask_each_other_every_ten_steps_and_at_an_epochs_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for device, apart in (("cuda", [10, 15, 20]), ("cpu", list(range(1, 21)))):
+        checkpointer, asked = Checkpointer(tmp_path, "x", {}, accelerator(), CheckpointPolicy()), list[int]()
+        several = SimpleNamespace(num_processes=2, device=SimpleNamespace(type=device))
+        monkeypatch.setattr(checkpointer, "accelerator", several)
+        for step in range(1, 21):
+            training: Any = SimpleNamespace(step=step, steps=30, epoch_ends=step == 15)
+            monkeypatch.setattr(checkpointer, "_agree", lambda due, step=step, asked=asked: asked.append(step))
+            checkpointer.is_due(training)
+        assert asked == apart
 
 
 def test_seconds_are_those_of_the_steps_and_of_the_evaluation_not_of_saving(

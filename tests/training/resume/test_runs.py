@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import errno
+import signal
 import tempfile
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from repro.assets.checkpoints import WEIGHTS, file_sha256
-from repro.errors import ResultsError, StateError
+from repro.errors import InterruptedRunError, ResultsError, StateError
 from repro.records import store
 from repro.records.schema import RunRecord
 from repro.records.store import read_record, write_record
 from repro.sections import section_named
 from repro.sections.runner import check_resumable
 from repro.training.resume.state import read_state
-from tests.training.trial import Runs
+from tests.training.trial import DoAt, Runs
 
 FINETUNE = section_named("finetune")
 
@@ -54,6 +56,15 @@ def test_a_record_that_was_refused_is_saved_elsewhere_and_not_trained_again(
     assert record.facts["resumed_after_steps"] == [12]
 
 
+def test_asked_to_stop_after_its_last_phase_a_run_leaves_with_its_record(runs: Runs) -> None:
+    in_test = DoAt(26, lambda: signal.raise_signal(signal.SIGTERM))  # 24 batches are trained on or evaluated before
+    with pytest.raises(InterruptedRunError, match="it is complete, its record is written"):
+        runs.finetune(progress=in_test)
+    assert len(list((runs.results / "runs").rglob("*.json"))) == 1
+    assert runs.skips()
+    assert not (runs.results / "unfinished").exists()
+
+
 def test_an_interrupted_second_run_saves_its_state_beside_the_record(runs: Runs) -> None:
     runs.finetune()
     runs.cut_off(again=True)
@@ -76,6 +87,12 @@ def test_a_refused_model_is_saved_from_the_last_state_later(runs: Runs, monkeypa
     assert runs.skips()
     assert runs.lines[-2] == "there is a state of it after step 12 of 12: --again resumes from it"
     assert runs.lines[-1].endswith("--again saves it there")
+    *_, state = runs.states()
+    content = state.read_bytes()
+    state.write_bytes(b"")  # a disk that can't be read now
+    assert runs.skips()
+    assert runs.lines[-1].startswith(f"the state {state} cannot be read (")
+    state.write_bytes(content)
     assert runs.whole(runs.finetune(again=True)) == runs.undisturbed()
     assert not (runs.results / "unfinished").exists()
 
@@ -116,11 +133,15 @@ def test_a_state_of_another_run_is_refused_with_what_differs_and_stays(runs: Run
     assert list(runs.states()) == [mine, moved]
 
 
-def test_resuming_insists_on_a_state_of_this_run_and_names_what_differs(runs: Runs) -> None:
+def test_resuming_insists_on_a_state_of_this_run_and_names_what_differs(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runs.cut_off()
     check_resumable([FINETUNE], runs.context, [0], runs.results)
+    monkeypatch.setattr("repro.training.resume.state.digest_of", Mock(side_effect=AssertionError("it reads all of it")))
     with pytest.raises(StateError, match=r"nothing to resume of finetune, seed 0; unfinished: .* differs in batching"):
         check_resumable([FINETUNE], runs.context.changed(batching="dynamic"), [0], runs.results)
+    monkeypatch.undo()
     (state,) = runs.states()
     state.write_bytes(state.read_bytes()[:-9])
     with pytest.raises(StateError, match="every state of finetune, seed 0 is damaged"):

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -47,6 +48,29 @@ def newest_step(own: Checkpointer) -> int | None:
 def checkpointer(folder: Path, lines: list[str]) -> Checkpointer:
     policy = CheckpointPolicy(tell=lines.append)
     return Checkpointer(folder, "finetune, seed 0", DECIDED_BY, accelerator(), policy)
+
+
+def test_a_machine_that_does_not_see_the_main_ones_state_is_told_to_share_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def send(files: list[str]) -> None:
+        files[0] = f"step-000003-{'a' * 64}.safetensors"
+
+    own = checkpointer(tmp_path, [])
+    monkeypatch.setattr(own, "accelerator", SimpleNamespace(is_main_process=False, num_processes=2))
+    monkeypatch.setattr("repro.training.resume.checkpointer.broadcast_object_list", send)
+    with pytest.raises(StateError, match=r"does not see\nLet all machines share one results folder"):
+        own._read()
+
+
+def test_a_state_sets_nothing_but_what_a_checkpointer_saves(tmp_path: Path) -> None:
+    own = checkpointer(tmp_path, [])
+    folder, content = own.folder, {"notes": {"a": 1}, "seconds": 2.0, "resumed_after": [], "not_saved": 0}
+    folder.mkdir()
+    content |= {"training": {}, "folder": "elsewhere"}
+    write_state(folder, content, decided_by=DECIDED_BY, step=3, steps=9)
+    own._read()
+    assert (own.folder, own.notes, own.seconds, own.resumed_after) == (folder, {"a": 1}, 2.0, [3])
 
 
 def flip(file: Path) -> None:
