@@ -130,6 +130,12 @@ def light(session: nox.Session) -> None:
     session.run("python", "-m", "repro", "diagnose", "--f1", "0.9226", "--train-loss", "0.83,0.25")
 
 
+@shared
+def fuzz(session: nox.Session) -> None:
+    """Give randomly damaged files to every reader for half a minute; `-- --inputs 1000000` for the record."""
+    run_suite(session, "tests.fuzz", *(session.posargs or ("--seconds", "30")))
+
+
 @nox.session
 def audit(session: nox.Session) -> None:
     """Compare every pinned version with PyPI's known vulnerabilities, and say so where they cannot be asked for."""
