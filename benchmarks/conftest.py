@@ -6,8 +6,8 @@ import inspect
 import os
 import random
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,55 +98,62 @@ def pytest_benchmark_update_commit_info(config: pytest.Config, commit_info: dict
     commit_info["project"] = "seminar-repro"
 
 
+@contextmanager
+def _stopping() -> Iterator[None]:
+    """End the session with the two lines of an error of the user's."""
+    try:
+        yield
+    except ReproError as error:
+        pytest.exit(f"error: {error}", returncode=error.exit_code)
+
+
 @pytest.fixture(scope="session")
-def rounds(request: pytest.FixtureRequest) -> int:
+def rounds(pytestconfig: pytest.Config) -> int:
     """Rounds of each variant, after warming up."""
-    return int(request.config.getoption("--rounds"))
+    return int(pytestconfig.getoption("--rounds"))
 
 
 @pytest.fixture(scope="session")
-def on(request: pytest.FixtureRequest) -> DeviceChoice:
+@_stopping()
+def on(pytestconfig: pytest.Config) -> DeviceChoice:
     """The device and precision asked for, `auto` resolved."""
-    device, precision = (request.config.getoption(f"--{name}") for name in ("device", "precision"))
-    chosen: DeviceChoice = _or_exit(lambda: resolve_device(choice(Device, device), choice(Precision, precision)))
-    return chosen
+    device, precision = (pytestconfig.getoption(f"--{name}") for name in ("device", "precision"))
+    return resolve_device(choice(Device, device), choice(Precision, precision))
 
 
 @pytest.fixture(scope="session")
-def results(request: pytest.FixtureRequest) -> Path:
+@_stopping()
+def results(pytestconfig: pytest.Config) -> Path:
     """The results folder, proved writable."""
-    folder = Path(_option(request, "results", "REPRO_RESULTS", "results"))
-    _or_exit(lambda: prepare_results(folder))
+    folder = Path(_option(pytestconfig, "results") or "results")
+    prepare_results(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
-def seeds(request: pytest.FixtureRequest) -> list[int]:
+@_stopping()
+def seeds(pytestconfig: pytest.Config) -> list[int]:
     """The seeds, one round each."""
-    parsed: list[int] = _or_exit(lambda: parse_seeds(request.config.getoption("--seeds")))
-    return parsed
+    return parse_seeds(pytestconfig.getoption("--seeds"))
 
 
 @pytest.fixture(scope="session")
-def source(request: pytest.FixtureRequest) -> dict[str, str | None]:
+def source(pytestconfig: pytest.Config) -> dict[str, str | None]:
     """What a variant in another process needs to make the same recipe and corpus."""
-    return {
-        "recipe": request.config.getoption("--recipe"),
-        "corpus": _option(request, "corpus", "REPRO_CORPUS", "hub"),
-        "checkpoints": _option(request, "checkpoints", "REPRO_CHECKPOINTS", "") or None,
-    }
+    corpus, checkpoints = _option(pytestconfig, "corpus") or "hub", _option(pytestconfig, "checkpoints")
+    return {"recipe": pytestconfig.getoption("--recipe"), "corpus": corpus, "checkpoints": checkpoints}
 
 
 @pytest.fixture(scope="session")
-def context(request: pytest.FixtureRequest, results: Path, seeds: list[int], source: dict[str, str | None]) -> Context:
-    """Recipe, corpus and settings, checked; an error of the user's ends the session with its two lines."""
+@_stopping()
+def context(pytestconfig: pytest.Config, results: Path, seeds: list[int], source: dict[str, str | None]) -> Context:
+    """Recipe, corpus and settings, checked."""
     del results  # cheap to check, so it goes first, as the seeds do
     names = ("recipe", "protocol", "precision", "batching", "device", "epochs", "limit")
-    spec = {name: request.config.getoption(f"--{name}") for name in names}
-    folders = {"checkpoints": source["checkpoints"], "seminar": request.config.getoption("--seminar")}
+    spec = {name: pytestconfig.getoption(f"--{name}") for name in names}
+    folders = {"checkpoints": source["checkpoints"], "seminar": pytestconfig.getoption("--seminar")}
     paths: dict[str, Any] = {name: Path(folder) for name, folder in folders.items() if folder}
-    opened: Context = _or_exit(lambda: open_context(RunSpec(**spec), corpus=source["corpus"], seeds=seeds, **paths))
-    return opened
+    return open_context(RunSpec(**spec), corpus=source["corpus"], seeds=seeds, **paths)
 
 
 @pytest.fixture
@@ -217,12 +224,5 @@ def _record(benchmark: BenchmarkFixture, rounds: Sequence[Round], facts: Mapping
     benchmark.extra_info.update({**of_rounds, "peak_mib": [r.peak_mib for r in rounds], **facts})
 
 
-def _option(request: pytest.FixtureRequest, name: str, variable: str, default: str) -> str:
-    return str(request.config.getoption(f"--{name}") or os.environ.get(variable) or default)
-
-
-def _or_exit(check: Any) -> Any:
-    try:
-        return check()
-    except ReproError as error:
-        pytest.exit(f"error: {error}", returncode=error.exit_code)
+def _option(config: pytest.Config, name: str) -> str | None:
+    return config.getoption(f"--{name}") or os.environ.get(f"REPRO_{name.upper()}")

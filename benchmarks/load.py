@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from itertools import cycle, islice
 from pathlib import Path
 
 from benchmarks.turns import forget_peak
@@ -20,8 +21,7 @@ def write_corpus(source: str, folder: Path, rows: int) -> None:
     _, splits = read_rows(source)
 
     def repeated(split: str) -> Iterator[tuple[str, int]]:
-        wanted = rows if split == "train" else len(splits[split])
-        return (splits[split][i % len(splits[split])] for i in range(wanted))
+        return islice(cycle(splits[split]), rows if split == "train" else len(splits[split]))
 
     folder.mkdir(parents=True, exist_ok=True)
     for split in splits:

@@ -18,6 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.preprocessing import MinMaxScaler
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
+from umap import UMAP
 
 from benchmarks.peer import BATCH, trainer
 from repro.assets.checkpoints import locate_checkpoint
@@ -43,7 +44,7 @@ def main(
     hidden = extract(encoded, AutoModel.from_pretrained(checkpoint).to(device), tokenizer)
     features = {split: np.array(hidden[split]["hidden_state"][:]) for split in ("train", "validation")}
     labels = {split: np.array(hidden[split]["label"][:]) for split in ("train", "validation")}
-    project(features["train"])
+    UMAP(n_components=2, metric="cosine").fit(MinMaxScaler().fit_transform(features["train"]))
     for model in (LogisticRegression(max_iter=3000), DummyClassifier(strategy="most_frequent")):
         model.fit(features["train"], labels["train"])
         model.score(features["validation"], labels["validation"])
@@ -63,13 +64,6 @@ def extract(encoded: Any, model: Any, tokenizer: Any) -> Any:
     return encoded.map(extract_hidden_states, batched=True, load_from_cache_file=False)
 
 
-def project(features: Any) -> Any:
-    """Return the plane of the training split."""
-    from umap import UMAP
-
-    return UMAP(n_components=2, metric="cosine").fit(MinMaxScaler().fit_transform(features)).embedding_
-
-
 def fine_tune(encoded: Any, checkpoint: Path, tokenizer: Any, device: str) -> dict[str, float]:
     """Train for two epochs, predict the validation split and return its metrics."""
 
@@ -79,16 +73,12 @@ def fine_tune(encoded: Any, checkpoint: Path, tokenizer: Any, device: str) -> di
         return {"accuracy": float(accuracy_score(pred.label_ids, predicted)), "f1": float(f1)}
 
     model = AutoModelForSequenceClassification.from_pretrained(checkpoint, num_labels=6)
-    given = {
-        "compute_metrics": compute_metrics, "train_dataset": encoded["train"], "eval_dataset": encoded["validation"],
-        "processing_class": tokenizer,
-    }  # fmt: skip
-    saved_and_logged: dict[str, Any] = {
-        "eval_strategy": "epoch", "save_strategy": "steps", "logging_strategy": "steps",
-        "logging_steps": max(1, len(encoded["train"]) // BATCH),
-    }  # fmt: skip
+    given = {"compute_metrics": compute_metrics, "processing_class": tokenizer}
+    given |= {"train_dataset": encoded["train"], "eval_dataset": encoded["validation"]}
+    logged: dict[str, Any] = {"logging_strategy": "steps", "logging_steps": max(1, len(encoded["train"]) // BATCH)}
     with TemporaryDirectory() as folder:
-        tuned = trainer(model, folder, given=given, device=device, **saved_and_logged)
+        often = {"eval_strategy": "epoch", "save_strategy": "steps", **logged}
+        tuned = trainer(model, folder, given=given, device=device, **often)
         tuned.train()
         return dict(tuned.predict(encoded["validation"]).metrics or {})
 

@@ -24,7 +24,7 @@ REPEATS = 8
 ON_GPU = 100  # multiplications between two looks at a GPU: launch and wait would rule one alone
 
 
-def architecture(shape: str = "distilbert") -> PreTrainedModel:
+def architecture(shape: str = "distilbert", vocab_size: int = 30_522) -> PreTrainedModel:
     """Return the architecture of a recipe with a six-class head and random weights."""
     from transformers import AutoModelForSequenceClassification, BertConfig, DistilBertConfig, set_seed
 
@@ -34,7 +34,7 @@ def architecture(shape: str = "distilbert") -> PreTrainedModel:
         "minilm": BertConfig(hidden_size=384, num_hidden_layers=6, intermediate_size=1536),
         "tiny": DistilBertConfig(dim=64, n_layers=2, n_heads=4, hidden_dim=128),
     }[shape]
-    config.num_labels = 6
+    config.num_labels, config.vocab_size = 6, vocab_size
     model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)
     return model
 

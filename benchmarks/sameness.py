@@ -41,6 +41,11 @@ class TrainerSameness:
     same_rows: bool
 
 
+def same_for(steps: int) -> TrainerSameness:
+    """The same training to the last bit."""
+    return TrainerSameness(steps=steps, equal_parameters=True, parameters=0, losses=0, learning_rates=0, same_rows=True)
+
+
 @dataclass(frozen=True, kw_only=True)
 class PackedSameness:
     """How far packed batches are from padded ones: largest difference of logits, largest relative one of gradients."""

@@ -20,7 +20,7 @@ from benchmarks.conftest import Measure, Variant
 from benchmarks.lengths import random_examples, tweet_lengths
 from benchmarks.peer import BATCH, architecture
 from benchmarks.runs import encode_and_run, run_command
-from benchmarks.sameness import compare_packed_with_padded, compare_with_trainer
+from benchmarks.sameness import compare_packed_with_padded, compare_with_trainer, same_for
 from benchmarks.steps import SETTLE, train_ours, train_peer
 from repro.assets.checkpoints import locate_checkpoint
 from repro.assets.loading import load_classifier, load_tokenizer
@@ -91,10 +91,7 @@ def test_beside_the_trainer(name: str, steps: int, batch: int, benchmark: Benchm
     benchmark.group = "sameness with the Trainer"
     same = benchmark.pedantic(compare_with_trainer, args=compared, rounds=3)
     benchmark.extra_info.update(device="cpu", architecture=name, batch=batch, **asdict(same))
-    assert same.steps == steps
-    assert same.equal_parameters
-    assert same.same_rows
-    assert same.losses == same.learning_rates == 0
+    assert same == same_for(steps)
 
 
 @pytest.mark.parametrize("kind", ["one batch of tweets", "3 to 512 pieces"])

@@ -6,7 +6,6 @@ notes in `extra_info`: one value, or a list with one value a round.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -14,9 +13,9 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import AliasPath, BaseModel, ConfigDict, Field, JsonValue
 
-from repro.errors import RecordError
+from repro.records.store import json_files, read_json
 from repro.spec import NUMBERS, RunSpec
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -27,21 +26,12 @@ class _Loose(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
 
-class _Stats(_Loose):
-    data: list[Seconds] = Field(min_length=1)  # one a round
-
-
 class _Entry(_Loose):
     name: str
     fullname: str
     group: str | None = None
-    stats: _Stats
+    rounds: tuple[Seconds, ...] = Field(validation_alias=AliasPath("stats", "data"), min_length=1)
     extra_info: dict[str, JsonValue] = {}
-
-
-class _Commit(_Loose):
-    id: str | None = None
-    dirty: bool | None = None
 
 
 class Machine(_Loose):
@@ -54,7 +44,8 @@ class Machine(_Loose):
 class _File(_Loose):
     written: datetime = Field(alias="datetime")
     machine_info: Machine
-    commit_info: _Commit = _Commit()
+    commit: str | None = Field(None, validation_alias=AliasPath("commit_info", "id"))
+    dirty: bool | None = Field(None, validation_alias=AliasPath("commit_info", "dirty"))
     benchmarks: list[_Entry]
 
 
@@ -116,15 +107,11 @@ class Benchmark:
 
 def read_benchmarks(path: Path) -> list[Benchmark]:
     """Read a file, or all below a folder, oldest first; RecordError names the file and the first thing wrong in it."""
-
-    def refuse(error: OSError) -> None:
-        what = f"cannot read {error.filename}: {error.strerror}"
-        raise RecordError(what, "Make it readable, or move it out.") from None
-
-    walked: Iterable[Any] = os.walk(path, onerror=refuse) if path.is_dir() else ()
-    paths = [path] if path.is_file() else [Path(folder, name) for folder, _, names in walked for name in names]
-    paths = sorted(file for file in paths if file.suffix == ".json")
-    return sorted((b for file in paths for b in _read(file)), key=lambda b: b.written)
+    remedy = "Run the benchmarks again with --benchmark-save-data (every round's time is needed), or move the file out."
+    paths = json_files(path) if path.is_dir() else [path] if path.is_file() and path.suffix == ".json" else []
+    files = [(file, read_json(file, _File, "benchmark file", remedy)) for file in paths]
+    benchmarks = (_benchmark(entry, file, path) for path, file in files for entry in file.benchmarks)
+    return sorted(benchmarks, key=lambda benchmark: benchmark.written)
 
 
 def newest(benchmarks: Iterable[Benchmark]) -> list[Benchmark]:
@@ -136,30 +123,14 @@ def newest(benchmarks: Iterable[Benchmark]) -> list[Benchmark]:
     return list(latest.values())
 
 
-def _read(path: Path) -> list[Benchmark]:
-    try:
-        file = _File.model_validate_json(path.read_bytes())
-    except OSError as error:
-        what = str(error.strerror)
-    except ValidationError as error:
-        first = error.errors()[0]
-        what = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
-    else:
-        return [_benchmark(entry, file, path) for entry in file.benchmarks]
-    raise RecordError(
-        f"{path} is no benchmark file: {what}",
-        "Run the benchmarks again with --benchmark-save-data (every round's time is needed), or move the file out.",
-    )
-
-
 def _benchmark(entry: _Entry, file: _File, path: Path) -> Benchmark:
     machine, extra = file.machine_info, entry.extra_info
     setup = {"device": "cuda" if machine.accelerator else "cpu"}
     setup |= {name: str(extra[name]) for name in SETTINGS if extra.get(name) is not None}
     return Benchmark(
-        name=entry.name, fullname=entry.fullname, group=entry.group or "", rounds=tuple(entry.stats.data), setup=setup,
+        name=entry.name, fullname=entry.fullname, group=entry.group or "", rounds=entry.rounds, setup=setup,
         facts={name: value for name, value in extra.items() if name not in SETTINGS},
         machine=machine.model_copy(update={"accelerator": None}) if setup["device"] == "cpu" else machine,
-        commit=file.commit_info.id, dirty=bool(file.commit_info.dirty), file=path,
+        commit=file.commit, dirty=bool(file.dirty), file=path,
         written=file.written if file.written.tzinfo else file.written.replace(tzinfo=UTC),
     )  # fmt: skip

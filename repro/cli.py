@@ -13,11 +13,10 @@ from typing import Annotated
 
 import typer
 
-from repro.commands.audit import audit
+from repro.commands.audit import audit, repair
 from repro.commands.diagnose import diagnose
 from repro.commands.models import check, convert, fetch, predict, share
 from repro.commands.regress import regress
-from repro.commands.repair import repair
 from repro.commands.run import run
 from repro.commands.verify import claims, report, verify
 from repro.errors import InterruptedRunError, MissingAssetError, ReproError, UsageError, printable

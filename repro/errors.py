@@ -19,7 +19,7 @@ class ReproError(Exception):
 
 
 class UsageError(ReproError):
-    """An unknown name, or a value that an option cannot take."""
+    """An unknown name, a value that an option cannot take, or a catalogue that says what it may not say."""
 
 
 class CorpusError(ReproError):
@@ -56,10 +56,6 @@ class ResultsError(ReproError):
 
 class RecordError(ReproError):
     """A file among the results that is no valid record."""
-
-
-class CatalogueError(ReproError):
-    """A catalogue of claims that says something it may not say, or whose tables cannot be read."""
 
 
 class StateError(ReproError):

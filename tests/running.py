@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 from repro.records.schema import RunRecord
@@ -12,6 +16,7 @@ from repro.sections.runner import Run
 # facts that say in how many parts a run was trained, and whether there was room for its states and its model
 PARTS = {"resumed_after_steps", "states_not_saved", "saved_model", "not_saved"}
 TIMED = {"train_seconds", "tweets_per_second"}
+ROOT = Path(__file__).parents[1]
 
 
 def measure(name: str, context: Context, seed: int = 0) -> RunRecord:
@@ -25,3 +30,13 @@ def result_of(record: RunRecord) -> dict[str, Any]:
     fields["facts"] = {name: value for name, value in fields["facts"].items() if name not in PARTS}
     fields["epochs"] = [{name: x for name, x in epoch.items() if name not in TIMED} for epoch in fields["epochs"]]
     return fields
+
+
+def run_module(name: str, *arguments: object) -> str:
+    """Run `python -m NAME ARGUMENTS` to its end, which must be a good one, and return what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", name, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=1500,
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout

@@ -1,13 +1,16 @@
-"""The workflow files: pinned, without rights that they don't need, and the action runs what its script runs."""
+"""Workflows: pinned, with few rights, the action runs what its script runs; the audit of packages misses nothing."""
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+import noxfile
 
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -50,3 +53,18 @@ def test_the_script_runs_the_actions_steps_in_their_order() -> None:
     assert script.rstrip().endswith("\n\n".join(commands))
     for name in read(ROOT / "action.yml")["inputs"]:
         assert f"{name.upper()}=" in script
+
+
+SOUND = {"name": "torch", "version": "2.13.0", "vulns": []}
+UNKNOWN = {"name": "ours", "skip_reason": "Dependency not found on PyPI and could not be audited: ours (1.0)"}
+HIT = {"name": "jinja2", "version": "2.4.1", "vulns": [{"id": "PYSEC-2019-217", "fix_versions": ["2.10.1"]}]}
+UNFIXED = {**HIT, "vulns": [{"id": "X-1", "fix_versions": []}]}
+
+
+def test_vulnerabilities_and_packages_that_could_not_be_looked_up_are_told_apart(tmp_path: Path) -> None:
+    report = tmp_path / "audit.json"
+    report.write_text(json.dumps({"dependencies": [SOUND, UNKNOWN, HIT, UNFIXED]}))
+    hits = ["jinja2 2.4.1: PYSEC-2019-217, fixed in 2.10.1", "jinja2 2.4.1: X-1, fixed in none"]
+    assert noxfile.read_audit(report) == (3, ["ours"], hits)
+    report.write_text(json.dumps({"dependencies": [UNKNOWN]}))
+    assert noxfile.read_audit(report) == (0, ["ours"], [])

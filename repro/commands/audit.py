@@ -1,15 +1,14 @@
-"""`repro audit`, which says of each cell of a notebook whether it still runs."""
+"""`repro audit` says of each cell of a notebook whether it still runs; `repro repair` writes it so that it does."""
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from repro.commands.options import write_table
+from repro.commands.options import AsJson, write_json, write_table
 from repro.errors import UsageError
 
 # the SHA-256 of the code cells of the notebooks that may be run without being asked for: the seminar's
@@ -29,7 +28,7 @@ def audit(
     memory: Annotated[float, typer.Option(min=1, help="GiB that the kernel may take.")] = 12,
     python: Annotated[Path | None, typer.Option(help="The interpreter of another environment.")] = None,
     repair: Annotated[bool, typer.Option("--repair/--no-repair", help="Run it again after the repair.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    as_json: AsJson = False,
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit file.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the table as CSV.")] = None,
 ) -> None:
@@ -63,12 +62,51 @@ def audit(
         if path:
             path.write_text(text, encoding="utf-8")
     if as_json:
-        sys.stdout.write(json.dumps(result.as_row(), indent=1, ensure_ascii=False) + "\n")
+        write_json(result.as_row())
     else:
         write_table(result.table().columns, result.table().rows)
         sys.stdout.write(f"{result.sentence}\n")
     if any(cell.status.startswith("fails") for cell in result.as_written):
         raise typer.Exit(1)
+
+
+def repair(
+    notebook: Annotated[Path, typer.Argument(help="An .ipynb or its text export; it stays as it is.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .ipynb to write.")],
+    drop_outputs: Annotated[bool, typer.Option("--drop-outputs", help="Leave out what the cells showed.")] = False,
+) -> None:
+    """Write the notebook repaired for the libraries of today; nothing is executed.
+
+    Each broken call becomes what to write instead, with the reason above it. Exit code 0: written; 2: bad input.
+    """
+    from repro.notebooks.reading import EXPECTED, joined, notebook_of, read_text, require
+    from repro.notebooks.repair import repaired
+
+    if output.suffix != ".ipynb" or output.exists():
+        raise UsageError(f"{output} exists already, or is no .ipynb", "Name a new file with -o OUT.ipynb.")
+    require("nbformat")
+    import nbformat
+
+    data = notebook_of(read_text(notebook, EXPECTED), str(notebook))
+    sources = [(str(cell.get("cell_type")), joined(cell.get("source"))) for cell in data["cells"]]
+    rows = []
+    number = 0
+    for cell, (kind, _), fixed in zip(data["cells"], sources, repaired(sources), strict=True):
+        number += kind == "code"
+        if fixed.fixes:
+            cell["source"] = fixed.source
+        if drop_outputs and kind == "code":
+            cell |= {"outputs": [], "execution_count": None}
+        where = str(number) if kind == "code" else f"text after {number}"
+        rows += [(where, fix.id, fix.since, fix.reason) for fix in fixed.fixes]
+    try:
+        text = nbformat.writes(nbformat.from_dict(data))
+    except (ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, TypeError, ValueError) as error:
+        what = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        raise UsageError(f"{notebook} is not laid out as Jupyter's format 4 says ({what})", EXPECTED) from None
+    output.write_text(text + "\n", encoding="utf-8")
+    write_table(("cell", "fix", "since", "reason"), rows)
+    sys.stdout.write(f"{len(rows)} repairs in {output}; every other cell is as it was.\n")
 
 
 def _uses(given: list[str]) -> dict[str, Path]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from repro.commands.options import AsJson, Checkpoints, CorpusSource, write_json, write_table
-from repro.errors import ReproError, UsageError, unknown
+from repro.errors import MissingAssetError, ReproError, UsageError, unknown
 
 if TYPE_CHECKING:
     from repro.assets.recipes import PinnedCheckpoint
@@ -24,12 +24,12 @@ SHOWN = 80  # characters of a text
 
 
 def check(names: Names = None, corpus: CorpusSource = "rehearsal", checkpoints: Checkpoints = None) -> None:
-    """Say what is here, what is missing (then exit code 2) and how to get it; nothing is downloaded."""
+    """Say what is here, what is missing (then exit code 5) and how to get it; nothing is downloaded."""
     _report(names, corpus, checkpoints, use_hub=False)
 
 
 def fetch(names: Names = None, corpus: CorpusSource = "hub", checkpoints: Checkpoints = None) -> None:
-    """Download what is missing from the Hub at its pinned revisions, and check it."""
+    """Download what is missing from the Hub at its pinned revisions, and check it; exit code 5: not all is here."""
     _report(names, corpus, checkpoints, use_hub=True)
 
 
@@ -67,7 +67,7 @@ def _report(names: list[str] | None, corpus: str, checkpoints: Path | None, *, u
         typer.echo(without_private_parts(f"{name}: {about}{state}"))
     if remedies:
         typer.echo("\n- ".join((f"missing: {', '.join(remedies)}", *dict.fromkeys(remedies.values()))), err=True)
-        raise typer.Exit(ReproError.exit_code)
+        raise typer.Exit(MissingAssetError.exit_code)
 
 
 def _checkpoint(pinned: PinnedCheckpoint, checkpoints: Path | None, use_hub: bool) -> str:
@@ -102,9 +102,7 @@ def predict(
     loaded = load_finetuned(model)
     predictions = predict(loaded, texts)
     if as_json:
-        write_json(
-            [{name: getattr(p, name) for name in ("text", "label", "probabilities", "cut")} for p in predictions]
-        )
+        write_json([{**p._asdict(), "label": p.label} for p in predictions])
     for p in () if as_json else predictions:
         typer.echo(f"\n“{p.text if len(p.text) <= SHOWN else p.text[: SHOWN - 1] + '…'}”: {p.label}")
         if p.cut:

@@ -53,11 +53,6 @@ def _options(group: Any) -> Iterator[Parameter]:
         yield parameter.replace(annotation=Annotated[kind, option])
 
 
-def plain(text: str) -> str:
-    """Return the text so that rich shows its brackets."""
-    return text.replace("[", r"\[")
-
-
 def write_json(data: Any) -> None:
     """Write rows for a program."""
     typer.echo(json.dumps(data, indent=1, ensure_ascii=False))
@@ -70,7 +65,7 @@ def write_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], markup_c
 
     table = Table(*(Column(name, overflow="fold") for name in head), show_edge=False, pad_edge=False)
     for row in rows:
-        table.add_row(*(cell if i == markup_column else plain(cell) for i, cell in enumerate(row)))
+        table.add_row(*(cell if i == markup_column else cell.replace("[", r"\[") for i, cell in enumerate(row)))
     console = Console()
     # piped into a file or CI there is no width to fit: a line a claim is easier to search
     console = console if console.is_terminal else Console(width=240)

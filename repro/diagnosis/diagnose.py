@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Any, Literal
 
+from repro.claims.catalogue import reruns
 from repro.claims.references import Joint
-from repro.claims.reruns import FIGURES, joint_distance, reference
 from repro.diagnosis.student_run import EPOCHS, StudentRun, load, name_of
 from repro.stats import t_tail
 
@@ -64,9 +64,9 @@ class Diagnosis:
 def diagnose_run(run: StudentRun, *, without: int | None = None) -> Diagnosis:
     """Place the run among the reruns and say what it is; `without` leaves one rerun out of the joint population."""
     facts = run.facts()
-    given = {name: facts[name] for name in FIGURES if name in facts}
+    given = {name: facts[name] for name in reruns().figures if name in facts}
     figures = tuple(_place(name, value) for name, value in given.items())
-    joint = joint_distance(given, without=without)
+    joint = reruns().joint_distance(given, without=without)
     beyond = [p for p in figures if p.name in FINAL_SCORES and p.percentile in (0, 100) and p.p_value < BEYOND]
     odd = [p for p in figures if p.p_value * len(figures) < ALPHA] or beyond
     together = joint is not None and joint.p_value < ALPHA
@@ -95,7 +95,7 @@ def diagnose_run(run: StudentRun, *, without: int | None = None) -> Diagnosis:
 
 
 def _place(name: str, value: float) -> Placed:
-    figure = reference(name)
+    figure = reruns().figure(name)
     t = abs(value - figure.mean) / (figure.sd * sqrt(1 + 1 / figure.n))
     p_value, interval = 2 * t_tail(t, figure.n - 1), figure.prediction_interval()
     return Placed(name, value, figure.percentile(value), p_value, figure.n, figure.mean, figure.sd, interval)

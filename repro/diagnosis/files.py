@@ -19,6 +19,10 @@ ROUNDING = 1e-3  # of a figure at a card's head
 MOST_TEXT = 500_000  # characters; a card has a few thousand
 _STATED = re.compile(r"[-*] \**([^:*]{1,60})\**\s?[::]\**\s?(\S.{0,200})")
 _ORIGIN = re.compile(r"fine-tuned version of \[([^\]]{1,200})\](?:[^\n]{0,300}? on the (\S{1,200}) dataset)?")
+# a folder named as the notebook does, `<checkpoint>-finetuned-<corpus>/checkpoint-500`, after a known encoder
+_NAMED_AFTER = re.compile(
+    r"((?:distil)?(?:bert|roberta)-(?:base|large)[\w-]{0,40}|(?:albert|electra|xlm|deberta)[\w-]{0,40})-finetuned-"
+)
 
 
 def run_from_file(path: Path) -> StudentRun:
@@ -69,6 +73,8 @@ def _run_from_state(name: str, data: Mapping[str, Any]) -> StudentRun:
     done, planned = logs.count(data.get("global_step")) or 0, logs.count(data.get("max_steps")) or 0
     epochs = data.get("num_train_epochs") or data.get("epoch")
     recipe = logs.recipe_from({"batch_size": data.get("train_batch_size") or None, "epochs": epochs})
+    if named := _NAMED_AFTER.match(str(data.get("best_model_checkpoint"))[:200].rpartition("/")[0].rpartition("/")[2]):
+        recipe["checkpoint"] = named[1]
     entries = [logs.log_entry(raw) for raw in history[:MOST_LOGS]]
     flos = logs.number(data.get("total_flos")) or None
     return logs.run_from_log(name, entries, recipe, steps=planned or done or None, done=done, flos=flos)

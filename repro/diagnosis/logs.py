@@ -210,10 +210,12 @@ def _schedule(entries: Sequence[Entry], steps: int | None) -> Recipe:
 
     Linear decay to 0 has rate / (1 - step / steps) constant; versions differ by a step in what they log.
     """
+    if not steps or steps < 0:
+        return {}
     logged = [e for e in entries if {"step", "learning_rate"} <= e.keys()]
     rates = [e["learning_rate"] for e in logged]
-    inner = [(e["step"] / steps, e["learning_rate"]) for e in logged if steps and e["step"] < 0.99 * steps]
-    if not steps or not inner:
+    inner = [(e["step"] / steps, e["learning_rate"]) for e in logged if e["step"] / steps < 0.99]  # noqa: PLR2004
+    if not inner:
         return {}
     if len(rates) > 1 and max(rates) - min(rates) < 0.01 * max(rates):
         return {"schedule": "constant", "learning_rate": rates[0]}

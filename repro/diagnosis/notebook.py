@@ -176,6 +176,8 @@ def _arguments(code: Interpreter, trainer: Built) -> dict[str, Any]:
         return {}
     hidden = {"gradient_accumulation_steps": UNKNOWN}  # it would divide the batch
     given = {**(load("words")["defaults"] if arguments.complete else hidden), **arguments.keywords}
+    if trainer.keywords.get("optimizers") not in (None, [None, None]):  # in place of what the arguments state
+        given |= dict.fromkeys(("learning_rate", "weight_decay", "lr_scheduler_type"), UNKNOWN)
     return given if logs.number(given.get("max_steps", -1)) == -1 else {**given, "num_train_epochs": UNKNOWN}
 
 

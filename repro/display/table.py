@@ -37,9 +37,11 @@ class Table:
 
     @classmethod
     def from_csv(cls, text: str, note: str = "") -> Table:
-        """Read what `to_csv` writes."""
-        head, *rows = csv.reader(io.StringIO(text))
-        return cls(tuple(head), tuple(map(tuple, rows)), note)
+        """Read what `to_csv` writes; ValueError where it has no head."""
+        rows = [tuple(row) for row in csv.reader(io.StringIO(text))]
+        if not rows:
+            raise ValueError("it has no head")
+        return cls(rows[0], tuple(rows[1:]), note)
 
     def to_csv(self) -> str:
         """Return the table as CSV with a head."""

@@ -171,8 +171,11 @@ class Audit:
         return Table(columns, (*rows, ("all", *self.counts, "", "; ".join((self.versions, *self.notes)))))
 
     def as_row(self) -> dict[str, Any]:
-        """Return the audit as JSON."""
-        return {"sentence": self.sentence, **asdict(self)}
+        """Return the audit as JSON, without what the cells showed."""
+        row = asdict(self)
+        for cell in (*row["as_written"], *row["after_repair"]):
+            del cell["output"]
+        return {"sentence": self.sentence, **row}
 
     def to_junit(self, name: str) -> str:
         """Return a JUnit file: a test case a cell and pass, failed, skipped where it was not run."""

@@ -57,12 +57,12 @@ class Blame:
 
     def cause(self, number: int, names: CellNames, *, failed: bool = False, kernel_lost: bool = False) -> int | None:
         """Take note of a cell; return the failed one that a name read here, or in a function called, is missing of."""
-        if kernel_lost:  # and with it every name written so far
-            self._missing |= dict.fromkeys(self._written, number)
         read = list(names.reads)
         for name in read:  # it grows
             read += {**self._functions, **names.functions}.get(name, set()) - set(read)
         cause = min((self._missing[name] for name in read if name in self._missing), default=None)
+        if kernel_lost:  # and with it every name written so far
+            self._missing |= dict.fromkeys(self._written, number)
         if failed or cause:  # one that ran had an older value under that name
             self._missing |= dict.fromkeys(names.writes, cause or number)
         else:

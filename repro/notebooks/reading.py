@@ -100,6 +100,8 @@ def notebook_of(content: str, name: str) -> dict[str, Any]:
         return {"cells": parts, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
     data = parse_json(content, name)
     cells_of(data, name)
+    if not all(isinstance(cell, dict) for cell in data["cells"]):
+        raise UsageError(f"{name} lists a cell that is none of Jupyter's format 4", EXPECTED)
     metadata = data.get("metadata")
     for key, name_of in (("kernelspec", "language"), ("language_info", "name")):
         about = metadata.get(key) if isinstance(metadata, dict) else None

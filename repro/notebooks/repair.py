@@ -19,6 +19,10 @@ from repro.notebooks.reading import parse, require, without_magics
 if TYPE_CHECKING:
     from ast_grep_py import Config, SgNode
 
+# the lines of a code cell that are no Python; the whole of a cell for the shell
+_SHELL = re.compile(r"\A\s*%%(?:bash|sh)\b[\s\S]*|^[ \t]*[!%].*", re.MULTILINE)
+_ENDS = re.compile(r"[ \t]*;?[ \t]*(?:#.*)?$", re.MULTILINE)  # of a statement that is the last on its line
+
 
 class Fix(BaseModel):
     """One thing that broke: what matches, what to write instead, since when, why, and where that is told."""
@@ -80,11 +84,18 @@ def repaired(sources: Sequence[tuple[str, str]]) -> list[RepairedCell]:
         for i, (kind, _) in enumerate(sources):
             text, fixes = cells[i]
             if fix.kind == "text":
-                changed = re.sub(fix.old, fix.new, text)
+                changed = _in_text(fix, text, kind)
             else:
                 changed = _in_code(fix, text, code) if kind == "code" else text
             cells[i] = RepairedCell(changed, fixes + [fix] * (changed != text))
     return cells
+
+
+def _in_text(fix: Fix, source: str, kind: str) -> str:
+    """Replace the text in markdown, and in a code cell's lines for the shell."""
+    if kind != "code":
+        return re.sub(fix.old, fix.new, source)
+    return _SHELL.sub(lambda lines: re.sub(fix.old, fix.new, lines[0]), source)
 
 
 def _in_code(fix: Fix, source: str, code: str) -> str:
@@ -100,12 +111,16 @@ def _in_code(fix: Fix, source: str, code: str) -> str:
             continue
         line = _line_above(node, source)
         indent = source[line : len(source) - len(source[line:].lstrip())]
+        place = node.range()
+        start, end = place.start.index, place.end.index
+        alone = not source[line:start].strip() and _ENDS.match(source, end)
+        if fix.kind == "code" and "\n" in fix.new.strip() and not alone:
+            continue  # several lines don't fit between other statements
         above = [] if edits else [fix.comment]
         if fix.kind == "before":
             above += fix.new.split("\n")
         else:
-            place = node.range()
-            edits[place.start.index, place.end.index] = _filled(fix, node) or ("pass" if indent else "")
+            edits[start, end] = _filled(fix, node, indent) or ("pass" if indent else "")
         edits.setdefault((line, line), "".join(f"{indent}{each}\n" for each in above))
     changed = source
     for (start, end), text in sorted(edits.items(), reverse=True):
@@ -125,8 +140,8 @@ def _line_above(node: SgNode, source: str) -> int:
     return line
 
 
-def _filled(fix: Fix, node: SgNode) -> str:
-    """Return the replacement with the parts of the match in the places of `$NAME` and `$$$NAME`."""
+def _filled(fix: Fix, node: SgNode, indent: str) -> str:
+    """Return the replacement, indented, with the parts of the match in the places of `$NAME` and `$$$NAME`."""
 
     def part(place: re.Match[str]) -> str:
         comma, rest, name = place.groups()
@@ -139,4 +154,4 @@ def _filled(fix: Fix, node: SgNode) -> str:
             return value.text() if value else f'"{fix.model}"'
         return node[name].text()
 
-    return re.sub(r"(, |)\$\$\$([A-Z]+)|\$([A-Z]+)", part, fix.new.strip("\n"))
+    return re.sub(r"(, |)\$\$\$([A-Z]+)|\$([A-Z]+)", part, re.sub(r"\n(?=.)", f"\n{indent}", fix.new.strip("\n")))

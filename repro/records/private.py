@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 LEAST_SECRET = 6  # letters; a shorter value would be found in words
@@ -32,7 +33,10 @@ def without_private_parts(text: str) -> str:
     """Return the text without secrets, and with each absolute path, also of a file:// address, cut to its last part."""
     text = re.sub(r"\bfile:/+", "/", without_secrets(text))
     # home, working and temporary folder go as wholes: their names may hold spaces, and their last part the user's
-    known = {Path.cwd(): "…", Path(tempfile.gettempdir()): "…", Path(os.path.expanduser("~")): "~"}  # noqa: PTH111 (Path.home() fails without a home)
+    known: dict[Path, str] = {}
+    with suppress(OSError):  # the working folder may be deleted
+        known[Path.cwd()] = "…"
+    known |= {Path(tempfile.gettempdir()): "…", Path(os.path.expanduser("~")): "~"}  # noqa: PTH111 (Path.home() fails without a home)
     for folder in sorted(known, key=lambda path: -len(str(path))):
         if len(folder.parts) > 1:
             text = text.replace(str(folder), known[folder])

@@ -36,8 +36,8 @@ class Provenance(BaseModel):
     processor: str
     cores: int
     threads: int
-    accelerator: str | None
-    driver: str | None
+    accelerator: str | None = None
+    driver: str | None = None
 
 
 def utc_now() -> str:
@@ -50,13 +50,11 @@ def collect_provenance(*, started: str, threads: int, **accelerator: str | None)
     import repro
 
     commit, dirty = code_state()
-    fields = {"accelerator": None, "driver": None, **accelerator}
-    return Provenance.model_validate(
-        fields
-        | {"started": started, "commit": commit, "dirty": dirty, "suite": repro.__version__, "threads": threads}
-        | {"python": platform.python_version(), "versions": library_versions(), "cores": os.cpu_count() or 1}
-        | {"system": f"{platform.system()} {platform.machine()}", "processor": processor_name()}
-    )
+    return Provenance(
+        started=started, commit=commit, dirty=dirty, suite=repro.__version__, python=platform.python_version(),
+        versions=library_versions(), system=f"{platform.system()} {platform.machine()}", processor=processor_name(),
+        cores=os.cpu_count() or 1, threads=threads, **accelerator,
+    )  # fmt: skip
 
 
 def peak_mib() -> float:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile, mkdtemp
@@ -82,14 +82,6 @@ def write_sealed(text: str, folder: Path, begins: str, what: str) -> Path:
     return path
 
 
-def write_manifest(results: Path) -> None:
-    """Name in `runs/manifest.json` the records without run key, with their SHA-256: they alone may go unsealed."""
-    runs = results / "runs"
-    contents = {path.relative_to(runs).as_posix(): path.read_bytes() for path in _paths(runs)}
-    older = {name: plain_sha256(text) for name, text in contents.items() if not json.loads(text).get("run_key")}
-    write_new(runs / MANIFEST, f"{json.dumps(older, indent=1)}\n".encode())
-
-
 def read_record(path: Path) -> RunRecord:
     """Read and check one record; RecordError names the file and the first thing that is wrong with it."""
     record = read_sealed(path, RunRecord, f"record (schema {SCHEMA_VERSION})")
@@ -105,8 +97,15 @@ def read_record(path: Path) -> RunRecord:
 def read_sealed(path: Path, kind: type[Model], what: str) -> Model:
     """Read and validate a sealed file; RecordError names the file and the first thing that is wrong with it."""
     remedy = "Move the file out of the folder, or restore it; no other file was touched."
+    return read_json(path, kind, f"valid {what}", remedy, _content)
+
+
+def read_json(
+    path: Path, kind: type[Model], what: str, remedy: str, content: Callable[[Path], bytes] = Path.read_bytes
+) -> Model:
+    """Read and validate a file; RecordError names the file and the first thing that is wrong with it."""
     try:
-        return kind.model_validate_json(_content(path))
+        return kind.model_validate_json(content(path))
     except OSError as error:
         problem = error.strerror or str(error)
     except RecordError as error:
@@ -118,7 +117,18 @@ def read_sealed(path: Path, kind: type[Model], what: str) -> Model:
         if of_schema:
             remedy = "Use the version of the suite that wrote it; no other file was touched."
         problem = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
-    raise RecordError(f"{path} is no valid {what}: {problem}", remedy)
+    raise RecordError(f"{path} is no {what}: {problem}", remedy)
+
+
+def json_files(folder: Path) -> list[Path]:
+    """Return every JSON file below a folder; RecordError where a part of it cannot be read."""
+
+    def refuse(error: OSError) -> None:
+        remedy = "Make it readable, or move it out: unread, it would count as not run."
+        raise RecordError(f"cannot read {error.filename}: {error.strerror}", remedy) from None
+
+    paths = (Path(parent, name) for parent, _, names in os.walk(folder, onerror=refuse) for name in names)
+    return sorted(path for path in paths if path.suffix == ".json")
 
 
 def _content(path: Path) -> bytes:
@@ -140,17 +150,8 @@ def read_records(results: Path) -> list[RunRecord]:
             f"{results} holds no records (no folder {runs})",
             "Run something first: python -m repro run --results " + str(results),
         )
-    return sorted(map(read_record, _paths(runs)), key=lambda record: record.provenance.started)
-
-
-def _paths(runs: Path) -> list[Path]:
-    def refuse_unreadable(error: OSError) -> None:
-        raise ResultsError(
-            f"cannot read {error.filename}: {error.strerror}", "Make it readable: unread, it would count as not run."
-        ) from None
-
-    paths = (Path(folder, name) for folder, _, names in os.walk(runs, onerror=refuse_unreadable) for name in names)
-    return sorted(path for path in paths if path.suffix == ".json" and path.name != MANIFEST)
+    records = [read_record(path) for path in json_files(runs) if path.name != MANIFEST]
+    return sorted(records, key=lambda record: record.provenance.started)
 
 
 def find_finished(results: Path, folder: Path, key: str) -> Path | None:

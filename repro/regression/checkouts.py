@@ -1,26 +1,25 @@
 """The two sides of a session: this working tree, and another revision in a git worktree with its environment.
 
-Worktrees and environments lie in `build/regress`, named after the process that made them, and are removed when the
-session ends; what a killed one left is removed by the next.
+Worktree and environment lie in a folder of their own, `build/regress-*`, which is removed when the session ends.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from repro.errors import NotComparableError, ResultsError, UsageError
 
 WORKER = "benchmarks/worker.py"
-SCRATCH = Path("build", "regress")
+ANOTHER = "Compare with another revision: --against REV."
 DECIDING = ("dependencies", "optional-dependencies", "requires-python")  # of pyproject's [project]
 
 
@@ -73,33 +72,39 @@ def checkout_of(root: Path, commit: str, say: Callable[[str], None]) -> Iterator
 
     NotComparableError where it is older than the gate or does not install; nothing is left behind.
     """
-    name, another = commit[:12], "Compare with another revision: --against REV."
     if _git(root, "cat-file", "-e", f"{commit}:{WORKER}") is None:
-        raise NotComparableError(f"{name} is older than this gate: it has no {WORKER}", another)
-    scratch = root / SCRATCH
+        raise NotComparableError(f"{commit[:12]} is older than this gate: it has no {WORKER}", ANOTHER)
     try:
-        scratch.mkdir(parents=True, exist_ok=True)
+        (root / "build").mkdir(exist_ok=True)
+        scratch = TemporaryDirectory(prefix="regress-", dir=root / "build", ignore_cleanup_errors=True)
     except OSError as error:
-        raise ResultsError(f"cannot write to {scratch}: {error.strerror}", "Make it a writable folder.") from None
-    _remove_abandoned(root, scratch, say)
-    folder, environment = (scratch / f"{kind}-{name}-{os.getpid()}" for kind in ("baseline", "environment"))
+        raise ResultsError(
+            f"cannot write to {root / 'build'}: {error.strerror}", "Make it a writable folder."
+        ) from None
     try:
-        no_hooks = "-c", "core.hooksPath=/dev/null"
-        if why := _failure(root, "git", *no_hooks, "worktree", "add", "--detach", "--quiet", str(folder), commit):
-            raise ResultsError(f"git can't check {name} out: {why}", "Mend that and start again; nothing is left.")
-        python = sys.executable
-        if _dependencies(folder) != _dependencies(root):
-            say(f"the dependencies of {name} differ from ours: making its environment, which takes minutes")
-            python = str(environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python"))
-            pins = ["--constraint", "constraints.txt"] if (folder / "constraints.txt").is_file() else []
-            if why := (
-                _failure(folder, sys.executable, "-m", "venv", str(environment))
-                or _failure(folder, python, "-m", "pip", "install", "--quiet", *pins, ".[offline]")
-            ):
-                raise NotComparableError(f"{name} does not install: {why}", another)
-        yield Checkout(name=name, folder=folder, python=python)
+        with scratch:
+            yield _prepared(root, commit, Path(scratch.name), say)
     finally:
-        _remove(root, folder, environment)
+        _git(root, "worktree", "prune")
+
+
+def _prepared(root: Path, commit: str, scratch: Path, say: Callable[[str], None]) -> Checkout:
+    """Check a commit out into a scratch folder and give it an interpreter: ours, or that of its own environment."""
+    name, folder, environment = commit[:12], scratch / "baseline", scratch / "environment"
+    no_hooks = "-c", "core.hooksPath=/dev/null"
+    if why := _failure(root, "git", *no_hooks, "worktree", "add", "--detach", "--quiet", str(folder), commit):
+        raise ResultsError(f"git can't check {name} out: {why}", "Fix that and start again; nothing is left.")
+    if _dependencies(folder) == _dependencies(root):
+        return Checkout(name=name, folder=folder, python=sys.executable)
+    say(f"the dependencies of {name} differ from ours: making its environment, which takes minutes")
+    python = str(environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python"))
+    pins = ["--constraint", "constraints.txt"] if (folder / "constraints.txt").is_file() else []
+    if why := (
+        _failure(folder, sys.executable, "-m", "venv", str(environment))
+        or _failure(folder, python, "-m", "pip", "install", "--quiet", *pins, ".[offline]")
+    ):
+        raise NotComparableError(f"{name} does not install: {why}", ANOTHER)
+    return Checkout(name=name, folder=folder, python=python)
 
 
 def _dependencies(folder: Path) -> Any:
@@ -109,25 +114,6 @@ def _dependencies(folder: Path) -> Any:
         for file in (folder / "pyproject.toml", folder / "constraints.txt")
     )
     return [tomllib.loads(project).get("project", {}).get(name) for name in DECIDING], pins
-
-
-def _remove_abandoned(root: Path, scratch: Path, say: Callable[[str], None]) -> None:
-    """Remove what sessions left whose process is gone."""
-    for folder in scratch.glob("*-*-*"):
-        import psutil
-
-        pid = folder.name.rpartition("-")[2]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            say(f"removing {folder.relative_to(root)}, which an interrupted session left")
-            _remove(root, folder)
-
-
-def _remove(root: Path, *folders: Path) -> None:
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
-    _git(root, "worktree", "prune")
-    with suppress(OSError):
-        (root / SCRATCH).rmdir()  # if nothing else is in it
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

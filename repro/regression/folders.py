@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SIDES = ("baseline", "candidate")
 HOLDING = ("reproduced", "holds", "matches")  # how the verdicts begin that can be lost
 DIFFERENT_DAYS = "measured in different sessions: for information, fails nothing"
-Setups = dict[tuple[RunSpec, str], dict[str, list[RowResults]]]  # by spec and stamps, and by classifier: a seed each
+Setups = dict[tuple[RunSpec, str], dict[str, list[RowResults]]]  # by spec and stamps, and by score: a seed each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +68,11 @@ def compare_scores(
             rows = old.get(key, {}), new.get(key, {})
             for name in filter(selection.includes, {**rows[0], **rows[1]}):
                 common: dict[str, Any] = {"section": "quality", "name": name, "setup": key[0].label}
-                if lacking := [side for side, known in zip(SIDES, rows, strict=True) if name not in known]:
-                    yield selection.absent(lacking[0], measure="scores", **common)
+                both = rows[0].get(name), rows[1].get(name)  # None: no such score; []: one without rows
+                absent = None if None in both else []
+                if absent in both:
+                    if both != ([], []):
+                        yield selection.absent(SIDES[both.index(absent)], measure="scores", **common)
                     continue
                 where, by_seed = f"{name} ({key[0].label})", seeded.get(section, True)
                 for d in differences(rows[0][name], rows[1][name], seeded=by_seed, where=where):
@@ -123,12 +126,12 @@ def _by_setup(records: Sequence[RunRecord], selection: Selection) -> Setups:
             setups[key] = defaultdict(list)
             for record in cohort.records:
                 for name, rows in _classifiers(record).items():
-                    setups[key][name].append(rows)
+                    setups[key][name] += [rows] if rows else []
     return setups
 
 
-def _classifiers(record: RunRecord) -> dict[str, RowResults]:
-    return {f"{record.experiment}:{name}": rows for name, rows in record.rows.items()}
+def _classifiers(record: RunRecord) -> dict[str, RowResults | None]:
+    return {f"{record.experiment}:{name}": record.rows.get(name) for name in (*record.scores, *record.rows)}
 
 
 def _refuse(old: tuple[RunSpec, str], new: tuple[RunSpec, str]) -> None:

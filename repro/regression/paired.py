@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from repro.claims.reruns import reference
+from repro.claims.catalogue import reruns
 from repro.errors import RecordError
 from repro.records.schema import RowResults
 from repro.stats import t_quantile
@@ -68,7 +68,7 @@ class Difference:
     def spread(self) -> float:
         """The standard deviation between seeds, moderated by that of the reruns."""
         own = sum(variance(side) * (len(side) - 1) for side in (self.before, self.after) if len(side) > 1)
-        return sqrt((PRIOR_SEEDS * reference(FIGURES[self.measure]).sd ** 2 + own) / self.freedom)
+        return sqrt((PRIOR_SEEDS * reruns().figure(FIGURES[self.measure]).sd ** 2 + own) / self.freedom)
 
     def half_width(self, alpha: float) -> float:
         """Return half the width of the interval that is one-sided at `alpha` at either end."""

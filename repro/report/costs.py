@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
 
-from repro.claims.seeds import mcnemar, pair
+from repro.claims.cohorts import Cohort, cohorts_of
+from repro.claims.kinds import pair
 from repro.display.figure import BARS, Drawing, plain_axes
 from repro.display.table import Table
 from repro.records.schema import RunRecord
-from repro.records.store import newest_runs
+from repro.stats import mcnemar
 
 # name for people: section, its scores on validation, its rows there, the phases from texts to a trained classifier
 CLASSIFIERS: Mapping[str, tuple[str, str, str, tuple[str, ...]]] = {
@@ -47,18 +48,23 @@ class Costs:
 
 
 def costs_of(records: Sequence[RunRecord]) -> list[Costs]:
-    """Return what can be compared in the records: at least three classifiers of one recipe, corpus and machine."""
-    groups: dict[str, list[RunRecord]] = {}
-    for record in records:
-        machine = f"{record.provenance.processor}, {record.provenance.threads} threads"
-        groups.setdefault(f"{record.recipe.name} on {record.corpus.name}, {machine}", []).append(record)
+    """Return what can be compared in the records: at least three classifiers of one recipe, corpus and machine.
+
+    A classifier's runs are those of its newest cohort there: one code, one set of libraries, one setup.
+    """
+    groups: dict[tuple[object, ...], list[Cohort]] = {}
+    for cohort in cohorts_of(records, by_machine=True):
+        origin = cohort.records[0].provenance
+        machine = (origin.processor, origin.threads, origin.accelerator)
+        groups.setdefault((*cohort.material, *machine), []).append(cohort)
     compared = []
-    for title, group in groups.items():
-        runs = {}
-        for name, (section, *_) in CLASSIFIERS.items():
-            if newest := newest_runs(group, section):
-                runs[name] = [run for run in newest if run.spec.setup == newest[-1].spec.setup]
+    for cohorts in groups.values():
+        newest = {cohort.experiment: cohort for cohort in sorted(cohorts, key=lambda cohort: cohort.newest)}
+        runs = {name: newest[of[0]].records for name, of in CLASSIFIERS.items() if of[0] in newest}
         if len(runs) >= FEWEST:
+            first = cohorts[0].records[0]
+            machine_name = f"{first.provenance.accelerator or first.provenance.processor}"
+            title = f"{first.recipe.name} on {first.corpus.name}, {machine_name}, {first.provenance.threads} threads"
             compared.append(Costs(title=title, runs=runs))
     return compared
 

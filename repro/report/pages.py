@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from repro.claims.catalogue import Catalogue
 from repro.claims.judge import Verdict, headline, reference_line
 from repro.display.table import Table
-from repro.errors import ResultsError
+from repro.errors import RecordError, ResultsError
 from repro.records.schema import RunRecord
 from repro.records.store import inside
 from repro.report import tables
@@ -43,11 +44,7 @@ def write_report(
         **({"costs": cost_table(compared)} if compared else {}),
         **speed_tables(timings),
         **fault_tables(results),
-        **{
-            n: Table.from_csv(f.read_text("utf-8"), MEASURED[n])
-            for n in MEASURED
-            if (f := results / f"{n}.csv").is_file()
-        },
+        **_measured_tables(results),
     }
     try:
         folder = inside(results, results / "tables")
@@ -72,6 +69,21 @@ def write_report(
             "Name a folder you may write to with --results; the records are untouched.",
         ) from None
     return written
+
+
+def _measured_tables(results: Path) -> dict[str, Table]:
+    """Return the tables that stand beside the records; RecordError names one that cannot be read."""
+    by_name: dict[str, Table] = {}
+    for name, note in MEASURED.items():
+        path = results / f"{name}.csv"
+        if not path.exists():
+            continue
+        try:
+            by_name[name] = Table.from_csv(path.read_text(encoding="utf-8"), note)
+        except (OSError, ValueError, csv.Error) as error:
+            why = getattr(error, "strerror", None) or error
+            raise RecordError(f"{path} is no table: {why}", "Restore the file, or move it out of the folder.") from None
+    return by_name
 
 
 def _section_tables(records: Sequence[RunRecord]) -> dict[str, Table]:

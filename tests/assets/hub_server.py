@@ -1,4 +1,4 @@
-"""A Hub on this machine: enough of its protocol for the real huggingface_hub and datasets clients.
+"""A Hub on this machine: enough of its protocol for the real huggingface_hub and datasets clients, and its faults.
 
 Like the real one it lists files with their hashes, answers `resolve` with the commit in its headers, and sends large
 files (here: safetensors) from another origin, which must never see a token. It has no Xet storage.
@@ -10,34 +10,34 @@ import base64
 import hashlib
 import json
 import re
+import socket
+import struct
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from http import HTTPStatus
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from huggingface_hub.utils.sha import git_hash
 
 FILE = re.compile(r"/(datasets/)?(.+?)/resolve/([^/]+)/(.+)")
 API = re.compile(r"/api/(model|dataset)s/(.+?)(?:/(revision|tree|paths-info)/([^/]+)(?:/(.*))?)?")
-Answer = Callable[["Handler", bytes], object]
+NONE: Mapping[str, str] = MappingProxyType({})
+JSON = {"Content-Type": "application/json"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Repository:
-    """Files at one commit; `refs` are further names of it, of which an abbreviated hash needs no entry."""
+class Repository(NamedTuple):
+    """Files at one commit, which is also the branch main."""
 
     commit: str
     files: Mapping[str, bytes]
-    refs: tuple[str, ...] = ("main",)
     private: bool = False
 
 
 class Asked(NamedTuple):
-    """A request as it came in."""
+    """A request as it came in, at the Hub (`hub`) or at its storage (`cdn`)."""
 
     method: str
     path: str
@@ -46,52 +46,73 @@ class Asked(NamedTuple):
     origin: str
 
 
+class Fault(NamedTuple):
+    """What the Hub sends instead of the right answer: another one, a part of one, or bytes that are no HTTP."""
+
+    status: int = 200
+    headers: Mapping[str, str] = NONE  # {url} in a value becomes the address that was asked for
+    body: bytes | None = None  # None, where the status is 200: what was asked for, or a long listing
+    raw: bytes | None = None  # instead of status, headers and body
+    stop: int | None = None  # so many bytes of the body are sent, in pieces with a pause after each
+    piece: int = 10**9
+    seconds: float = 0.0
+    then: Literal["hang up", "reset", "stall"] = "hang up"
+    ranges: bool = True
+    endless: bool = False  # the body again and again
+
+
+STALL = Fault(raw=b"", then="stall")
+
+
 @dataclass(kw_only=True)
 class HubServer:
     """Serves `repositories`, by kind and name, while the `with` block lasts; `renamed` maps old names to new ones."""
 
     repositories: dict[tuple[str, str], Repository] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
-    faults: list[tuple[str, Answer]] = field(default_factory=list)
+    faults: list[tuple[str, Fault]] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     uploads: dict[str, bytes] = field(default_factory=dict)  # large files by their hash, until a commit names them
     closed: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> HubServer:
         self.lock = threading.Lock()
-        kinds = [type("Handler", (Handler,), {"hub": self, "origin": origin}) for origin in ("hub", "cdn")]
-        self.servers = [ThreadingHTTPServer(("127.0.0.1", 0), kind) for kind in kinds]
-        self.endpoint, self.storage = (f"http://127.0.0.1:{server.server_port}" for server in self.servers)
-        for server in self.servers:
-            server.daemon_threads = True
-            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Handler,), {"hub": self}))
+        self.server.daemon_threads = True
+        self.endpoint, self.storage = (
+            f"http://{host}:{self.server.server_port}" for host in ("127.0.0.1", "localhost")
+        )
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.closed.set()
-        for server in self.servers:
-            server.shutdown()
-            server.server_close()
+        self.server.shutdown()
+        self.server.server_close()
 
-    def fault(self, pattern: str, answer: Answer, *, times: int = 10**4) -> None:
-        """Give this answer instead to the first `times` requests whose `METHOD path` holds the pattern."""
-        self.faults += [(pattern, answer)] * times
+    def fault(self, pattern: str, fault: Fault, *, times: int = 10**4) -> None:
+        """Answer the first `times` requests whose `METHOD path` holds the pattern with the fault."""
+        self.faults += [(pattern, fault)] * times
 
-    def fault_for(self, request: str) -> Answer | None:
+    def fault_for(self, request: str) -> Fault | None:
         with self.lock:
-            fault = next((fault for fault in self.faults if re.search(fault[0], request)), None)
-            if fault:
-                self.faults.remove(fault)
-            return fault[1] if fault else None
+            first = next((fault for fault in self.faults if re.search(fault[0], request)), None)
+            if first:
+                self.faults.remove(first)
+            return first[1] if first else None
 
     def count(self, pattern: str) -> int:
         """How many requests came whose `METHOD path` holds the pattern."""
         return sum(bool(re.search(pattern, f"{asked.method} {asked.path}")) for asked in self.asked)
 
+    def stored(self, path: str) -> bytes | None:
+        """The bytes of a large file by its address in the storage."""
+        files = (content for repository in self.repositories.values() for content in repository.files.values())
+        return next((content for content in files if path == f"/stored/{hashlib.sha256(content).hexdigest()}"), None)
+
 
 class Handler(BaseHTTPRequestHandler):
     hub: HubServer
-    origin: str
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: Any) -> None: ...
@@ -102,76 +123,92 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/api/agent-harnesses":  # the client asks it now and then, of itself
             self.send_json({})
             return
-        self.hub.asked.append(
-            Asked(method, path, self.headers.get("Range"), self.headers.get("Authorization"), self.origin)
-        )
-        if instead := self.hub.fault_for(f"{method} {path}"):
-            instead(self, self._content(path) or b"")
-        elif method in ("POST", "PUT") and self._take(path, sent):
-            pass
+        origin = "cdn" if self.headers["Host"].startswith("localhost") else "hub"
+        asked = Asked(method, path, self.headers.get("Range"), self.headers.get("Authorization"), origin)
+        self.hub.asked.append(asked)
+        if fault := self.hub.fault_for(f"{method} {path}"):
+            self._fail(fault, path)
+        elif method in ("POST", "PUT") and (answer := self._take(path, sent)) is not None:
+            self.send_json(answer)
         elif api := API.fullmatch(path):
             self._api(api, sent)
         elif file := FILE.fullmatch(path):
             self._file(file)
-        elif (content := self._content(path)) is not None:
+        elif (content := self.hub.stored(path)) is not None:
             self.send_content(content, {})
         else:
             self.send(404)
 
     do_HEAD = do_GET = do_PUT = do_POST = _answer  # noqa: N815 (http.server's names)
 
-    def _take(self, path: str, sent: bytes) -> bool:
-        """Do what belongs to a push: make a repository, take its large files, and commit; False for all else."""
+    def _fail(self, fault: Fault, path: str) -> None:
+        body, status = fault.body or b"", fault.status
+        if fault.body is None and status == 200:
+            start = int(re.sub(r"\D", "", self.headers.get("Range") or "0")) if fault.ranges else 0
+            body, status = (self.hub.stored(path) or b"")[start:] or b" " * 10_000, 206 if start else 200
+        if fault.raw is None:
+            length = {} if fault.endless else {"Content-Length": str(len(body))}
+            url = self.hub.endpoint + self.path
+            headers = {name: value.replace("{url}", url) for name, value in fault.headers.items()}
+            self.send_head(status, headers | length | {"Connection": "close"})
+        content = body[: fault.stop] if fault.raw is None else fault.raw
+        while self._send_slowly(content, fault.piece, fault.seconds) and fault.endless:
+            pass
+        if fault.then == "stall":
+            self.hub.closed.wait(60)
+        if fault.then == "reset":
+            self.hub.closed.wait(1)  # what was sent arrives first; a reset throws away what has not been read
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+        self.close_connection = True
+
+    def _send_slowly(self, content: bytes, piece: int, seconds: float) -> bool:
+        """Send bytes piece by piece; False as soon as nobody listens."""
+        for start in range(0, len(content), piece):
+            try:
+                self.wfile.write(content[start : start + piece])
+            except OSError:
+                return False
+            if seconds and self.hub.closed.wait(seconds):
+                return False
+        return True
+
+    def _take(self, path: str, sent: bytes) -> dict[str, Any] | None:
+        """Do what belongs to a push: make a repository, take its large files, and commit; None for all else."""
+        answer: dict[str, Any] | None = None
         if path == "/api/repos/create":
             given = json.loads(sent)
             name = f"{given['organization']}/{given['name']}" if given.get("organization") else given["name"]
             private = given.get("private", given.get("visibility") == "private")  # older clients, newer ones
-            empty = Repository(commit="0" * 40, files={".gitattributes": b""}, private=private)
+            empty = Repository("0" * 40, {".gitattributes": b""}, private)
             self.hub.repositories.setdefault(("model", name), empty)
-            self.send_json({"url": f"{self.hub.endpoint}/{name}"})
+            answer = {"url": f"{self.hub.endpoint}/{name}"}
         elif path == "/api/validate-yaml":
-            self.send_json({"errors": [], "warnings": []})
+            answer = {"errors": [], "warnings": []}
         elif path.startswith("/upload/"):
             self.hub.uploads[path.removeprefix("/upload/")] = sent
-            self.send(200)
+            answer = {}
         elif path.endswith(".git/info/lfs/objects/batch"):
             objects = json.loads(sent)["objects"]
             for each in objects:
                 each["actions"] = {"upload": {"href": f"{self.hub.storage}/upload/{each['oid']}"}}
-            self.send_json({"transfer": "basic", "objects": objects})
+            answer = {"transfer": "basic", "objects": objects}
         elif path.endswith("/preupload/main"):
             files = [{"path": each["path"], "shouldIgnore": False} for each in json.loads(sent)["files"]]
             for each in files:
-                each["uploadMode"] = "lfs" if str(each["path"]).endswith(".safetensors") else "regular"
-            self.send_json({"files": files})
+                each["uploadMode"] = "lfs" if each["path"].endswith(".safetensors") else "regular"
+            answer = {"files": files}
         elif commit := re.fullmatch(r"/api/models/(.+)/commit/main", path):
-            self._commit(commit[1], sent)
-        else:
-            return False
-        return True
+            answer = self._commit(commit[1], [json.loads(line) for line in sent.splitlines()])
+        return answer
 
-    def _commit(self, name: str, sent: bytes) -> None:
+    def _commit(self, name: str, lines: list[Any]) -> dict[str, Any]:
         before = self.hub.repositories["model", name]
-        files = dict(before.files)
-        for line in map(json.loads, sent.splitlines()):
-            value = line["value"]
-            if line["key"] == "file":
-                files[value["path"]] = base64.b64decode(value["content"])
-            elif line["key"] == "lfsFile":
-                files[value["path"]] = self.hub.uploads[value["oid"]]
-        commit = hashlib.sha1(sent, usedforsecurity=False).hexdigest()
-        self.hub.repositories["model", name] = replace(before, commit=commit, files=files)
-        url = f"{self.hub.endpoint}/{name}/commit/{commit}"
-        self.send_json({"success": True, "commitOid": commit, "commitUrl": url})
-
-    def _content(self, path: str) -> bytes | None:
-        """The bytes of the file that a path stands for, at whatever commit."""
-        if file := FILE.fullmatch(path):
-            name = self.hub.renamed.get(file[2], file[2])
-            repository = self.hub.repositories.get(("dataset" if file[1] else "model", name))
-            return repository.files.get(file[4]) if repository else None
-        files = (content for each in self.hub.repositories.values() for content in each.files.values())
-        return next((content for content in files if path == f"/stored/{hashlib.sha256(content).hexdigest()}"), None)
+        values = [(line["key"], line["value"]) for line in lines]
+        files = {value["path"]: base64.b64decode(value["content"]) for key, value in values if key == "file"}
+        files |= {value["path"]: self.hub.uploads[value["oid"]] for key, value in values if key == "lfsFile"}
+        self.hub.repositories["model", name] = before._replace(commit="c" * 40, files={**before.files, **files})
+        return {"success": True, "commitOid": "c" * 40, "commitUrl": f"{self.hub.endpoint}/{name}/commit/{'c' * 40}"}
 
     def _find(self, kind: str, name: str, revision: str) -> Repository | None:
         """The repository at the revision; None where a redirection or a refusal was sent."""
@@ -180,7 +217,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send(307, headers={"Location": self.path.replace(name, self.hub.renamed[name], 1)})
         elif repository is None:
             self.send(404 if self.headers.get("Authorization") else 401, headers={"X-Error-Code": "RepoNotFound"})
-        elif revision in repository.refs or (len(revision) >= 7 and repository.commit.startswith(revision)):
+        elif revision == "main" or (len(revision) >= 7 and repository.commit.startswith(revision)):
             return repository
         else:
             self.send(404, headers={"X-Error-Code": "RevisionNotFound"})
@@ -215,7 +252,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_content(content, headers | {"ETag": f'"{git_hash(content)}"'})
 
     def send_json(self, value: Any) -> None:
-        self.send(200, json.dumps(value).encode(), headers={"Content-Type": "application/json"})
+        self.send(200, json.dumps(value).encode(), headers=JSON)
 
     def send_content(self, content: bytes, headers: Mapping[str, str]) -> None:
         """Send a file, or the part of it that is asked for by Range."""
@@ -226,13 +263,16 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.send(200, content, headers=headers)
 
-    def send(self, status: int, body: bytes = b"", *, headers: Mapping[str, str] = MappingProxyType({})) -> None:
-        self.send_response(status, HTTPStatus(status).phrase)
-        for name, value in {**headers, "Content-Length": str(len(body))}.items():
-            self.send_header(name, value)
-        self.end_headers()
+    def send(self, status: int, body: bytes = b"", *, headers: Mapping[str, str] = NONE) -> None:
+        self.send_head(status, {**headers, "Content-Length": str(len(body))})
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def send_head(self, status: int, headers: Mapping[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
 
 
 def _listed(path: str, content: bytes) -> dict[str, Any]:

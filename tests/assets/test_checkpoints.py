@@ -10,15 +10,27 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
 from transformers import DistilBertTokenizer
 
 from repro.assets import recipes
 from repro.assets.builtin.tiny import ENCODER, build_tiny_tour
 from repro.assets.checkpoints import DESCRIPTIVE, file_sha256, locate_checkpoint
-from repro.assets.loading import behaviour_of, load_classifier, load_encoder, load_tokenizer, tokenizer_behaviour
-from repro.assets.recipes import DISTILBERT, MINILM, RECIPES, TINY, Recipe, recipe_named
-from repro.errors import CheckpointError, UsageError
+from repro.assets.convert import PICKLE, convert_checkpoint
+from repro.assets.loading import (
+    behaviour_of,
+    load_classifier,
+    load_encoder,
+    load_model,
+    load_tokenizer,
+    tokenizer_behaviour,
+)
+from repro.assets.recipes import DISTILBERT, MINILM, TINY, TOUR, Recipe
+from repro.errors import CheckpointError
 from repro.records.schema import LABELS
+from tests.assets.hub_server import HubServer, Repository
+from tests.test_safe import Hostile
 
 
 def test_a_distilbert_of_other_weights_is_refused_by_its_hash(tmp_path: Path) -> None:
@@ -46,60 +58,41 @@ def stands_in(tmp_path: Path) -> tuple[Path, Recipe]:
     return folder, recipe
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"n_layers": 1}, "n_layers is 1, x/tiny-distilbert has 2"),
-        ({"initializer_range": 1.0}, "initializer_range is 1.0, x/tiny-distilbert has 0.02"),
-        ({"dropout": True}, "dropout is True"),
-        ({"dtype": "float16"}, "dtype is 'float16'"),
-        ({"torch_dtype": "bfloat16"}, "torch_dtype is 'bfloat16'"),
-        ({"quantization_config": {}}, "quantization_config does not stand in that of x/tiny-distilbert"),
-        ({"auto_map": {"AutoModel": "theirs.M"}}, "auto_map does not stand in that of"),
-    ],
-)
-def test_pinned_weights_under_another_configuration_are_refused(
-    change: dict[str, object], message: str, stands_in: tuple[Path, Recipe]
-) -> None:
-    folder, recipe = stands_in
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, **change}))
-    with pytest.raises(CheckpointError, match=message):
-        locate_checkpoint(recipe, folder.parent)
-
-
 ADDED = {"content": "happy", "single_word": False, "lstrip": False, "rstrip": False, "normalized": True}
+CONFIG, TOKENIZER = "config.json", "tokenizer_config.json"
+OTHER = r"its tokenizer is not that of x/tiny-distilbert \(another tokenizer"
 
 
 @pytest.mark.parametrize(
-    ("name", "change"),
+    ("name", "change", "message"),
     [
-        ("tokenizer_config.json", {"added_tokens_decoder": {"9999": {**ADDED, "special": False}}}),
-        ("tokenizer_config.json", {"do_lower_case": False}),
-        ("tokenizer_config.json", {"strip_accents": True}),
-        ("tokenizer_config.json", {"padding_side": "left"}),
-        ("tokenizer_config.json", {"cls_token": "happy"}),
-        ("added_tokens.json", {"didnt feel": 9999}),
-        ("special_tokens_map.json", {"additional_special_tokens": ["humiliated"]}),
+        (CONFIG, {"n_layers": 1}, "n_layers is 1, x/tiny-distilbert has 2"),
+        (CONFIG, {"initializer_range": 1.0}, "initializer_range is 1.0, x/tiny-distilbert has 0.02"),
+        (CONFIG, {"dropout": True}, "dropout is True"),
+        (CONFIG, {"dtype": "float16"}, "dtype is 'float16'"),
+        (CONFIG, {"torch_dtype": "bfloat16"}, "torch_dtype is 'bfloat16'"),
+        (CONFIG, {"quantization_config": {}}, "quantization_config does not stand in that of x/tiny-distilbert"),
+        (CONFIG, {"auto_map": {"AutoModel": "theirs.M"}}, "auto_map does not stand in that of"),
+        ("adapter_config.json", {}, r"adapter_config\.json would put other weights"),
+        (TOKENIZER, {"added_tokens_decoder": {"9999": {**ADDED, "special": False}}}, OTHER),
+        (TOKENIZER, {"do_lower_case": False}, OTHER),
+        (TOKENIZER, {"strip_accents": True}, OTHER),
+        (TOKENIZER, {"padding_side": "left"}, OTHER),
+        (TOKENIZER, {"cls_token": "happy"}, OTHER),
+        ("added_tokens.json", {"didnt feel": 9999}, OTHER),
+        ("special_tokens_map.json", {"additional_special_tokens": ["humiliated"]}, OTHER),
     ],
 )
-def test_a_file_that_changes_the_tokenizer_is_refused(
-    name: str, change: dict[str, object], stands_in: tuple[Path, Recipe]
+def test_a_file_that_changes_pinned_weights_or_their_tokenizer_is_refused(
+    name: str, change: dict[str, object], message: str, stands_in: tuple[Path, Recipe]
 ) -> None:
     folder, recipe = stands_in
     if name == "added_tokens.json":  # which is read where no tokenizer_config.json names the added tokens
-        (folder / "tokenizer_config.json").unlink()
+        (folder / TOKENIZER).unlink()
     file = folder / name
     file.write_text(json.dumps({**(json.loads(file.read_text()) if file.exists() else {}), **change}))
-    with pytest.raises(CheckpointError, match=r"its tokenizer is not that of x/tiny-distilbert \(another tokenizer"):
-        load_tokenizer(folder, recipe)
-
-
-def test_a_file_that_brings_other_weights_is_refused_by_name(stands_in: tuple[Path, Recipe]) -> None:
-    folder, recipe = stands_in
-    (folder / "adapter_config.json").write_text("{}")
-    with pytest.raises(CheckpointError, match=r"adapter_config\.json would put other weights"):
-        locate_checkpoint(recipe, folder.parent)
+    with pytest.raises(CheckpointError, match=message):
+        load_tokenizer(locate_checkpoint(recipe, folder.parent).folder, recipe)
 
 
 def test_the_pinned_behaviour_is_that_of_minilms_package_and_of_bert_uncased() -> None:
@@ -185,7 +178,54 @@ def test_a_new_recipe_needs_one_entry_of_the_toml_file(tmp_path: Path) -> None:
     assert [module[name].name for name in ("DISTILBERT", "MINILM", "TINY")] == ["distilbert", "minilm", "tiny"]
 
 
-def test_recipes_are_known_by_name() -> None:
-    assert list(RECIPES) == ["distilbert", "minilm", "tiny"]
-    with pytest.raises(UsageError, match="Did you mean 'distilbert'"):
-        recipe_named("distlbert")
+SUMMARY = replace(TOUR["summary"], config={"model_type": "bart"})
+
+
+@pytest.fixture
+def pickled(tmp_path: Path) -> Path:
+    """DIR/NAME as the Hub has such a checkpoint: configuration and tokenizer, and the weights as a pickle."""
+    folder = tmp_path / "checkpoints" / "distilbart-cnn-12-6"
+    build_tiny_tour("summary", folder)
+    state = load_file(folder / "model.safetensors")
+    state["lm_head.weight"] = state["model.shared.weight"]  # tied, as published ones are
+    torch.save(state, folder / PICKLE)
+    (folder / "model.safetensors").unlink()
+    return folder
+
+
+def test_a_pickle_becomes_safetensors_of_the_same_weights(pickled: Path) -> None:
+    before = torch.load(pickled / PICKLE, weights_only=True)
+    folder, digest = convert_checkpoint(SUMMARY, pickled.parent)
+    after = load_file(folder / "model.safetensors")
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    found = locate_checkpoint(SUMMARY, pickled.parent, use_hub=False)
+    assert (found.folder, found.weights_sha256) == (pickled, digest)
+    assert digest == file_sha256(folder / "model.safetensors")
+    with safe_open(folder / "model.safetensors", "pt") as weights:
+        assert weights.metadata()["pickle_sha256"] == file_sha256(pickled / PICKLE)
+    load_model("AutoModelForSeq2SeqLM", folder)
+    with pytest.raises(CheckpointError, match="already"):
+        convert_checkpoint(SUMMARY, pickled.parent)
+
+
+def test_a_pickle_comes_from_the_hub_where_the_folder_lacks_it(hub: HubServer, pickled: Path, tmp_path: Path) -> None:
+    files = {path.name: path.read_bytes() for path in pickled.iterdir()}
+    hub.repositories["model", SUMMARY.checkpoint] = Repository(commit="a4f8f3e" + "0" * 33, files=files)
+    shutil.rmtree(pickled)
+    folder, _ = convert_checkpoint(SUMMARY, tmp_path / "converted")
+    assert locate_checkpoint(SUMMARY, tmp_path / "converted", use_hub=False).folder == folder
+    assert not (folder / PICKLE).exists()
+
+
+@pytest.mark.parametrize("content", ["code", "a list", "cut"])
+def test_a_pickle_of_more_than_tensors_is_refused_and_not_run(content: str, pickled: Path, tmp_path: Path) -> None:
+    if content == "cut":
+        (pickled / PICKLE).write_bytes((pickled / PICKLE).read_bytes()[:1000])
+    else:
+        torch.save(Hostile(tmp_path / "taken") if content == "code" else [torch.zeros(1)], pickled / PICKLE)
+    with pytest.raises(CheckpointError, match=r"more than tensors|not a table"):
+        convert_checkpoint(SUMMARY, pickled.parent)
+    assert not (tmp_path / "taken").exists()
+    assert [path.name for path in pickled.parent.iterdir()] == [pickled.name]
+    assert not (pickled / "model.safetensors").exists()

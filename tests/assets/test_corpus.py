@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from tracemalloc import get_traced_memory, start, stop
@@ -16,11 +14,10 @@ from huggingface_hub import constants
 from pyarrow import parquet
 
 from repro.assets.builtin.rehearsal import rehearsal_rows
-from repro.assets.corpus import HUB_CORPUS, HUB_REVISION, SPLITS, Row, load_corpus, read_folder, stamp_of
+from repro.assets.corpus import HUB_CORPUS, HUB_REVISION, SPLITS, load_corpus, read_folder, stamp_of
 from repro.errors import CorpusError
 from repro.records.schema import LABELS, CorpusStamp
-from tests.assets.hub_faults import status
-from tests.assets.hub_server import HubServer, Repository
+from tests.assets.hub_server import Fault, HubServer, Repository
 
 
 def test_all_three_layouts_give_the_same_rows(corpus_folder: Path, tmp_path: Path) -> None:
@@ -55,25 +52,6 @@ def test_a_stamp_takes_few_bytes_a_row_beside_its_text() -> None:
     assert peak / rows < length + 70  # one line of bytes and its place in a list; a second copy of the text is too much
 
 
-@pytest.mark.parametrize(
-    ("split", "change", "message"),
-    [
-        ("train", lambda rows: rows[:-1], "train: rows expected 12, found 11"),
-        ("test", lambda rows: [("x", 0), *rows[1:]], "test: content expected"),
-        ("test", lambda rows: [(text, (label + 1) % 2) for text, label in rows], "test: rows a label expected"),
-        ("validation", lambda rows: rows[::-1], "validation: order of rows"),
-    ],
-)
-def test_another_corpus_is_refused_with_split_and_difference(
-    split: str, change: Callable[[list[Row]], list[Row]], message: str, corpus_folder: Path
-) -> None:
-    real = read_folder(corpus_folder)
-    lines = (json.dumps({"text": text, "label": label}) for text, label in change(real[split]))
-    (corpus_folder / f"{split}.jsonl").write_text("\n".join(lines) + "\n")
-    with pytest.raises(CorpusError, match=message):
-        load_corpus(str(corpus_folder), expected=stamp_of("emotion", real))
-
-
 BAD_ROWS = {
     '{"text":"SECRET cut': "not valid JSON",
     "": "not valid JSON",
@@ -90,16 +68,38 @@ BAD_ROWS = {
     '{"text":"a","label":1,"label_text":"SECRET"}': "label_text is not 'joy', which label 1",
     '{"text":"SECRET \\ud800","label":1}': "the text holds half a surrogate pair",
 }
+Change = Callable[[list[str]], list[str]]
 
 
-@pytest.mark.parametrize("line", BAD_ROWS)
-def test_a_bad_row_is_named_by_file_and_line_and_never_shown(line: str, corpus_folder: Path) -> None:
-    file = corpus_folder / "validation.jsonl"
+def fifth(line: str) -> Change:
+    return lambda lines: [*lines[:4], line, *lines[5:]]
+
+
+@pytest.mark.parametrize(
+    ("split", "change", "message"),
+    [
+        ("train", lambda lines: lines[:-1], "train: rows expected 12, found 11"),
+        ("test", fifth('{"text":"x","label":4}'), "test: content expected"),
+        ("test", fifth('{"text":"test sentence 4","label":1}'), "test: rows a label expected"),
+        ("validation", lambda lines: lines[::-1], "validation: order of rows"),
+        ("test", None, r"test\.jsonl is missing"),
+        ("test", lambda _: [], r"test\.jsonl is empty"),
+        ("test", lambda _: ["\udcff\udcfe\x00"], r"test\.jsonl cannot be read as UTF-8"),
+        *(("validation", fifth(line), rf"validation\.jsonl, line 5: {BAD_ROWS[line]}") for line in BAD_ROWS),
+    ],
+)
+def test_a_damaged_or_different_corpus_is_named_and_its_text_never_shown(
+    split: str, change: Change | None, message: str, corpus_folder: Path
+) -> None:
+    expected = stamp_of("emotion", read_folder(corpus_folder))
+    file = corpus_folder / f"{split}.jsonl"
     lines = file.read_text().splitlines()
-    lines[4] = line
-    file.write_text("\n".join(lines) + "\n")
-    with pytest.raises(CorpusError, match=rf"validation\.jsonl, line 5: {BAD_ROWS[line]}") as refused:
-        load_corpus(str(corpus_folder))
+    file.unlink()
+    if change is not None:
+        content = "".join(f"{line}\n" for line in change(lines))
+        file.write_bytes(content.encode(errors="surrogateescape"))
+    with pytest.raises(CorpusError, match=message) as refused:
+        load_corpus(str(corpus_folder), expected=expected)
     assert "SECRET" not in str(refused.value)
 
 
@@ -108,19 +108,6 @@ def test_a_bad_row_of_the_authors_layout_is_named_and_never_shown(tmp_path: Path
     with pytest.raises(CorpusError, match=r"train\.txt, line 1: expected `text;label`") as refused:
         read_folder(tmp_path)
     assert "SECRET" not in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [(None, "is missing"), (b"", "is empty"), (b"\xff\xfe\x00", "cannot be read as UTF-8")],
-)
-def test_a_missing_empty_or_binary_file_is_named(content: bytes | None, message: str, corpus_folder: Path) -> None:
-    file = corpus_folder / "test.jsonl"
-    file.unlink()
-    if content is not None:
-        file.write_bytes(content)
-    with pytest.raises(CorpusError, match=rf"test\.jsonl {message}"):
-        load_corpus(str(corpus_folder))
 
 
 def test_a_source_without_a_corpus_says_every_way_to_get_one(corpus_folder: Path, tmp_path: Path) -> None:
@@ -186,7 +173,7 @@ def test_the_corpus_comes_from_the_hub_and_then_out_of_the_cache(
     hub: HubServer, corpus_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = served_corpus(hub, corpus_folder)
-    hub.fault("train", status(500), times=1)
+    hub.fault("train", Fault(500), times=1)
     corpus = load_corpus("hub", expected=expected)
     assert (corpus.stamp, corpus.texts("test")[0]) == (expected, "test sentence 0")
     assert corpus.splits["train"].column_names == ["text", "label", "label_text"]
@@ -204,13 +191,3 @@ def test_other_tweets_on_the_hub_are_refused_and_do_not_stay(hub: HubServer, cor
     served_corpus(hub, corpus_folder, test=line[:-3])
     with pytest.raises(CorpusError, match="not valid JSON"):
         load_corpus("hub", expected=expected)
-
-
-def test_rows_of_a_folder_are_read_without_the_datasets_library(corpus_folder: Path) -> None:
-    program = (
-        "import sys\nfrom pathlib import Path\nfrom repro.assets.corpus import read_folder, read_rows, stamp_of\n"
-        "rows = read_folder(Path(sys.argv[1]))\n"
-        "read_rows(sys.argv[1], expected=stamp_of('emotion', rows))\n"
-        "sys.exit('datasets' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", program, str(corpus_folder)], check=False).returncode == 0

@@ -17,8 +17,7 @@ from repro.assets.checkpoints import Checkpoint, locate_checkpoint
 from repro.assets.watch import Bounds
 from repro.errors import CheckpointError
 from tests.assets.conftest import COMMIT, FILES, NAME, QUICK, SMALL, WEIGHTS
-from tests.assets.hub_faults import body, in_part, stall, status
-from tests.assets.hub_server import HubServer, Repository
+from tests.assets.hub_server import STALL, Fault, HubServer, Repository
 
 
 def refused() -> str:
@@ -54,12 +53,6 @@ def test_a_token_goes_to_the_hub_and_not_to_where_it_stores_its_files(
     assert [asked.token for asked in hub.asked if asked.origin == "cdn"] == [None]
 
 
-def test_a_repository_that_was_renamed_is_followed(hub: HubServer) -> None:
-    hub.repositories["model", "org/small"] = hub.repositories.pop(("model", NAME))
-    hub.renamed[NAME] = "org/small"
-    assert weights(locate_checkpoint(SMALL)) == WEIGHTS
-
-
 def test_a_pinned_revision_that_is_gone_is_refused(hub: HubServer) -> None:
     hub.repositories["model", NAME] = Repository(commit="6" * 40, files=FILES)
     message = refused()
@@ -75,7 +68,7 @@ def test_a_branch_is_followed_and_its_last_state_stands_in_for_the_hub(
     assert locate_checkpoint(moving).folder.name == COMMIT
     hub.repositories["model", NAME] = Repository(commit="6" * 40, files={**FILES, "tokenizer.json": b"{ }"})
     assert locate_checkpoint(moving).folder.name == "6" * 40
-    hub.fault("", status(503))
+    hub.fault("", Fault(503))
     kept = locate_checkpoint(moving)
     assert (kept.folder.name, kept.source) == ("6" * 40, "the Hub's local cache")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -87,20 +80,12 @@ def test_a_branch_is_followed_and_its_last_state_stands_in_for_the_hub(
     [("GET /api", 500), ("HEAD .*config", 503), ("GET .*config", 429), ("GET /stored", 500)],
 )
 def test_a_passing_fault_is_tried_again_wherever_it_is_met(hub: HubServer, where: str, code: int) -> None:
-    hub.fault(where, status(code), times=2)
+    hub.fault(where, Fault(code), times=2)
     assert weights(locate_checkpoint(SMALL)) == WEIGHTS
 
 
-def test_a_final_answer_is_not_asked_for_again(hub: HubServer) -> None:
-    for code in (401, 403, 404):
-        hub.fault("/api/", status(code), times=1)
-        hub.asked.clear()
-        refused()
-        assert len(hub.asked) == 1
-
-
 def test_a_process_waits_for_a_silent_hub_only_so_long_in_all(hub: HubServer) -> None:
-    hub.fault("", stall)
+    hub.fault("", STALL)
     started = time.monotonic()
     for _ in range(4):
         refused()
@@ -114,7 +99,7 @@ def test_a_slow_download_that_makes_progress_outlasts_the_deadline(
     hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "BOUNDS", replace(QUICK, asset_seconds=2, answer_seconds=5))
-    hub.fault("GET /stored", in_part(piece=len(WEIGHTS) // 20, seconds=0.25))
+    hub.fault("GET /stored", Fault(piece=len(WEIGHTS) // 20, seconds=0.25))
     started = time.monotonic()
     assert weights(locate_checkpoint(SMALL)) == WEIGHTS
     assert time.monotonic() - started >= 2 * 2
@@ -125,7 +110,7 @@ def test_a_connection_cut_in_the_middle_goes_on_where_it_was(
     hub: HubServer, monkeypatch: pytest.MonkeyPatch, end: Literal["hang up", "reset"]
 ) -> None:
     monkeypatch.setattr(watch, "BOUNDS", Bounds())
-    hub.fault("GET /stored", in_part(11_000_000, then=end), times=1)
+    hub.fault("GET /stored", Fault(stop=11_000_000, then=end), times=1)
     assert weights(locate_checkpoint(SMALL)) == WEIGHTS
     ranges = [asked.range for asked in hub.asked if asked.path.startswith("/stored") and asked.method == "GET"]
     assert ranges == [None, f"bytes={10 * 2**20}-"]  # the second asks for the 1.5 MB that were missing, of 12
@@ -133,7 +118,7 @@ def test_a_connection_cut_in_the_middle_goes_on_where_it_was(
 
 def test_other_bytes_under_the_right_name_are_refused_and_do_not_stay(hub: HubServer, tmp_path: Path) -> None:
     changed = bytes([*WEIGHTS[:-1], WEIGHTS[-1] ^ 1])
-    hub.fault("GET /stored", body(changed), times=1)
+    hub.fault("GET /stored", Fault(body=changed), times=1)
     assert "other bytes came, or lay in the Hub's local cache, than the Hub lists for model.safetensors" in refused()
     kept = [file for file in (tmp_path / "cache").rglob("*") if file.is_file() and file.stat().st_size == len(WEIGHTS)]
     assert kept == []
@@ -159,26 +144,6 @@ def test_a_link_in_the_cache_whose_content_is_gone_is_passed_over(hub: HubServer
     complete = locate_checkpoint(SMALL)
     (complete.folder / "another.json").symlink_to(f"../../blobs/{'a' * 64}")
     assert locate_checkpoint(SMALL) == complete
-
-
-def test_offline_a_warm_cache_does_and_a_cold_one_tells_every_way(
-    hub: HubServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    found = locate_checkpoint(SMALL)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    asked = len(hub.asked)
-    kept = locate_checkpoint(SMALL)
-    assert (kept.source, kept.weights_sha256) == ("the Hub's local cache", found.weights_sha256)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cold"))
-    assert "(HF_HUB_OFFLINE is set; its local cache, " in refused()
-    assert len(hub.asked) == asked
-
-
-def test_a_hub_that_went_away_is_called_so(hub: HubServer) -> None:
-    for server in hub.servers:
-        server.shutdown()
-        server.server_close()
-    assert "no connection (" in refused()
 
 
 def test_a_pickle_alone_is_refused_without_being_fetched(hub: HubServer) -> None:

@@ -1,8 +1,11 @@
-"""The claims as data: what `claims.toml` may say, and that it names what the assets pin."""
+"""The claims as data: what the suite's own may say, and another course's folder judged or refused by data alone."""
 
 from __future__ import annotations
 
 import csv
+import json
+import shutil
+import sys
 from collections.abc import Callable
 from importlib.resources import files
 from itertools import combinations
@@ -11,17 +14,19 @@ from statistics import stdev
 
 import pytest
 
-from repro.assets.corpus import EMOTION
+from repro import cli
+from repro.assets.corpus import EMOTION, read_folder, stamp_of
 from repro.assets.recipes import DISTILBERT, MINILM
-from repro.claims.catalogue import PACKAGED, load_catalogue, read_header
+from repro.claims.catalogue import PACKAGED, load_catalogue, read_header, reruns
 from repro.claims.claim import Kind
-from repro.claims.reruns import FIGURES, reference
+from repro.claims.judge import headline, judge_all
 from repro.errors import UsageError
-from repro.records.schema import RunRecord
-from repro.records.store import read_record
+from repro.records.schema import CorpusStamp, RunRecord
+from repro.records.store import read_record, write_record
+from tests.claims.builders import CATALOGUE, cases, scored
 
 MakeRecord = Callable[..., RunRecord]
-CATALOGUE = load_catalogue()
+WRONG = cases("claims/wrong_catalogues.csv")  # what is replaced in which file, and what is said of it
 
 
 def test_claims_and_assets_name_the_same_corpus_and_checkpoints(make_record: MakeRecord) -> None:
@@ -40,11 +45,6 @@ def test_claims_and_assets_name_the_same_corpus_and_checkpoints(make_record: Mak
     }
 
 
-def test_an_unknown_claim_names_the_nearest() -> None:
-    with pytest.raises(UsageError, match=r"Did you mean 'finetune\.f1'"):
-        CATALOGUE.claim_named("finetune.f2")
-
-
 def test_what_the_book_reports_of_its_fine_tuning_is_one_run_of_the_reruns_population() -> None:
     for name in ("finetune.epoch-1", "finetune.epoch-2"):
         one = CATALOGUE.claim_named(name)
@@ -56,7 +56,7 @@ def test_what_the_book_reports_of_its_fine_tuning_is_one_run_of_the_reruns_popul
 def test_every_margin_is_half_a_point_of_f1_or_the_same_share_of_the_98_cards_spread() -> None:
     text = Path(str(files("repro.catalogues"))) / "seminar" / "references" / "community_runs.csv"
     cards = list(csv.DictReader(text.read_text().splitlines()))
-    spread = {name: stdev(float(card[name]) for card in cards) for name in FIGURES}
+    spread = {name: stdev(float(card[name]) for card in cards) for name in reruns().figures}
     for one in CATALOGUE.claim:
         if one.kind is Kind.DISTRIBUTION:
             for part, figure in one.figures.items():
@@ -65,7 +65,7 @@ def test_every_margin_is_half_a_point_of_f1_or_the_same_share_of_the_98_cards_sp
 
 
 def test_the_mean_that_stands_in_the_text_is_the_reruns() -> None:
-    assert f"{reference('f1_2').mean:.4f}" in CATALOGUE.claim_named("finetune.f1").shown
+    assert f"{reruns().figure('f1_2').mean:.4f}" in CATALOGUE.claim_named("finetune.f1").shown
 
 
 def test_ten_hardest_rows_are_shared_as_honest_pairs_of_seeds_share_them() -> None:
@@ -81,3 +81,93 @@ def test_ten_hardest_rows_are_shared_as_honest_pairs_of_seeds_share_them() -> No
 def test_ids_of_the_catalogues_that_come_with_the_suite_are_of_one_catalogue_each() -> None:
     ids = [one.id for name in PACKAGED for one in read_header(name)[0].claim]
     assert len(ids) == len(set(ids)) == 51 + 3 + 3
+
+
+@pytest.fixture
+def course(tmp_path: Path) -> Path:
+    """A course on reviews, as a folder."""
+    return Path(shutil.copytree(Path(__file__).parent / "reviews", tmp_path / "reviews"))
+
+
+@pytest.fixture
+def runs(make_record: MakeRecord, corpus_folder: Path) -> list[RunRecord]:
+    reviews: CorpusStamp = stamp_of("reviews", read_folder(corpus_folder))
+    own = {"corpus": reviews, "recipe": {"name": "tiny", "weights_sha256": "0" * 64}}
+    trained = []
+    for seed, right in enumerate((48, 51, 50, 49, 52)):  # of 100 rows of either label
+        matrix = {"confusion": [[right, 100 - right], [100 - right, right]], "class_f1": [right / 100] * 2}
+        scores = scored(right / 100, n=200).model_copy(update=matrix)
+        trained.append(make_record(seed=seed, scores={"epoch-2/validation": scores}, **own))
+    return [make_record("corpus-facts", facts={"rows": [12, 12, 12]}, **own), *trained]
+
+
+def test_another_course_is_judged_from_a_folder_of_data(runs: list[RunRecord], course: Path) -> None:
+    catalogue = load_catalogue(str(course))
+    rows, f1 = judge_all(catalogue, runs, ["finetune"])
+    assert (rows.label, f1.label) == ("holds by construction", "reproduced")
+    assert f1.corroboration == "5 students' runs: 0.5000 ± 0.0158 (n = 5); reported within their 95 % intervals"
+    assert headline(catalogue, [rows, f1]).startswith("about half: 5 students' runs on transformers 4.50 to 4.54 give")
+
+
+def test_the_commands_take_its_folder(
+    runs: list[RunRecord],
+    course: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    results = tmp_path / "results"
+    for record in runs:
+        write_record(record, results)
+
+    def call(*arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", ["repro", *map(str, arguments), "--catalogue", str(course)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        assert not left.value.code
+        return capsys.readouterr().out
+
+    assert "model.f1" in call("claims")
+    rows = json.loads(call("verify", "--results", results, "--json"))
+    assert [(row["claim"], row["version"], row["verdict"]) for row in rows] == [
+        ("data.rows", 1, "holds by construction"),
+        ("model.f1", 3, "reproduced"),
+    ]
+    call("report", "--results", results)
+    page = (results / "report.html").read_text()
+    assert "Does the course on reviews still hold?" in page and "the seminar" not in page
+    assert (results / "figures" / "reruns-by-version.svg").is_file()
+
+
+@pytest.mark.parametrize("case", WRONG, ids=lambda case: case["problem"])
+def test_what_is_wrong_with_a_catalogue_is_one_line_with_file_and_place(case: dict[str, str], course: Path) -> None:
+    path = course / case["file"]
+    old, new = (case[name].replace("\\n", "\n") for name in ("old", "new"))
+    path.write_text(path.read_text().replace(old, new) if old else new)
+    with pytest.raises(UsageError) as refused:
+        load_catalogue(str(course))
+    assert case["problem"] in refused.value.what
+    assert str(course) in refused.value.what
+    assert "\n" not in refused.value.what
+    assert refused.value.exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["claims.toml", "runs.csv"])
+def test_a_link_that_leads_out_of_the_folder_is_not_followed(name: str, course: Path, tmp_path: Path) -> None:
+    (course / name).rename(tmp_path / "outside")
+    (course / name).symlink_to(tmp_path / "outside")
+    with pytest.raises(UsageError, match="leads out of the catalogue's folder"):
+        load_catalogue(str(course))
+
+
+def test_a_number_of_thousands_of_digits_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "catalogue.toml").write_text(f"x = {'9' * 5000}")
+    with pytest.raises(UsageError, match=r"catalogue\.toml: Exceeds the limit"):
+        load_catalogue(str(tmp_path))
+
+
+def test_an_unknown_claim_or_catalogue_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match=r"Did you mean 'finetune\.f1'"):
+        CATALOGUE.claim_named("finetune.f2")
+    with pytest.raises(UsageError, match="Did you mean 'seminar'"):
+        load_catalogue("seminer")

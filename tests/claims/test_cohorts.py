@@ -1,4 +1,4 @@
-"""Runs are averaged only where one code, one set of libraries and one setup made them."""
+"""Runs are averaged only where one code and one setup made them, and judged only if they are what they say."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ import pytest
 
 from repro.claims.cohorts import cohorts_of
 from repro.claims.judge import judge_all
-from repro.records.schema import RunRecord
+from repro.records.schema import RowResults, RunRecord
+from repro.training.metrics import score
 from tests.claims.builders import CATALOGUE, judged, scored
 
 MakeRecord = Callable[..., RunRecord]
+CONFUSIONS = {"most_often_taken_for": {"love": "joy", "surprise": "joy"}}
+LABELS = [i % 6 for i in range(600)]
+CLAIM = "finetune.confusions"
 F1 = {0: 0.9240, 1: 0.9250, 2: 0.9245, 3: 0.9255, 4: 0.9235}
 LATER = "2026-02-01T00:00:00Z"
 
@@ -76,3 +80,32 @@ def test_seeds_declared_later_make_a_new_verdict_that_says_so(make_record: MakeR
     verdict = judged("finetune.f1", *first, *declared(make_record, [3, 4], of=[0, 1, 2, 3, 4], started=LATER))
     assert verdict.seeds == (0, 1, 2, 3, 4)
     assert "a new verdict: seeds 0-2 had been declared before" in verdict.why
+
+
+def finetuned(make: MakeRecord, seed: int = 0, *, wrong: int = 40, facts: Any = None, **parts: Any) -> RunRecord:
+    predictions = [(y + 1) % 6 if (i + seed) % 600 < wrong else y for i, y in enumerate(LABELS)]
+    fields: dict[str, Any] = {
+        "facts": {**CONFUSIONS, "head_seed": seed, **(facts or {})},
+        "scores": {"epoch-2/validation": score(LABELS, predictions, classes=6)},
+        "rows": {"validation": RowResults(labels=LABELS, predictions=predictions)},
+    }
+    return make(seed=seed, **(fields | parts))
+
+
+def test_sound_runs_pass_the_gates(make_record: MakeRecord) -> None:
+    assert judged(CLAIM, *(finetuned(make_record, seed) for seed in range(3))).label == "reproduced"
+
+
+def test_seeds_that_share_a_head_or_all_predictions_are_not_so_many_runs(make_record: MakeRecord) -> None:
+    shared = judged(CLAIM, finetuned(make_record, 0), finetuned(make_record, 1, facts={"head_seed": 0}))
+    assert shared.label == "deviates"
+    assert "2 seeds share 1 head" in shared.why
+    first = finetuned(make_record, 0)
+    copied = finetuned(make_record, 7, rows=first.rows, scores=first.scores)
+    assert "seeds 0 and 7 predict the same for every row" in judged(CLAIM, first, copied).why
+
+
+def test_scores_that_the_rows_do_not_make_are_not_reproduced(make_record: MakeRecord) -> None:
+    verdict = judged(CLAIM, finetuned(make_record, scores=finetuned(make_record, wrong=10).scores))
+    assert verdict.label == "deviates"
+    assert "its rows hold 560 right of 600, scored 0.9833 of 600" in verdict.why

@@ -9,8 +9,9 @@ from scipy.stats import binomtest, chi2
 
 from repro.assets.recipes import MINILM
 from repro.claims.judge import Verdict
-from repro.claims.seeds import mcnemar, pair
+from repro.claims.kinds import pair
 from repro.records.schema import RowResults, RunRecord
+from repro.stats import mcnemar
 from repro.training.metrics import score
 from tests.claims.builders import judged
 

@@ -72,12 +72,6 @@ def test_a_hostile_file_is_answered_or_refused_in_seconds(name: str, tmp_path: P
     assert time.process_time() - started < 4
 
 
-def test_no_text_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "x.md").write_bytes("é".encode("latin-1"))
-    with pytest.raises(ReproError, match="no text in UTF-8"):
-        run_from_file(tmp_path / "x.md")
-
-
 SEEDS = [STRANGERS / "beside" / name for name in ("english.ipynb", "state.json", "card.md")]
 TOKENS = [*'{}[]|<"%,0²９', "", "-1", "1e999", "nan", "\\u0000", "null", "[]", "{}", "9" * 400]
 

@@ -101,13 +101,13 @@ def _refused_by_name(place: Place, ended: Ended) -> Outcome:
 
 
 def on_a_full_disk(case: Case) -> Outcome:
-    if not can_mount(case.place.folder):
-        return with_small_files(case)
-    with small_disk(case.place.results):
-        ballast, leave = case.place.results / "ballast", case.draws.randrange(LARGE)
-        first = struck(case, lambda run: fill(ballast, leave=leave))
-        ballast.unlink()
-        return finished(case, first, line=first.err and first.line)
+    ballast, leave = case.place.results / "ballast", case.draws.randrange(LARGE)
+    with small_disk(case.place.results) as mounted:
+        if mounted:
+            first = struck(case, lambda run: fill(ballast, leave=leave))
+            ballast.unlink()
+            return finished(case, first, line=first.err and first.line)
+    return with_small_files(case)
 
 
 def with_small_files(case: Case) -> Outcome:
@@ -130,19 +130,16 @@ def fill(ballast: Path, *, leave: int) -> None:
             rest -= file.write(b"\0" * min(rest, 1 << 16))
 
 
-def can_mount(folder: Path) -> bool:
-    """Return whether a tmpfs can be mounted here: by root, on Linux, outside most containers."""
-    with suppress(OSError, subprocess.CalledProcessError), small_disk(folder / "probe"):
-        return True
-    return False
-
-
 @contextmanager
-def small_disk(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True)
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_KIB}k", "faults", str(folder)]
-    subprocess.run(mount, check=True, capture_output=True)
+def small_disk(folder: Path) -> Iterator[bool]:
+    """Mount a tmpfs there, or say that none can be: it takes root, on Linux, outside most containers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    mounted = False
+    with suppress(OSError):
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_KIB}k", "faults", str(folder)]
+        mounted = subprocess.run(mount, check=False, capture_output=True).returncode == 0
     try:
-        yield
+        yield mounted
     finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+        if mounted:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)

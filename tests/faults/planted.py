@@ -28,6 +28,10 @@ class Call(NamedTuple):
     name: str
     path: str
 
+    @property
+    def writes_record(self) -> bool:
+        return self.path.startswith("runs/") and "probe" not in self.path
+
 
 def traced(root: Path) -> Plant:
     """Note every call below `root` in the file TRACE beside it."""

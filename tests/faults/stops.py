@@ -45,7 +45,7 @@ def killed_at_a_call(case: Case, *, power_cut: bool = False) -> Outcome:
 
 
 def killed_at_the_record(case: Case) -> Outcome:
-    calls = [c for c in case.undisturbed.calls if c.path.startswith("runs/") and "probe" not in c.path]
+    calls = [call for call in case.undisturbed.calls if call.writes_record]
     return _killed_at(case, calls[case.number // 4 % len(calls)], case.number % 2 == 1, case.number % 4 > 1)
 
 

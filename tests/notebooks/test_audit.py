@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
-from repro import cli
 from repro.assets.checkpoints import locate_checkpoint
 from repro.assets.recipes import TINY
 from repro.commands.audit import COURSE
 from repro.errors import UsageError
-from repro.notebooks.audit import audit, audit_twice
+from repro.notebooks.audit import Audit, CellResult, audit, audit_twice
 from repro.notebooks.kernel import Kernel, Limits
 from repro.notebooks.reading import Cell
 from tests.assets.hub_server import HubServer, Repository
+from tests.conftest import CallRepro
 
 LIMITS = Limits(seconds=5, memory_bytes=4 * 2**30, file_bytes=2**20)
 STUBBORN = "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: time.sleep(1)"
@@ -121,6 +120,13 @@ def test_a_repaired_notebook_runs_over_the_hub_shortened(
     assert "emotions" not in audited.table().to_csv()  # no code of the notebook
 
 
+def test_what_a_cell_showed_is_not_in_the_json() -> None:
+    cells = (CellResult(number=1, status="runs", output="a tweet"),)
+    row = Audit(as_written=cells, after_repair=cells, fixes={}, versions="x 1", notes=()).as_row()
+    assert row["as_written"][0]["status"] == "runs"
+    assert "a tweet" not in json.dumps(row)
+
+
 def test_a_folder_takes_the_place_of_a_name(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "file").write_text("here")
@@ -137,16 +143,11 @@ def test_an_interpreter_without_a_kernel_is_refused(tmp_path: Path) -> None:
         Kernel(tmp_path, replace(LIMITS, python=Path("/bin/false"))).__enter__()
 
 
-def test_another_notebook_is_read_and_not_run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_another_notebook_is_read_and_not_run(call_repro: CallRepro, tmp_path: Path) -> None:
     cell = {"cell_type": "code", "source": f"Trainer(tokenizer=t)\nopen({str(tmp_path / 'ran')!r}, 'w')", "outputs": []}
     (tmp_path / "x.ipynb").write_text(json.dumps({"cells": [cell]}))
-    monkeypatch.setattr(sys, "argv", ["repro", "audit", str(tmp_path / "x.ipynb")])
-    with pytest.raises(SystemExit) as left:
-        cli.main()
-    out, err = capsys.readouterr()
-    assert left.value.code == 2
+    code, out, err = call_repro("audit", tmp_path / "x.ipynb")
+    assert code == 2
     assert "trainer-tokenizer" in out
     assert "--execute" in err
     assert "container" in err

@@ -50,6 +50,7 @@ def test_a_text_export_is_split_where_code_ends(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ('{"cells": 3}', "is no notebook of Jupyter's format"),
+        *((f'{{"cells": [{{}}, {cell}]}}', "lists a cell that is none") for cell in ('"x"', "[]", "null", "1")),
         ('{"cells": [', "is no complete JSON"),
         ('{"cells":' + "[" * 1_000_000, "is no complete JSON"),
         ('{"cells": [], "x": ' + "9" * 5000 + "}", "is no complete JSON"),
@@ -115,5 +116,5 @@ def test_a_failure_is_traced_to_the_cell_whose_name_is_missing() -> None:
     ]
     for number, (source, failed, cause) in enumerate(cells, start=1):
         assert blame.cause(number, names_in(source), failed=failed) == cause, source
-    assert blame.cause(9, names_in("import os"), failed=True, kernel_lost=True) is None
+    assert blame.cause(9, names_in("show(1)"), failed=True, kernel_lost=True) is None  # of no other
     assert blame.cause(10, names_in("show")) == 9

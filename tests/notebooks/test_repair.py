@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ast
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from repro import cli
 from repro.notebooks.repair import Fix, load_fixes, repaired
+from tests.conftest import CallRepro
 
 # what a fix needs to know of the notebook's other cells
 ELSEWHERE = 'tokenizer = AutoTokenizer.from_pretrained(name)\ngenerator = pipeline("text-generation", model=name)\n'
@@ -48,6 +47,7 @@ def test_a_fix_writes_its_example_under_its_reason_and_once(fix: Fix) -> None:
         "this is no Python, Trainer(tokenizer=tokenizer)",
         "x = '''\nTrainer(tokenizer=tokenizer)\n'''  # Trainer(tokenizer=tokenizer)",
         "import wandb\nwandb.init()",
+        'x = "huggingface-cli login"',
     ],
 )
 def test_what_is_not_broken_stays_to_the_byte(source: str) -> None:
@@ -56,10 +56,9 @@ def test_what_is_not_broken_stays_to_the_byte(source: str) -> None:
 
 def test_layout_comments_magics_and_indentation_around_a_replacement_stay() -> None:
     source = (
-        "%matplotlib inline\nif ünï:  # yes\n    t = Trainer(a,  # first\n         tokenizer = tokenizer)  # last\n!ls"
+        "%matplotlib inline\nif ünï:  # yes\n    t = Trainer(a,  # first\n       tokenizer = tokenizer)  # last\n!ls"
     )
-    cell = repaired([("code", source)])[0]
-    lines = cell.source.split("\n")
+    lines = repaired([("code", source)])[0].source.split("\n")
     assert lines[2].startswith("    # repaired (since transformers 5.0)")
     del lines[2]
     assert "\n".join(lines) == source.replace("tokenizer = ", "processing_class = ")
@@ -79,42 +78,46 @@ def test_the_reason_goes_where_a_comment_may_stand(before: str, after: str) -> N
     assert cell.source == after.format(f"{cell.fixes[0].comment}\n")
 
 
+@pytest.mark.parametrize("source", ["x = 1\n  !huggingface-cli login", "%%bash\ncd /\nhuggingface-cli login"])
+def test_a_command_is_replaced_in_lines_for_the_shell(source: str) -> None:
+    assert repaired([("code", source)])[0].source == source.replace("huggingface-cli", "hf auth")
+
+
+@pytest.mark.parametrize("indent", ["    ", "\t"])
+def test_a_function_in_place_of_a_pipeline_is_indented_as_it_was(indent: str) -> None:
+    source = f'def f(t):\n{indent}s = pipeline("summarization");  # old\n{indent}return s(t)'
+    (outer,) = ast.parse(repaired([("code", source)])[0].source).body
+    assert isinstance(outer, ast.FunctionDef)
+    assert [type(node).__name__ for node in outer.body] == ["ImportFrom", "FunctionDef", "Return"]
+
+
+@pytest.mark.parametrize("source", ['if a: s = pipeline("summarization")', 's = pipeline("summarization"); s(text)'])
+def test_a_pipeline_among_other_statements_on_its_line_stays(source: str) -> None:
+    assert repaired([("code", source)])[0].source == source
+
+
 def as_notebook(*cells: tuple[str, str]) -> dict[str, Any]:
-    made = [
-        {"cell_type": kind, "metadata": {"tags": [kind]}, "source": source.splitlines(keepends=True)}
-        | ({"outputs": [], "execution_count": 3} if kind == "code" else {})
+    outputs: dict[str, dict[str, Any]] = {"code": {"outputs": [], "execution_count": 3}, "markdown": {}}
+    written = [
+        {"cell_type": kind, "metadata": {"tags": [kind]}, "source": source.splitlines(keepends=True), **outputs[kind]}
         for kind, source in cells
     ]
-    return {
-        "cells": made,
-        "metadata": {"kernelspec": {"language": "python"}, "x": 1},
-        "nbformat": 4,
-        "nbformat_minor": 4,
-    }
+    about = {"metadata": {"kernelspec": {"language": "python"}, "x": 1}, "nbformat": 4, "nbformat_minor": 4}
+    return {"cells": written, **about}
 
 
-def repair(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["repro", "repair", *map(str, arguments)])
-    with pytest.raises(SystemExit) as left:
-        cli.main()
-    return int(left.value.code or 0)
-
-
-def test_every_other_cell_and_the_metadata_are_equal_in_the_file(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_every_other_cell_and_the_metadata_are_equal_in_the_file(call_repro: CallRepro, tmp_path: Path) -> None:
     before = as_notebook(("markdown", "# A title"), ("code", "x = 1\nx"), ("code", "Trainer(tokenizer=t)"))
     (tmp_path / "in.ipynb").write_text(json.dumps(before))
-    assert repair(monkeypatch, tmp_path / "in.ipynb", "-o", tmp_path / "out.ipynb") == 0
+    assert call_repro("repair", tmp_path / "in.ipynb", "-o", tmp_path / "out.ipynb")[0] == 0
     after = json.loads((tmp_path / "out.ipynb").read_text())
     assert after["cells"][:2] == before["cells"][:2]
     assert "".join(after["cells"][2]["source"]).endswith("Trainer(processing_class=t)")
     assert {**after, "cells": []} == {**before, "cells": []}
 
 
-def test_an_output_that_exists_is_left_alone(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_an_output_that_exists_is_left_alone(call_repro: CallRepro, tmp_path: Path) -> None:
     (tmp_path / "in.ipynb").write_text(json.dumps(as_notebook(("code", "1"))))
-    assert repair(monkeypatch, tmp_path / "in.ipynb", "-o", tmp_path / "in.ipynb") == 2
-    assert "exists already" in capsys.readouterr().err
+    code, _, err = call_repro("repair", tmp_path / "in.ipynb", "-o", tmp_path / "in.ipynb")
+    assert code == 2
+    assert "exists already" in err

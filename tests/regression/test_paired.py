@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from repro.claims.reruns import reference
+from repro.claims.catalogue import reruns
 from repro.errors import RecordError
 from repro.records.schema import RowResults
 from repro.regression import paired
@@ -77,15 +77,15 @@ def test_the_error_over_rows_is_mcnemars_and_not_that_of_two_unpaired_samples() 
 def test_seeds_count_even_where_one_a_side_shows_no_spread() -> None:
     run = World(0).seeds(1)
     accuracy, f1 = judge(run, run)
-    assert accuracy.spread == pytest.approx(reference("accuracy_2").sd)
-    assert f1.half_width(0.025) == pytest.approx(t_quantile(0.975, PRIOR_SEEDS) * reference("f1_2").sd * sqrt(2))
+    assert accuracy.spread == pytest.approx(reruns().figure("accuracy_2").sd)
+    assert f1.half_width(0.025) == pytest.approx(t_quantile(0.975, PRIOR_SEEDS) * reruns().figure("f1_2").sd * sqrt(2))
     assert [difference.half_width(0.025) for difference in judge(run, run, seeded=False)] == [0, 0]
 
 
 def test_seeds_that_spread_more_than_the_reruns_widen_the_interval() -> None:
     scores = (0.90, 0.92, 0.94)  # SD 0.02
     wide = Difference(measure="accuracy", before=scores, after=scores, rows_error=0)
-    pooled = (PRIOR_SEEDS * reference("accuracy_2").sd ** 2 + 4 * 0.02**2) / (PRIOR_SEEDS + 4)
+    pooled = (PRIOR_SEEDS * reruns().figure("accuracy_2").sd ** 2 + 4 * 0.02**2) / (PRIOR_SEEDS + 4)
     assert wide.freedom == PRIOR_SEEDS + 4
     assert wide.spread == pytest.approx(sqrt(pooled))
 
@@ -93,7 +93,7 @@ def test_seeds_that_spread_more_than_the_reruns_widen_the_interval() -> None:
 def alarms(seeds: tuple[int, int], *, correlation: float, spread: float, dropped: float = 0.0) -> float:
     """How often one of two splits, correlated over seeds, accuses sides that differ by `dropped`."""
     random, n = np.random.default_rng(1), sum(seeds)
-    sd, accused = spread * reference("accuracy_2").sd, 0
+    sd, accused = spread * reruns().figure("accuracy_2").sd, 0
     for _ in range(TRIALS):
         shared, answers = random.normal(size=n), []
         for _ in range(2):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from repro.regression.speed import MARGIN
+from tests.claims.builders import cases
 
 Regress = Callable[..., tuple[int, str, str]]
 PROJECT = '[project]\nname = "toy"\nversion = "1"\ndependencies = []\n'
@@ -66,7 +67,7 @@ class Repository:
     @property
     def leftovers(self) -> list[str]:
         worktrees = self.git("worktree", "list").splitlines()[1:]
-        return [*worktrees, *(str(path) for path in self.folder.glob("build/regress/*"))]
+        return [*worktrees, *(str(path) for path in self.folder.glob("build/regress-*"))]
 
 
 @pytest.fixture
@@ -78,48 +79,17 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
 
 STEP = {"step": 1.0}
 TWO = {"step": 1.0, "predict": 0.1}
-OLD, NEW, MORE = {"step": 1.0, "old": 1.0}, {"step": 1.0, "new": 1.0}, {"step": 1.0, "more": 1.0}
 SLOWER = {"step": 1.2, "predict": 0.1}
+CASES = cases("regression/sessions.csv")
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "options", "code", "said"),
-    [
-        pytest.param(TWO, TWO, "", 0, "4 launches a side, 5 rounds each; 2 benchmarks", id="unchanged code passes"),
-        pytest.param(TWO, SLOWER, "", 1, "regression: 1 hold, 1 regression", id="a fifth slower fails"),
-        pytest.param(TWO, SLOWER, "--margin 0.3", 0, "2 hold", id="within a wider margin"),
-        pytest.param(TWO, SLOWER, "--only predict", 0, "1 hold", id="what is not selected is not measured"),
-        pytest.param(STEP, {"step": 0.7}, "", 0, "1 hold", id="faster passes"),
-        pytest.param(OLD, NEW, "", 1, "1 hold, 1 missing, 1 not in the baseline", id="renamed fails on both sides"),
-        pytest.param(OLD, NEW, "--new new", 1, "1 hold, 1 missing, 1 new", id="removed fails though another is new"),
-        pytest.param(STEP, MORE, "", 1, "1 hold, 1 not in the baseline", id="not in the baseline fails"),
-        pytest.param(STEP, MORE, "--new mor*", 0, "1 hold, 1 new", id="named new passes"),
-        pytest.param(STEP, MORE, "--new moer", 2, "Did you mean 'more'", id="a misspelled name"),
-        pytest.param({"step": 1.0, "rows": 5}, STEP, "--only step", 6, "took other rows in the same round", id="rows"),
-        pytest.param({"step": 1.0, "protocol": 2}, STEP, "", 6, "protocol 2, expected 1", id="another protocol"),
-        pytest.param(
-            {"step": "crash"}, STEP, "", 6, "baseline ended early, exit code 1: the model does not load", id="crash"
-        ),
-        pytest.param(None, STEP, "", 6, "older than this gate: it has no benchmarks/worker.py", id="before the gate"),
-        pytest.param(STEP, STEP, "--against nowhere", 2, "there is no revision nowhere", id="an unknown revision"),
-        pytest.param(STEP, STEP, "--against HEAD^^", 2, "there is no revision HEAD^^", id="beyond the first commit"),
-        pytest.param(STEP, STEP, "--python nowhere", 2, "there is no interpreter nowhere", id="no interpreter"),
-    ],
-)
-def test_a_change_beside_its_first_parent(
-    before: Mapping[str, object] | None,
-    after: Mapping[str, object],
-    options: str,
-    code: int,
-    said: str,
-    regress: Regress,
-    repository: Repository,
-) -> None:
-    repository.commit(before)
-    repository.commit(after)
-    left, out, err = regress("--quick", *options.split())
-    assert left == code, out + err
-    assert said in out + err
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["what"])
+def test_a_change_beside_its_first_parent(case: dict[str, str], regress: Regress, repository: Repository) -> None:
+    for side in ("before", "after"):
+        repository.commit(json.loads(case[side]))
+    code, out, err = regress("--quick", *case["options"].split())
+    assert code == int(case["code"]), out + err
+    assert case["said"] in out + err
     assert not (code in {2, 6} and out)
     assert repository.leftovers == []
 
@@ -201,17 +171,6 @@ def test_a_baseline_that_does_not_install_exits_6_and_leaves_nothing(regress: Re
     code, _, err = regress("--quick")
     assert code == 6
     assert "does not install" in err
-    assert repository.leftovers == []
-
-
-def test_what_an_interrupted_session_left_is_removed_by_the_next(regress: Regress, repository: Repository) -> None:
-    commit = repository.commit(STEP)
-    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    left = f"build/regress/baseline-{commit[:12]}-{gone.stdout.decode().strip()}"
-    repository.git("worktree", "add", "--quiet", "--detach", left, commit)
-    code, _, err = regress("--against", "HEAD", "--quick")
-    assert code == 0
-    assert f"removing {left}, which an interrupted session left" in err
     assert repository.leftovers == []
 
 

@@ -13,7 +13,7 @@ import pytest
 from repro.claims.catalogue import load_catalogue
 from repro.claims.judge import judge_all
 from repro.display.table import Table
-from repro.errors import ResultsError
+from repro.errors import RecordError, ResultsError
 from repro.records.faults import FaultRow, FaultTally, write_tally
 from repro.records.provenance import collect_provenance
 from repro.records.schema import RunRecord
@@ -99,6 +99,16 @@ def test_a_report_made_twice_is_the_same_to_the_byte(record: RunRecord, tmp_path
     assert len(files) == 10
     for file in files:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
+
+
+@pytest.mark.parametrize("content", [b"", b"caf\xe9,x\n", b"x" * 200_000, None])
+def test_a_table_beside_the_records_that_is_none_is_named(
+    content: bytes | None, record: RunRecord, tmp_path: Path
+) -> None:
+    path = tmp_path / "diagnosis.csv"
+    path.write_bytes(content) if content is not None else path.mkdir()
+    with pytest.raises(RecordError, match=r"diagnosis\.csv is no table: \S"):
+        report([record], tmp_path)
 
 
 def test_hostile_text_in_a_record_shows_as_text(make_record: MakeRecord, tmp_path: Path) -> None:

@@ -13,20 +13,15 @@ from sklearn.metrics import confusion_matrix
 from repro.claims.catalogue import load_catalogue
 from repro.claims.claim import Outcome
 from repro.claims.judge import judge_all
-from repro.records.schema import LABELS, Epoch, RowResults, RunRecord
+from repro.records.schema import LABELS, RowResults, RunRecord
 from repro.report.gallery import draw_figures
 from repro.sections.classified import published_matrix
 from repro.sections.projection import hexagons
 from repro.training.metrics import confusion_rates, most_often_taken_for, score
+from tests.claims.builders import epoch
 
 MakeRecord = Callable[..., RunRecord]
 STEPS = {"steps_per_epoch": 250, "steps": 500}  # of a run that is what it says
-FRESH = [
-    Epoch(
-        epoch=1, steps=250, train_loss=0.83, first_learning_rate=2e-5, last_learning_rate=1e-5, train_seconds=1.0,
-        tweets_per_second=1.0,
-    )
-]  # fmt: skip
 RNG = np.random.default_rng(3)
 TRUE = RNG.integers(0, 6, 200).tolist()
 SAID = np.where(RNG.random(200) < 0.8, TRUE, RNG.integers(0, 6, 200)).tolist()
@@ -59,7 +54,7 @@ def test_the_confusion_claims_hold_on_the_published_matrix_and_each_part_can_fai
 
     def outcome(rates: Any) -> Outcome:
         facts = {"most_often_taken_for": most_often_taken_for(rates, LABELS), "confusion_rates": rates, **STEPS}
-        record = make_record(experiment, facts=facts, epochs=FRESH if experiment == "finetune" else [])
+        record = make_record(experiment, facts=facts, epochs=[epoch(1, 0.83)] if experiment == "finetune" else [])
         verdicts = judge_all(load_catalogue(), [record], [experiment])
         return next(v.outcome for v in verdicts if v.claim.id == claim)
 

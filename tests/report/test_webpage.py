@@ -7,11 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from repro.claims.catalogue import load_catalogue
+from repro.claims.catalogue import load_catalogue, reruns
 from repro.claims.claim import Kind, Outcome
 from repro.claims.judge import Verdict
 from repro.claims.references import Figure
-from repro.claims.reruns import reference
 from repro.commands.run import run
 from repro.records.schema import RunRecord
 from repro.report.strips import Strip, strips
@@ -39,7 +38,7 @@ def test_every_kind_says_when_it_holds_and_every_outcome_has_a_sign() -> None:
 
 def test_a_strip_holds_the_reruns_the_margin_and_the_interval_to_scale() -> None:
     (strip,) = strips_of("finetune.f1", **{"": Figure((0.9241, 0.9246, 0.9251, 0.9256, 0.9261))})
-    assert strip.reference == reference("f1_2").values
+    assert strip.reference == reruns().figure("f1_2").values
     assert strip.allowed == pytest.approx((0.9197, 0.9297), abs=5e-5)  # about the reruns' mean, not the reported run
     low, high = strip.axis
     assert low < min(strip.reference) and high > max(strip.reference)

@@ -1,4 +1,4 @@
-"""A tiny model, fine-tuned once for all tests that need a saved one; each gets a copy of its own."""
+"""A tiny model, fine-tuned once for all tests that need a saved one, and the verdicts on a record."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from repro.claims.catalogue import load_catalogue
+from repro.claims.judge import Verdict, judge_all
 from repro.records.schema import RunRecord
+from repro.sections import SECTIONS
 from repro.sections.models import model_folder
 from repro.sections.runner import open_context
 from repro.spec import RunSpec
@@ -30,3 +33,13 @@ def trained(_trained_once: tuple[Path, RunRecord], tmp_path: Path) -> tuple[Path
     copy = tmp_path / "models" / folder.name
     shutil.copytree(folder, copy)
     return copy, record
+
+
+@pytest.fixture
+def saved(trained: tuple[Path, RunRecord]) -> Path:
+    return trained[0]
+
+
+def verdicts_on(record: RunRecord) -> dict[str, Verdict]:
+    """What the seminar's catalogue says of one record, by claim."""
+    return {verdict.claim.id: verdict for verdict in judge_all(load_catalogue(), [record], list(SECTIONS))}

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from repro import cli, sections
+from repro import sections
 from repro.records.store import read_records
+from tests.conftest import CallRepro
 
 TOY = '''
 """The longest tweet: a toy."""
@@ -38,31 +39,23 @@ SECTION = Section.of(globals(), heading="Toys", what="the longest tweet", seeded
 
 
 def test_a_new_section_needs_one_file_and_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call_repro: CallRepro
 ) -> None:
-    def repro(*arguments: object) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["repro", *map(str, arguments), "--results", str(tmp_path / "results")])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        return int(left.value.code or 0), capsys.readouterr().out
-
+    results = ("--results", tmp_path / "results")
     (tmp_path / "toy.py").write_text(TOY)  # the file
     monkeypatch.setattr(sections, "__path__", [*sections.__path__, str(tmp_path)])
     with_toy = (*sections.SECTIONS, "toy")  # the line
     for user in ("sections", "report.pages", "report.gallery"):
         monkeypatch.setattr(f"repro.{user}.SECTIONS", with_toy)
     tiny = ("--recipe", "tiny", "--corpus", "rehearsal", "--limit", "8", "--seeds", "0,3")
-    code, out = repro("run", "toy", *tiny)
+    code, out, _ = call_repro("run", "toy", *tiny, *results)
     assert (code, out.count("letters"), out.count("toy, seed")) == (0, 2, 2)
     records = read_records(tmp_path / "results")
-    assert [(r.experiment, r.facts["seed"], r.declared_seeds) for r in records] == [
-        ("toy", 0, [0, 3]),
-        ("toy", 3, [0, 3]),
-    ]
+    assert [(r.experiment, r.facts["seed"], r.declared_seeds) for r in records] == [("toy", s, [0, 3]) for s in (0, 3)]
     assert len({r.run_key for r in records}) == 2
     assert records[0].source_sha256 == records[1].source_sha256 is not None
-    assert repro("run", "toy", *tiny)[1].count("already completed, skipped") == 2
-    assert repro("report")[0] == 0
+    assert call_repro("run", "toy", *tiny, *results)[1].count("already completed, skipped") == 2
+    assert call_repro("report", *results)[0] == 0
     assert "toy" in {path.stem for path in (tmp_path / "results" / "tables").iterdir()}
     assert len(list((tmp_path / "results" / "figures").glob("toy-*.svg"))) == 1
     assert "](figures/toy-" in (tmp_path / "results" / "REPORT.md").read_text()

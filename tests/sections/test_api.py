@@ -11,15 +11,13 @@ import pytest
 import transformers
 from transformers.pipelines import get_supported_tasks
 
-from repro.claims.catalogue import load_catalogue
 from repro.claims.claim import Outcome
-from repro.claims.judge import judge_all
 from repro.records.schema import RunRecord
-from repro.sections import SECTIONS
 from repro.sections.api import PIPELINES, attempt, tables, try_call
 from repro.sections.runner import open_context
 from repro.spec import RunSpec
 from tests.running import measure
+from tests.sections.conftest import verdicts_on
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +31,7 @@ def call_starting(record: RunRecord, start: str) -> dict[str, Any]:
 
 
 def test_the_claims_on_the_libraries_get_their_measured_values(record: RunRecord) -> None:
-    verdicts = {v.claim.id: v for v in judge_all(load_catalogue(), [record], list(SECTIONS))}
+    verdicts = verdicts_on(record)
     for name in ("api.trainer", "api.login", "api.pipelines"):
         assert verdicts[name].outcome is Outcome.NO_LONGER
         assert verdicts[name].shown

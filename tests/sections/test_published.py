@@ -13,13 +13,12 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from repro.assets.checkpoints import locate_checkpoint
 from repro.assets.loading import load_classifier
 from repro.assets.recipes import MINILM, PUBLISHED, TINY
-from repro.claims.catalogue import load_catalogue
 from repro.claims.claim import Outcome
-from repro.claims.judge import judge_all
 from repro.errors import CheckpointError, MissingAssetError
-from repro.sections import SECTIONS, published
+from repro.sections import published
 from repro.sections.context import Context
 from tests.running import measure
+from tests.sections.conftest import verdicts_on
 
 
 @pytest.fixture
@@ -55,9 +54,9 @@ def test_its_scores_are_those_of_the_model_read_by_transformers_alone(context: C
     # the record names the published model and not the recipe that was asked for
     assert record.recipe.checkpoint == "transformersbook/distilbert-base-uncased-finetuned-emotion"
     assert (record.recipe.name, record.recipe.revision) == ("published", "a folder's")
-    verdicts = {v.claim.id: v for v in judge_all(load_catalogue(), [record], list(SECTIONS))}
-    assert verdicts["published.model"].outcome is Outcome.NOT_COMPARABLE  # 96 sentences are not the tweets
-    assert "needs the 20,000 emotion tweets" in verdicts["published.model"].why
+    verdict = verdicts_on(record)["published.model"]
+    assert verdict.outcome is Outcome.NOT_COMPARABLE  # 96 sentences are not the tweets
+    assert "needs the 20,000 emotion tweets" in verdict.why
 
 
 def test_a_pickle_alone_or_nothing_is_refused_with_every_way_out(context: Context, folder: Path) -> None:

@@ -13,12 +13,10 @@ from typer.testing import CliRunner
 
 from repro.cli import app
 from repro.errors import CheckpointError, HubError, UsageError
-from repro.records.schema import RunRecord
 from repro.sections.models import STAMP, read_stamp
 from repro.sections.sharing import files_to_share, push_model
 from tests.assets.conftest import use_hub
-from tests.assets.hub_faults import stall, status
-from tests.assets.hub_server import HubServer, Repository
+from tests.assets.hub_server import STALL, Fault, HubServer, Repository
 
 NAME = "someone/model"
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # huggingface_hub's own uploads
@@ -38,36 +36,31 @@ def pushed(hub: HubServer) -> Repository:
     return hub.repositories["model", NAME]
 
 
-@pytest.fixture
-def folder(trained: tuple[Path, RunRecord]) -> Path:
-    return trained[0]
-
-
-def test_the_named_files_and_no_others_arrive_in_a_private_repository(hub: HubServer, folder: Path) -> None:
-    (folder / ".secret.json").write_text("{}")
-    (folder / "optimizer.pt").write_bytes(b"pickle")
-    assert push_model(folder, NAME).endswith(NAME)
+def test_the_named_files_and_no_others_arrive_in_a_private_repository(hub: HubServer, saved: Path) -> None:
+    (saved / ".secret.json").write_text("{}")
+    (saved / "optimizer.pt").write_bytes(b"pickle")
+    assert push_model(saved, NAME).endswith(NAME)
     sent = {name: content for name, content in pushed(hub).files.items() if name != ".gitattributes"}
-    assert sent == {name: (folder / name).read_bytes() for name in (*read_stamp(folder).files, STAMP)}
+    assert sent == {name: (saved / name).read_bytes() for name in (*read_stamp(saved).files, STAMP)}
     assert pushed(hub).private
     assert {"config.json", "model.safetensors", "tokenizer.json", "README.md", STAMP} <= sent.keys()
 
 
-def test_a_public_repository_is_made_only_where_it_was_asked_for(hub: HubServer, folder: Path) -> None:
-    push_model(folder, NAME, public=True)
+def test_a_public_repository_is_made_only_where_it_was_asked_for(hub: HubServer, saved: Path) -> None:
+    push_model(saved, NAME, public=True)
     assert not pushed(hub).private
     with pytest.raises(UsageError, match="someone/model is public"):
-        push_model(folder, NAME)
+        push_model(saved, NAME)
 
 
-def test_the_same_model_is_pushed_again_and_another_one_refused(hub: HubServer, folder: Path) -> None:
-    push_model(folder, NAME)
-    push_model(folder, NAME)
+def test_the_same_model_is_pushed_again_and_another_one_refused(hub: HubServer, saved: Path) -> None:
+    push_model(saved, NAME)
+    push_model(saved, NAME)
     other = json.loads(pushed(hub).files[STAMP]) | {"run_key": "0" * 64}
     for files in ({STAMP: json.dumps(other).encode()}, {"pytorch_model.bin": b"theirs"}):
         hub.repositories["model", NAME] = Repository(commit="7" * 40, files=files, private=True)
         with pytest.raises(UsageError, match="someone/model holds another model already"):
-            push_model(folder, NAME)
+            push_model(saved, NAME)
         assert pushed(hub).files == files
 
 
@@ -92,15 +85,15 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_folder_that_is_not_as_it_was_saved_is_not_sent(change: str, hub: HubServer, folder: Path) -> None:
-    CHANGES[change](folder)
+def test_a_folder_that_is_not_as_it_was_saved_is_not_sent(change: str, hub: HubServer, saved: Path) -> None:
+    CHANGES[change](saved)
     with pytest.raises(CheckpointError):
-        push_model(folder, NAME)
+        push_model(saved, NAME)
     assert hub.asked == []
 
 
-def test_a_push_asks_first_and_without_a_terminal_needs_yes(hub: HubServer, folder: Path) -> None:
-    words = ["share", str(folder), "--push-to-hub", NAME]
+def test_a_push_asks_first_and_without_a_terminal_needs_yes(hub: HubServer, saved: Path) -> None:
+    words = ["share", str(saved), "--push-to-hub", NAME]
     refused = CliRunner().invoke(app, words)
     assert isinstance(refused.exception, UsageError)
     assert "Say --yes" in refused.exception.remedy
@@ -108,22 +101,22 @@ def test_a_push_asks_first_and_without_a_terminal_needs_yes(hub: HubServer, fold
     sent = CliRunner().invoke(app, [*words, "--yes"])
     assert sent.exit_code == 0, sent.output
     assert "bytes  model.safetensors" in sent.output
-    assert f"bytes in {len(files_to_share(folder))} files" in sent.output
+    assert f"bytes in {len(files_to_share(saved))} files" in sent.output
     assert pushed(hub).private
 
 
 def test_a_push_that_fails_leaves_the_model_and_says_why(
-    hub: HubServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+    hub: HubServer, saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(UsageError, match="--push-to-hub 'a/b/c'"):
-        push_model(folder, "a/b/c")
-    for fault, cause in ((status(403), "answers 403"), (stall, "no answer within")):
+        push_model(saved, "a/b/c")
+    for fault, cause in ((Fault(403), "answers 403"), (STALL, "no answer within")):
         hub.faults.clear()
         hub.fault("POST /api/repos/create", fault)
         with pytest.raises(HubError, match=cause) as refused:
-            push_model(folder, NAME)
+            push_model(saved, NAME)
         assert "untouched" in refused.value.remedy
     monkeypatch.delenv("HF_TOKEN")
     with pytest.raises(HubError, match="no token"):
-        push_model(folder, NAME)
-    assert read_stamp(folder)
+        push_model(saved, NAME)
+    assert read_stamp(saved)

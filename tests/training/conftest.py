@@ -1,15 +1,16 @@
-"""Fixtures of the training's tests: a tiny training, and no slow garbage collections."""
+"""Fixtures of the training's tests: a tiny run, and no slow garbage collections."""
 
 from __future__ import annotations
 
 import gc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from repro.sections.context import Context
 from repro.training.device import gpu_problem
-from tests.training.trial import Trial
+from tests.training.trial import SMALL, Runs
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -26,6 +27,6 @@ def _libraries_are_no_garbage() -> None:
 
 
 @pytest.fixture
-def trial(tiny_context: Context, tmp_path: Path) -> Trial:
-    """The training on 96 rows, packed."""
-    return Trial(context=tiny_context, folder=tmp_path)
+def runs(tiny_context: Context, tmp_path: Path) -> Runs:
+    """Fine-tuning on 96 rows, packed, its model saved."""
+    return Runs(context=replace(tiny_context, recipe=SMALL, save=tmp_path / "models"), folder=tmp_path)

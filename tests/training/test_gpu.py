@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
+from safetensors.torch import load_file
 
+from repro.assets.checkpoints import WEIGHTS
 from repro.assets.loading import load_classifier
 from repro.sections.context import Context
-from repro.spec import Device
-from repro.training.device import make_accelerator, resolve_device
+from repro.spec import Device, Precision
+from repro.training.device import resolve_device
 from repro.training.encoder import enable_packing
 from repro.training.packing import pack_rows, to_device
 from repro.training.predict import predict_rows
-from tests.training.trial import Killed, Trial, cut_off
+from tests.training.trial import Runs, accelerator
 
 pytestmark = pytest.mark.gpu
 
@@ -30,41 +30,42 @@ def _deterministic() -> Iterator[None]:
     torch.use_deterministic_algorithms(False)
 
 
-def assert_near(one: dict[str, Any], other: dict[str, Any], *, losses: float, weights: float) -> None:
-    for a, b in zip(one["epochs"], other["epochs"], strict=True):
-        assert a["train_loss"] == pytest.approx(b["train_loss"], abs=losses)
-    for name, parameter in one["weights"].items():
-        assert torch.allclose(torch.tensor(parameter), torch.tensor(other["weights"][name]), rtol=0, atol=weights)
+@pytest.fixture
+def make(runs: Runs) -> Callable[..., Runs]:
+    return lambda name, precision="fp32": runs.elsewhere(name, device=Device.CUDA, precision=Precision(precision))
+
+
+def assert_near(one: Runs, other: Runs, *, losses: float, weights: float) -> None:
+    for a, b in zip(*(each.finetune().epochs for each in (one, other)), strict=True):
+        assert a.train_loss == pytest.approx(b.train_loss, abs=losses)
+    parameters, others = (load_file(each.model / WEIGHTS) for each in (one, other))
+    for name, parameter in parameters.items():
+        assert torch.allclose(parameter, others[name], rtol=0, atol=weights)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_one_seed_twice_gives_the_same_losses(trial: Trial, precision: str) -> None:
-    trial = replace(trial, device="cuda", precision=precision)
-    one, again = (trial.elsewhere(name).train()[0] for name in ("one", "again"))
-    assert_near(one, again, losses=1e-6, weights=1e-4)
+def test_one_seed_twice_gives_the_same_losses(make: Callable[..., Runs], precision: str) -> None:
+    assert_near(make("one", precision), make("again", precision), losses=1e-6, weights=1e-4)
 
 
-def test_a_training_that_was_cut_off_resumes_on_the_gpu(trial: Trial) -> None:
-    trial = replace(trial, device="cuda")
-    with pytest.raises(Killed):
-        trial.train(progress=cut_off(10), save_every=4)
-    assert_near(trial.train(save_every=4)[0], trial.undisturbed(), losses=1e-6, weights=1e-4)
+def test_a_training_that_was_cut_off_resumes_on_the_gpu(make: Callable[..., Runs]) -> None:
+    resumed = make("resumed")
+    resumed.cut_off(at=10)
+    assert_near(resumed, make("undisturbed"), losses=1e-6, weights=1e-4)
 
 
-def test_the_native_precision_stays_near_fp32(trial: Trial) -> None:
-    native = str(resolve_device(Device.CUDA).precision)
-    exact, rough = (replace(trial, device="cuda", precision=p).elsewhere(p).train()[0] for p in ("fp32", native))
-    assert_near(exact, rough, losses=0.05, weights=1)
+def test_the_native_precision_stays_near_fp32(make: Callable[..., Runs]) -> None:
+    native = resolve_device(Device.CUDA).precision
+    assert_near(make("exact"), make("native", native), losses=0.05, weights=1)
 
 
 def test_the_gpus_logits_are_the_cpus(tiny_context: Context) -> None:
     logits = []
     for kind in ("cpu", "cuda"):
-        AcceleratorState._reset_state(reset_partial_state=True)
-        accelerator = make_accelerator(device=kind, precision="fp32")
+        own = accelerator(kind)
         torch.manual_seed(3)
-        model = load_classifier(tiny_context.checkpoint.folder).to(accelerator.device)
-        outputs = predict_rows(model, tiny_context.examples["validation"], batch_size=16, accelerator=accelerator)
+        model = load_classifier(tiny_context.checkpoint.folder).to(own.device)
+        outputs = predict_rows(model, tiny_context.examples["validation"], batch_size=16, accelerator=own)
         logits.append(outputs.logits)
     assert torch.allclose(logits[0], logits[1], atol=1e-3)
 

@@ -4,39 +4,29 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 import transformers
-from accelerate import Accelerator
 from datasets import Dataset
 from torch import nn
 
 from benchmarks.lengths import random_examples
-from benchmarks.sameness import compare_with_trainer
+from benchmarks.peer import architecture
+from benchmarks.sameness import compare_with_trainer, same_for
 from repro.assets.loading import load_classifier
 from repro.assets.recipes import TINY, Recipe
 from repro.errors import TrainingDivergedError, UsageError
 from repro.sections.context import Context
-from repro.training import loop
 from repro.training.data import tokenize
 from repro.training.epochs import EpochTotals
 from repro.training.loop import check_micro_batches
 from repro.training.packing import pad_rows
 from repro.training.predict import cls_states, predict_rows
-from tests.training.trial import SMALL, accelerator, plant_fp16
+from tests.training.trial import SMALL, accelerator, fp16, without_dropout
 from tests.training.trial import train as ours
-
-
-def without_dropout(folder: Path) -> transformers.PreTrainedModel:
-    model = load_classifier(folder)
-    for layer in (module for module in model.modules() if isinstance(module, nn.Dropout)):
-        layer.p = 0.0
-    return model
 
 
 class Rates(transformers.TrainerCallback):
@@ -85,26 +75,15 @@ def test_two_epochs_with_dropout_end_in_the_trainers_parameters_bit_for_bit(
     assert trainer.state.total_flos == 6 * mine.num_parameters(exclude_embeddings=True) * pieces
 
 
-def of_distilberts_size() -> transformers.PreTrainedModel:
-    """DistilBERT's six layers at their width, on a small vocabulary."""
-    transformers.set_seed(0)
-    config = transformers.DistilBertConfig(vocab_size=100)
-    config.num_labels = 6
-    return transformers.DistilBertForSequenceClassification(config)
-
-
-@pytest.mark.parametrize(("size", "steps", "batch"), [("tiny", 20, 16), ("DistilBERT's", 4, 8)])
+@pytest.mark.parametrize(("shape", "steps", "batch"), [("tiny", 20, 16), ("distilbert", 4, 8)])
 def test_every_step_is_the_trainers_with_its_rows_losses_and_rates(
-    size: str, steps: int, batch: int, tiny_context: Context, tmp_path: Path
+    shape: str, steps: int, batch: int, tiny_context: Context, tmp_path: Path
 ) -> None:
-    make = partial(load_classifier, tiny_context.checkpoint.folder) if size == "tiny" else of_distilberts_size
+    tiny, large = partial(load_classifier, tiny_context.checkpoint.folder), partial(architecture, vocab_size=100)
     examples = random_examples([3 + i * 7 % 29 for i in range(steps * batch)], vocabulary=90)
     recipe = replace(TINY, batch_size=batch)
-    sameness = compare_with_trainer(make, examples, tiny_context.tokenizer, recipe, tmp_path)
-    assert sameness.steps == steps
-    assert sameness.equal_parameters, f"largest difference {sameness.parameters}"
-    assert sameness.same_rows
-    assert (sameness.losses, sameness.learning_rates) == (0, 0)
+    make = tiny if shape == "tiny" else large
+    assert compare_with_trainer(make, examples, tiny_context.tokenizer, recipe, tmp_path) == same_for(steps)
 
 
 @pytest.mark.parametrize("options", [{"micro_batches": 2}, {"micro_batches": 4}, {"batching": "packed"}])
@@ -148,13 +127,6 @@ def test_16_bits_stay_near_fp32_and_keep_fp32_weights(tiny_context: Context, pre
     assert rough[-1].epoch.train_loss != exact[-1].epoch.train_loss
 
 
-def fp16(**scaler: Any) -> Accelerator:
-    """An Accelerator on the CPU with a GPU's fp16."""
-    own = accelerator()
-    plant_fp16(own, **scaler)
-    return own
-
-
 def test_an_overflowing_step_changes_no_weight_and_not_the_rate(
     tiny_context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,15 +154,6 @@ def test_a_loss_scale_that_falls_to_nothing_is_divergence(tiny_context: Context)
     with pytest.raises(TrainingDivergedError, match="loss scale of fp16 fell to nothing in epoch 1, step 3") as caught:
         ours(tiny_context, load=spoilt, accelerator=fp16(init_scale=4e-4))
     assert caught.value.step == 3
-
-
-def test_the_seconds_are_those_of_the_steps_and_those_of_the_evaluation(
-    tiny_context: Context, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ticks = count()  # a clock that goes on by a second each time it is asked
-    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: float(next(ticks))))
-    _, results = ours(tiny_context)
-    assert [(result.epoch.train_seconds, result.evaluate_seconds) for result in results] == [(6, 1), (6, 1)]
 
 
 def test_the_host_asks_for_a_finite_loss_at_an_epochs_end_only(

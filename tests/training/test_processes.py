@@ -1,25 +1,25 @@
-"""Several processes: the same training, every row once, the same record after one was lost, an end in bounded time."""
+"""Several processes: one training, every row once, one record after one was lost, an end in bounded time; memory."""
 
 from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from benchmarks.processes import ROOT
+from benchmarks.load import write_corpus
 from repro.errors import ProcessLostError, UsageError
 from repro.records.schema import RunRecord
 from repro.records.store import read_records
 from repro.sections.runner import open_context
 from repro.spec import RunSpec
 from repro.training.processes import process_seed, wait_time, watched
-from tests.running import result_of
+from tests.running import result_of, run_module
+
+BYTES_A_ROW = 1_000  # two million rows within 3 GiB leave 1,200 beside the libraries
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,9 @@ class Worlds:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.ended: dict[str, tuple[list[int], float]] = json.loads((folder / "ended.json").read_text())
-        self.trained: dict[str, dict[str, Any]] = {n: json.loads((folder / f"{n}.json").read_text()) for n in "124"}
+
+    def trained(self, world: str, batching: str) -> dict[str, Any]:
+        return dict(json.loads((self.folder / f"{world}.json").read_text())[batching])
 
     def said(self, world: str, rank: int = 0) -> str:
         return (self.folder / f"{world}.{rank}").read_text()
@@ -46,11 +48,7 @@ class Worlds:
 @pytest.fixture(scope="module")
 def worlds(tmp_path_factory: pytest.TempPathFactory) -> Worlds:
     folder = tmp_path_factory.mktemp("worlds")
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.training.worlds", str(folder)],
-        capture_output=True, text=True, check=False, timeout=1500, cwd=ROOT,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_module("tests.training.worlds", folder)
     return Worlds(folder)
 
 
@@ -58,13 +56,11 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Worlds:
 @pytest.mark.parametrize("batching", ["packed", "dynamic"])
 def test_processes_train_as_one_and_count_every_row_once(worlds: Worlds, processes: str, batching: str) -> None:
     assert worlds.ended[processes][0] == [0] * int(processes), worlds.said(processes)[-3000:]
-    name = f"tiny, {batching}, dropout off"
-    one, several = worlds.trained["1"][name], worlds.trained[processes][name]
+    one, several = (worlds.trained(world, batching) for world in ("1", processes))
     assert (one["processes"], several["processes"]) == (1, int(processes))
-    assert several["losses"] == pytest.approx(one["losses"], abs=1e-5)
-    assert several["row_losses"] == pytest.approx(one["row_losses"], abs=1e-5)
     assert several["predictions"] == one["predictions"]
-    assert several["few"] == pytest.approx(one["few"], abs=1e-5)  # fewer rows than processes
+    for losses in ("losses", "row_losses", "few"):  # `few` are fewer rows than processes
+        assert several[losses] == pytest.approx(one[losses], abs=1e-5)
     assert len(several["few"]) == 1
 
 
@@ -130,3 +126,12 @@ def test_each_process_draws_dropout_of_its_own() -> None:
         drawn.append(torch.empty(4, dtype=torch.int64).random_())
     assert process_seed(7, 0) == 7  # one process is as it was
     assert not any(torch.equal(drawn[a], drawn[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
+
+
+def test_memory_grows_by_what_a_row_needs_in_arrow_and_pieces(tmp_path: Path) -> None:
+    sizes = (20_000, 70_000)  # several chunks each: the first ones also fill what is used again
+    folders = [tmp_path / str(size) for size in sizes]
+    for size, folder in zip(sizes, folders, strict=True):
+        write_corpus("rehearsal", folder, size)
+    small, large = json.loads(run_module("benchmarks.load", *folders))
+    assert (large - small) * 2**20 / (sizes[1] - sizes[0]) < BYTES_A_ROW

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel, set_seed
 
+from repro.assets.checkpoints import file_sha256
 from repro.assets.loading import load_classifier
 from repro.assets.recipes import TINY, Recipe
+from repro.records.schema import RunRecord
+from repro.sections import section_named
 from repro.sections.context import Context
+from repro.sections.models import model_folder
+from repro.sections.runner import run_sections
 from repro.training.device import make_accelerator
 from repro.training.epochs import EpochResult
 from repro.training.loop import fit
 from repro.training.progress import Advance, Progress
-from repro.training.resume.checkpointer import Checkpointer, CheckpointPolicy
+from repro.training.resume.checkpointer import CheckpointPolicy
+from tests.running import result_of
 
 SMALL = replace(TINY, batch_size=16)  # 96 rows are six steps an epoch
 
@@ -58,27 +63,27 @@ def cut_off(at: int) -> DoAt:
     return DoAt(at, kill)
 
 
-def asked_to_stop(at: int, number: signal.Signals, *, times: int = 1) -> DoAt:
-    """Send this process a signal."""
-
-    def ask() -> None:
-        for _ in range(times):
-            os.kill(os.getpid(), number)
-
-    return DoAt(at, ask)
-
-
 def accelerator(device: str = "cpu", precision: str = "fp32") -> Accelerator:
     """An Accelerator as a new process would make it."""
     AcceleratorState._reset_state(reset_partial_state=True)
     return make_accelerator(device=device, precision=precision)
 
 
-def plant_fp16(accelerator: Accelerator, **scaler: Any) -> None:
-    """Give an Accelerator on the CPU what one for fp16 has on a GPU: autocast to fp16 and a GradScaler."""
-    accelerator.state._mixed_precision = "fp16"
-    accelerator.native_amp = True
-    accelerator.scaler = torch.amp.GradScaler("cpu", **scaler)
+def fp16(**scaler: Any) -> Accelerator:
+    """An Accelerator on the CPU with what one for fp16 has on a GPU: autocast to fp16 and a GradScaler."""
+    own = accelerator()
+    own.state._mixed_precision = "fp16"
+    own.native_amp = True
+    own.scaler = torch.amp.GradScaler("cpu", **scaler)
+    return own
+
+
+def without_dropout(folder: Path) -> PreTrainedModel:
+    """A checkpoint's classifier that drops nothing."""
+    model = load_classifier(folder)
+    for layer in (module for module in model.modules() if isinstance(module, nn.Dropout)):
+        layer.p = 0.0
+    return model
 
 
 def train(
@@ -90,51 +95,65 @@ def train(
     **options: Any,
 ) -> tuple[PreTrainedModel, list[EpochResult]]:
     """Train a model of the context, padded and on the CPU in fp32 unless `options` of `fit` say otherwise."""
-    chosen = {"batching": "padded", **options}
-    if "accelerator" not in chosen:
-        chosen["accelerator"] = accelerator()
+    options = {"batching": "padded", "accelerator": None, **options}
+    options["accelerator"] = options["accelerator"] or accelerator()
     set_seed(seed)
     model, examples = load(context.checkpoint.folder), context.examples
-    results = fit(model, recipe=recipe, train=examples["train"], validation=examples["validation"], seed=seed, **chosen)
+    splits: dict[str, Any] = {name: examples[name] for name in ("train", "validation")}
+    results = fit(model, recipe=recipe, seed=seed, **splits, **options)
     return model, list(results)
 
 
 @dataclass(kw_only=True)
-class Trial:
-    """Two epochs of six steps in batches of 16, with states in a folder; what it said is in `lines`."""
+class Runs:
+    """Fine-tuning tiny in batches of 16 on 96 rows: six steps an epoch, two epochs; `lines` are what it said."""
 
     context: Context
     folder: Path
-    device: str = "cpu"
-    precision: str = "fp32"
     lines: list[str] = field(default_factory=list)
-    plant: Callable[[Accelerator], None] = lambda accelerator: None
 
-    def elsewhere(self, name: str) -> Trial:
-        """The same in another folder."""
-        return replace(self, folder=self.folder / name, lines=[])
+    @property
+    def results(self) -> Path:
+        return self.folder / "results"
+
+    @property
+    def model(self) -> Path:
+        return model_folder(self.context, 0)
+
+    def states(self) -> Sequence[Path]:
+        return sorted(self.results.glob("unfinished/*/step-*"))
+
+    def elsewhere(self, name: str, **changes: Any) -> Runs:
+        """The same in another folder, its spec changed."""
+        context = self.context.changed(**changes) if changes else self.context
+        folder = self.folder / name
+        return Runs(context=replace(context, save=folder / "models"), folder=folder)
+
+    def skips(self) -> bool:
+        """Whether it was completed before."""
+        return self._run(self.context) == []
+
+    def finetune(self, context: Context | None = None, **options: Any) -> RunRecord:
+        ((record, _),) = self._run(context or self.context, **options)
+        return record
+
+    def _run(self, context: Context, progress: Progress | None = None, **options: Any) -> list[tuple[RunRecord, Path]]:
+        """Run it as a new process would."""
+        AcceleratorState._reset_state(reset_partial_state=True)
+        policy = CheckpointPolicy(tell=self.lines.append, tell_done=self.lines.append, **{"save_every": 4, **options})
+        context = replace(context, progress=progress or context.progress)
+        return list(run_sections([section_named("finetune")], context, [0], self.results, policy=policy))
+
+    def cut_off(self, context: Context | None = None, *, at: int = 5, **options: Any) -> None:
+        """Run it until an advance of its bars, by default step 5, after a state of step 4."""
+        with pytest.raises(Killed):
+            self.finetune(context, progress=cut_off(at), **options)
+
+    def whole(self, record: RunRecord) -> dict[str, Any]:
+        """All that decides a claim, and the saved model, file for file."""
+        return {**result_of(record), "files": {file.name: file_sha256(file) for file in sorted(self.model.iterdir())}}
 
     def undisturbed(self) -> dict[str, Any]:
-        """What the training gives that nothing disturbs."""
-        return self.elsewhere("undisturbed").train()[0]
-
-    def train(
-        self, *, progress: Progress | None = None, seed: int = 0, **policy: Any
-    ) -> tuple[dict[str, Any], Checkpointer]:
-        """Train, or resume, and return all that a training gives but its seconds."""
-        context, batching = self.context, str(self.context.spec.batching)
-        own = accelerator(self.device, self.precision)
-        self.plant(own)
-        decided_by: dict[str, Any] = {"batching": batching, "seed": seed}
-        chosen = CheckpointPolicy(tell=self.lines.append, **policy)
-        checkpointer = Checkpointer(self.folder / "unfinished", "finetune, seed 0", decided_by, own, chosen)
-        options: dict[str, Any] = {"accelerator": own, "progress": progress, "checkpointer": checkpointer}
-        with checkpointer.locked(), checkpointer.interruptible():
-            model, results = train(context, SMALL, seed=seed, batching=batching, **options)
-        epochs = [
-            result.epoch.model_dump(exclude={"train_seconds", "tweets_per_second"})
-            | {name: tensor.tolist() for name, tensor in vars(result.validation).items()}
-            | {"pieces": result.computed_pieces}
-            for result in results
-        ]
-        return {"epochs": epochs, "weights": {n: p.tolist() for n, p in model.named_parameters()}}, checkpointer
+        """What the run gives that nothing disturbs."""
+        elsewhere = self.elsewhere("undisturbed")
+        return elsewhere.whole(elsewhere.finetune())

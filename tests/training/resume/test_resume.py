@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import replace
+from itertools import count, islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +22,7 @@ from repro.training.epochs import Training
 from repro.training.resume import checkpointer as checkpointer_module
 from repro.training.resume import state as states
 from repro.training.resume.checkpointer import Checkpointer, CheckpointPolicy
-from tests.training.trial import Killed, Trial, accelerator, asked_to_stop, cut_off, plant_fp16
+from tests.training.trial import DoAt, Runs, accelerator, cut_off, fp16
 
 # what the progress bars count: 6 steps of an epoch, 6 batches of its evaluation, and the same again
 MOMENTS = {
@@ -38,46 +40,47 @@ def _interruptible() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("batching", ["packed", "dynamic", "padded"])
-def test_cut_off_at_any_moment_it_ends_as_it_would_have_without(trial: Trial, batching: str) -> None:
-    trial = replace(trial, context=trial.context.changed(batching=batching))
-    expected = trial.undisturbed()
+def test_cut_off_at_any_moment_it_ends_as_it_would_have_without(runs: Runs, batching: str) -> None:
+    runs = runs.elsewhere(batching, batching=batching)
+    expected = runs.undisturbed()
     for moment, at in MOMENTS.items():
-        again = trial.elsewhere(str(at))
-        with pytest.raises(Killed):
-            again.train(progress=cut_off(at), save_every=4)
-        assert again.train(save_every=4)[0] == expected, moment
+        again = runs.elsewhere(str(at))
+        again.cut_off(at=at)
+        assert again.whole(again.finetune()) == expected, moment
 
 
-def test_cut_off_again_and_again_it_still_ends_the_same(trial: Trial) -> None:
+def test_cut_off_again_and_again_it_still_ends_the_same(runs: Runs) -> None:
     for at in (5, 4, 9):  # counted from where each part starts, the steps that it passes over too
-        with pytest.raises(Killed):
-            trial.train(progress=cut_off(at), save_every=4)
-    resumed, checkpointer = trial.train(save_every=4)
-    assert resumed == trial.undisturbed()
-    assert checkpointer.facts() == {"resumed_after_steps": [4, 6]}  # the second part left nothing behind
-    assert trial.lines[0].startswith("resuming finetune, seed 0 after step 4 of 12 (saved 20")
+        runs.cut_off(at=at)
+    resumed = runs.finetune()
+    assert runs.whole(resumed) == runs.undisturbed()
+    assert resumed.facts["resumed_after_steps"] == [4, 6]  # the second part left nothing behind
+    assert runs.lines[0].startswith("resuming finetune, seed 0 after step 4 of 12 (saved 20")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize(("at", "saved"), [(2, 3), (8, 6), (20, 12)])  # in a step, in evaluations
 def test_asked_to_stop_it_finishes_the_step_saves_and_leaves(
-    trial: Trial, number: signal.Signals, code: int, at: int, saved: int
+    runs: Runs, number: signal.Signals, code: int, at: int, saved: int
 ) -> None:
     before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
-    times = 2 if number == signal.SIGTERM else 1  # a launcher's second SIGTERM does not cost the step in hand
-    with pytest.raises(
-        InterruptedRunError, match=rf"(?s)after step {saved} is saved.*Start the same command again"
-    ) as stop:
-        trial.train(progress=asked_to_stop(at, number, times=times))
+
+    def ask() -> None:
+        for _ in range(2 if number == signal.SIGTERM else 1):  # a launcher's second one does not cost the step in hand
+            os.kill(os.getpid(), number)
+
+    message = rf"(?s)after step {saved} is saved.*Start the same command again"
+    with pytest.raises(InterruptedRunError, match=message) as stop:
+        runs.finetune(progress=DoAt(at, ask), save_every=None)
     assert stop.value.exit_code == code
-    assert trial.lines == ["finetune, seed 0 stops after the step or phase in hand; a second Ctrl-C ends it now"]
+    assert runs.lines == ["finetune, seed 0 stops after the step or phase in hand; a second Ctrl-C ends it now"]
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
-    resumed, checkpointer = trial.train()
-    assert checkpointer.resumed_after == [saved]
-    assert resumed == trial.undisturbed()
+    resumed = runs.finetune(save_every=None)
+    assert resumed.facts["resumed_after_steps"] == [saved]
+    assert runs.whole(resumed) == runs.undisturbed()
 
 
-def test_asked_to_stop_while_it_loads_it_takes_no_step(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_asked_to_stop_while_it_loads_it_takes_no_step(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare = loop._prepare
 
     def ask(*arguments: Any, **options: Any) -> Training:
@@ -86,7 +89,7 @@ def test_asked_to_stop_while_it_loads_it_takes_no_step(trial: Trial, monkeypatch
 
     monkeypatch.setattr(loop, "_prepare", ask)
     with pytest.raises(InterruptedRunError, match="nothing of it was saved yet"):
-        trial.train(progress=cut_off(1))
+        runs.finetune(progress=cut_off(1))
 
 
 def test_between_phases_it_leaves_only_where_no_step_is_lost(tmp_path: Path) -> None:
@@ -138,61 +141,59 @@ def test_several_gpus_ask_each_other_every_ten_steps_and_at_an_epochs_end(
         assert asked == apart
 
 
-def test_the_time_of_saving_is_not_the_epochs(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
-    now, save = [0.0], Checkpointer.save
+def test_seconds_are_those_of_the_steps_and_of_the_evaluation_not_of_saving(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, save = count(), Checkpointer.save  # a clock that goes on by a second each time it is asked
     saved: list[Training] = []
-
-    def asked() -> float:
-        now[0] += 1
-        return now[0]
 
     def slow(checkpointer: Checkpointer, training: Training) -> None:
         save(checkpointer, training)
-        now[0] += 1000
+        deque(islice(clock, 1000), maxlen=0)
         saved.append(training)
 
-    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=asked))
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: float(next(clock))))
     monkeypatch.setattr(Checkpointer, "save", slow)
-    trial.train(save_every=4)
+    runs.finetune()
     assert len(saved) == 4  # after 4, 6, 8 and 12
-    assert [result.epoch.train_seconds for result in saved[0].results] == [6, 6]  # one a step
+    assert [(result.epoch.train_seconds, result.evaluate_seconds) for result in saved[0].results] == [(6, 1), (6, 1)]
 
 
 def test_a_disk_that_refuses_states_is_reported_once_and_costs_nothing(
-    trial: Trial, monkeypatch: pytest.MonkeyPatch
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    expected = trial.undisturbed()
+    expected = runs.undisturbed()
     monkeypatch.setattr(states, "write_state", full)
-    outcome, checkpointer = trial.train(save_every=4)
-    assert outcome == expected
-    assert checkpointer.facts() == {"states_not_saved": 4}  # after 4, 6, 8 and 12
-    (line,) = trial.lines
+    record = runs.finetune()
+    assert runs.whole(record) == expected
+    assert record.facts["states_not_saved"] == 4  # after 4, 6, 8 and 12
+    (line,) = runs.lines
     assert line.startswith("the state after step 4 could not be saved (No space left on device); those before it stay")
 
 
-def test_loss_scaling_is_resumed_bit_for_bit(trial: Trial) -> None:
+def test_loss_scaling_is_resumed_bit_for_bit(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     scales: list[float] = []
 
-    def plant(accelerator: Accelerator) -> None:
-        plant_fp16(accelerator, init_scale=2.0**24, growth_interval=3)  # so high that the first steps overflow
-        update = accelerator.scaler.update
+    def make(**_: object) -> Accelerator:
+        own = fp16(init_scale=2.0**24, growth_interval=3)  # so high that the first steps overflow
+        update = own.scaler.update
 
         def update_and_note() -> None:
             update()
-            scales.append(accelerator.scaler.get_scale())
+            scales.append(own.scaler.get_scale())
 
-        accelerator.scaler.update = update_and_note
+        own.scaler.update = update_and_note
+        return own
 
-    trial = replace(trial, plant=plant)
-    expected = trial.undisturbed()
+    monkeypatch.setattr("repro.training.device.make_accelerator", make)
+    expected = runs.undisturbed()
     undisturbed = list(scales)
     assert min(undisturbed) < 2.0**24
     assert len(set(undisturbed)) > 2
-    with pytest.raises(Killed):
-        trial.train(progress=cut_off(10), save_every=4)
+    runs.cut_off(at=10)
     scales.clear()
-    assert trial.train(save_every=4)[0] == expected
+    assert runs.whole(runs.finetune()) == expected
     assert scales == undisturbed[6:]
