@@ -20,6 +20,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
+from inspect import unwrap
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -83,9 +84,9 @@ def _nodes(tree: Any) -> Iterator[Any]:
 
 def diagnosed(path: Path) -> None:
     """Diagnose a file as the command does."""
-    from repro.commands.diagnose import diagnose
+    from repro.commands.diagnose import Course, Figures, Recipe, diagnose
 
-    diagnose(path)
+    unwrap(diagnose)(path, figures=Figures(), course=Course(), recipe=Recipe())
 
 
 def repaired(path: Path) -> None:

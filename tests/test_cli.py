@@ -109,7 +109,7 @@ def test_a_missing_asset_is_named_and_the_other_sections_run(
     assert [path.parent.name for path in tmp_path.rglob("*.json")] == ["token-facts"]
 
 
-def test_an_unwritable_save_folder_is_refused_before_any_section_runs(call_repro: CallRepro, tmp_path: Path) -> None:
+def test_a_save_folder_that_cannot_be_written_is_refused_at_once(call_repro: CallRepro, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     options = *TINY, "--save", tmp_path / "file" / "models", "--results", tmp_path / "results"
     code, _, err = call_repro("run", "token-facts", "finetune", *options)

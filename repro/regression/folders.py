@@ -69,7 +69,7 @@ def compare_scores(
             for name in filter(selection.includes, {**rows[0], **rows[1]}):
                 common: dict[str, Any] = {"section": "quality", "name": name, "setup": key[0].label}
                 both = rows[0].get(name), rows[1].get(name)  # None: no such score; []: one without rows
-                absent = None if None in both else []
+                absent: list[RowResults] | None = None if None in both else []
                 if absent in both:
                     if both != ([], []):
                         yield selection.absent(SIDES[both.index(absent)], measure="scores", **common)

@@ -168,16 +168,6 @@ def test_the_classifier_has_the_encoders_weights_and_six_named_labels() -> None:
     assert not encoder.training
 
 
-def test_a_new_recipe_needs_one_entry_of_the_toml_file(tmp_path: Path) -> None:
-    toy = '[recipes.toy]\nwhy = "a toy"\ncheckpoint = "x/toy"\nrevision = "1"\n'
-    for suffix, entry in ((".py", ""), (".toml", toy)):
-        source = Path(recipes.__file__).with_suffix(suffix)
-        (tmp_path / source.name).write_text(entry + source.read_text())
-    module = runpy.run_path(str(tmp_path / "recipes.py"))
-    assert module["recipe_named"]("toy").checkpoint == "x/toy"
-    assert [module[name].name for name in ("DISTILBERT", "MINILM", "TINY")] == ["distilbert", "minilm", "tiny"]
-
-
 SUMMARY = replace(TOUR["summary"], config={"model_type": "bart"})
 
 
@@ -229,3 +219,13 @@ def test_a_pickle_of_more_than_tensors_is_refused_and_not_run(content: str, pick
     assert not (tmp_path / "taken").exists()
     assert [path.name for path in pickled.parent.iterdir()] == [pickled.name]
     assert not (pickled / "model.safetensors").exists()
+
+
+def test_a_new_recipe_needs_one_entry_of_the_toml_file(tmp_path: Path) -> None:
+    toy = '[recipes.toy]\nwhy = "a toy"\ncheckpoint = "x/toy"\nrevision = "1"\n'
+    for suffix, entry in ((".py", ""), (".toml", toy)):
+        source = Path(recipes.__file__).with_suffix(suffix)
+        (tmp_path / source.name).write_text(entry + source.read_text())
+    module = runpy.run_path(str(tmp_path / "recipes.py"))
+    assert module["recipe_named"]("toy").checkpoint == "x/toy"
+    assert [module[name].name for name in ("DISTILBERT", "MINILM", "TINY")] == ["distilbert", "minilm", "tiny"]

@@ -115,7 +115,7 @@ class Checkpointer:
         finally:
             for number, old in before.items():
                 signal.signal(number, old)
-        self._leave_if_asked(where="it is complete, its record is written")
+        self._leave_where_agreed(where="it is complete, its record is written")
 
     def restore(self, training: Training) -> None:
         """Bring a training that was just prepared to the state that was read, if any; leave where asked to."""
@@ -126,7 +126,7 @@ class Checkpointer:
 
     def leave_if_asked(self, training: Training) -> None:
         """Leave between phases where a signal asked for it and no step would be lost; each process must ask."""
-        self._leave_if_asked(self.saved_step == training.step)
+        self._leave_where_agreed(self.saved_step == training.step)
 
     def is_due(self, training: Training) -> bool:
         """Return whether a state is to be saved after this step, as after the last one; each process must ask."""
@@ -169,7 +169,7 @@ class Checkpointer:
         self._last_save = time.perf_counter()
         self._last_cost = self._last_save - start
         self.seconds += self._last_cost
-        self._leave_if_asked()
+        self._leave_where_agreed()
 
     def facts(self) -> dict[str, Any]:
         """Return what a record says of the parts in which its run was trained."""
@@ -188,7 +188,7 @@ class Checkpointer:
             with suppress(OSError):  # others are unfinished
                 self.folder.parent.rmdir()
 
-    def _leave_if_asked(self, may_leave: bool = True, *, where: str = "") -> None:
+    def _leave_where_agreed(self, may_leave: bool = True, *, where: str = "") -> None:
         if not self._agree(may_leave) or not self._signal:
             return
         step = self.saved_step

@@ -73,7 +73,7 @@ def test_asked_to_stop_it_finishes_the_step_saves_and_leaves(
     with pytest.raises(InterruptedRunError, match=message) as stop:
         runs.finetune(progress=DoAt(at, ask), save_every=None)
     assert stop.value.exit_code == code
-    assert runs.lines == ["finetune, seed 0 stops after the step or phase in hand; a second Ctrl-C ends it now"]
+    assert runs.lines[0].endswith("stops after the step or phase in hand; a second Ctrl-C ends it now")
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
     resumed = runs.finetune(save_every=None)
     assert resumed.facts["resumed_after_steps"] == [saved]
