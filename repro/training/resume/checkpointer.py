@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -115,9 +115,7 @@ class Checkpointer:
         finally:
             for number, old in before.items():
                 signal.signal(number, old)
-        self._agree(True)
-        if self._signal:
-            self._leave("it is complete, its record is written")
+        self._leave_where_agreed(where="it is complete, its record is written")
 
     def restore(self, training: Training) -> None:
         """Bring a training that was just prepared to the state that was read, if any; leave where asked to."""
@@ -128,8 +126,7 @@ class Checkpointer:
 
     def leave_if_asked(self, training: Training) -> None:
         """Leave between phases where a signal asked for it and no step would be lost; each process must ask."""
-        if self._agree(self.saved_step == training.step) and self._signal:
-            self._leave()
+        self._leave_where_agreed(self.saved_step == training.step)
 
     def is_due(self, training: Training) -> bool:
         """Return whether a state is to be saved after this step, as after the last one; each process must ask."""
@@ -172,9 +169,7 @@ class Checkpointer:
         self._last_save = time.perf_counter()
         self._last_cost = self._last_save - start
         self.seconds += self._last_cost
-        self._agree(True)
-        if self._signal:
-            self._leave()
+        self._leave_where_agreed()
 
     def facts(self) -> dict[str, Any]:
         """Return what a record says of the parts in which its run was trained."""
@@ -193,7 +188,9 @@ class Checkpointer:
             with suppress(OSError):  # others are unfinished
                 self.folder.parent.rmdir()
 
-    def _leave(self, where: str = "") -> NoReturn:
+    def _leave_where_agreed(self, may_leave: bool = True, *, where: str = "") -> None:
+        if not self._agree(may_leave) or not self._signal:
+            return
         step = self.saved_step
         where = where or (f"its state after step {step} is saved" if step else "nothing of it was saved yet")
         kind = InterruptedRunError if self._signal == signal.SIGINT else TerminatedRunError
