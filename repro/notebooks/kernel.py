@@ -110,6 +110,7 @@ class Kernel:
         from nbformat.v4 import new_code_cell
 
         self._client.nb.cells = [cell := new_code_cell(source)]
+        self._client._display_id_map.clear()  # of displays in earlier cells, which this one may still update
         self._client.timeout = seconds or self.limits.seconds
         started = monotonic()
         died = False

@@ -55,6 +55,8 @@ CELLS = [
     ("x", "runs", ""),
     (STUBBORN, "not run", "the kernel with it"),
     ("import os\nos.environ.get('HF_TOKEN'), os.environ['HOME']", "runs", ""),
+    ("from IPython.display import display\nprint(1)\nbar = display('0 %', display_id=True)", "runs", ""),
+    ("bar.update('100 %')", "runs", ""),  # as a progress bar does that outlives its cell
 ]  # fmt: skip
 
 
