@@ -17,6 +17,7 @@ from repro.records.schema import Measurements
 from repro.records.store import write_record
 from repro.sections import corpus_facts
 from tests.conftest import CallRepro, MakeRecord
+from tests.running import ROOT
 
 TINY = ("--recipe", "tiny", "--corpus", "rehearsal", "--limit", "64")
 HEAVY = {"torch", "transformers", "datasets", "sklearn", "matplotlib", "scipy"}
@@ -177,6 +178,12 @@ def test_what_needs_no_torch_is_answered_without_it(command: str, code: int, ans
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert answer in done.stdout + done.stderr
+
+
+def test_verify_starts_without_numpy() -> None:
+    program = "import sys; from repro.commands.verify import judged; from pathlib import Path\n"
+    program += f"judged(Path({str(ROOT / 'results')!r}), 'seminar'); sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_a_crash_is_exit_code_70_with_its_trace_in_a_file(

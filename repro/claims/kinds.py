@@ -13,7 +13,7 @@ from typing import Any
 
 from repro.claims.claim import POPULATION, Claim, Direction, Judgement, Kind, Outcome, common
 from repro.claims.cohorts import Cohort, malformed
-from repro.claims.wording import brief, is_number, number, plural
+from repro.claims.wording import brief, is_number, number, p_value, plural
 from repro.records.schema import RowResults
 from repro.stats import mcnemar, two_sided_binomial
 
@@ -204,7 +204,7 @@ def _weigh(pairs: Sequence[tuple[int, int]], rows: int, margin: float) -> Judgem
     (lead, p), (ours, theirs) = min(zip(tested, pairs, strict=True), key=lambda seed: seed[0][0])
     why = (
         f"{f'the least of {n} seeds: ' if n > 1 else ''}McNemar on {rows:,} rows: right alone {ours} to {theirs}, "
-        f"p {'< 0.0001' if p < 1e-4 else f'= {p:.4f}'}; ahead by {number(lead)}, margin {number(margin)}"  # noqa: PLR2004
+        f"p {p_value(p)}; ahead by {number(lead)}, margin {number(margin)}"
     )
     if not decided:
         significant = "significant, but no more than the margin" if p <= ALPHA else "not significant"

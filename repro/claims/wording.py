@@ -40,3 +40,8 @@ def brief(value: Any) -> str:
 def plural(n: int, what: str) -> str:
     """Return a count with its noun: `1 run`, `3 runs`."""
     return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+def p_value(p: float) -> str:
+    """Return a p value as it stands behind a `p`: `= 0.0312` or `< 0.0001`."""
+    return "< 0.0001" if p < 1e-4 else f"= {p:.4f}"  # noqa: PLR2004

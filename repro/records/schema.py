@@ -110,15 +110,17 @@ class Scores(Strict):
 
     def differing(self) -> list[str]:
         """Return the names of the scores that are not, to 1e-6, what the confusion matrix gives."""
-        import numpy as np
-
-        matrix, n = np.array(self.confusion, dtype=float).reshape((len(self.confusion),) * 2), max(self.n, 1)
-        hits, labels = matrix.diagonal(), matrix.sum(axis=1)
-        f1 = 2 * hits / np.maximum(labels + matrix.sum(axis=0), 1)
-        macro = f1.sum() / max(len(f1), 1)
-        right = {"accuracy": hits.sum() / n, "weighted_f1": f1 @ labels / n, "macro_f1": macro, "class_f1": f1}
-        pairs = [(name, np.asarray(getattr(self, name)), np.asarray(value)) for name, value in right.items()]
-        return [name for name, a, b in pairs if a.shape != b.shape or bool((abs(a - b) > TOLERANCE).any())]
+        rows, n = self.confusion, max(self.n, 1)
+        sizes = [(row[i], sum(row), sum(other[i] for other in rows)) for i, row in enumerate(rows)]
+        f1 = [2 * hits / max(labels + predicted, 1) for hits, labels, predicted in sizes]
+        weighted = sum(score * labels for score, (_, labels, _) in zip(f1, sizes, strict=True)) / n
+        accuracy, macro = sum(hits for hits, _, _ in sizes) / n, sum(f1) / max(len(f1), 1)
+        pairs = [
+            ("accuracy", self.accuracy, accuracy), ("weighted_f1", self.weighted_f1, weighted),
+            ("macro_f1", self.macro_f1, macro), *(("class_f1", *pair) for pair in zip(self.class_f1, f1, strict=False)),
+        ]  # fmt: skip
+        differing = [name for name, stated, recomputed in pairs if abs(stated - recomputed) > TOLERANCE]
+        return list(dict.fromkeys([*differing, *["class_f1"] * (len(self.class_f1) != len(f1))]))
 
 
 class Epoch(Strict):

@@ -9,6 +9,7 @@ from statistics import fmean
 
 from repro.claims.cohorts import Cohort, cohorts_of
 from repro.claims.kinds import pair
+from repro.claims.wording import p_value
 from repro.display.figure import BARS, Drawing, plain_axes
 from repro.display.table import Table
 from repro.records.schema import RunRecord
@@ -36,15 +37,16 @@ class Costs:
 
     def f1(self, name: str) -> float:
         """Return a classifier's weighted F1 on validation, the mean over its seeds."""
-        return fmean(run.scores[self._scored(name, run)].weighted_f1 for run in self.runs[name])
+        return fmean(run.scores[_scored(name, run)].weighted_f1 for run in self.runs[name])
 
     def seconds(self, name: str) -> float:
         """Return the seconds from texts to the trained classifier, the mean over its seeds."""
         phases = CLASSIFIERS[name][3]
         return fmean(sum(run.seconds.get(phase, 0.0) for phase in phases) for run in self.runs[name])
 
-    def _scored(self, name: str, run: RunRecord) -> str:
-        return CLASSIFIERS[name][1].format(epochs=run.recipe.epochs)
+
+def _scored(name: str, run: RunRecord) -> str:
+    return CLASSIFIERS[name][1].format(epochs=run.recipe.epochs)
 
 
 def costs_of(records: Sequence[RunRecord]) -> list[Costs]:
@@ -61,6 +63,7 @@ def costs_of(records: Sequence[RunRecord]) -> list[Costs]:
     for cohorts in groups.values():
         newest = {cohort.experiment: cohort for cohort in sorted(cohorts, key=lambda cohort: cohort.newest)}
         runs = {name: newest[of[0]].records for name, of in CLASSIFIERS.items() if of[0] in newest}
+        runs = {name: of for name, of in runs.items() if all(_scored(name, run) in run.scores for run in of)}
         if len(runs) >= FEWEST:
             first = cohorts[0].records[0]
             machine_name = f"{first.provenance.accelerator or first.provenance.processor}"
@@ -78,7 +81,7 @@ def cost_table(compared: Sequence[Costs]) -> Table:
             first, second = (costs.runs[name][0].rows.get(CLASSIFIERS[name][2]) for name in (one, other))
             counts = pair(first, second) if first and second else None
             if counts:
-                p_values[one].append(f"{other} {counts[0]}:{counts[1]}, p {_p(mcnemar(*counts))}")
+                p_values[one].append(f"{other} {counts[0]}:{counts[1]}, p {p_value(mcnemar(*counts))}")
         rows += [
             (costs.title, name, f"{costs.f1(name):.4f}", str(len(runs)), f"{costs.seconds(name):.1f}",
              "; ".join(p_values[name]))
@@ -107,7 +110,3 @@ def cost_drawings(compared: Sequence[Costs]) -> list[Drawing]:
         name = "f1-against-seconds" + (f"-{i + 1}" if i else "")
         drawings.append(Drawing(name=name, figure=figure, title=title, description=f"{said}."))
     return drawings
-
-
-def _p(value: float) -> str:
-    return "< 0.0001" if value < 1e-4 else f"= {value:.4f}"  # noqa: PLR2004

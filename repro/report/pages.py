@@ -112,6 +112,7 @@ def _markdown(
         counts=tables.outcome_counts(verdicts),
         verdict_table=tables.verdict_table,
         tables=report_tables,
+        measured=MEASURED,
         records=len(records),
     )
 
