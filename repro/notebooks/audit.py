@@ -11,7 +11,8 @@ import ast
 import re
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from itertools import zip_longest
 from pathlib import Path
@@ -34,14 +35,15 @@ Status = Literal["runs", "runs, announces removal", "fails", "fails because of a
 
 @dataclass(frozen=True, kw_only=True)
 class CellResult:
-    """What became of a cell, why, and what it showed; `cause` is the cell that a failure comes from."""
+    """What became of a cell and why; `cause` is the cell that a failure comes from, `outputs` are nbformat's."""
 
     number: int
     status: Status
     detail: str = ""
     cause: int | None = None
     seconds: float = 0.0
-    output: str = ""
+    source: str = ""
+    outputs: Sequence[Mapping[str, Any]] = ()
 
     @property
     def ran(self) -> bool:
@@ -57,7 +59,7 @@ def audit(
     blame = Blame()
     with TemporaryDirectory(prefix="audit-", ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()
-        _link(folder, limits.uses)
+        _link(folder, dict(limits.use or ()))
         with Kernel(folder, limits) as kernel:
             for cell in cells:
                 results.append(_audited(cell, kernel, blame))
@@ -81,7 +83,7 @@ def _audited(cell: Cell, kernel: Kernel, blame: Blame) -> CellResult:
     source, shell, refused = _for_the_kernel(cell)
     if refused:
         blame.cause(cell.number, names)
-        return CellResult(number=cell.number, status="not run", detail=refused)
+        return CellResult(number=cell.number, status="not run", detail=refused, source=cell.source)
     started = monotonic()
     done = kernel.run(source)
     seconds = monotonic() - started
@@ -90,8 +92,9 @@ def _audited(cell: Cell, kernel: Kernel, blame: Blame) -> CellResult:
     if shell:
         detail = f"{detail}; left out: {'; '.join(shell)}".removeprefix("; ")
     return CellResult(
-        number=cell.number, status=status, detail=detail, cause=cause, seconds=seconds, output=done.text[-2000:]
-    )
+        number=cell.number, status=status, detail=detail, cause=cause, seconds=seconds, source=cell.source,
+        outputs=done.outputs,
+    )  # fmt: skip
 
 
 def _outcome(done: Executed, cause: int | None, limits: Limits) -> tuple[Status, str]:
@@ -117,12 +120,10 @@ def _outcome(done: Executed, cause: int | None, limits: Limits) -> tuple[Status,
 
 def _for_the_kernel(cell: Cell) -> tuple[str, list[str], str]:
     """Return what is run of a cell, the lines for the shell, left out, and why it isn't run, nothing where it is."""
-    refused = ""
-    for node in ast.walk(parse(cell.source) or ast.Module([], [])):
-        if isinstance(node, ast.Call):
-            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-            if name in load_rules()["sends"]:
-                refused = f"{load_rules()['sends'][name]}: {name}()"
+    sends, tree = load_rules()["sends"], parse(cell.source) or ast.Module([], [])
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    names = [getattr(call, "attr", getattr(call, "id", "")) for call in calls]
+    refused = next((f"{sends[name]}: {name}()" for name in names if name in sends), "")
     shell = [line for line in cell.magics if not re.match(load_rules()["harmless"], line)]
     lines = ["pass"] if shell and cell.source.lstrip().startswith("%%") else cell.source.split("\n")
     lines = [f"{line[: -len(line.lstrip())]}pass" if line.strip() in shell else line for line in lines]
@@ -171,11 +172,19 @@ class Audit:
         return Table(columns, (*rows, ("all", *self.counts, "", "; ".join((self.versions, *self.notes)))))
 
     def as_row(self) -> dict[str, Any]:
-        """Return the audit as JSON, without what the cells showed."""
-        row = asdict(self)
-        for cell in (*row["as_written"], *row["after_repair"]):
-            del cell["output"]
-        return {"sentence": self.sentence, **row}
+        """Return the audit as JSON, without the cells' code and what they showed."""
+        row = {"sentence": self.sentence, **vars(self)}
+        for part in ("as_written", "after_repair"):
+            row[part] = [{k: v for k, v in vars(c).items() if k not in ("source", "outputs")} for c in row[part]]
+        return row
+
+    def executed(self, notebook: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the notebook with the code that ran last, repaired where it was, and what it showed."""
+        notebook = deepcopy(dict(notebook))
+        code = (cell for cell in notebook["cells"] if cell.get("cell_type") == "code")
+        for cell, result in zip(code, self.after_repair or self.as_written, strict=False):
+            cell.update(source=result.source, outputs=list(result.outputs), execution_count=result.number)
+        return notebook
 
     def to_junit(self, name: str) -> str:
         """Return a JUnit file: a test case a cell and pass, failed, skipped where it was not run."""
@@ -193,7 +202,7 @@ def audit_twice(cells: Sequence[Cell], limits: Limits, *, repair: bool, progress
     later = [replace(cell, source=fixed.source) for cell, fixed in zip(cells, changed, strict=False)]
     fixes = {number: tuple(fix.id for fix in fixed.fixes) for number, fixed in enumerate(changed, 1) if fixed.fixes}
     notes = [f"at most {n} {what}" for n, what in ((limits.rows, "rows a split"), (limits.steps, "steps")) if n]
-    notes += [f"{name} taken from the folder {folder.name}" for name, folder in limits.uses.items()]
+    notes += [f"{name} taken from the folder {folder.name}" for name, folder in limits.use or ()]
     return Audit(
         as_written=audit(cells, limits, report), after_repair=audit(later, limits, report) if fixes else (),
         fixes=fixes, versions=_versions(limits.python), notes=tuple(notes),

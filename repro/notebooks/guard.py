@@ -16,13 +16,14 @@ from typing import Any
 INSTALLERS = ("pip", "pip3", "conda", "mamba", "uv", "apt", "apt-get", "huggingface-cli", "hf", "git")
 
 
-def guard(*, hosts: list[str], **limits: int) -> None:
+def guard(*, hosts: list[str], **limits: float) -> None:
     """Set the limits; what is refused raises PermissionError."""
     if sys.platform != "win32":
         import resource
 
-        for kind, most in ((resource.RLIMIT_DATA, "memory_bytes"), (resource.RLIMIT_FSIZE, "file_bytes")):
-            resource.setrlimit(kind, (limits[most], resource.getrlimit(kind)[1]))
+        most = {resource.RLIMIT_DATA: limits["memory_gib"] * 2**30, resource.RLIMIT_FSIZE: limits["file_bytes"]}
+        for kind, limit in most.items():
+            resource.setrlimit(kind, (int(limit), resource.getrlimit(kind)[1]))
     _limit_output(limits["characters"])
     if limits["rows"]:
         _shorten_datasets(limits["rows"])

@@ -8,15 +8,16 @@ import subprocess
 import sys
 import tomllib
 import uuid
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlsplit
+
+import typer
 
 from repro.errors import UsageError
 from repro.notebooks.reading import require
@@ -26,28 +27,44 @@ MARK = "REPRO_AUDIT"
 _SILENT = logging.Logger("audit", logging.CRITICAL)  # what nbclient would say of cells that we report ourselves
 
 
+def place_of(text: str) -> tuple[str, Path]:
+    """Return the name and the folder of NAME=DIR."""
+    name, _, folder = text.partition("=")
+    if not name or not folder:
+        raise UsageError(f"--use {text}: expected NAME=DIR", "As in --use distilbert-base-uncased=models/minilm.")
+    return name, Path(folder)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a cell may take, what is shortened (0: nothing), folders in place of the Hub's names, the interpreter."""
+    """What runs it, and how much of it."""
 
-    seconds: int = 600
-    memory_bytes: int = 12 * 2**30
-    file_bytes: int = 4 * 2**30
-    characters: int = 20_000_000
-    rows: int = 0
-    steps: int = 0
-    uses: Mapping[str, Path] = field(default_factory=dict)
-    python: Path = Path(sys.executable)
+    python: Annotated[Path, typer.Option(help="The interpreter of another environment.", show_default="this one")] = (
+        Path(sys.executable)
+    )
+    seconds: Annotated[int, typer.Option("--timeout", min=1, help="Seconds that a cell may take.")] = 600
+    memory_gib: Annotated[float, typer.Option("--memory", min=1, help="GiB that the kernel may take.")] = 12
+    rows: Annotated[int, typer.Option(min=0, help="Load at most so many rows a split; 0: all.")] = 0
+    steps: Annotated[int, typer.Option(min=0, help="Train at most so many steps; 0: all.")] = 0
+    use: Annotated[
+        list[Any] | None, typer.Option(parser=place_of, metavar="NAME=DIR", help="A folder in place of a Hub's name.")
+    ] = None
 
 
 class Executed(NamedTuple):
-    """How a cell ended: its outputs as text, its error's name and message, whether its kernel is gone."""
+    """How a cell ended: its outputs, its error's name and message, whether its kernel is gone."""
 
-    text: str
+    outputs: list[Any]
     error: str
     message: str
     timed_out: bool
     died: bool
+
+    @property
+    def text(self) -> str:
+        """What it showed as text."""
+        texts = (output.get("text") or output.get("data", {}).get("text/plain", "") for output in self.outputs)
+        return "\n".join(map(str, texts))
 
 
 @cache
@@ -127,14 +144,12 @@ class Kernel:
         if died and not seconds:
             self.__exit__()
             self.__enter__()
-        texts = (output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs)
-        text = "\n".join(map(str, texts))[-200_000:]
-        return Executed(text, name, error.get("evalue", ""), timed_out, died)
+        return Executed(cell.outputs, name, error.get("evalue", ""), timed_out, died)
 
     def _guard(self) -> str:
         guard = files("repro.notebooks").joinpath("guard.py").read_text(encoding="utf-8")
         hosts = [*load_rules()["kernel"]["hosts"], urlsplit(os.environ.get("HF_ENDPOINT", "//hf.co")).hostname]
-        limits = {name: value for name, value in vars(self.limits).items() if isinstance(value, int)}
+        limits = load_rules()["limits"] | {name: getattr(self.limits, name) for name in ("memory_gib", "rows", "steps")}
         call = f"    exec({guard!r}, scope)\n    scope['guard'](hosts={hosts!r}, **{limits!r})"
         return f"def _audit(scope):\n{call}\n_audit({{}}); del _audit"
 

@@ -58,7 +58,7 @@ class Cell:
 
 def read_notebook(file: Path) -> tuple[Cell, ...]:
     """Return the code cells of an .ipynb or a text export; UsageError names the file and what is wrong with it."""
-    return cells_of(notebook_of(read_text(file, EXPECTED), str(file)), str(file))
+    return cells_of(load_notebook(file), str(file))
 
 
 def require(package: str) -> None:
@@ -89,8 +89,9 @@ def parse_json(content: str, name: str) -> Any:
         raise UsageError(f"{name} is no complete JSON: {error}", "Save or copy it again, whole.") from None
 
 
-def notebook_of(content: str, name: str) -> dict[str, Any]:
+def load_notebook(file: Path) -> dict[str, Any]:
     """Return a notebook of format 4 as JSON, also of a text export; UsageError for another kernel than Python's."""
+    content, name = read_text(file, EXPECTED), str(file)
     if not content.lstrip().startswith("{"):
         parts: list[dict[str, Any]] = [
             {"cell_type": kind, "metadata": {}, "source": source}

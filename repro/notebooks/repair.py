@@ -10,11 +10,13 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from repro.notebooks.reading import parse, require, without_magics
+from repro.errors import UsageError
+from repro.notebooks.reading import EXPECTED, joined, parse, require, without_magics
 
 if TYPE_CHECKING:
     from ast_grep_py import Config, SgNode
@@ -89,6 +91,35 @@ def repaired(sources: Sequence[tuple[str, str]]) -> list[RepairedCell]:
                 changed = _in_code(fix, text, code) if kind == "code" else text
             cells[i] = RepairedCell(changed, fixes + [fix] * (changed != text))
     return cells
+
+
+def repair_notebook(notebook: dict[str, Any], *, drop_outputs: bool) -> list[tuple[str, str, str, str]]:
+    """Repair the cells of a notebook's JSON; return a row a fix: where, its name, since which version, why."""
+    cells = [(str(cell.get("cell_type")), joined(cell.get("source"))) for cell in notebook["cells"]]
+    rows = []
+    number = 0
+    for cell, (kind, _), fixed in zip(notebook["cells"], cells, repaired(cells), strict=True):
+        number += kind == "code"
+        if fixed.fixes:
+            cell["source"] = fixed.source
+        if drop_outputs and kind == "code":
+            cell |= {"outputs": [], "execution_count": None}
+        where = str(number) if kind == "code" else f"text after {number}"
+        rows += [(where, fix.id, fix.since, fix.reason) for fix in fixed.fixes]
+    return rows
+
+
+def write_notebook(notebook: Mapping[str, Any], path: Path) -> None:
+    """Write a notebook's JSON through nbformat; UsageError where it is not laid out as that says."""
+    require("nbformat")
+    import nbformat
+
+    try:
+        text = nbformat.writes(nbformat.from_dict(notebook))
+    except (ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, TypeError, ValueError) as error:
+        what = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        raise UsageError(f"the notebook is not laid out as Jupyter's format 4 says ({what})", EXPECTED) from None
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def _in_text(fix: Fix, source: str, kind: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from repro.notebooks.reading import Cell, read_notebook
 from repro.notebooks.repair import Fix, load_fixes, repaired
 from tests.conftest import CallRepro
 
@@ -33,25 +34,9 @@ def test_a_fix_writes_its_example_under_its_reason_and_once(fix: Fix) -> None:
     assert fix.reason
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        'pipeline("text-generation", model="distilgpt2")',
-        'pipeline("text-classification")',
-        'load_dataset("SetFit/emotion")',
-        "Trainer(model=model, processing_class=tokenizer)",
-        "other(tokenizer=tokenizer)",
-        'np.array(frame["label"])',
-        'plt.bar(preds_df["label"], 100 * preds_df["score"])',
-        "%%bash\nhuggingface-cli whoami",
-        "this is no Python, Trainer(tokenizer=tokenizer)",
-        "x = '''\nTrainer(tokenizer=tokenizer)\n'''  # Trainer(tokenizer=tokenizer)",
-        "import wandb\nwandb.init()",
-        'x = "huggingface-cli login"',
-    ],
-)
-def test_what_is_not_broken_stays_to_the_byte(source: str) -> None:
-    assert repaired([("code", ELSEWHERE), ("code", source)])[1].source == source
+@pytest.mark.parametrize("cell", read_notebook(Path(__file__).with_name("unbroken.txt")), ids=lambda cell: cell.number)
+def test_what_is_not_broken_stays_to_the_byte(cell: Cell) -> None:
+    assert repaired([("code", ELSEWHERE), ("code", cell.source)])[1].source == cell.source
 
 
 def test_layout_comments_magics_and_indentation_around_a_replacement_stay() -> None:
