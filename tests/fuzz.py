@@ -84,9 +84,9 @@ def _nodes(tree: Any) -> Iterator[Any]:
 
 def diagnosed(path: Path) -> None:
     """Diagnose a file as the command does."""
-    from repro.commands.diagnose import Course, Figures, Recipe, diagnose
+    from repro.commands.diagnose import Course, Figures, diagnose
 
-    unwrap(diagnose)(path, figures=Figures(), course=Course(), recipe=Recipe())
+    unwrap(diagnose)(path, figures=Figures(), course=Course())
 
 
 def repaired(path: Path) -> None:

@@ -162,6 +162,7 @@ def test_assets_check_says_what_is_missing_and_one_remedy(call_repro: CallRepro)
         ("claims", 0, "corpus.rows"),
         ("claims finetune.f1", 0, "reported  0.92"),
         ("claims tour.* --json", 0, '"id": "tour.sentiment"'),
+        ("diagnose --f1 0.9226 --train-loss 0.83,0.25", 0, "Normal"),
         ("regress results results", 0, "no regression: "),
         ("run -h", 0, "How it is run"),
         ("run --batching paded", 2, "Did you mean 'padded'"),

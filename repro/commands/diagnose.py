@@ -30,18 +30,12 @@ class Figures:
 
 @dataclass(frozen=True, kw_only=True)
 class Course:
-    """How long it ran, and on what it was scored."""
+    """How it was run, and on what it was scored."""
 
     steps: Annotated[int | None, typer.Option(help="Optimizer steps in all.")] = None
     epochs: Annotated[int | None, typer.Option(help="Epochs that were run.")] = None
     flos: Annotated[float | None, typer.Option("--total-flos", help="What the Trainer says of its arithmetic.")] = None
     split: Annotated[str | None, typer.Option(help="validation or test.")] = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """Where it differs from the seminar."""
-
     learning_rate: Annotated[float | None, typer.Option(help="If it was not 2e-5.")] = None
     batch_size: Annotated[int | None, typer.Option(help="If it was not 64.")] = None
     checkpoint: Annotated[str | None, typer.Option(help="If it was not distilbert-base-uncased.")] = None
@@ -55,7 +49,6 @@ def diagnose(
     *,
     figures: Figures,
     course: Course,
-    recipe: Recipe,
     as_json: AsJson = False,
 ) -> None:
     """Say whether a run of the seminar's fine-tuning is normal, and which known mistake it resembles.
@@ -64,7 +57,7 @@ def diagnose(
     """
     from repro.diagnosis.diagnose import diagnose_run
 
-    if file is not None and (figures, course, recipe) != (Figures(), Course(), Recipe()):
+    if file is not None and (figures, course) != (Figures(), Course()):
         raise UsageError("a file and figures beside it", "Give one of them: what both state could contradict itself.")
     if course.split not in (None, "validation", "test"):
         raise unknown("split", course.split, ["validation", "test"])
@@ -75,8 +68,7 @@ def diagnose(
     else:
         from repro.diagnosis.student_run import run_from_figures
 
-        differing = {name: value for name, value in vars(recipe).items() if value is not None}
-        run = run_from_figures(vars(figures), **vars(course), recipe=differing)
+        run = run_from_figures(vars(figures), **vars(course))
     diagnosis = diagnose_run(run)
     if as_json:
         write_json(asdict(diagnosis))

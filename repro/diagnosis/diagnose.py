@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
@@ -9,7 +10,8 @@ from typing import Any, Literal
 
 from repro.claims.catalogue import reruns
 from repro.claims.references import Joint
-from repro.diagnosis.student_run import EPOCHS, StudentRun, load, name_of
+from repro.diagnosis.student_run import EPOCHS, StudentRun, name_of
+from repro.diagnosis.words import load
 from repro.stats import t_tail
 
 # 1 % for the most extreme figure, shared among those given, and 1 % for all of them together: judged against
@@ -19,7 +21,6 @@ ALPHA = 0.01
 BEYOND = 0.05
 FINAL_SCORES = ("f1_2", "accuracy_2")
 Outcome = Literal["normal", "low", "suspiciously high", "odd together", "not comparable", "stopped", "the book's own"]
-OTHER_EMOTIONS = ("go_emotion", "goemotion", "tweet_eval", "unsplit")  # names that hold the corpus's, and aren't it
 LEAST_OF_THE_BOOK = 3  # figures that must agree with the book's in every digit
 
 
@@ -90,7 +91,14 @@ def diagnose_run(run: StudentRun, *, without: int | None = None) -> Diagnosis:
         "share": 100 * max(joint.p_value, 0.0001) if joint else 0,
         "like": f" It looks like {mistakes[0].text}: {mistakes[0].evidence}." if mistakes else "",
     }
-    sentence = _sentence(outcome, odd or figures, words)
+    form: str = outcome
+    if figures:
+        telling = _telling(odd or figures)
+        words |= _words_of(telling)
+        form = "edge" if outcome == "normal" and telling.percentile in (0, 100) else outcome
+    elif outcome == "normal":
+        form = "no figure"
+    sentence = load("mistakes")["sentences"][form].format_map(words)
     return Diagnosis(run.source, outcome, sentence, figures, joint, mistakes, _resembled(facts, "note"), run.remarks)
 
 
@@ -107,22 +115,12 @@ def _differences(run: StudentRun) -> str:
     differences = []
     for name, expected in load("mistakes")["recipe"].items():
         value = stated.get(name, expected)
-        if not _is_same(name, value, expected):
+        alike = load("mistakes")["alike"].get(name, rf"(?:.*/)?{re.escape(str(expected))}/*")
+        if value != expected and not re.fullmatch(alike, str(value)[:300], re.IGNORECASE | re.DOTALL):
             this, that = (v if isinstance(v, str) else f"{v:g}" for v in (value, expected))
             this = f"{this} epoch{'s' * (value != 1)}" if name == "epochs" else f"{name.replace('_', ' ')} {this}"
             differences.append(f"{this} instead of {that}")
     return ", ".join(differences)
-
-
-def _is_same(name: str, value: str | float, expected: str | float) -> bool:
-    if not isinstance(expected, str) or not isinstance(value, str):
-        return value == expected
-    last = value.rstrip("/").rpartition("/")[2].lower()
-    if name == "corpus":
-        return "emotion" in last and not any(other in value.lower() for other in OTHER_EMOTIONS)
-    if name == "tokenizer" and last == "bert-base-uncased":  # the same vocabulary
-        return True
-    return last == expected.lower()
 
 
 def _is_the_book(given: dict[str, float]) -> bool:
@@ -157,25 +155,17 @@ def _telling(figures: Sequence[Placed]) -> Placed:
     return finals[0] if finals else min(figures, key=lambda p: p.p_value)
 
 
-def _sentence(outcome: Outcome, figures: Sequence[Placed], words: Mapping[str, str | float]) -> str:
-    forms: dict[str, str] = load("mistakes")["sentences"]
-    if outcome in forms:
-        return forms[outcome].format_map(words)
-    if not figures:
-        return forms["no figure"]
-    p = _telling(figures)
+def _words_of(p: Placed) -> dict[str, str | float]:
+    """Return what the sentences say of a figure."""
     kind, _, epoch = p.name.rpartition("_")
-    extreme = p.percentile in (0, 100)
-    where = (
-        f"lies {'above' if p.percentile else 'below'} all" if extreme else f"is at percentile {p.percentile:.0f} of the"
-    )
-    lead = {"low": "Low", "suspiciously high": f"Suspiciously {'good' if 'loss' in kind else 'high'}"}
-    only_just = ", if only just" if outcome in lead and p.p_value > ALPHA else ""
-    return forms["edge" if outcome == "normal" and extreme else "figure"].format(
-        p=p,
-        figure=f"{name_of(kind)} {p.value:.4f}{' in epoch 1' if epoch == '1' else ''}",
-        lead=lead.get(outcome, "Normal") + only_just,
-        where=where,
-        share=100 * p.p_value,
-        like=words["like"],
-    )
+    where = f"is at percentile {p.percentile:.0f} of the"
+    if p.percentile in (0, 100):
+        where = f"lies {'above' if p.percentile else 'below'} all"
+    return {
+        "figure": f"{name_of(kind)} {p.value:.4f}{' in epoch 1' if epoch == '1' else ''}",
+        "where": f"{where} {p.reruns} reruns",
+        "usual": "95 in 100 sound runs have {:.4f} to {:.4f}".format(*p.interval),
+        "high": "good" if "loss" in kind else "high",
+        "only_just": ", if only just" if p.p_value > ALPHA else "",
+        "as_far_out": f"about {100 * p.p_value:.2g} in 100 sound runs",
+    }

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from repro.diagnosis import logs
+from repro.diagnosis.logs import NEAR, SCORED, Log, log_entry, recipe_from, table_entries
 from repro.diagnosis.notebook import run_from_notebook
-from repro.diagnosis.student_run import PERCENT, StudentRun, checked, refused
+from repro.diagnosis.student_run import PERCENT, StudentRun, checked
+from repro.diagnosis.words import count, kind_of, number, pattern, refused
 from repro.notebooks.reading import cells_of, parse_json, read_text
 from repro.records.store import read_record
 
@@ -17,12 +18,6 @@ EXPECTED = "a trainer_state.json, a model card (README.md), an executed notebook
 MOST_LOGS = 50_000  # entries; the Trainer writes one in 500 steps
 ROUNDING = 1e-3  # of a figure at a card's head
 MOST_TEXT = 500_000  # characters; a card has a few thousand
-_STATED = re.compile(r"[-*] \**([^:*]{1,60})\**\s?[::]\**\s?(\S.{0,200})")
-_ORIGIN = re.compile(r"fine-tuned version of \[([^\]]{1,200})\](?:[^\n]{0,300}? on the (\S{1,200}) dataset)?")
-# a folder named as the notebook does, `<checkpoint>-finetuned-<corpus>/checkpoint-500`, after a known encoder
-_NAMED_AFTER = re.compile(
-    r"((?:distil)?(?:bert|roberta)-(?:base|large)[\w-]{0,40}|(?:albert|electra|xlm|deberta)[\w-]{0,40})-finetuned-"
-)
 
 
 def run_from_file(path: Path) -> StudentRun:
@@ -44,22 +39,22 @@ def run_from_file(path: Path) -> StudentRun:
 def _run_from_card(name: str, text: str) -> StudentRun:
     """Read a card as the Trainer writes it, also translated or with decimal commas: its head, settings and table."""
     lines = [line.strip() for line in text[:MOST_TEXT].splitlines()]
-    stated = {match[1].strip(): match[2] for line in lines if (match := _STATED.match(line))}
-    head = logs.log_entry({f"eval_{w}": v for w, v in stated.items() if not logs.kind_of(w, "hyperparameters")})
-    entries = logs.table_entries([line.strip("|").split("|") for line in lines if "|" in line[:1]])
-    recipe = logs.recipe_from(stated)
-    if origin := _ORIGIN.search("\n".join(lines)):
+    stated = {match[1].strip(): match[2] for line in lines if (match := pattern("stated").match(line))}
+    head = log_entry({f"eval_{w}": v for w, v in stated.items() if not kind_of(w, "hyperparameters")})
+    entries = table_entries([line.strip("|").split("|") for line in lines if "|" in line[:1]])
+    recipe = recipe_from(stated)
+    if origin := pattern("origin").search("\n".join(lines)):
         recipe["checkpoint"] = origin[1]
         if origin[2] and origin[2] not in ("None", "unknown", "an"):
             recipe["corpus"] = origin[2]
-    progress: dict[str, Any] = {}
     rows = [(entry["epoch"], entry.get("step")) for entry in entries if "epoch" in entry]
     epoch, done = rows[-1] if rows else (0, None)
     planned = float(recipe.get("epochs", 0))
-    if done and logs.NEAR < epoch <= planned + logs.NEAR - epoch / len(rows):  # stopped: another row would have fitted
-        progress = {"done": int(done), "steps": round(done / epoch * planned)}
-    run = logs.run_from_log(name, entries, recipe, later=head, **progress)
-    for kind in head.keys() & set(logs.SCORED):
+    log = Log(entries=entries, later=head, recipe=recipe)
+    if done and NEAR < epoch <= planned + NEAR - epoch / len(rows):  # stopped: another row would have fitted
+        log = replace(log, done=int(done), steps=round(done / epoch * planned))
+    run = log.to_run(name)
+    for kind in [kind for kind in SCORED if kind in head]:
         values = [value for (of, _), value in run.figures.items() if of == kind]
         if values and all(abs(head[kind] / unit - value) > ROUNDING for value in values for unit in (1, PERCENT)):
             raise refused("card", source=name, kind=kind, value=head[kind])
@@ -70,14 +65,15 @@ def _run_from_state(name: str, data: Mapping[str, Any]) -> StudentRun:
     history = data["log_history"]
     if not isinstance(history, list) or not all(isinstance(entry, dict) for entry in history[:MOST_LOGS]):
         raise refused("state", source=name)
-    done, planned = logs.count(data.get("global_step")) or 0, logs.count(data.get("max_steps")) or 0
+    done, planned = count(data.get("global_step")) or 0, count(data.get("max_steps")) or 0
     epochs = data.get("num_train_epochs") or data.get("epoch")
-    recipe = logs.recipe_from({"batch_size": data.get("train_batch_size") or None, "epochs": epochs})
-    if named := _NAMED_AFTER.match(str(data.get("best_model_checkpoint"))[:200].rpartition("/")[0].rpartition("/")[2]):
+    recipe = recipe_from({"batch_size": data.get("train_batch_size") or None, "epochs": epochs})
+    folder = str(data.get("best_model_checkpoint"))[:200].rpartition("/")[0].rpartition("/")[2]
+    if named := pattern("named after").match(folder):
         recipe["checkpoint"] = named[1]
-    entries = [logs.log_entry(raw) for raw in history[:MOST_LOGS]]
-    flos = logs.number(data.get("total_flos")) or None
-    return logs.run_from_log(name, entries, recipe, steps=planned or done or None, done=done, flos=flos)
+    entries = [log_entry(raw) for raw in history[:MOST_LOGS]]
+    flos = number(data.get("total_flos")) or None
+    return Log(entries=entries, recipe=recipe, steps=planned or done or None, done=done, flos=flos).to_run(name)
 
 
 def _run_from_record(path: Path) -> StudentRun:
@@ -94,5 +90,5 @@ def _run_from_record(path: Path) -> StudentRun:
     recipe = {key: getattr(record.recipe, key) for key in stated} | {"corpus": record.corpus.name}
     rows = record.rows.get("validation")
     recipe |= {"predictions": "equal"} if rows and len(set(rows.predictions)) == 1 else {}
-    steps = sum(epoch.steps for epoch in record.epochs)
-    return logs.run_from_log(path.name, entries, recipe, epochs=len(record.epochs) or None, steps=steps or None)
+    steps = sum(epoch.steps for epoch in record.epochs) or None
+    return Log(entries=entries, recipe=recipe, epochs=len(record.epochs) or None, steps=steps).to_run(path.name)

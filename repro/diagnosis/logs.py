@@ -2,60 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import inf
 from statistics import fmean
 from typing import Any
 
-from repro.diagnosis.student_run import EPOCHS, PERCENT, SHARES, Figures, StudentRun, load
+from repro.diagnosis.student_run import EPOCHS, PERCENT, SHARES, Figures, StudentRun
+from repro.diagnosis.words import count, kind_of, load, number, pattern
 
 SCORED = ("valid_loss", "accuracy", "f1", "macro_f1")
 Recipe = dict[str, str | float]
 Entry = dict[str, float]  # by kind, as `words.toml` names them, and epoch, step, learning_rate, mean_loss
 NEAR = 0.02  # of an epoch: 1.9968 is the second epoch's end where batches don't divide the corpus
 MOST_EPOCHS = MOST_ROWS = 10_000
-_NUMBER = re.compile(
-    r"([+-]?\d{1,30}(?:[.,]\d{1,30})?(?:e[+-]?\d{1,4})?|nan|[+-]?inf)\s?(%?)", re.ASCII | re.IGNORECASE
-)
 STEPWISE = "its training losses are means over the last steps before each row, not over an epoch"
-_SPEED = re.compile(r"runtime|per.second|preparation.time|compilation.time|samples|mem_")
-
-
-def kind_of(word: str, table: str = "columns") -> str | None:
-    """Return the kind of figure or hyper-parameter that a word names, None where it is not known."""
-    plain = " ".join(re.split(r"[\s_-]+", word.strip().lower()[:60]))
-    return _kinds(table).get(plain) or _kinds(table).get(plain.removeprefix("eval "))
-
-
-@cache
-def _kinds(table: str) -> dict[str, str]:
-    return {word: kind for kind, known in load("words")[table].items() for word in known}
-
-
-def number(value: Any) -> float | None:
-    """Return a number, also from text: `0.9226`, `92,26 %`; infinity beyond floats; None for anything else."""
-    if isinstance(value, dict) and len(value) == 1:  # the evaluate library's {"f1": 0.92}
-        value = next(iter(value.values()))
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        try:
-            return float(value)
-        except OverflowError:
-            return inf
-    if isinstance(value, str) and (match := _NUMBER.fullmatch(value.strip()[:80])):
-        amount = float(match[1].replace(",", "."))
-        return amount / 100 if match[2] else amount
-    return None
-
-
-def count(value: Any) -> int | None:
-    """Return a whole number, also from `16,000`; None for anything else."""
-    text = re.sub(r"(?<=\d)[,.  _](?=\d{3}(?!\d))", "", value.strip()[:40]) if isinstance(value, str) else value
-    whole = number(text)
-    return int(whole) if whole is not None and abs(whole) < 1e12 and whole.is_integer() else None  # noqa: PLR2004
 
 
 def recipe_from(settings: Mapping[str, Any]) -> Recipe:
@@ -94,17 +57,16 @@ def table_entries(table: Sequence[Sequence[str]]) -> list[Entry]:
         if "train_loss" in kinds and ("epoch" in kinds or "step" in kinds):
             head, entries = kinds, []
             continue
-        cells = {kind: cell for kind, cell in zip(head, row, strict=False) if kind}
-        step = count(cells.pop("step", None))
-        entry = {kind: value for kind, cell in cells.items() if (value := number(cell)) is not None}
-        entry |= {} if step is None else {"step": float(step)}
+        cells = zip(head, row, strict=False)
+        read = {kind: count(cell) if kind == "step" else number(cell) for kind, cell in cells if kind}
+        entry = {kind: float(value) for kind, value in read.items() if value is not None}
         if {"epoch", "step"} & entry.keys():
             entries.append(entry)
     return entries
 
 
 def _metric(word: str) -> str:
-    return kind_of(word) or ("" if _SPEED.search(word.lower()) else word.strip().lower()[:40])
+    return kind_of(word) or ("" if pattern("speed").search(word.lower()) else word.strip().lower()[:40])
 
 
 def last_training(entries: Sequence[Entry]) -> list[Entry]:
@@ -114,65 +76,90 @@ def last_training(entries: Sequence[Entry]) -> list[Entry]:
     return list(entries[starts[-1] if starts else 0 :])
 
 
-def run_from_log(
-    source: str,
-    entries: Sequence[Entry],
-    recipe: Recipe,
-    *,
-    epochs: int | None = None,
-    steps: int | None = None,
-    done: int | None = None,
-    error: str = "",
-    later: Entry | None = None,
-    logging_steps: float | None = None,
-    **stated: Any,
-) -> StudentRun:
-    """Return the run that a log tells of: `done` of its steps, or until an error.
+@dataclass(frozen=True, kw_only=True)
+class Log:
+    """What a file tells of a training: its entries, and what stands beside them.
 
-    Scores from `later` count where the log has none of an epoch's end. A row without an epoch is placed by its step.
+    It was `done` so far of its steps, or until an `error`; scores from `later` count where the entries have none.
     """
-    epochs = epochs or (int(recipe["epochs"]) if "epochs" in recipe else None)
-    ends = [e["step"] for e in entries if "step" in e and _is_whole(e.get("epoch", 0))]
-    steps = steps or (count(ends[-1]) if ends else None)
-    if steps and epochs:
-        entries = [{"epoch": e["step"] / steps * epochs, **e} if "step" in e else e for e in entries]
-    figures = _figures(entries)
-    absent = set(SCORED) - {kind for kind, _ in figures}
-    figures |= {(kind, epochs or EPOCHS): value for kind, value in (later or {}).items() if kind in absent}
-    stopped = f"by {error}" if error else ""
-    if done is not None and steps:
-        stopped = f"at step {done:,} of {steps:,}{stopped and f' {stopped}'}" if done < steps else ""
-    remarks = () if stopped else tuple(_remarks(entries, figures, epochs, steps, logging_steps))
-    if STEPWISE in remarks:
-        figures = {at: value for at, value in figures.items() if at[0] != "train_loss"}
-    shares = [value for (kind, _), value in figures.items() if kind in SHARES]
-    if shares and 1.5 < min(shares) <= max(shares) <= PERCENT:  # noqa: PLR2004
-        figures |= {at: value / PERCENT for at, value in figures.items() if at[0] in SHARES}
-        remarks = (*remarks, "its scores are percentages, read as shares of 1")
-    recipe = recipe | _schedule(entries, steps) | _other_metric([*entries, later or {}])
-    return StudentRun(source, figures, epochs, steps, stopped=stopped, recipe=recipe, remarks=remarks, **stated)
+
+    entries: Sequence[Entry] = ()
+    later: Entry = field(default_factory=dict)
+    recipe: Recipe = field(default_factory=dict)
+    epochs: int | None = None
+    steps: int | None = None
+    done: int | None = None
+    error: str = ""
+    logging_steps: float | None = None
+    flos: float | None = None
+    split: str | None = None
+
+    def to_run(self, source: str) -> StudentRun:
+        """Return the run that the log tells of. A row without an epoch is placed by its step."""
+        epochs = self.epochs or (int(self.recipe["epochs"]) if "epochs" in self.recipe else None)
+        ends = [entry["step"] for entry in self.entries if "step" in entry and _is_whole(entry.get("epoch", 0))]
+        steps = self.steps or (count(ends[-1]) if ends else None)
+        entries = self.entries
+        if steps and epochs:
+            entries = [{"epoch": e["step"] / steps * epochs, **e} if "step" in e else e for e in entries]
+        log = replace(self, entries=entries, epochs=epochs, steps=steps)
+        figures = _figures(entries)
+        absent = set(SCORED) - {kind for kind, _ in figures}
+        figures |= {(kind, epochs or EPOCHS): value for kind, value in self.later.items() if kind in absent}
+        stopped = f"by {self.error}" if self.error else ""
+        if self.done is not None and steps:
+            stopped = f"at step {self.done:,} of {steps:,} {stopped}".rstrip() if self.done < steps else ""
+        remarks = () if stopped else tuple(log.remarks(figures))
+        if STEPWISE in remarks:
+            figures = {at: value for at, value in figures.items() if at[0] != "train_loss"}
+        shares = [value for (kind, _), value in figures.items() if kind in SHARES]
+        if shares and 1.5 < min(shares) <= max(shares) <= PERCENT:  # noqa: PLR2004
+            figures |= {at: value / PERCENT for at, value in figures.items() if at[0] in SHARES}
+            remarks = (*remarks, "its scores are percentages, read as shares of 1")
+        recipe = self.recipe | log.schedule() | _other_metric([*entries, self.later])
+        return StudentRun(source, figures, epochs, steps, self.flos, self.split, stopped, recipe, remarks)
+
+    def remarks(self, figures: Figures) -> Iterator[str]:
+        """Yield what is to be known of the figures."""
+        losses = [value for (kind, _), value in figures.items() if kind == "train_loss"]
+        logged = sum("train_loss" in entry for entry in self.entries)
+        means = [entry["mean_loss"] for entry in self.entries if "mean_loss" in entry]
+        often = (self.logging_steps or inf) < 0.95 * (self.steps or 0) / max(logged, 1)
+        off = bool(means and len(losses) == self.epochs) and abs(fmean(losses) - means[-1]) > 0.02  # noqa: PLR2004
+        # where learning rates are logged, it is a log, of which no entry is left out
+        if losses and (often or off) and not any("learning_rate" in entry for entry in self.entries):
+            yield STEPWISE
+        elif logged and len(losses) < (self.epochs or 0):
+            yield "a training loss that is no mean over a single epoch is left out"
+        scored = [epoch for kind, epoch in figures if kind in SCORED]
+        if scored and max(scored) < (self.epochs or 0):
+            yield f"no evaluation after epoch {max(scored)} is in it"
+
+    def schedule(self) -> Recipe:
+        """Return the schedule, and where it is linear its first rate, that the logged learning rates tell.
+
+        Linear decay to 0 has rate / (1 - step / steps) constant; versions differ by a step in what they log.
+        """
+        logged = [(e["step"], e["learning_rate"]) for e in self.entries if {"step", "learning_rate"} <= e.keys()]
+        steps = max(self.steps or 0, 0)
+        inner = [(step / steps, rate) for step, rate in logged if step < 0.99 * steps]
+        if not inner:
+            return {}
+        rates = [rate for _, rate in logged]
+        if len(rates) > 1 and max(rates) - min(rates) < 0.01 * max(rates):
+            return {"schedule": "constant", "learning_rate": rates[0]}
+        if any(later > earlier * 1.01 for earlier, later in pairwise(rates)):
+            return {"schedule": "with warm-up"}
+        for late in (0, 1):
+            first = [rate / (1 - done + late / steps) for done, rate in inner]
+            rounded = float(f"{first[0]:.2g}")
+            if max(abs(rate - rounded) for rate in first) < 0.005 * rounded:
+                return {"schedule": "linear", "learning_rate": rounded}
+        return {"schedule": "not linear to 0"}
 
 
 def _is_whole(epoch: float) -> bool:
     return 0.5 < epoch < MOST_EPOCHS and abs(epoch - round(epoch)) < NEAR  # noqa: PLR2004 (rounds to 1 or more)
-
-
-def _remarks(
-    entries: Sequence[Entry], figures: Figures, epochs: int | None, steps: int | None, logging_steps: float | None
-) -> Iterator[str]:
-    losses = [value for (kind, _), value in figures.items() if kind == "train_loss"]
-    logged = sum("train_loss" in entry for entry in entries)
-    means = [entry["mean_loss"] for entry in entries if "mean_loss" in entry]
-    often = (logging_steps or inf) < 0.95 * (steps or 0) / max(logged, 1)
-    off = bool(means and len(losses) == epochs) and abs(fmean(losses) - means[-1]) > 0.02  # noqa: PLR2004
-    # where learning rates are logged, it is a log, of which no entry is left out
-    if losses and (often or off) and not any("learning_rate" in entry for entry in entries):
-        yield STEPWISE
-    elif logged and len(losses) < (epochs or 0):
-        yield "a training loss that is no mean over a single epoch is left out"
-    scored = [epoch for kind, epoch in figures if kind in SCORED]
-    if scored and max(scored) < (epochs or 0):
-        yield f"no evaluation after epoch {max(scored)} is in it"
 
 
 def _figures(entries: Sequence[Entry]) -> Figures:
@@ -203,27 +190,3 @@ def _other_metric(entries: Sequence[Entry]) -> Recipe:
     logged = {kind for entry in entries for kind in entry}
     others = sorted(logged - {*load("words")["log"], *SCORED})
     return {"metric": others[0]} if others and not {"accuracy", "f1", "macro_f1"} & logged else {}
-
-
-def _schedule(entries: Sequence[Entry], steps: int | None) -> Recipe:
-    """Return the schedule, and where it is linear its first rate, that the logged learning rates tell.
-
-    Linear decay to 0 has rate / (1 - step / steps) constant; versions differ by a step in what they log.
-    """
-    if not steps or steps < 0:
-        return {}
-    logged = [e for e in entries if {"step", "learning_rate"} <= e.keys()]
-    rates = [e["learning_rate"] for e in logged]
-    inner = [(e["step"] / steps, e["learning_rate"]) for e in logged if e["step"] / steps < 0.99]  # noqa: PLR2004
-    if not inner:
-        return {}
-    if len(rates) > 1 and max(rates) - min(rates) < 0.01 * max(rates):
-        return {"schedule": "constant", "learning_rate": rates[0]}
-    if any(later > earlier * 1.01 for earlier, later in pairwise(rates)):
-        return {"schedule": "with warm-up"}
-    for late in (0, 1):
-        first = [rate / (1 - done + late / steps) for done, rate in inner]
-        rounded = float(f"{first[0]:.2g}")
-        if max(abs(rate - rounded) for rate in first) < 0.005 * rounded:
-            return {"schedule": "linear", "learning_rate": rounded}
-    return {"schedule": "not linear to 0"}

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
-from repro.errors import UsageError
+from repro.diagnosis.words import refused
 
 EPOCHS = 2
 ONE_EPOCH = (63, 250, 251, 472)  # counts of one epoch that are known; no run of two epochs has so few
@@ -63,18 +60,6 @@ class StudentRun:
         return facts | {f"{part}_{value}": 1 for part, value in named.items() if value}
 
 
-@cache
-def load(name: str) -> dict[str, Any]:
-    """Return what `mistakes.toml` or `words.toml` holds."""
-    return tomllib.loads(files("repro.diagnosis").joinpath(f"{name}.toml").read_text(encoding="utf-8"))
-
-
-def refused(why: str, **about: Any) -> UsageError:
-    """Return the error that `words.toml` holds for this reason."""
-    what, remedy = load("words")["refused"][why]
-    return UsageError(what.format(**about), remedy.format(**about))
-
-
 def name_of(kind: str) -> str:
     """Return what a kind of figure is called."""
     return {"f1": "F1", "train_loss": "training loss", "valid_loss": "validation loss"}.get(kind, kind)
@@ -85,16 +70,17 @@ def checked(run: StudentRun) -> StudentRun:
     if not run.figures and run.steps is None and not run.stopped:
         raise refused("no figure", source=run.source)
     for (kind, epoch), value in run.figures.items():
-        about = {"name": name_of(kind), "value": value, "option": f"--{kind.replace('_', '-')}"}
-        if not math.isfinite(value):
-            raise refused("not finite", **about)
-        if kind in SHARES and 1 < value <= PERCENT:
-            raise refused("percent", share=value / PERCENT, **about)
-        if value < 0 or (kind in SHARES and value > 1):
-            raise refused("no share" if kind in SHARES else "no loss", **about)
         accuracy = run.figures.get(("accuracy", epoch), value)
-        if kind == "f1" and value - accuracy > CONTRADICTION:
-            raise refused("f1 above accuracy", value=value, accuracy=accuracy)
+        wrong = {
+            "not finite": not math.isfinite(value),
+            "percent": kind in SHARES and 1 < value <= PERCENT,
+            "no share": kind in SHARES and not 0 <= value <= 1,
+            "no loss": value < 0,
+            "f1 above accuracy": kind == "f1" and value - accuracy > CONTRADICTION,
+        }
+        if why := next((why for why, holds in wrong.items() if holds), None):
+            about = {"name": name_of(kind), "option": f"--{kind.replace('_', '-')}", "share": value / PERCENT}
+            raise refused(why, value=value, accuracy=accuracy, **about)
     for part, stated in {"epochs": run.epochs, "steps": run.steps, "total_flos": run.flos, **run.recipe}.items():
         least = 0 if part in ("weight_decay", "label_smoothing") else math.ulp(0)
         if isinstance(stated, int | float) and not least <= stated < math.inf:
@@ -123,7 +109,9 @@ def run_from_figures(
         for kind, numbers in values.items()
         for epoch, value in enumerate(numbers, start=last + 1 - len(numbers))
     }
-    run = checked(StudentRun("the figures given", figures, epochs, steps, **stated))
+    flos, split = stated.pop("flos", None), stated.pop("split", None)
+    recipe = {part: value for part, value in stated.items() if value is not None}
+    run = checked(StudentRun("the figures given", figures, epochs, steps, flos, split, recipe=recipe))
     if steps and steps % run.epochs_run:
         raise refused("steps", steps=steps, epochs=run.epochs_run)
     return run

@@ -17,7 +17,6 @@ from repro.notebooks.reading import parse
 
 MOST_NODES = 100_000  # of all cells together
 MOST_TEXT = 100_000
-MOST_CALLS_DEEP = 5
 LARGEST_NUMBER = 1e15
 UNKNOWN: Any = object()
 _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
@@ -53,7 +52,6 @@ class Interpreter:
         self._scope = self.names
         self._aliases: dict[str, str] = {}
         self._nodes = 0
-        self._depth = 0
 
     def run(self, source: str) -> None:
         """Evaluate a cell; what follows a statement beyond the bounds is left out."""
@@ -191,18 +189,14 @@ class Interpreter:
 
     def returned(self, function: Any, args: Sequence[Any] = (), keywords: Mapping[str, Any] | None = None) -> Any:
         """Return what a function of the notebook returns for what is known of its arguments."""
-        if self._depth == MOST_CALLS_DEEP or not isinstance(function, ast.FunctionDef):
+        if not isinstance(function, ast.FunctionDef):
             return UNKNOWN
         parameters = [parameter.arg for parameter in function.args.args]
         defaults = [self._value(default) for default in function.args.defaults]
         bound = dict.fromkeys(parameters, UNKNOWN)
-        bound |= zip(parameters[len(parameters) - len(defaults) :], defaults, strict=True)
+        bound |= zip(reversed(parameters), reversed(defaults), strict=False)
         bound |= zip(parameters, args, strict=False)
-        self._depth += 1
-        try:
-            return self._block(function.body, {**self.names, **bound, **(keywords or {})})
-        finally:
-            self._depth -= 1
+        return self._block(function.body, {**self.names, **bound, **(keywords or {})})
 
 
 def _computed(op: ast.operator, left: Any, right: Any) -> Any:
@@ -210,7 +204,7 @@ def _computed(op: ast.operator, left: Any, right: Any) -> Any:
     if isinstance(left, str) and isinstance(right, str):
         known = isinstance(op, ast.Add) and len(left) + len(right) < MOST_TEXT
     else:
-        known = all(_is_number(value) and abs(value) < LARGEST_NUMBER for value in (left, right))
+        known = all(isinstance(value, int | float) and abs(value) < LARGEST_NUMBER for value in (left, right))
     try:
         return does(left, right) if does and known else UNKNOWN
     except (ArithmeticError, ValueError):
@@ -228,10 +222,6 @@ def _subscripted(holder: Any, key: Any) -> Any:
 
 def _last_name(node: ast.expr) -> str:
     return getattr(node, "attr", "") or getattr(node, "id", "")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _plain(value: Any) -> bool:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import tomllib
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 
 from repro.diagnosis.diagnose import diagnose_run
 from repro.diagnosis.files import run_from_file
+from repro.display.table import Table
 from repro.errors import UsageError
 
 STRANGERS = Path(__file__).parent / "strangers"
@@ -62,9 +61,7 @@ def cases() -> list[Case]:
 
 
 def table() -> str:
-    text = StringIO()
-    csv.writer(text, lineterminator="\n").writerows([HEAD, *(case.row() for case in cases())])
-    return text.getvalue()
+    return Table(HEAD, tuple(case.row() for case in cases())).to_csv()
 
 
 def _plain(text: str) -> str:

@@ -12,8 +12,10 @@ from repro.assets.corpus import EMOTION
 from repro.assets.recipes import DISTILBERT
 from repro.claims.catalogue import reruns
 from repro.diagnosis.diagnose import Diagnosis, diagnose_run
-from repro.diagnosis.student_run import NOTEBOOK_FLOS, StudentRun, load, run_from_figures
+from repro.diagnosis.student_run import NOTEBOOK_FLOS, StudentRun, run_from_figures
+from repro.diagnosis.words import load
 from repro.errors import UsageError
+from tests.diagnosis.conftest import HOSTILE
 
 FIGURES = reruns().figures
 KINDS = ("train_loss", "valid_loss", "accuracy", "f1")
@@ -83,38 +85,14 @@ def test_a_figures_p_value_is_scipys_of_one_further_run() -> None:
     assert diagnosed(f1="0.9226").figures[0].percentile == pytest.approx(27.1, abs=0.1)
 
 
-SIGNS: dict[str, list[dict[str, Any]]] = {
-    "other-corpus": [{"steps": 126, "f1": "0.4"}],
-    "other-rows": [{"steps": 502, "f1": "0.924"}, {"steps": 498}],
-    "other-batch": [
-        {"steps": 1000, "f1": "0.93"}, {"steps": 2000}, {"steps": 4000}, {"steps": 8000},
-        {"steps": 250, "epochs": 2},
-    ],
-    "unknown-rows": [{"steps": 300}, {"steps": 3000}],
-    "one-epoch": [
-        {"f1": "0.90", "steps": 250}, {"f1": "0.90", "epochs": 1}, {"f1": "0.902"},
-        {"accuracy": "0.905", "f1": "0.902"}, {"valid_loss": "0.3171"}, {"train_loss": "0.83"},
-    ],
-    "trained-twice": [
-        {"f1": "0.9345"}, {"accuracy": "0.9345"}, {"f1": "0.9250", "train_loss": "0.29,0.19"},
-        {"train_loss": "0.11"},
-    ],
-    "macro-f1": [{"f1": "0.887", "accuracy": "0.9265"}, {"f1": "0.887"}],
-    "collapsed": [
-        {"accuracy": "0.352", "train_loss": "1.6,1.58"}, {"f1": "0.1833", "train_loss": "1.6,1.58"},
-        {"accuracy": "0.275"}, {"f1": "0.1186"}, {"accuracy": "0.1375"}, {"f1": "0.0332"}, {"accuracy": "0.106"},
-        {"accuracy": "0.089"}, {"accuracy": "0.0405"},
-    ],
-    "dummy": [{"accuracy": "0.352"}, {"f1": "0.1833"}, {"f1": "0.352"}],
-    "linear": [{"accuracy": "0.633"}, {"accuracy": "0.6085"}, {"f1": "0.6358"}],
-}  # fmt: skip
+EXAMPLES = [(run, mistake) for mistake in load("mistakes")["mistake"] for run in mistake.get("examples", ())]
 
 
-@pytest.mark.parametrize(("given", "mistake"), [(given, name) for name, runs in SIGNS.items() for given in runs])
-def test_each_known_mistake_is_known_by_its_signs(given: dict[str, Any], mistake: str) -> None:
+@pytest.mark.parametrize(("given", "mistake"), EXAMPLES)
+def test_each_known_mistake_is_known_by_its_signs(given: dict[str, Any], mistake: dict[str, Any]) -> None:
     found = diagnosed(**given)
     assert found.outcome != "normal"
-    assert found.mistakes[0].id == mistake
+    assert found.mistakes[0].id == mistake["id"]
     assert found.mistakes[0].text in found.sentence
 
 
@@ -159,36 +137,16 @@ def test_figures_that_are_normal_one_by_one_can_be_odd_together() -> None:
     ],
 )
 def test_another_recipe_is_not_comparable_and_says_what_differs(stated: dict[str, Any], told: str) -> None:
-    found = diagnose_run(run_from_figures({"f1": "0.9244"}, recipe=stated))
+    found = diagnose_run(run_from_figures({"f1": "0.9244"}, **stated))
     assert found.outcome == "not comparable"
     assert told in found.sentence
     same = {"checkpoint": "distilbert/distilbert-base-uncased", "learning_rate": 2e-5}
-    assert diagnose_run(run_from_figures({"f1": "0.9244"}, recipe=same)).outcome == "normal"
+    assert diagnose_run(run_from_figures({"f1": "0.9244"}, **same)).outcome == "normal"
 
 
-@pytest.mark.parametrize(
-    ("given", "told"),
-    [
-        ({"f1": "92.4"}, r"F1 is 92.4, expected a share(.|\n)*Did you mean 0.924\? Then give --f1 0.924"),
-        ({"accuracy": "100"}, "Did you mean 1"),
-        ({"f1": "-0.1"}, "expected a share between 0 and 1"),
-        ({"f1": "924"}, "expected a share between 0 and 1"),
-        ({"f1": "nan"}, "F1 is nan"),
-        ({"train_loss": "0.8,inf"}, "training loss is inf"),
-        ({"valid_loss": "-1"}, "expected a mean cross-entropy"),
-        ({"f1": "high"}, "'high', expected a number"),
-        ({"f1": ""}, "expected a number"),
-        ({"f1": "0.92,0.91,0.9", "train_loss": "0.8,0.2"}, "contradictory: figures of different numbers of epochs"),
-        ({"f1": "0.90,0.92", "epochs": 3}, "contradictory(.|\n)*3 epochs"),
-        ({"f1": "0.92", "accuracy": "0.35"}, "contradictory: F1 0.92 with an accuracy of 0.35"),
-        ({"f1": "0.92", "steps": 501}, "contradictory: 501 steps"),
-        ({"f1": "0.92", "steps": 0}, "steps 0, expected a number above 0"),
-        ({"f1": "0.92", "epochs": 0}, "epochs 0, expected a number above 0"),
-        ({}, "no figure of a run"),
-    ],
-)
-def test_figures_that_no_run_has_are_refused_with_a_question(given: dict[str, Any], told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+@pytest.mark.parametrize(("given", "said"), HOSTILE["impossible"]["figures"])
+def test_figures_that_no_run_has_are_refused_with_a_question(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
         diagnosed(**given)
 
 
@@ -217,7 +175,7 @@ def test_every_sign_of_a_mistake_is_of_known_facts_and_has_its_words() -> None:
     mistakes = load("mistakes")["mistake"]
     assert len({mistake["id"] for mistake in mistakes}) == len(mistakes)
     for mistake in mistakes:
-        assert mistake.keys() == {"id", "text", "remedy", "signs"}
+        assert {"id", "text", "remedy", "signs"} <= mistake.keys() <= {"id", "text", "remedy", "signs", "examples"}
         for sign in mistake["signs"]:
             assert {"holds", "evidence"} <= sign.keys() <= {"about", "holds", "without", "evidence"}
             assert sign.get("about", "figures") in {"run", "figures", "note"}

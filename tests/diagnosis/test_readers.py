@@ -18,6 +18,7 @@ from repro.errors import RecordError, UsageError
 from repro.records.schema import RowResults, RunRecord
 from repro.records.store import write_record
 from repro.training.metrics import score
+from tests.diagnosis.conftest import HOSTILE
 
 MakeRecord = Callable[..., RunRecord]
 LOSSES, VALID, ACCURACY, F1 = (0.8247, 0.2466), (0.318204, 0.217733), (0.9045, 0.9265), (0.901883, 0.926312)
@@ -121,11 +122,6 @@ def test_losses_logged_more_often_are_averaged_over_their_epoch_and_one_over_bot
     assert ("train_loss", 2) not in run_from_file(state(tmp_path / "b.json", log_history=once)).figures
 
 
-def test_a_state_in_the_middle_of_a_run_is_not_taken_for_its_end(tmp_path: Path) -> None:
-    found = diagnose_run(run_from_file(state(tmp_path / "trainer_state.json", global_step=250, epoch=1.0)))
-    assert found.sentence.startswith("Stopped at step 250 of 500")
-
-
 def test_a_model_card_as_the_trainer_writes_it_is_read_to_its_four_decimals(tmp_path: Path) -> None:
     run = run_from_file(card(tmp_path / "README.md"))
     assert run.figures == pytest.approx(FIGURES, abs=5e-5)
@@ -133,13 +129,6 @@ def test_a_model_card_as_the_trainer_writes_it_is_read_to_its_four_decimals(tmp_
     assert run.recipe == {"learning_rate": 2e-5, "batch_size": 64, "checkpoint": "distilbert-base-uncased",
                           "corpus": "emotion", "epochs": 2}  # fmt: skip
     assert diagnose_run(run).outcome == "normal"
-
-
-def test_a_card_of_another_recipe_is_not_comparable(tmp_path: Path) -> None:
-    other = run_from_file(card(tmp_path / "README.md", finetuned_from="bert-base-cased"))
-    assert "checkpoint bert-base-cased" in diagnose_run(other).sentence
-    imdb = run_from_file(card(tmp_path / "README.md", dataset=["imdb"]))
-    assert "corpus imdb" in diagnose_run(imdb).sentence
 
 
 def test_a_card_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
@@ -229,38 +218,12 @@ def test_our_own_record_is_read_and_one_that_predicts_one_class_is_collapsed(
     assert "learning rate 0.0001" in diagnose_run(run_from_file(twin)).sentence
 
 
-NO_RUN: dict[str, tuple[str | bytes, str]] = {
-    "half.json": ('{"log_history": [', "is no complete JSON"),
-    "list.json": ("[1, 2]", "is of no known format"),
-    "config.json": ('{"model_type": "distilbert"}', "is of no known format"),
-    "number.json": ('{"log_history": 5, "epoch": 2}', "is not laid out"),
-    "empty.json": ('{"log_history": [], "epoch": 2}', "no figure of a run"),
-    "nan.json": ('{"log_history": [{"eval_f1": NaN, "epoch": 2.0}], "epoch": 2, "global_step": 500}', "F1 is nan"),
-    "no-steps.json": (
-        '{"log_history": [{"step": -5, "epoch": 1.0, "loss": 0.5, "learning_rate": 1e-5}], "max_steps": -5}',
-        "steps -5, expected a number above 0",
-    ),
-    "half-of-no-steps.json": (
-        '{"log_history": [{"step": -1, "epoch": 1.0, "loss": 0.5, "learning_rate": 1e-5}], "max_steps": -2}',
-        "steps -2, expected a number above 0",
-    ),
-    "cleared.ipynb": ('{"cells": [{"cell_type": "code", "source": "1", "outputs": []}]}', "holds no outputs"),
-    "other.ipynb": (
-        '{"cells": [{"cell_type": "code", "outputs": [{"output_type": "stream", "text": "hello"}]}]}',
-        "shows no figures of a training",
-    ),
-    "README.md": ("# A model", "no figure of a run"),
-    "bytes.json": (b"\xff\xfe\x00", "is no text"),
-    ".": ("", "is a folder"),
-    "nowhere.json": ("", "No such file"),
-}
-
-
-@pytest.mark.parametrize("name", NO_RUN)
-def test_a_file_that_tells_of_no_run_is_refused_and_named(name: str, tmp_path: Path) -> None:
-    content, message = NO_RUN[name]
+@pytest.mark.parametrize(("name", "content", "message"), [(name, *case) for name, case in HOSTILE["refused"].items()])
+def test_a_file_that_tells_of_no_run_is_refused_and_named(
+    name: str, content: str, message: str, tmp_path: Path
+) -> None:
     if content:
-        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        (tmp_path / name).write_bytes(content.encode("latin-1"))
     with pytest.raises(UsageError, match=message):
         run_from_file(tmp_path / name)
 
