@@ -27,7 +27,7 @@ class Plan:
     seed: int = 0
 
 
-QUICK = Plan(launches=4, rounds=5)
+QUICK = Plan(launches=5, rounds=5)
 
 
 @dataclass(frozen=True, kw_only=True)
