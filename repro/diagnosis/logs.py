@@ -141,8 +141,8 @@ class Log:
         Linear decay to 0 has rate / (1 - step / steps) constant; versions differ by a step in what they log.
         """
         logged = [(e["step"], e["learning_rate"]) for e in self.entries if {"step", "learning_rate"} <= e.keys()]
-        steps = max(self.steps or 0, 0)
-        inner = [(step / steps, rate) for step, rate in logged if step < 0.99 * steps]
+        steps = max(self.steps or 0, 0)  # a file may state fewer than none
+        inner = [(step / steps, rate) for step, rate in logged if steps and step < 0.99 * steps]
         if not inner:
             return {}
         rates = [rate for _, rate in logged]
