@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from scipy.stats import binomtest, chi2
 
@@ -14,8 +12,8 @@ from repro.records.schema import RowResults, RunRecord
 from repro.stats import mcnemar
 from repro.training.metrics import score
 from tests.claims.builders import judged
+from tests.conftest import MakeRecord
 
-MakeRecord = Callable[..., RunRecord]
 LABELS = [i % 6 for i in range(2000)]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,8 +16,8 @@ from repro.claims.kinds import SHOWN_PARTS, more_seeds_for_majority
 from repro.errors import RecordError
 from repro.records.schema import RunRecord
 from tests.claims.builders import CATALOGUE, cases, epoch, judged, scored
+from tests.conftest import MakeRecord
 
-MakeRecord = Callable[..., RunRecord]
 MINILM_SHA256 = MINILM.sha256["model.safetensors"]
 TOKENIZER = {"class": "DistilBertTokenizer", "vocabulary_sha256": MINILM.sha256["vocab.txt"]}
 WORDS = dict.fromkeys(("sadness", "joy", "love", "anger", "fear", "surprise"), 15)
