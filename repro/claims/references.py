@@ -51,8 +51,8 @@ class Figure:
 
     @cached_property
     def sd(self) -> float:
-        """The standard deviation of one run."""
-        return stdev(self.values)
+        """The standard deviation between runs; 0 for one run, which shows none."""
+        return stdev(self.values) if self.n > 1 else 0.0
 
     @property
     def n(self) -> int:

@@ -13,8 +13,9 @@ from scipy.spatial.distance import mahalanobis
 
 from repro.claims.claim import Claim, Outcome
 from repro.claims.corroboration import drifts, ordered, out_of_sample, public_runs, version_span
-from repro.claims.distribution import compare_figure, judge_distribution, more_seeds
+from repro.claims.distribution import Comparison, judge_distribution
 from repro.claims.judge import headline, judge_all
+from repro.claims.references import Figure
 from tests.claims.builders import CATALOGUE
 
 RERUNS, LATER = (CATALOGUE.populations[name] for name in ("reruns", "later"))
@@ -28,7 +29,7 @@ CLAIMS = ("finetune.f1", "finetune.epoch-1", "finetune.epoch-2")
 @pytest.mark.parametrize("spread", [0.2, 1.0, 3.0])
 def test_equivalence_and_difference_are_the_t_tests_of_scipy(shift: float, spread: float) -> None:
     values = [F1.mean + shift + spread * d for d in (-0.004, -0.001, 0.0, 0.002, 0.003)]
-    comparison = compare_figure(values, F1, 0.005)
+    comparison = Comparison(seeds=Figure(tuple(values)), reruns=F1, margin=0.005)
 
     def p_value(margin: float, alternative: str, sd: float, *, equal_var: bool = True) -> float:
         summary = (fmean(values) + margin, sd, len(values), F1.mean, F1.sd, F1.n)
@@ -44,23 +45,11 @@ def test_equivalence_and_difference_are_the_t_tests_of_scipy(shift: float, sprea
 
 def test_the_half_widths_are_scipys_t_on_the_seeds_and_the_reruns() -> None:
     values = [F1.mean + 0.2 * d for d in (-0.004, -0.001, 0.0, 0.002, 0.003)]  # so near that Welch's is the smaller
-    comparison, degrees, error = compare_figure(values, F1, 0.005, tests=2), F1.n + 5 - 2, sqrt(1 / 5 + 1 / F1.n)
+    comparison = Comparison(seeds=Figure(tuple(values)), reruns=F1, margin=0.005, tests=2)
+    degrees, error = F1.n + 5 - 2, sqrt(1 / 5 + 1 / F1.n)
     pooled = sqrt(((F1.n - 1) * F1.sd**2 + 4 * stdev(values) ** 2) / degrees)
     assert comparison.equivalence == pytest.approx(stats.t.ppf(0.95, degrees) * pooled * error)
     assert comparison.significance == pytest.approx(stats.t.ppf(1 - 0.05 / 2 / 2, F1.n - 1) * F1.sd * error)
-
-
-def test_the_number_of_seeds_that_it_asks_for_does_decide() -> None:
-    claim = CATALOGUE.claim_named("finetune.f1")
-    spread = F1.sd * sqrt(3 / 4)  # two values at ± this, over and over, have about the reruns' spread
-    for shift in (0.0018, 0.0025, 0.0028, -0.0035):
-        values = [F1.mean + shift - spread, F1.mean + shift + spread]
-        judged = judge_distribution(claim, CATALOGUE, values)
-        assert judged.outcome is Outcome.INCONCLUSIVE
-        more = more_seeds(compare_figure(values, F1, 0.005))
-        assert f"about {more} more seed" in judged.why
-        then = [*values, *([F1.mean + shift] * more)]
-        assert judge_distribution(claim, CATALOGUE, then).outcome is not Outcome.INCONCLUSIVE, shift
 
 
 def table(names: tuple[str, ...]) -> Any:
