@@ -18,13 +18,12 @@ from repro.errors import NotComparableError
 from repro.records.schema import RowResults, RunRecord
 from repro.records.store import read_records
 from repro.regression.paired import MARGIN, Difference, differences
-from repro.regression.verdict import Answer, Comparison, Selection
+from repro.regression.verdict import SIDES, Answer, Comparison, Selection
 from repro.spec import differing
 
 if TYPE_CHECKING:
     from repro.claims.judge import Verdict
 
-SIDES = ("baseline", "candidate")
 HOLDING = ("reproduced", "holds", "matches")  # how the verdicts begin that can be lost
 DIFFERENT_DAYS = "measured in different sessions: for information, fails nothing"
 
