@@ -187,8 +187,8 @@ def test_the_newest_run_of_each_setup_and_seed_is_kept(make_record: MakeRecord) 
 
 
 def row(**parts: Any) -> FaultRow:
-    counts = {"tried": 50, "lost": 0, "wrong": 0, "finished": 50, "identical": 50}
-    return FaultRow(**{"fault": "SIGKILL", "how": "at a random moment", "told": "going on", **counts, **parts})
+    counts: dict[str, Any] = {"tried": 50, "lost": 0, "wrong": 0, "finished": 50, "identical": 50}
+    return FaultRow(fault=parts.pop("fault", "SIGKILL"), how="at a random moment", told="going on", **(counts | parts))
 
 
 def tally(*rows: FaultRow, started: str = "2026-01-01T00:00:00Z") -> FaultTally:
