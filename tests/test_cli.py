@@ -113,14 +113,14 @@ def test_a_missing_asset_is_named_and_the_other_sections_run(
 def test_a_dry_run_names_completed_runs_seconds_and_downloads(call_repro: CallRepro, tmp_path: Path) -> None:
     options = "corpus-facts", "token-facts", *TINY, "--results", tmp_path
     code, out, _ = call_repro("run", *options, "--dry-run")
-    assert code == 0 and "2 of 2 would run; for 2 no record says how long" in out and not list(tmp_path.iterdir())
+    assert code == 0 and "2 of 2 would run: about 0 s for the 0 that" in out and not list(tmp_path.iterdir())
     assert call_repro("run", *options)[0] == 0
     code, out, _ = call_repro("run", *options, "--dry-run", "--seeds", "3")
     assert code == 0 and out.count("completed, skipped") == 2 and "s (median of 1)" in out
-    assert "0 of 2 would run" in out and "To fetch from the Hub: nothing" in out
-    assert "2 of 2 would run; about 0 s" in call_repro("run", *options, "--dry-run", "--again")[1]
+    assert "0 of 2 would run" in out and "about 0 MB for 0 of 0 missing" in out
+    assert "2 of 2 would run" in call_repro("run", *options, "--dry-run", "--again")[1]
     out = call_repro("run", "tour", "--corpus", "hub", "--results", tmp_path, "--dry-run")[1]
-    assert "corpus: missing" in out and "about 3,904 MB and tour-translation, whose size is not known" in out
+    assert "corpus: missing" in out and "about 3,904 MB for 7 of 8 missing assets" in out
 
 
 def test_a_save_folder_that_cannot_be_written_is_refused_at_once(call_repro: CallRepro, tmp_path: Path) -> None:

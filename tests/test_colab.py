@@ -38,7 +38,7 @@ def test_the_colab_notebook_runs_from_a_diagnosis_to_the_report(
     NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
     written = [outputs(cell) for cell in cells if cell.cell_type == "code"]
     assert written[0].startswith("Normal: F1 0.9226")
-    assert "1 of 1 would run" in written[3] and "To fetch from the Hub: nothing" in written[3]
+    assert "1 of 1 would run" in written[3] and "about 0 MB for 0 of 0 missing" in written[3]
     assert "minilm on rehearsal" in written[4] and "finetune, seed 0" in written[4]
     assert "<iframe srcdoc=" in str(cells[-1].outputs[-1].data)
     assert (tmp_path / "my-results" / "report.html").is_file()

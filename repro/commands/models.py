@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from repro.commands.options import AsJson, Checkpoints, CorpusSource, write_json, write_table
-from repro.errors import HubError, MissingAssetError, ReproError, UsageError, unknown
+from repro.errors import MissingAssetError, ReproError, UsageError, unknown
 
 if TYPE_CHECKING:
     from repro.assets.recipes import PinnedCheckpoint
@@ -20,7 +20,6 @@ WAYS = (
     "put config.json, model.safetensors and the tokenizer's files of each into DIR/NAME and give --checkpoints DIR, or "
     "run `repro assets fetch NAME` where the Hub is reachable"
 )
-FETCH = "Run `repro assets fetch corpus` where the Hub is reachable."
 # to fetch, in millions of bytes: weights of each architecture's parameters in fp32; what is left out is not known
 MEGABYTES: Mapping[str, float] = {
     "distilbert": 268, "minilm": 91, "published": 268, "tour-sentiment": 268, "tour-entities": 1334,
@@ -58,35 +57,33 @@ def _report(names: list[str] | None, corpus: str, checkpoints: Path | None, *, u
     """Write one line for each asset; then, to standard error, each remedy once, whatever it is good for."""
     from repro.assets.recipes import CHECKPOINTS
 
-    known, remedies = [*CHECKPOINTS, "corpus"], dict[str, str]()
+    known = [*CHECKPOINTS, "corpus"]
     for name in {*(names or ())} - {*known}:
         raise unknown("asset", name, known)
-    for name, line, remedy in asset_states(names or known, corpus, checkpoints, use_hub=use_hub):
-        typer.echo(line)
-        remedies |= {name: remedy} if remedy else {}
-    if remedies:
+    if remedies := report_assets(names or known, corpus, checkpoints, use_hub=use_hub):
         typer.echo("\n- ".join((f"missing: {', '.join(remedies)}", *dict.fromkeys(remedies.values()))), err=True)
         raise typer.Exit(MissingAssetError.exit_code)
 
 
-def asset_states(
-    names: Sequence[str], corpus: str, checkpoints: Path | None, *, use_hub: bool
-) -> Iterator[tuple[str, str, str]]:
-    """Yield the name of each asset, a line that says where it is, and the remedy where it is missing."""
+def report_assets(names: Sequence[str], corpus: str, checkpoints: Path | None, *, use_hub: bool) -> dict[str, str]:
+    """Write one line for each asset, and return the remedy of each that is missing."""
     from repro.assets.checkpoints import ways_to_provide
     from repro.assets.recipes import CHECKPOINTS
     from repro.records.private import without_private_parts
 
+    remedies = dict[str, str]()
     for name in names:
-        pinned, remedy = CHECKPOINTS.get(name), ""
+        pinned = CHECKPOINTS.get(name)
         about = f"{pinned.checkpoint}, {pinned.why}: " if pinned else ""
         try:
             state = _checkpoint(pinned, checkpoints, use_hub) if pinned else _corpus(corpus, use_hub)
         except ReproError as error:
-            remedy = WAYS if pinned and error.remedy == ways_to_provide(pinned) else error.remedy
-            size = f"; about {MEGABYTES[name]:,} MB to fetch" if remedy in (WAYS, FETCH) and name in MEGABYTES else ""
-            state = f"missing: {error.what}{size}"
-        yield name, without_private_parts(f"{name}: {about}{state}"), remedy
+            state = f"missing: {error.what}"
+            remedies[name] = WAYS if pinned and error.remedy == ways_to_provide(pinned) else error.remedy
+            if name in MEGABYTES and (remedies[name] == WAYS or corpus == "hub"):
+                state += f"; about {MEGABYTES[name]:,} MB to fetch"
+        typer.echo(without_private_parts(f"{name}: {about}{state}"))
+    return remedies
 
 
 def _checkpoint(pinned: PinnedCheckpoint, checkpoints: Path | None, use_hub: bool) -> str:
@@ -105,14 +102,9 @@ def _corpus(source: str, use_hub: bool) -> str:
     from repro.assets.corpus import HUB_CORPUS, HUB_REVISION, read_rows
     from repro.assets.hub import fetch_snapshot
 
-    if source == "hub" and not use_hub:
-        try:  # what its local cache holds
-            folder, _ = fetch_snapshot(
-                HUB_CORPUS, revision=HUB_REVISION, files=["*.jsonl"], kind="dataset", use_hub=False
-            )
-        except HubError as error:
-            raise MissingAssetError(f"{HUB_CORPUS} is not available ({error.what})", FETCH) from None
-        source = str(folder)
+    if source == "hub" and not use_hub:  # what its local cache holds
+        where = fetch_snapshot(HUB_CORPUS, revision=HUB_REVISION, files=["*.jsonl"], kind="dataset", use_hub=False)
+        source = str(where[0])
     name, splits = read_rows(source)
     return f"{name}, {sum(map(len, splits.values())):,} rows: verified"
 

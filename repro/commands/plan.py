@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from repro.commands.models import FETCH, MEGABYTES, WAYS, asset_states
+from repro.commands.models import MEGABYTES, WAYS, report_assets
 from repro.commands.options import write_table
 from repro.errors import UsageError
 from repro.records.provenance import library_versions
@@ -24,54 +24,45 @@ if TYPE_CHECKING:
     from repro.sections.context import Section
     from repro.spec import RunSpec
 
-NOT_OF_THE_TIME = {"seed", "protocol"}  # options in which runs may differ and take as long
-
 
 def write_runs(spec: RunSpec, sections: Sequence[Section], seeds: Sequence[int], results: Path, *, again: bool) -> None:
     """Write which runs are completed, which would run, and how long such runs took by the records in `results`."""
     records = read_records(results) if (results / "runs").is_dir() else []
-    rows, seconds, unknown = [], 0.0, 0
+    rows, ahead = [], list[list[float]]()
     for section in sections:
         same = [record for record in records if record.experiment == section.name]
-        took = [sum(r.seconds.values()) for r in same if _differing(r, spec) <= NOT_OF_THE_TIME]
+        took = [sum(r.seconds.values()) for r in same if _differing(r, spec) <= {"seed", "protocol"}]
         evidence = f"{median(took):,.1f} s (median of {len(took)})" if took else "no record says"
         for seed in section.seeds(seeds):
             completed = not again and any(_completes(record, replace(spec, seed=seed)) for record in same)
             rows.append((section.name, str(seed), "completed, skipped" if completed else "runs", evidence))
-            if not completed:
-                seconds, unknown = seconds + (median(took) if took else 0.0), unknown + (not took)
+            ahead += [] if completed else [took]
     write_table(("section", "seed", "what happens", "seconds in the records"), rows)
-    count = sum(state == "runs" for _, _, state, _ in rows)
-    about = [f"about {seconds:,.0f} s on the machines of the records"] if count > unknown else []
-    about += [f"for {unknown} no record says how long"] if unknown else []
-    typer.echo("; ".join((f"{count} of {len(rows)} would run", *about)))
+    known = [median(took) for took in ahead if took]
+    about = f"about {sum(known):,.0f} s for the {len(known)} that the records know"
+    typer.echo(f"{len(ahead)} of {len(rows)} would run: {about}")
 
 
 def write_downloads(recipe: str, sections: Sequence[Section], corpus: str, checkpoints: Path | None) -> None:
-    """Write where each asset would come from, and how much would be fetched from the Hub; the Hub is not asked."""
+    """Write where each asset would come from, and how much would be fetched from the Hub, which is not asked."""
     from repro.assets.recipes import PUBLISHED, TINY, TOUR
 
     of_section = {"tour": [pinned.name for pinned in TOUR.values()], "published": [PUBLISHED.name]}
     own = [] if recipe == TINY.name else [name for s in sections for name in of_section.get(s.name, ())]
-    missing = []
-    for name, line, remedy in asset_states([recipe, *own, "corpus"], corpus, checkpoints, use_hub=False):
-        if remedy not in ("", WAYS, FETCH):  # the run would be refused too
-            raise UsageError(line, remedy)
-        typer.echo(line)
-        missing += [name] if remedy else []
-    unknown = [name for name in missing if name not in MEGABYTES]
-    sizes = (
-        [f"about {sum(MEGABYTES[name] for name in missing if name in MEGABYTES):,.0f} MB"] if missing else ["nothing"]
-    )
-    sizes += [f"{', '.join(unknown)}, whose size is not known"] if unknown else []
-    typer.echo(f"To fetch from the Hub: {' and '.join(sizes)}. This was a dry run: nothing was run or fetched.")
+    missing = report_assets([recipe, *own, "corpus"], corpus, checkpoints, use_hub=False)
+    for name, remedy in missing.items():
+        if remedy != WAYS and (name, corpus) != ("corpus", "hub"):
+            raise UsageError(f"the run would stop: {name} is not as it should be", remedy)
+    sizes = [MEGABYTES[name] for name in missing if name in MEGABYTES]
+    typer.echo(f"To fetch from the Hub: about {sum(sizes):,.0f} MB for {len(sizes)} of {len(missing)} missing assets.")
 
 
 def _differing(record: RunRecord, spec: RunSpec) -> set[str]:
     """Return the options in which a record's run is not the one asked for; `auto` may have been anything."""
-    run = replace(record.spec, section="")
-    if record.recipe.name == record.experiment:  # a section with a checkpoint of its own
-        run = replace(run, recipe=spec.recipe)
+    own = (
+        {"recipe": spec.recipe} if record.recipe.name == record.experiment else {}
+    )  # a section with its own checkpoint
+    run = replace(record.spec, section="", **own)
     return {name for name in spec.differing(run) if getattr(spec, name) != "auto"}
 
 

@@ -1,0 +1,87 @@
+"""Type the commands of answers.toml where only the base is installed; `python tests/answers.py PAGE` writes a table.
+
+Exit code 1: a command left with another code than the one expected, or did not say what it must.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+HERE = Path(__file__).parent
+SHOWN = 160  # characters of an answer
+HEAD = """# Commands and their answers
+
+What people type, and what they read. Only the base is installed (no torch); the folder holds the committed `results`,
+an executed notebook, a text file, a JSON file that was cut off, and an empty folder. `python tests/answers.py` writes
+this page and fails where an answer is not the one expected.
+"""
+COLUMNS = "| `repro …` | exit code | answer | seconds |\n| --- | --- | --- | --- |\n"
+
+
+class Answer(NamedTuple):
+    """Exit code, both streams and seconds of one command."""
+
+    code: int
+    text: str
+    seconds: float
+
+
+def lay_out(folder: Path) -> None:
+    """Put what the commands name into their folder."""
+    shutil.copytree(HERE.parent / "results", folder / "results")
+    shutil.copy(HERE / "diagnosis" / "strangers" / "beside" / "english.ipynb", folder / "my-notebook.ipynb")
+    (folder / "notes.txt").write_text("notes\n")
+    (folder / "broken.json").write_text('{"log_history": [')
+    (folder / "empty").mkdir()
+
+
+def ask(command: str, folder: Path) -> Answer:
+    """Type one command after `repro`."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("REPRO_", "GITHUB_"))}
+    started = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "repro", *shlex.split(command)], cwd=folder, capture_output=True, text=True,
+        check=False, env=environment | {"COLUMNS": "120", "NO_COLOR": "1", "PYTHONUTF8": "1"},
+    )  # fmt: skip
+    return Answer(done.returncode, done.stderr + done.stdout, time.perf_counter() - started)
+
+
+def shown(text: str) -> str:
+    """Return the beginning of an answer for a cell of a Markdown table, without the frames of typer's boxes."""
+    words = re.sub(r"[─╭╮╰╯│┃━╇┏┓┡┩]+|Usage: .*|Try .* for help\.", " ", text).split()
+    line = " ".join(words).replace("|", "\\|").replace("<", "&lt;").removeprefix("Error ")
+    return line if len(line) <= SHOWN else line[: SHOWN - 1].rpartition(" ")[0] + " …"
+
+
+def main() -> int:
+    """Type every command, write the page that is named, and return the exit code."""
+    groups: dict[str, list[tuple[str, int, str]]] = tomllib.loads(HERE.joinpath("answers.toml").read_text())
+    page, wrong = HEAD, []
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        lay_out(folder)
+        for group, cases in groups.items():
+            page += f"\n## {group.capitalize()}\n\n{COLUMNS}"
+            for command, code, expected in cases:
+                answer = ask(command, folder)
+                page += f"| `{command}` | {answer.code} | {shown(answer.text)} | {answer.seconds:.1f} |\n"
+                if answer.code != code or expected not in answer.text or "Traceback" in answer.text:
+                    wrong.append(f"repro {command}: {answer.code}, expected {code} and {expected!r}\n{answer.text}")
+    for path in sys.argv[1:]:
+        Path(path).write_text(page)
+    sys.stdout.write("\n".join(wrong) or page)
+    return bool(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
