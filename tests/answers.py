@@ -48,9 +48,10 @@ def ask(command: str, folder: Path) -> tuple[int, str]:
 
 def shown(text: str) -> str:
     """Return the beginning of an answer for a cell of a Markdown table, without the frames of typer's boxes."""
-    words = re.sub(r"[─╭╮╰╯│┃━╇┏┓┡┩]+|Usage: .*|Try .* for help\.", " ", text).split()
-    line = " ".join(words).replace("|", "\\|").replace("<", "&lt;").removeprefix("Error ")
-    return line if len(line) <= SHOWN else line[: SHOWN - 1].rpartition(" ")[0] + " …"
+    error, _, rest = text.partition("\n") if text.startswith("error: ") else ("", "", text)
+    words = re.sub(r"[─╭╮╰╯│┃━╇┏┓┡┩]+|Usage: .*|Try .* for help\.", " ", rest).split()
+    line = " ".join([error, "⏎"] * bool(error) + words).replace("|", "\\|").removeprefix("Error ")
+    return (line if len(line) <= SHOWN else line[: SHOWN - 1].rpartition(" ")[0] + " …").replace("<", "&lt;")
 
 
 def main() -> int:

@@ -40,7 +40,7 @@ def test_the_colab_notebook_runs_from_a_diagnosis_to_the_report(
     assert written[0].startswith("Normal: F1 0.9226")
     assert "1 of 1 would run" in written[3] and "about 0 MB for 0 of 0 missing" in written[3]
     assert "minilm on rehearsal" in written[4] and "finetune, seed 0" in written[4]
-    assert "<iframe srcdoc=" in str(cells[-1].outputs[-1].data)
+    assert "<div><iframe srcdoc=" in str(cells[-1].outputs[-1].data)
     assert (tmp_path / "my-results" / "report.html").is_file()
 
 
