@@ -6,11 +6,11 @@ import os
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
-from nbformat import NotebookNode
 
 from tests.running import ROOT
 
@@ -18,7 +18,7 @@ NOTEBOOK = ROOT / "docs" / "colab.ipynb"
 SMALL = 'SECTION, RECIPE, CORPUS = "finetune", "minilm", "rehearsal"\nOPTIONS = "--limit 64 --epochs 1 --device cpu"'
 
 
-def outputs(cell: NotebookNode) -> str:
+def outputs(cell: Any) -> str:
     return "".join(output.get("text", "") for output in cell.outputs)
 
 
@@ -29,9 +29,8 @@ def test_the_colab_notebook_runs_from_a_diagnosis_to_the_report(
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")  # jupyter_core announces this default as a change
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
-    cells = [cell for cell in notebook.cells if "install" not in cell.metadata.get("tags", ())]
-    notebook.cells = cells
+    notebook: Any = nbformat.read(NOTEBOOK, as_version=4)
+    notebook.cells = cells = [cell for cell in notebook.cells if "install" not in cell.metadata.get("tags", ())]
     for cell in cells:
         if "parameters" in cell.metadata.get("tags", ()):
             cell.source = SMALL

@@ -59,10 +59,9 @@ def write_downloads(recipe: str, sections: Sequence[Section], corpus: str, check
 
 def _differing(record: RunRecord, spec: RunSpec) -> set[str]:
     """Return the options in which a record's run is not the one asked for; `auto` may have been anything."""
-    own = (
-        {"recipe": spec.recipe} if record.recipe.name == record.experiment else {}
-    )  # a section with its own checkpoint
-    run = replace(record.spec, section="", **own)
+    run = replace(record.spec, section="")
+    if record.recipe.name == record.experiment:  # of a section with a checkpoint of its own
+        run = replace(run, recipe=spec.recipe)
     return {name for name in spec.differing(run) if getattr(spec, name) != "auto"}
 
 
