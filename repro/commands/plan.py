@@ -39,7 +39,7 @@ def write_runs(spec: RunSpec, sections: Sequence[Section], seeds: Sequence[int],
             ahead += [] if completed else [took]
     write_table(("section", "seed", "what happens", "seconds in the records"), rows)
     known = [median(took) for took in ahead if took]
-    about = f"about {sum(known):,.0f} s for the {len(known)} that the records know"
+    about = f"about {sum(known):,.0f} s for {len(known)} of them by the records" if known else "no record says how long"
     typer.echo(f"{len(ahead)} of {len(rows)} would run: {about}")
 
 
