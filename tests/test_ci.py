@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -53,6 +54,21 @@ def test_the_script_runs_the_actions_steps_in_their_order() -> None:
     assert script.rstrip().endswith("\n\n".join(commands))
     for name in read(ROOT / "action.yml")["inputs"]:
         assert f"{name.upper()}=" in script
+
+
+@pytest.mark.parametrize(
+    ("options", "folder", "passed_on"),
+    [
+        (["--seeds", "0-2"], "build/cpu_bench", ["--seeds", "0-2"]),
+        (["--publish", "--seeds", "0"], str(noxfile.RESULTS), ["--seeds", "0"]),
+        (["--results", "mine", "-x"], "mine", ["-x"]),
+    ],
+)
+def test_a_measuring_session_writes_build_unless_it_publishes(
+    options: list[str], folder: str, passed_on: list[str]
+) -> None:
+    session: Any = SimpleNamespace(posargs=options)
+    assert noxfile.results_folder(session, Path("build/cpu_bench")) == (folder, passed_on)
 
 
 SOUND = {"name": "torch", "version": "2.13.0", "vulns": []}

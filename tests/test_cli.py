@@ -110,6 +110,19 @@ def test_a_missing_asset_is_named_and_the_other_sections_run(
     assert [path.parent.name for path in tmp_path.rglob("*.json")] == ["token-facts"]
 
 
+def test_a_dry_run_names_completed_runs_seconds_and_downloads(call_repro: CallRepro, tmp_path: Path) -> None:
+    options = "corpus-facts", "token-facts", *TINY, "--results", tmp_path
+    code, out, _ = call_repro("run", *options, "--dry-run")
+    assert code == 0 and "2 of 2 would run: no record says how long" in out and not list(tmp_path.iterdir())
+    assert call_repro("run", *options)[0] == 0
+    code, out, _ = call_repro("run", *options, "--dry-run", "--seeds", "3")
+    assert code == 0 and out.count("completed, skipped") == 2 and "s (median of 1)" in out
+    assert "0 of 2 would run" in out and "about 0 MB for 0 of 0 missing" in out
+    assert "2 of 2 would run" in call_repro("run", *options, "--dry-run", "--again")[1]
+    out = call_repro("run", "tour", "--corpus", "hub", "--results", tmp_path, "--dry-run")[1]
+    assert "corpus: missing" in out and "about 3,904 MB for 7 of 8 missing assets" in out
+
+
 def test_a_save_folder_that_cannot_be_written_is_refused_at_once(call_repro: CallRepro, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     options = *TINY, "--save", tmp_path / "file" / "models", "--results", tmp_path / "results"
@@ -165,6 +178,8 @@ def test_assets_check_says_what_is_missing_and_one_remedy(call_repro: CallRepro)
         ("diagnose --f1 0.9226 --train-loss 0.83,0.25", 0, "Normal"),
         ("regress results results", 0, "no regression: "),
         ("run -h", 0, "How it is run"),
+        ("run finetune --recipe minilm --corpus rehearsal --dry-run", 0, "1 of 1 would run"),
+        ("run finetune --recipe tiny --corpus nowhere --dry-run", 2, "no corpus folder nowhere"),
         ("run --batching paded", 2, "Did you mean 'padded'"),
         ("run --recipe distillbert", 2, "Did you mean 'distilbert'"),
     ],

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -130,6 +131,15 @@ def test_the_walks_name_files_that_exist_each_once_a_walk() -> None:
         files = re.findall(r"`(repro/[\w/.]+)`", walk)
         assert len(files) == len(set(files)) > 5
         assert all((ROOT / file).exists() for file in files)
+
+
+def test_the_page_of_answers_holds_every_command_and_its_exit_code() -> None:
+    groups = tomllib.loads((ROOT / "tests" / "answers.toml").read_text())
+    cases = [case for group in groups.values() for case in group]
+    rows = (ROOT / "docs" / "answers.md").read_text()
+    assert [f"| `{command}` | {code} |" for command, code, _ in cases if f"| `{command}` | {code} |" not in rows] == []
+    for page in ("README.md", "docs/commands.md"):
+        assert f"[{len(cases)} commands" in (ROOT / page).read_text()
 
 
 def test_the_readme_is_at_most_120_lines() -> None:

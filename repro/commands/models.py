@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,11 @@ WAYS = (
     "put config.json, model.safetensors and the tokenizer's files of each into DIR/NAME and give --checkpoints DIR, or "
     "run `repro assets fetch NAME` where the Hub is reachable"
 )
+# to fetch, in millions of bytes: weights of each architecture's parameters in fp32; what is left out is not known
+MEGABYTES: Mapping[str, float] = {
+    "distilbert": 268, "minilm": 91, "published": 268, "tour-sentiment": 268, "tour-entities": 1334,
+    "tour-answer": 261, "tour-summary": 1222, "tour-generation": 548, "corpus": 2.8,
+}  # fmt: skip
 BAR = 40  # characters for a probability of 1
 SHOWN = 80  # characters of a text
 
@@ -49,14 +55,24 @@ def convert(
 
 def _report(names: list[str] | None, corpus: str, checkpoints: Path | None, *, use_hub: bool) -> None:
     """Write one line for each asset; then, to standard error, each remedy once, whatever it is good for."""
+    from repro.assets.recipes import CHECKPOINTS
+
+    known = [*CHECKPOINTS, "corpus"]
+    for name in {*(names or ())} - {*known}:
+        raise unknown("asset", name, known)
+    if remedies := report_assets(names or known, corpus, checkpoints, use_hub=use_hub):
+        typer.echo("\n- ".join((f"missing: {', '.join(remedies)}", *dict.fromkeys(remedies.values()))), err=True)
+        raise typer.Exit(MissingAssetError.exit_code)
+
+
+def report_assets(names: Sequence[str], corpus: str, checkpoints: Path | None, *, use_hub: bool) -> dict[str, str]:
+    """Write one line for each asset, and return the remedy of each that is missing."""
     from repro.assets.checkpoints import ways_to_provide
     from repro.assets.recipes import CHECKPOINTS
     from repro.records.private import without_private_parts
 
-    known, remedies = [*CHECKPOINTS, "corpus"], dict[str, str]()
-    for name in {*(names or ())} - {*known}:
-        raise unknown("asset", name, known)
-    for name in names or known:
+    remedies = dict[str, str]()
+    for name in names:
         pinned = CHECKPOINTS.get(name)
         about = f"{pinned.checkpoint}, {pinned.why}: " if pinned else ""
         try:
@@ -64,10 +80,10 @@ def _report(names: list[str] | None, corpus: str, checkpoints: Path | None, *, u
         except ReproError as error:
             state = f"missing: {error.what}"
             remedies[name] = WAYS if pinned and error.remedy == ways_to_provide(pinned) else error.remedy
+            if name in MEGABYTES and (remedies[name] == WAYS or corpus == "hub"):
+                state += f"; about {MEGABYTES[name]:,} MB to fetch"
         typer.echo(without_private_parts(f"{name}: {about}{state}"))
-    if remedies:
-        typer.echo("\n- ".join((f"missing: {', '.join(remedies)}", *dict.fromkeys(remedies.values()))), err=True)
-        raise typer.Exit(MissingAssetError.exit_code)
+    return remedies
 
 
 def _checkpoint(pinned: PinnedCheckpoint, checkpoints: Path | None, use_hub: bool) -> str:
@@ -83,10 +99,12 @@ def _checkpoint(pinned: PinnedCheckpoint, checkpoints: Path | None, use_hub: boo
 
 
 def _corpus(source: str, use_hub: bool) -> str:
-    from repro.assets.corpus import read_rows
+    from repro.assets.corpus import HUB_CORPUS, HUB_REVISION, read_rows
+    from repro.assets.hub import fetch_snapshot
 
-    if source == "hub" and not use_hub:
-        return "hub: not looked at, `repro assets fetch corpus` downloads it"
+    if source == "hub" and not use_hub:  # what its local cache holds
+        where = fetch_snapshot(HUB_CORPUS, revision=HUB_REVISION, files=["*.jsonl"], kind="dataset", use_hub=False)
+        source = str(where[0])
     name, splits = read_rows(source)
     return f"{name}, {sum(map(len, splits.values())):,} rows: verified"
 

@@ -72,6 +72,9 @@ def run(
     sections: Annotated[list[str] | None, typer.Argument(help="All of them, if none is named.")] = None,
     *,
     seeds: Annotated[str, typer.Option(help="0, 0,2,5 or 0-4.")] = "0",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would run, how long, and be fetched.")
+    ] = False,
     way: Way,
     places: Places,
     repeats: Repeats,
@@ -88,6 +91,13 @@ def run(
     spec, chosen, numbers = RunSpec(**vars(way)), sections_named(sections or []), parse_seeds(seeds)
     recipe_named(spec.recipe)  # a typo is answered before torch is imported
     check_tracker(places.track)
+    if dry_run:
+        from repro.commands.plan import write_downloads, write_runs
+
+        asked = replace(spec, corpus="rehearsal" if places.corpus == "rehearsal" else "emotion")
+        write_runs(asked, chosen, numbers, places.results, again=repeats.again)
+        write_downloads(spec.recipe, chosen, places.corpus, places.checkpoints)
+        return
     from repro.sections.models import check_models
     from repro.sections.runner import check_resumable, open_context, run_sections
     from repro.training.resume.checkpointer import CheckpointPolicy

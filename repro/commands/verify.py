@@ -25,7 +25,7 @@ Patterns = list[str] | None
 
 
 def claims(
-    names: Annotated[Patterns, typer.Argument(help="Claims, such as finetune.f1 or 'finetune.*'.")] = None,
+    names: Annotated[Patterns, typer.Argument(help="Claims or sections: finetune.f1, 'finetune.*', finetune.")] = None,
     catalogue: CatalogueName = "seminar",
     as_json: AsJson = False,
 ) -> None:
@@ -45,7 +45,9 @@ def claims(
 
 def verify(
     results: Results = Path("results"),
-    claim: Annotated[Patterns, typer.Option(help="Only these, such as 'finetune.*'; may be repeated.")] = None,
+    claim: Annotated[
+        Patterns, typer.Option(help="Only these: finetune.f1, 'finetune.*', finetune; may be repeated.")
+    ] = None,
     catalogue: CatalogueName = "seminar",
     everything: Annotated[bool, typer.Option("--all", help="A row for every claim, whatever its verdict.")] = False,
     as_json: AsJson = False,
@@ -104,11 +106,11 @@ def judged(results: Path, name: str) -> tuple[Catalogue, list[Verdict], list[Run
 
 
 def _named(catalogue: Catalogue, patterns: Sequence[str]) -> list[Claim]:
-    """Return the claims that ids or patterns such as `finetune.*` name; UsageError for one that names none."""
-    for pattern in patterns:
-        if not any(fnmatchcase(claim.id, pattern) for claim in catalogue.claim):
-            raise unknown("claim", pattern, [claim.id for claim in catalogue.claim])
-    return [claim for claim in catalogue.claim if any(fnmatchcase(claim.id, pattern) for pattern in patterns)]
+    """Return the claims that ids, sections or patterns (`finetune.*`) name; UsageError for one that names none."""
+    named = {p: {c.id for c in catalogue.claim if fnmatchcase(c.id, p) or c.experiment == p} for p in patterns}
+    for pattern in (pattern for pattern, ids in named.items() if not ids):
+        raise unknown("claim", pattern, [claim.id for claim in catalogue.claim])
+    return [claim for claim in catalogue.claim if any(claim.id in ids for ids in named.values())]
 
 
 def _write_verdicts(verdicts: list[Verdict]) -> None:

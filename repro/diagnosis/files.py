@@ -14,7 +14,10 @@ from repro.diagnosis.words import count, kind_of, number, pattern, refused
 from repro.notebooks.reading import cells_of, parse_json, read_text
 from repro.records.store import read_record
 
-EXPECTED = "a trainer_state.json, a model card (README.md), an executed notebook (.ipynb) or one of our records"
+EXPECTED = (
+    "a trainer_state.json, a model card (README.md), an executed notebook (.ipynb) or one of our records; "
+    "figures are given as in --f1 0.9226"
+)
 MOST_LOGS = 50_000  # entries; the Trainer writes one in 500 steps
 ROUNDING = 1e-3  # of a figure at a card's head
 MOST_TEXT = 500_000  # characters; a card has a few thousand

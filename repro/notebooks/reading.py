@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from repro.errors import UsageError
+from repro.errors import MissingAssetError, UsageError
 
 LARGEST_BYTES = 100 * 2**20  # an executed notebook with pictures has a few million
 MOST_CELLS = 10_000
@@ -62,9 +62,10 @@ def read_notebook(file: Path) -> tuple[Cell, ...]:
 
 
 def require(package: str) -> None:
-    """Raise UsageError where a package of the extra `notebook` is not installed."""
+    """Raise MissingAssetError where a package of the extra `notebook` is not installed."""
     if find_spec(package) is None:
-        raise UsageError(f"{package} is not installed", "Install it: pip install 'seminar-repro[notebook]'.")
+        how = "python -m pip install 'seminar-repro[notebook]' (in a clone: '.[notebook]')"
+        raise MissingAssetError(f"{package} is not installed", f"Install the extra notebook: {how}.")
 
 
 def read_text(file: Path, expected: str) -> str:

@@ -48,7 +48,7 @@ def utc_now() -> str:
 
 
 def collect_provenance(*, started: str, threads: int, **accelerator: Any) -> Provenance:
-    """Gather a run's provenance; the caller, who may know torch, gives threads and what `gpu_facts` says."""
+    """Gather a run's provenance; the caller, who may know torch, names threads and the GPU's fields."""
     import repro
 
     commit, dirty = code_state()
@@ -72,20 +72,10 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def gpu_facts() -> dict[str, Any]:
-    """Return what of the GPU in use decides seconds and last digits: its name, its driver, CUDA, cuDNN and TF32."""
-    import torch
-
+def driver_version() -> str | None:
+    """Return the NVIDIA driver's version, or None where its tool is not installed."""
     answer = _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
-    return {
-        "accelerator": torch.cuda.get_device_name(),
-        "driver": answer.splitlines()[0].strip() if answer else None,
-        "gpu": {
-            "CUDA": str(torch.version.cuda),
-            "cuDNN": str(torch.backends.cudnn.version()),
-            "TF32 in fp32 products": "yes" if torch.backends.cuda.matmul.allow_tf32 else "no",
-        },
-    }
+    return answer.splitlines()[0].strip() if answer else None
 
 
 @cache

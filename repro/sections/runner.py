@@ -16,7 +16,7 @@ from repro.assets.corpus import load_corpus
 from repro.assets.notebook import tour_texts
 from repro.assets.recipes import recipe_named
 from repro.errors import CheckpointError, MissingAssetError, ReproError, StateError
-from repro.records.provenance import code_state, collect_provenance, gpu_facts, peak_mib, utc_now
+from repro.records.provenance import code_state, collect_provenance, driver_version, peak_mib, utc_now
 from repro.records.schema import RunRecord
 from repro.records.store import find_finished, inside, keep_record
 from repro.sections.context import Context, Section
@@ -138,7 +138,7 @@ class Run:
             peak_mib=peak_mib(),
             gpu_peak_mib=torch.cuda.max_memory_allocated() / 2**20 if on_gpu else None,
             provenance=collect_provenance(
-                started=started, threads=torch.get_num_threads(), **(gpu_facts() if on_gpu else {})
+                started=started, threads=torch.get_num_threads(), **(_gpu_facts() if on_gpu else {})
             ),
         )
 
@@ -223,6 +223,21 @@ def run_once(section: Section, context: Context, seed: int, results: Path, polic
             if not (context.save and "not_saved" in record.facts):
                 checkpointer.discard()
         return (record, path) if path else None
+
+
+def _gpu_facts() -> dict[str, Any]:
+    """Return what of the GPU in use decides seconds and last digits: its name, its driver, CUDA, cuDNN and TF32."""
+    import torch
+
+    return {
+        "accelerator": torch.cuda.get_device_name(),
+        "driver": driver_version(),
+        "gpu": {
+            "CUDA": str(torch.version.cuda),
+            "cuDNN": str(torch.backends.cudnn.version()),
+            "TF32 in fp32 products": "yes" if torch.backends.cuda.matmul.allow_tf32 else "no",
+        },
+    }
 
 
 def _report_leftovers(run: Run, checkpointer: Checkpointer) -> None:

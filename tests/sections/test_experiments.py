@@ -22,9 +22,10 @@ from repro.assets.corpus import load_corpus
 from repro.claims.claim import Outcome
 from repro.commands.run import Tracker, check_tracker
 from repro.errors import MissingAssetError, UsageError
+from repro.records.provenance import collect_provenance
 from repro.records.schema import LABELS, Measurements, RunRecord
 from repro.records.store import read_records
-from repro.sections import SECTIONS, linear, sections_named, token_facts
+from repro.sections import SECTIONS, linear, runner, sections_named, token_facts
 from repro.sections.context import Context
 from repro.sections.corpus_facts import five_numbers
 from repro.sections.projection import GRID, NEIGHBOURS, hexagons, nearest_classes, neighbour_lifts, neighbour_shares
@@ -230,3 +231,12 @@ def test_the_projection_keeps_every_row_and_another_seed_gives_another_plane(tin
     assert first.facts["density"] != second.facts["density"]
     with pytest.raises(UsageError, match="4 training rows are too few"):
         measure("projection", replace(tiny_context, corpus=load_corpus("rehearsal", limit=4)))
+
+
+def test_a_gpus_libraries_and_arithmetic_stand_in_its_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "Tesla T4")
+    monkeypatch.setattr("torch.version.cuda", "12.8")
+    provenance = collect_provenance(started="2026-01-31T12:00:00Z", threads=2, **runner._gpu_facts())
+    assert provenance.accelerator == "Tesla T4"
+    assert provenance.gpu["CUDA"] == "12.8"
+    assert set(provenance.gpu) == {"CUDA", "cuDNN", "TF32 in fp32 products"}
