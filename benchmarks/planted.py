@@ -44,7 +44,7 @@ def with_shuffled_labels(model: Any, *, train: Any, seed: int, **options: Any) -
     return fit(model, train=replace(train, labels=train.labels[order]), seed=seed, **options)
 
 
-def without_dropout(model: nn.Module, **options: Any) -> Iterator[Any]:
+def without_dropout(model: Any, **options: Any) -> Iterator[Any]:
     """Train a model that drops nothing."""
     for layer in (module for module in model.modules() if isinstance(module, nn.Dropout)):
         layer.p = 0.0
@@ -71,7 +71,7 @@ def is_noticed(fault: str, seed: int, context: Context, results: Path, catalogue
     """Fine-tune with the fault unless that has been done, and tell whether `verify` exits with 1 on that run alone."""
     with planted(fault), TemporaryDirectory() as models:
         list(run_sections([section_named("finetune")], replace(context, save=Path(models)), [seed], results))
-    verify = [sys.executable, "-m", "repro", "verify", "--results", results, "--catalogue", catalogue]
+    verify = [sys.executable, "-m", "repro", "verify", "--results", str(results), "--catalogue", catalogue]
     done = subprocess.run(verify, check=False, capture_output=True, text=True)
     if done.returncode not in (0, 1):
         sys.exit(f"verify answered {done.returncode}, neither 0 nor 1, to {results}\n{done.stdout}{done.stderr}")
