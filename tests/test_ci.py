@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -56,44 +53,6 @@ def test_the_script_runs_the_actions_steps_in_their_order() -> None:
     assert script.rstrip().endswith("\n\n".join(commands))
     for name in read(ROOT / "action.yml")["inputs"]:
         assert f"{name.upper()}=" in script
-
-
-def test_records_that_a_change_adds_are_judged_and_none_is_changed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def git(*arguments: str) -> str:
-        author = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
-        done = subprocess.run(["git", *author, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True)
-        return done.stdout.strip()
-
-    def commit(**files: str) -> str:
-        for name, text in files.items():
-            path = tmp_path / "results" / "runs" / "emotion" / name.replace("_", "/")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        git("add", "--all")
-        git("commit", "--quiet", "--message=x")
-        return git("rev-parse", "HEAD")
-
-    def check() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["bash", ".ci/records"], cwd=tmp_path, check=False, capture_output=True, text=True)
-
-    (tmp_path / ".ci").mkdir()
-    shutil.copy(ROOT / ".ci" / "records", tmp_path / ".ci")
-    (tmp_path / "repro").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\nexit 6\n')  # refuses whatever it is given
-    (tmp_path / "repro").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    git("init", "--quiet")
-    monkeypatch.setenv("BASE", commit(distilbert_a="1"))
-    commit(minilm_b="1")
-    assert check().returncode == 0  # nothing of the seminar's recipe was added
-    commit(distilbert_finetune_c="1", **{"published_d e": "1"})
-    judged = check()
-    assert judged.returncode != 0
-    names = ["distilbert/finetune/c", "published/d e"]
-    assert judged.stdout.splitlines() == ["admit", "--", *(f"results/runs/emotion/{name}" for name in names)]
-    commit(distilbert_a="2")
-    assert "never changed or removed:\nresults/runs/emotion/distilbert/a\n" in check().stderr
 
 
 SOUND = {"name": "torch", "version": "2.13.0", "vulns": []}

@@ -25,7 +25,6 @@ MEASURED = {  # tables that are measured by themselves and stand beside the reco
     "seminar-audit": "The seminar's code cells under the pinned libraries, as written and after the repair.",
     "seminar-audit-transformers-4.57": "The same under transformers 4.57.",
     "seminar-outputs": "What the cells showed, beside what the course reports.",
-    "planted-faults": "Runs with a fault planted, and how many of them `verify --catalogue rehearsal` noticed.",
     "diagnosis": "Strangers' files, and what `repro diagnose` answers.",
 }
 MOST_ROWS = 500  # of a table on a page; its file has them all
