@@ -66,7 +66,6 @@ class Benchmark:
     commit: str | None
     dirty: bool
     written: datetime
-    file: Path
 
     @property
     def median(self) -> float:
@@ -109,8 +108,8 @@ def read_benchmarks(path: Path) -> list[Benchmark]:
     """Read a file, or all below a folder, oldest first; RecordError names the file and the first thing wrong in it."""
     remedy = "Run the benchmarks again with --benchmark-save-data (every round's time is needed), or move the file out."
     paths = json_files(path) if path.is_dir() else [path] if path.is_file() and path.suffix == ".json" else []
-    files = [(file, read_json(file, _File, "benchmark file", remedy)) for file in paths]
-    benchmarks = (_benchmark(entry, file, path) for path, file in files for entry in file.benchmarks)
+    files = [read_json(file, _File, "benchmark file", remedy) for file in paths]
+    benchmarks = (_benchmark(entry, file) for file in files for entry in file.benchmarks)
     return sorted(benchmarks, key=lambda benchmark: benchmark.written)
 
 
@@ -123,7 +122,7 @@ def newest(benchmarks: Iterable[Benchmark]) -> list[Benchmark]:
     return list(latest.values())
 
 
-def _benchmark(entry: _Entry, file: _File, path: Path) -> Benchmark:
+def _benchmark(entry: _Entry, file: _File) -> Benchmark:
     machine, extra = file.machine_info, entry.extra_info
     setup = {"device": "cuda" if machine.accelerator else "cpu"}
     setup |= {name: str(extra[name]) for name in SETTINGS if extra.get(name) is not None}
@@ -131,6 +130,6 @@ def _benchmark(entry: _Entry, file: _File, path: Path) -> Benchmark:
         name=entry.name, fullname=entry.fullname, group=entry.group or "", rounds=entry.rounds, setup=setup,
         facts={name: value for name, value in extra.items() if name not in SETTINGS},
         machine=machine.model_copy(update={"accelerator": None}) if setup["device"] == "cpu" else machine,
-        commit=file.commit, dirty=bool(file.dirty), file=path,
+        commit=file.commit, dirty=bool(file.dirty),
         written=file.written if file.written.tzinfo else file.written.replace(tzinfo=UTC),
     )  # fmt: skip

@@ -26,8 +26,8 @@ from repro.records.store import prepare_results, read_records, write_record
 from repro.report.pages import with_verdicts, write_report
 from repro.sections import SECTIONS
 from repro.sections.inference import load_finetuned
+from tests.conftest import MakeRecord
 
-MakeRecord = Callable[..., RunRecord]
 ROOT = Path(__file__).parents[1]
 UNPICKLERS = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 

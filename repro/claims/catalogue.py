@@ -11,14 +11,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from repro.claims.claim import Claim, Data, Need
+from repro.claims.claim import Claim, Need
 from repro.claims.references import REMEDY, Figure, Population, ReferenceTable, read_population
 from repro.errors import UsageError, unknown
+from repro.records.schema import Strict
 
 PACKAGED = ("seminar", "minilm", "rehearsal")
 
 
-class Headline(Data):
+class Headline(Strict):
     """The claim that is answered in one sentence, what is said in it, and the command that measures it."""
 
     claim: str
@@ -26,7 +27,7 @@ class Headline(Data):
     command: str
 
 
-class Texts(Data):
+class Texts(Strict):
     """What pages say of the whole: `rates` are those of false alarms, where a catalogue has simulated them."""
 
     title: str
@@ -35,7 +36,7 @@ class Texts(Data):
     rates: str = ""
 
 
-class Catalogue(Data):
+class Catalogue(Strict):
     """All claims in their order, with the needs and figures of reference that they name."""
 
     schema_version: Literal[2]

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from repro.claims.wording import is_number
-from repro.records.schema import RunRecord
+from repro.records.schema import RunRecord, Strict
 
 
 class Kind(StrEnum):
@@ -103,13 +103,7 @@ def common(directions: Iterable[Direction]) -> Direction | None:
     return "different" if len(met) > 1 else next(iter(met), None)
 
 
-class Data(BaseModel):
-    """Data as a file holds them: nothing unknown, nothing that is not finite."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
-
-
-class Need(Data):
+class Need(Strict):
     """What a record must hold, address by address, for a claim to be comparable at all; a list is any of its values.
 
     What it holds as `stand_in` is comparable too, on a stand-in. `fresh_start` names the figure of reference that the
@@ -118,7 +112,7 @@ class Need(Data):
 
     text: str
     holds: dict[str, JsonValue]
-    stand_in: dict[str, JsonValue] = {}
+    stand_in: dict[str, JsonValue] = Field(default_factory=dict)
     fresh_start: FigureName | None = None
 
     @model_validator(mode="after")
@@ -129,14 +123,14 @@ class Need(Data):
         return self
 
 
-class KnownDeviation(Data):
+class KnownDeviation(Strict):
     """Parts of a claim that were known not to hold before any record showed it, and why."""
 
     parts: tuple[str, ...]
     reason: str
 
 
-class Claim(Data):
+class Claim(Strict):
     """One thing that is reported; its version rises with its tolerance or rule."""
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,7 +87,7 @@ def malformed(reader: str, expected: str) -> RecordError:
     )
 
 
-def cohorts_of(records: Sequence[RunRecord], *, by_machine: bool = False) -> list[Cohort]:
+def cohorts_of(records: Iterable[RunRecord], *, by_machine: bool = False) -> list[Cohort]:
     """Group records (oldest first) by what decides their results; `by_machine` also by what decides their seconds."""
     groups: dict[tuple[Any, ...], list[RunRecord]] = defaultdict(list)
     for record in records:

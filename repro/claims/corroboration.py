@@ -39,19 +39,16 @@ def corroborate(claim: Claim, catalogue: Catalogue) -> str:
 def public_runs(catalogue: Catalogue) -> Population:
     """Return the runs of all references that corroborate, as one population."""
     tables = [catalogue.populations[name] for name in catalogue.corroboration]
-    return replace(
-        tables[0],
-        runs=tuple(run for table in tables for run in table.runs),
-        descriptions=tuple(words for table in tables for words in table.descriptions),
-        rows=sum(table.rows for table in tables),
-    )
+    runs = tuple(run for table in tables for run in table.runs)
+    return replace(tables[0], runs=runs, rows=sum(table.rows for table in tables))
 
 
 def out_of_sample(first: Population, later: Population) -> tuple[int, int, dict[str, float]]:
     """Return how many later figures lie inside the first runs' 95 % intervals, of how many, and odd runs' joint p."""
     intervals = {name: first.figure(name).prediction_interval() for name in first.figures}
-    within = [intervals[name][0] <= value <= intervals[name][1] for run in later.runs for name, value in run.items()]
-    joint = [(name, first.joint_distance(run)) for name, run in later.described("run")]
+    stated = [(*intervals[name], run[name]) for run in later.runs for name in intervals if name in run]
+    within = [low <= value <= high for low, high, value in stated]
+    joint = [(run.get("run", ""), first.joint_distance(run)) for run in later.runs]
     odd = {name: distance.p_value for name, distance in joint if distance and distance.p_value < ODD}
     return sum(within), len(within), odd
 
@@ -61,7 +58,7 @@ def drifts(runs: Population) -> dict[tuple[str, str], tuple[float, float, int]]:
     drifts = {}
     for over in ("transformers", "month"):
         for name in runs.figures:
-            pairs = [(ordered(stated), run[name]) for stated, run in runs.described(over) if stated and name in run]
+            pairs = [(ordered(run[over]), run[name]) for run in runs.runs if run.get(over) and name in run]
             places = sorted({place for place, _ in pairs})
             if len(places) > 2:  # noqa: PLR2004 (two places have no order to speak of)
                 order, values = [places.index(place) for place, _ in pairs], [value for _, value in pairs]
@@ -76,5 +73,5 @@ def ordered(version: str) -> tuple[int, ...]:
 
 def version_span(runs: Population) -> str:
     """Return the first and the last transformers version among the runs: `4.11 to 4.57`."""
-    stated = sorted(ordered(version) for version, _ in runs.described("transformers") if version)
+    stated = sorted(ordered(run["transformers"]) for run in runs.runs if run.get("transformers"))
     return " to ".join(".".join(map(str, version[:2])) for version in (stated[0], stated[-1]))

@@ -13,13 +13,13 @@ figure's prediction interval or outside. All k figures of the catalogue share a 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import floor, sqrt
 from typing import Any
 
 from repro.claims.catalogue import Catalogue
 from repro.claims.claim import Claim, Direction, Judgement, Kind, Outcome
-from repro.claims.kinds import ALPHA, MOST_SEEDS
+from repro.claims.kinds import ALPHA
 from repro.claims.references import Figure
 from repro.claims.wording import number, plural
 from repro.spec import RunSpec
@@ -33,38 +33,41 @@ FEWEST = 8  # runs of a reference of our own: of fewer a 99.9 % interval says ne
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The mean of n seeds beside a figure of the reruns; `tests` figures share the 5 % of false alarms."""
+    """A figure over the seeds beside that of the reruns; `tests` figures share the 5 % of false alarms."""
 
-    figure: Figure
+    seeds: Figure
+    reruns: Figure
     margin: float
-    n: int
-    difference: float
-    sd: float | None  # None for one seed
     tests: int = 1
+
+    @property
+    def difference(self) -> float:
+        """The seeds' mean minus the reruns'."""
+        return self.seeds.mean - self.reruns.mean
 
     @property
     def equivalence(self) -> float:
         """Half the 90 % interval of the difference, the standard deviation pooled over seeds and reruns."""
-        n, m = self.n, self.figure.n
-        pooled = sqrt(((m - 1) * self.figure.sd**2 + (n - 1) * (self.sd or 0) ** 2) / (n + m - 2))
+        n, m = self.seeds.n, self.reruns.n
+        pooled = sqrt(((m - 1) * self.reruns.sd**2 + (n - 1) * self.seeds.sd**2) / (n + m - 2))
         return t_quantile(1 - ALPHA, n + m - 2) * pooled * sqrt(1 / n + 1 / m)
 
     @property
     def significance(self) -> float:
         """The least difference that is significant by the reruns' spread and by Welch's test."""
         alpha = ALPHA / self.tests
-        by_reruns = self.figure.half_width(self.n, 1 - alpha)
-        if self.sd is None:
+        n, m = self.seeds.n, self.reruns.n
+        by_reruns = self.reruns.half_width(n, 1 - alpha)
+        if n == 1:
             return by_reruns
-        n, m = self.n, self.figure.n
-        ours, theirs = self.sd**2 / n, self.figure.sd**2 / m
+        ours, theirs = self.seeds.sd**2 / n, self.reruns.sd**2 / m
         degrees = floor((ours + theirs) ** 2 / (ours**2 / (n - 1) + theirs**2 / (m - 1)))  # Welch-Satterthwaite
         return max(by_reruns, t_quantile(1 - alpha / 2, degrees) * sqrt(ours + theirs))
 
     @property
     def equivalent(self) -> bool:
         """Whether the 90 % interval of the difference lies within the margin."""
-        return self.n > 1 and abs(self.difference) + self.equivalence <= self.margin
+        return self.seeds.n > 1 and abs(self.difference) + self.equivalence <= self.margin
 
     @property
     def different(self) -> bool:
@@ -75,36 +78,21 @@ class Comparison:
         low, high = self.difference - self.equivalence, self.difference + self.equivalence
         word = "above" if self.difference > 0 else "below"
         return (
-            f"{'' if self.n == 1 else 'mean '}{number(self.figure.mean + self.difference)} is "
-            f"{abs(self.difference):.4f} {word} the {self.figure.n} reruns' {number(self.figure.mean)}, "
+            f"{'' if self.seeds.n == 1 else 'mean '}{number(self.seeds.mean)} is "
+            f"{abs(self.difference):.4f} {word} the {self.reruns.n} reruns' {number(self.reruns.mean)}, "
             f"90 % interval {low:+.4f} to {high:+.4f}, margin ±{number(self.margin)}"
         )
 
 
-def compare_figure(values: Sequence[float], figure: Figure, margin: float, *, tests: int = 1) -> Comparison:
-    """Compare one figure's seeds with the reruns."""
-    seeds = Figure(tuple(values))
-    sd = seeds.sd if seeds.n > 1 else None
-    away = seeds.mean - figure.mean
-    return Comparison(figure=figure, margin=margin, n=seeds.n, difference=away, sd=sd, tests=tests)
-
-
-def more_seeds(comparison: Comparison) -> int:
-    """Return how many more seeds would decide, were the mean to stay and the spread to be the reruns'."""
-    for more in range(1, MOST_SEEDS):
-        then = replace(comparison, n=comparison.n + more, sd=comparison.figure.sd)
-        if then.equivalent or then.different:
-            return more
-    return MOST_SEEDS
-
-
 def judge_distribution(claim: Claim, catalogue: Catalogue, measured: Sequence[Any]) -> Judgement:
     """Judge each figure of the claim against the public reruns, then all of them together."""
-    names, by_part = claim.figures, _by_part(claim, measured)
     compared = {
-        part: compare_figure(by_part[part], catalogue.figure(name), claim.tolerance_of(part), tests=len(names))
-        for part, name in names.items()
-    }
+        part: Comparison(
+            seeds=seeds, reruns=catalogue.figure(claim.figures[part]), margin=claim.tolerance_of(part),
+            tests=len(claim.figures),
+        )
+        for part, seeds in _by_part(claim, measured).items()
+    }  # fmt: skip
     if different := {part: c for part, c in compared.items() if c.different}:
         return Judgement(
             outcome=Outcome.DEVIATES,
@@ -112,14 +100,12 @@ def judge_distribution(claim: Claim, catalogue: Catalogue, measured: Sequence[An
             placed={part: "low" if c.difference < 0 else "high" for part, c in different.items()},
         )
     if undecided := {part: c for part, c in compared.items() if not c.equivalent}:
-        more = max(map(more_seeds, undecided.values()))
-        count = f"about {plural(more, 'more seed')}" if more < MOST_SEEDS else f"not even {more} more seeds"
-        decide = f"if the mean{'s stay' if len(undecided) > 1 else ' stays'}, {count} would decide"
-        return Judgement(outcome=Outcome.INCONCLUSIVE, why=f"{decide}: {_in_words(undecided)}")
-    if stray := _stray(by_part, compared):
+        why = f"{plural(len(measured), 'seed')} can't decide: {_in_words(undecided)}"
+        return Judgement(outcome=Outcome.INCONCLUSIVE, why=why)
+    if stray := _stray(compared):
         return Judgement(outcome=Outcome.INCONCLUSIVE, why=stray)
     within = ", ".join(f"{part} {c.difference:+.4f} of ±{number(c.margin)}" for part, c in compared.items())
-    reruns = next(iter(compared.values())).figure.n
+    reruns = next(iter(compared.values())).reruns.n
     together = f"each mean within its margin of the {reruns} reruns': {within}"
     return Judgement(outcome=Outcome.REPRODUCED, why=_in_words(compared) if len(compared) == 1 else together)
 
@@ -134,30 +120,30 @@ def judge_placed(claim: Claim, catalogue: Catalogue, setup: RunSpec, measured: S
         return Judgement(outcome=Outcome.NOT_COMPARABLE, why=why)
     placed: dict[str, Direction | None] = {}
     outside = []
-    for part, values in _by_part(claim, measured).items():
-        figure, mean = population.figure(claim.figures[part].partition(":")[2]), Figure(tuple(values)).mean
+    for part, ours in _by_part(claim, measured).items():
+        figure = population.figure(claim.figures[part].partition(":")[2])
         half = max(claim.tolerance_of(part), figure.half_width(n, 1 - FAMILY / in_all))
-        away = mean - figure.mean
+        away = ours.mean - figure.mean
         placed[part] = None if abs(away) <= half else "low" if away < 0 else "high"
         if placed[part]:
             span = f"{number(figure.mean - half)} to {number(figure.mean + half)}"
-            outside.append(f"{part} {number(mean)} is outside {span} of {among} {population.about}".lstrip())
+            outside.append(f"{part} {number(ours.mean)} is outside {span} of {among} {population.about}".lstrip())
     outcome = Outcome.DEVIATES if outside else Outcome.MATCHES
     what = "; ".join(outside) or f"inside the prediction interval in {len(placed)} of {len(placed)} figures"
     why = f"{plural(n, 'run')} {'judged' if n >= JUDGED else 'placed'}: {what}"
     return Judgement(outcome=outcome, why=why, placed=placed, among=among)
 
 
-def _by_part(claim: Claim, measured: Sequence[Any]) -> dict[str, list[float]]:
-    return {part: [value[part] if part else value for value in measured] for part in claim.figures}
+def _by_part(claim: Claim, measured: Sequence[Any]) -> dict[str, Figure]:
+    return {part: Figure(tuple(value[part] if part else value for value in measured)) for part in claim.figures}
 
 
-def _stray(by_part: Mapping[str, Sequence[float]], compared: Mapping[str, Comparison]) -> str | None:
+def _stray(compared: Mapping[str, Comparison]) -> str | None:
     """Name a seed that lies alone outside, although the mean is equivalent."""
-    looks = sum(map(len, by_part.values()))
-    for part, values in by_part.items():
-        low, high = compared[part].figure.prediction_interval(confidence=1 - STRAY / looks)
-        for value in values:
+    looks = sum(c.seeds.n for c in compared.values())
+    for part, c in compared.items():
+        low, high = c.reruns.prediction_interval(confidence=1 - STRAY / looks)
+        for value in c.seeds.values:
             if not low <= value <= high:
                 return (
                     f"the mean is within the margin, but {part + ' ' if part else ''}{number(value)} of one seed is "

@@ -179,18 +179,18 @@ def _estimates(claim: Claim, measured: Sequence[Any]) -> dict[str, Figure]:
 
 def _show(claim: Claim, cohort: Cohort, measured: list[Any], estimates: Mapping[str, Figure]) -> str:
     """Return what was measured for people: mean, spread and interval over seeds, or one seed's interval over rows."""
-    of = f" of {len(claim.reported)} shared" if claim.kind is Kind.OVERLAP else ""
+    shown = _over_seeds(measured, estimates)
+    if claim.kind is Kind.OVERLAP:
+        shown += f" of {len(claim.reported)} shared"
     if len(measured) > 1:
-        return f"{_over_seeds(measured, estimates)}{of}, n = {len(measured)} seeds"
-    if of:
-        return f"{estimates['']}{of}"
+        return f"{shown}, n = {len(measured)} seeds"
     if is_number(measured[0]) and isinstance(claim.measure, str):
         parent = claim.measure.rpartition(".")[0]
         interval, rows = cohort.values(claim.measure + "_interval"), cohort.values(parent + ".n")
         if interval and rows and isinstance(interval[0], tuple):
             low, high = interval[0]
-            return f"{number(measured[0])} [{number(low)}, {number(high)}], n = {rows[0]:,} rows"
-    return brief(measured[0])
+            return f"{shown} [{number(low)}, {number(high)}], n = {rows[0]:,} rows"
+    return shown
 
 
 def _over_seeds(measured: Sequence[Any], estimates: Mapping[str, Figure]) -> str:

@@ -13,12 +13,11 @@ from typing import Any
 
 from repro.claims.claim import POPULATION, Claim, Direction, Judgement, Kind, Outcome, common
 from repro.claims.cohorts import Cohort, malformed
-from repro.claims.wording import brief, is_number, number, p_value, plural
+from repro.claims.wording import brief, is_number, number, p_value
 from repro.records.schema import RowResults
 from repro.stats import mcnemar, two_sided_binomial
 
 ALPHA = 0.05
-MOST_SEEDS = 500  # nobody runs more; beyond it the number is only bounded
 SHOWN_PARTS = 4
 FLOAT_SLACK = 1e-9  # 0.3525 - 0.352 is 0.0005 plus rounding of the machine's, not of ours
 Path = tuple[Any, ...]
@@ -29,16 +28,6 @@ def majority(successes: int, n: int) -> bool | None:
     if two_sided_binomial(successes, n) > ALPHA:
         return None
     return successes > n - successes
-
-
-def more_seeds_for_majority(successes: int, n: int) -> str:
-    """Say how many more seeds would decide, were their share to stay as it is."""
-    if 2 * successes == n:
-        return "they split evenly, and no number of seeds decides while they do"
-    for more in range(1, MOST_SEEDS):
-        if majority(round(successes / n * (n + more)), n + more) is not None:
-            return f"{plural(more, 'more seed')} would decide if that share stays"
-    return f"not even {MOST_SEEDS} more seeds would decide if that share stays"
 
 
 def conclude(by_part: Mapping[str, list[Direction | None]], why: str) -> Judgement:
@@ -55,7 +44,7 @@ def conclude(by_part: Mapping[str, list[Direction | None]], why: str) -> Judgeme
             decided = majority(holding, n)
             share = f"{holding} of {n} seeds hold: "
             if decided is None and not undecided:
-                undecided = f"the seeds disagree, {holding} of {n} hold: {more_seeds_for_majority(holding, n)}; "
+                undecided = f"the seeds disagree, {holding} of {n} hold; "
             if decided is not False:
                 placed[part] = None
     if any(placed.values()):
@@ -210,6 +199,5 @@ def _weigh(pairs: Sequence[tuple[int, int]], rows: int, margin: float) -> Judgem
         significant = "significant, but no more than the margin" if p <= ALPHA else "not significant"
         return Judgement(outcome=Outcome.INCONCLUSIVE, why=f"{why}; {significant}, and more seeds add no rows")
     if len(decided) < n and not majority(ahead, n):
-        needed = more_seeds_for_majority(ahead, n)
-        return Judgement(outcome=Outcome.INCONCLUSIVE, why=f"{ahead} of {n} seeds hold: {needed}; {why}")
+        return Judgement(outcome=Outcome.INCONCLUSIVE, why=f"the seeds disagree, {ahead} of {n} hold; {why}")
     return conclude({"ahead": decided}, why)

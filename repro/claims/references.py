@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf, sqrt
@@ -13,18 +13,18 @@ from typing import Annotated, Any
 
 from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
-from repro.claims.claim import Data
 from repro.claims.wording import number
 from repro.errors import UsageError
+from repro.records.schema import Strict
 from repro.spec import RunSpec
 from repro.stats import f_tail, t_quantile
 
 REMEDY = "Correct the file; nothing was judged."
-Run = Mapping[str, float]
-_RUN = TypeAdapter(dict[str, FiniteFloat])
+Run = Mapping[str, Any]  # what a row states: its figures as numbers, and the words that describe it
+_FIGURES = TypeAdapter(dict[str, FiniteFloat])
 
 
-class ReferenceTable(Data):
+class ReferenceTable(Strict):
     """Where a table of raw runs lies and what its columns are; rows within `same_run` in all figures are one run.
 
     `apart` names a describing column that is also a run's setting: a run is compared with rows of its own value only.
@@ -51,8 +51,8 @@ class Figure:
 
     @cached_property
     def sd(self) -> float:
-        """The standard deviation of one run."""
-        return stdev(self.values)
+        """The standard deviation between runs; 0 for one run, which shows none."""
+        return stdev(self.values) if self.n > 1 else 0.0
 
     @property
     def n(self) -> int:
@@ -109,13 +109,12 @@ class Joint:
 
 @dataclass(frozen=True, kw_only=True)
 class Population:
-    """Distinct runs of one recipe: the figures that each states, and the words that describe it; `rows` were read."""
+    """Distinct runs of one recipe; `rows` were read."""
 
     about: str
     figures: tuple[str, ...]
     runs: tuple[Run, ...]
-    descriptions: tuple[Mapping[str, str], ...] = ()
-    rows: int = 0
+    rows: int
     apart: str | None = None
 
     @cached_property
@@ -126,18 +125,13 @@ class Population:
         """Return one figure over the runs; KeyError where there is none of that name."""
         return self._figures[name]
 
-    def described(self, column: str) -> list[tuple[str, Run]]:
-        """Return each run with what it states in a describing column, nothing where it has none of that name."""
-        return [(words.get(column, ""), run) for words, run in zip(self.descriptions, self.runs, strict=True)]
-
     def like(self, setup: RunSpec) -> Population:
         """Return the runs that are to be compared with a run of this setup: all, or those of its value of `apart`."""
         if self.apart is None:
             return self
         value = str(getattr(setup, self.apart))
-        runs = tuple(run for words, run in self.described(self.apart) if words == value)
-        descriptions = tuple(words for words in self.descriptions if words[self.apart] == value)
-        return replace(self, about=f"{value} {self.about}", runs=runs, descriptions=descriptions)
+        runs = tuple(run for run in self.runs if run[self.apart] == value)
+        return replace(self, about=f"{value} {self.about}", runs=runs)
 
     def joint_distance(self, given: Run, *, without: int | None = None) -> Joint | None:
         """Return the joint distance over the losses and F1 among the given figures, or None where fewer than two are.
@@ -180,26 +174,25 @@ def read_population(path: Path, table: ReferenceTable) -> Population:
         if columns.count(name) != declared.count(name):
             raise wrong(f"column {name!r} {'stands twice or is not declared' if name in columns else 'is missing'}")
     runs: list[Run] = []
-    descriptions: list[Mapping[str, str]] = []
     for i, row in enumerate(rows, 1):
         if None in row or None in row.values():
             raise wrong(f"row {i}: expected {len(columns)} cells")
         try:  # a blank: that run does not state it
-            run = _RUN.validate_python({name: row[name] for name in table.figures if row[name].strip()})
+            figures = _FIGURES.validate_python({name: row[name] for name in table.figures if row[name].strip()})
         except ValidationError as error:
             first = error.errors()[0]
             where = f"row {i}: column {first['loc'][0]!r}"
             raise wrong(f"{where}: expected a finite number, got {first['input']!r}") from None
-        if table.same_run is None or not _is_copy(run, runs, table.same_run):
+        run: Run = {**{name: row[name] for name in table.described_by}, **figures}
+        if table.same_run is None or not any(_same(run, other, table.figures, table.same_run) for other in runs):
             runs.append(run)
-            descriptions.append({name: row[name] for name in table.described_by})
     for name in table.figures:
         if sum(name in run for run in runs) < 2:  # noqa: PLR2004 (one run has no spread)
             raise wrong(f"column {name!r} states fewer than two distinct runs")
-    population = Population(about=table.about, figures=table.figures, runs=tuple(runs), apart=table.apart)
-    return replace(population, descriptions=tuple(descriptions), rows=len(rows))
+    return Population(about=table.about, figures=table.figures, runs=tuple(runs), rows=len(rows), apart=table.apart)
 
 
-def _is_copy(run: Run, others: Sequence[Run], within: float) -> bool:
+def _same(one: Run, other: Run, figures: tuple[str, ...], within: float) -> bool:
     slack = within + 1e-9  # the rounding of the machine
-    return any(run.keys() == other.keys() and all(abs(run[k] - other[k]) <= slack for k in run) for other in others)
+    stated = [name for name in figures if name in one or name in other]
+    return all(name in one and name in other and abs(one[name] - other[name]) <= slack for name in stated)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -22,7 +23,7 @@ LIBRARIES = (
 
 
 class Provenance(BaseModel):
-    """Code, versions and machine of a run; times are UTC in ISO 8601."""
+    """Code, versions and machine of a run; times are UTC in ISO 8601. `gpu` is what CUDA's own libraries are."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
@@ -38,6 +39,7 @@ class Provenance(BaseModel):
     threads: int
     accelerator: str | None = None
     driver: str | None = None
+    gpu: dict[str, str] = {}
 
 
 def utc_now() -> str:
@@ -45,8 +47,8 @@ def utc_now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def collect_provenance(*, started: str, threads: int, **accelerator: str | None) -> Provenance:
-    """Gather a run's provenance; the caller, who may know torch, names threads, `accelerator` and `driver`."""
+def collect_provenance(*, started: str, threads: int, **accelerator: Any) -> Provenance:
+    """Gather a run's provenance; the caller, who may know torch, gives threads and what `gpu_facts` says."""
     import repro
 
     commit, dirty = code_state()
@@ -70,10 +72,20 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def driver_version() -> str | None:
-    """Return the NVIDIA driver's version, or None where its tool is not installed."""
+def gpu_facts() -> dict[str, Any]:
+    """Return what of the GPU in use decides seconds and last digits: its name, its driver, CUDA, cuDNN and TF32."""
+    import torch
+
     answer = _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
-    return answer.splitlines()[0].strip() if answer else None
+    return {
+        "accelerator": torch.cuda.get_device_name(),
+        "driver": answer.splitlines()[0].strip() if answer else None,
+        "gpu": {
+            "CUDA": str(torch.version.cuda),
+            "cuDNN": str(torch.backends.cudnn.version()),
+            "TF32 in fp32 products": "yes" if torch.backends.cuda.matmul.allow_tf32 else "no",
+        },
+    }
 
 
 @cache

@@ -155,7 +155,8 @@ class Measurements(Strict):
 class RunRecord(Measurements):
     """One section, recipe, corpus and seed: everything that verdicts, tables and figures are made from.
 
-    `seconds` are those of its phases. `run_key` is the SHA-256 of all that decided the result, `source_sha256` of the
+    `seconds` are those of its phases, `peak_mib` the most memory of its process, `gpu_peak_mib` the most that torch's
+    allocator had given out on a GPU. `run_key` is the SHA-256 of all that decided the result, `source_sha256` of the
     code among it; `declared_seeds` were named together with this one. Older records lack these and `precision_reason`.
     """
 
@@ -170,6 +171,7 @@ class RunRecord(Measurements):
     settings: Settings
     seconds: dict[str, float] = {}
     peak_mib: float
+    gpu_peak_mib: float | None = None
     provenance: Provenance
 
     @property

@@ -7,29 +7,25 @@ fails, unless it is named new: a section or a classifier that is renamed would e
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repro.benchfiles import Benchmark, newest, read_benchmarks
-from repro.claims.cohorts import cohorts_of
+from repro.claims.cohorts import Cohort, cohorts_of
 from repro.errors import NotComparableError
 from repro.records.schema import RowResults, RunRecord
 from repro.records.store import read_records
 from repro.regression.paired import MARGIN, Difference, differences
-from repro.regression.verdict import Answer, Comparison, Selection
-from repro.spec import RunSpec, differing
+from repro.regression.verdict import SIDES, Answer, Comparison, Selection
+from repro.spec import differing
 
 if TYPE_CHECKING:
     from repro.claims.judge import Verdict
 
-SIDES = ("baseline", "candidate")
 HOLDING = ("reproduced", "holds", "matches")  # how the verdicts begin that can be lost
 DIFFERENT_DAYS = "measured in different sessions: for information, fails nothing"
-Setups = dict[tuple[RunSpec, str], dict[str, list[RowResults]]]  # by spec and stamps, and by score: a seed each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,22 +55,25 @@ def compare_scores(
 
     NotComparableError where a section was never run alike on both sides.
     """
-    sides = [_by_setup(folder.records, selection) for folder in (before, after)]
-    for section in dict.fromkeys(spec.section for side in sides for spec, _ in side):
-        old, new = ({key: rows for key, rows in side.items() if key[0].section == section} for side in sides)
+    sides = [
+        _newest_cohorts(r for r in folder.records if any(map(selection.includes, _classifiers(r))))
+        for folder in (before, after)
+    ]
+    for section in dict.fromkeys(section for side in sides for section, *_ in side):
+        old, new = ({key: cohort for key, cohort in side.items() if key[0] == section} for side in sides)
         if old and new and not old.keys() & new.keys():
-            _refuse(list(old)[-1], list(new)[-1])
+            _refuse(*(max(side.values(), key=lambda cohort: cohort.newest) for side in (old, new)))
         for key in {**old, **new}:
-            rows = old.get(key, {}), new.get(key, {})
+            rows, label = [_rows(side.get(key)) for side in (old, new)], key[1].label
             for name in filter(selection.includes, {**rows[0], **rows[1]}):
-                common: dict[str, Any] = {"section": "quality", "name": name, "setup": key[0].label}
+                common: dict[str, Any] = {"section": "quality", "name": name, "setup": label}
                 both = rows[0].get(name), rows[1].get(name)  # None: no such score; []: one without rows
                 absent: list[RowResults] | None = None if None in both else []
                 if absent in both:
                     if both != ([], []):
                         yield selection.absent(SIDES[both.index(absent)], measure="scores", **common)
                     continue
-                where, by_seed = f"{name} ({key[0].label})", seeded.get(section, True)
+                where, by_seed = f"{name} ({label})", seeded.get(section, True)
                 for d in differences(rows[0][name], rows[1][name], seeded=by_seed, where=where):
                     yield _judge(d, common)
 
@@ -114,36 +113,39 @@ def show_speed(before: Folder, after: Folder, selection: Selection) -> Iterator[
             )  # fmt: skip
 
 
-def _by_setup(records: Sequence[RunRecord], selection: Selection) -> Setups:
-    """Return what counts by setup, oldest first: of each the cohort of the newest code and libraries."""
-    setups: Setups = {}
+def _newest_cohorts(records: Iterable[RunRecord]) -> dict[Any, Cohort]:
+    """Return of each section, setup, corpus and recipe the cohort of the newest code and libraries."""
+    newest: dict[Any, Cohort] = {}
     for cohort in sorted(cohorts_of(records), key=lambda cohort: cohort.newest):
-        r = cohort.records[0]
-        stamps = {"corpus": r.corpus.model_dump(mode="json"), "recipe": r.recipe.model_dump(mode="json")}
-        key = replace(cohort.setup, section=cohort.experiment), json.dumps(stamps, sort_keys=True)
-        if any(selection.includes(name) for record in cohort.records for name in _classifiers(record)):
-            setups.pop(key, None)  # so that the newest is the last
-            setups[key] = defaultdict(list)
-            for record in cohort.records:
-                for name, rows in _classifiers(record).items():
-                    setups[key][name] += [rows] if rows else []
-    return setups
+        first = cohort.records[0]
+        stamps = first.corpus.model_dump_json(), first.recipe.model_dump_json()
+        newest[cohort.experiment, cohort.setup, stamps] = cohort
+    return newest
+
+
+def _rows(cohort: Cohort | None) -> dict[str, list[RowResults]]:
+    """Return each classifier's predictions, a seed each; nothing for a score without rows."""
+    rows: dict[str, list[RowResults]] = {}
+    for record in cohort.records if cohort else ():
+        for name, predicted in _classifiers(record).items():
+            rows.setdefault(name, []).extend([predicted] if predicted else [])
+    return rows
 
 
 def _classifiers(record: RunRecord) -> dict[str, RowResults | None]:
     return {f"{record.experiment}:{name}": record.rows.get(name) for name in (*record.scores, *record.rows)}
 
 
-def _refuse(old: tuple[RunSpec, str], new: tuple[RunSpec, str]) -> None:
+def _refuse(old: Cohort, new: Cohort) -> None:
     """Refuse a section that was never run alike on both sides, naming what differs between the two newest setups."""
-    names = differing(json.loads(old[1]), json.loads(new[1]))
+    stamps = (c.records[0].model_dump(mode="json", include={"corpus", "recipe"}) for c in (old, new))
     settings = [
-        f"{name} is {getattr(old[0], name)} there and {getattr(new[0], name)} here"
-        for name in old[0].differing(new[0])
-    ]  # fmt: skip
+        f"{name} is {getattr(old.setup, name)} there and {getattr(new.setup, name)} here"
+        for name in old.setup.differing(new.setup)
+    ]
     raise NotComparableError(
-        f"{new[0].section} of the baseline can't be compared: {', '.join(settings or names)}"
-        f"{'' if settings else ' differ'}",
+        f"{new.experiment} of the baseline can't be compared: "
+        + (", ".join(settings) or f"{', '.join(differing(*stamps))} differ"),
         "Run both sides alike.",
     )
 

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from repro.errors import NotComparableError
 from repro.regression.checkouts import Checkout
 from repro.regression.speed import FAMILY, MARGIN, accused, judge_speed, level
-from repro.regression.verdict import Comparison, Selection
+from repro.regression.verdict import SIDES, Comparison, Selection
 from repro.regression.workers import Round, Worker, interleave
 
-SIDES = ("baseline", "candidate")
 THREADS = 1  # threads wait for one another at every operation: on a shared machine that times its neighbours
 Seconds = dict[str, list[list[tuple[float, float]]]]  # by benchmark: launches of rounds of (baseline, candidate)
 

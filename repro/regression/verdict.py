@@ -12,7 +12,8 @@ from typing import Any, Literal
 from repro.display.table import Table
 from repro.errors import printable, unknown
 
-COLUMNS = ("what", "baseline", "candidate", "difference [interval]", "answer")
+SIDES = ("baseline", "candidate")
+COLUMNS = ("what", *SIDES, "difference [interval]", "answer")
 MOST_NAMED = 12  # of those of which one reason is given
 CONCLUSIONS = {0: "no regression", 1: "regression", 6: "nothing could be judged"}
 

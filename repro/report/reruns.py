@@ -59,17 +59,13 @@ def rerun_drawing(catalogue: Catalogue) -> Drawing:
     tables = [catalogue.populations[key] for key in catalogue.corroboration]
     column = claim.figures[""].partition(":")[2]
     named = claim.addresses[0].rpartition(".")[2].replace("_", " ").replace("f1", "F1")
-    versions = sorted({words["transformers"] for table in tables for words in table.descriptions}, key=_by_version)
+    versions = sorted({run["transformers"] for table in tables for run in table.runs}, key=_by_version)
     figure = new_figure(9.6, 4.2)
     axes = figure.add_subplot()
     low, high = tables[0].figure(column).prediction_interval()
     axes.axhspan(low, high, color=BARS, alpha=0.12, label=f"95 % interval of one run, from {len(tables[0].runs)} runs")
     for table, marker, color in zip(tables, "o^s", (BARS, LATER, INK), strict=False):
-        points = [
-            (versions.index(words["transformers"]), run[column])
-            for words, run in zip(table.descriptions, table.runs, strict=True)
-            if column in run
-        ]
+        points = [(versions.index(run["transformers"]), run[column]) for run in table.runs if column in run]
         x, y = zip(*points, strict=True)
         axes.scatter(x, y, marker=marker, s=22, color=color, alpha=0.75, label=f"{len(points)} {table.about}")
     for reported, source in sorted(_reported(catalogue, claim.figures[""]).items()):

@@ -66,6 +66,7 @@ def environment_table(records: Sequence[RunRecord]) -> Table:
             "system": p.system,
             "processor": f"{p.processor}, {p.cores} cores, {p.threads} threads",
             "accelerator": f"{p.accelerator} ({p.driver})" if p.accelerator else "none",
+            **p.gpu,
             "started": p.started[:10],
         }
         for name, value in values.items():

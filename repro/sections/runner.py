@@ -16,7 +16,7 @@ from repro.assets.corpus import load_corpus
 from repro.assets.notebook import tour_texts
 from repro.assets.recipes import recipe_named
 from repro.errors import CheckpointError, MissingAssetError, ReproError, StateError
-from repro.records.provenance import code_state, collect_provenance, driver_version, peak_mib, utc_now
+from repro.records.provenance import code_state, collect_provenance, gpu_facts, peak_mib, utc_now
 from repro.records.schema import RunRecord
 from repro.records.store import find_finished, inside, keep_record
 from repro.sections.context import Context, Section
@@ -119,9 +119,11 @@ class Run:
         started, context = utc_now(), self.context
         code_state()  # of the code that runs: it is read once a process
         key, source = self.key, str(self.decided_by["source"])
-        context.seconds.clear()
-        measured = self.section.run(context, self.seed, *checkpointer)
         on_gpu = context.spec.device is Device.CUDA
+        context.seconds.clear()
+        if on_gpu:
+            torch.cuda.reset_peak_memory_stats()
+        measured = self.section.run(context, self.seed, *checkpointer)
         return RunRecord(
             **dict(measured),
             seconds={**context.seconds},
@@ -134,11 +136,9 @@ class Run:
             declared_seeds=None if context.declared_seeds is None else self.section.seeds(context.declared_seeds),
             precision_reason=context.precision_reason,
             peak_mib=peak_mib(),
+            gpu_peak_mib=torch.cuda.max_memory_allocated() / 2**20 if on_gpu else None,
             provenance=collect_provenance(
-                started=started,
-                threads=torch.get_num_threads(),
-                accelerator=torch.cuda.get_device_name() if on_gpu else None,
-                driver=driver_version() if on_gpu else None,
+                started=started, threads=torch.get_num_threads(), **(gpu_facts() if on_gpu else {})
             ),
         )
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from repro.records.schema import RunRecord
 from tests.claims.builders import epoch
-
-MakeRecord = Callable[..., RunRecord]
+from tests.conftest import MakeRecord
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import sys
-from collections.abc import Callable
+from dataclasses import replace
 from importlib.resources import files
 from itertools import combinations
 from pathlib import Path
@@ -14,7 +13,6 @@ from statistics import stdev
 
 import pytest
 
-from repro import cli
 from repro.assets.corpus import EMOTION, read_folder, stamp_of
 from repro.assets.recipes import DISTILBERT, MINILM
 from repro.claims.catalogue import PACKAGED, load_catalogue, read_header, reruns
@@ -24,8 +22,8 @@ from repro.errors import UsageError
 from repro.records.schema import CorpusStamp, RunRecord
 from repro.records.store import read_record, write_record
 from tests.claims.builders import CATALOGUE, cases, scored
+from tests.conftest import CallRepro, MakeRecord
 
-MakeRecord = Callable[..., RunRecord]
 WRONG = cases("claims/wrong_catalogues.csv")  # what is replaced in which file, and what is said of it
 
 
@@ -39,10 +37,8 @@ def test_claims_and_assets_name_the_same_corpus_and_checkpoints(make_record: Mak
         assert record.at(path) == value, path
     assert holds["recipe.weights_sha256"] == DISTILBERT.sha256["model.safetensors"]
     assert MINILM.learning_rate == 1e-4
-    changed = {"name", "why", "checkpoint", "revision", "sha256", "package", "config", "learning_rate"}
-    assert {k: v for k, v in vars(MINILM).items() if k not in changed} == {
-        k: v for k, v in vars(DISTILBERT).items() if k not in changed
-    }
+    changed = ("name", "why", "checkpoint", "revision", "sha256", "package", "config", "learning_rate")
+    assert replace(MINILM, **{name: getattr(DISTILBERT, name) for name in changed}) == DISTILBERT
 
 
 def test_what_the_book_reports_of_its_fine_tuning_is_one_run_of_the_reruns_population() -> None:
@@ -110,30 +106,18 @@ def test_another_course_is_judged_from_a_folder_of_data(runs: list[RunRecord], c
 
 
 def test_the_commands_take_its_folder(
-    runs: list[RunRecord],
-    course: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    runs: list[RunRecord], course: Path, tmp_path: Path, call_repro: CallRepro
 ) -> None:
-    results = tmp_path / "results"
+    results, own = tmp_path / "results", ("--catalogue", course)
     for record in runs:
         write_record(record, results)
-
-    def call(*arguments: object) -> str:
-        monkeypatch.setattr(sys, "argv", ["repro", *map(str, arguments), "--catalogue", str(course)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        assert not left.value.code
-        return capsys.readouterr().out
-
-    assert "model.f1" in call("claims")
-    rows = json.loads(call("verify", "--results", results, "--json"))
-    assert [(row["claim"], row["version"], row["verdict"]) for row in rows] == [
-        ("data.rows", 1, "holds by construction"),
-        ("model.f1", 3, "reproduced"),
-    ]
-    call("report", "--results", results)
+    assert "model.f1" in call_repro("claims", *own)[1]
+    code, out, _ = call_repro("verify", "--results", results, "--json", *own)
+    assert code == 0
+    assert [(row["claim"], row["version"], row["verdict"]) for row in json.loads(out)] == [
+        ("data.rows", 1, "holds by construction"), ("model.f1", 3, "reproduced"),
+    ]  # fmt: skip
+    assert call_repro("report", "--results", results, *own)[0] == 0
     page = (results / "report.html").read_text()
     assert "Does the course on reviews still hold?" in page and "the seminar" not in page
     assert (results / "figures" / "reruns-by-version.svg").is_file()
@@ -146,9 +130,8 @@ def test_what_is_wrong_with_a_catalogue_is_one_line_with_file_and_place(case: di
     path.write_text(path.read_text().replace(old, new) if old else new)
     with pytest.raises(UsageError) as refused:
         load_catalogue(str(course))
-    assert case["problem"] in refused.value.what
-    assert str(course) in refused.value.what
-    assert "\n" not in refused.value.what
+    what = refused.value.what
+    assert (case["problem"] in what, str(course) in what, "\n" in what) == (True, True, False), what
     assert refused.value.exit_code == 2
 
 

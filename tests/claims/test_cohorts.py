@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,8 +11,8 @@ from repro.claims.judge import judge_all
 from repro.records.schema import RowResults, RunRecord
 from repro.training.metrics import score
 from tests.claims.builders import CATALOGUE, judged, scored
+from tests.conftest import MakeRecord
 
-MakeRecord = Callable[..., RunRecord]
 CONFUSIONS = {"most_often_taken_for": {"love": "joy", "surprise": "joy"}}
 LABELS = [i % 6 for i in range(600)]
 CLAIM = "finetune.confusions"

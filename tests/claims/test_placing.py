@@ -22,8 +22,8 @@ from repro.errors import ResultsError
 from repro.records.schema import CorpusStamp, RunRecord
 from repro.spec import RunSpec
 from tests.claims.builders import epoch, scored
+from tests.conftest import MakeRecord
 
-MakeRecord = Callable[..., RunRecord]
 MakeRun = Callable[..., RunRecord]
 ROWS = 150
 RECIPE = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,12 +12,12 @@ from repro.assets.corpus import EMOTION
 from repro.assets.recipes import MINILM
 from repro.claims.claim import Claim
 from repro.claims.judge import judge_all
-from repro.claims.kinds import SHOWN_PARTS, more_seeds_for_majority
+from repro.claims.kinds import SHOWN_PARTS
 from repro.errors import RecordError
 from repro.records.schema import RunRecord
 from tests.claims.builders import CATALOGUE, cases, epoch, judged, scored
+from tests.conftest import MakeRecord
 
-MakeRecord = Callable[..., RunRecord]
 MINILM_SHA256 = MINILM.sha256["model.safetensors"]
 TOKENIZER = {"class": "DistilBertTokenizer", "vocabulary_sha256": MINILM.sha256["vocab.txt"]}
 WORDS = dict.fromkeys(("sadness", "joy", "love", "anger", "fear", "surprise"), 15)
@@ -50,10 +49,6 @@ def test_a_verdict_says_what_the_runs_show(case: dict[str, str], make_record: Ma
     assert all(said in f"{verdict.shown} {verdict.why}" for said in case["said"].split(" … "))
     if all(isinstance(parts, float) for parts in runs):
         assert verdict.seeds == tuple(range(len(runs)))
-
-
-def test_a_share_near_one_half_says_that_not_even_500_seeds_decide() -> None:
-    assert more_seeds_for_majority(51, 100) == "not even 500 more seeds would decide if that share stays"
 
 
 def test_as_many_wrong_parts_as_are_shown_are_not_said_to_be_more(make_record: MakeRecord) -> None:

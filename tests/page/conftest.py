@@ -50,7 +50,7 @@ def write_page(folder: Path, verdicts: list[Verdict], text: str = "text") -> Pat
     table = Table(("what", "value"), ((text, text),))
     timing: dict[str, Any] = {
         "fullname": text, "group": text, "setup": {"recipe": text}, "facts": {}, "machine": Machine(libraries={}),
-        "commit": text, "dirty": False, "written": datetime(2026, 1, 1, tzinfo=UTC), "file": Path("x.json"),
+        "commit": text, "dirty": False, "written": datetime(2026, 1, 1, tzinfo=UTC),
     }  # fmt: skip
     tables = dict.fromkeys(("verdicts", "scores", "timings", "environment"), table)
     pictures = [Picture(name=text, section=text, caption=text, alt=text, source=DRAWING)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +13,12 @@ from pydantic import ValidationError
 from repro.errors import RecordError
 from repro.records.faults import FaultRow, FaultTally, newest_tally, write_tally
 from repro.records.provenance import collect_provenance
-from repro.records.schema import RowResults, RunRecord, Scores
+from repro.records.schema import RowResults, Scores
 from repro.records.seal import plain_sha256, sealed, unsealed
-from repro.records.store import (
-    MANIFEST,
-    find_finished,
-    newest_runs,
-    read_record,
-    read_records,
-    write_record,
-)
+from repro.records.store import MANIFEST, find_finished, newest_runs, read_record, read_records, write_record
 from repro.report.faults import fault_tables
+from tests.conftest import MakeRecord
 
-MakeRecord = Callable[..., RunRecord]
 RESULTS = Path(__file__).parents[2] / "results"
 ROWS = {"validation": RowResults(labels=[0, 1], predictions=[0, 5], losses=[0.1, 2.5])}
 
@@ -39,16 +31,11 @@ def test_a_record_comes_back_as_it_was_written(make_record: MakeRecord, tmp_path
     assert "[0,5]" in path.read_text()  # predictions stay on one line
 
 
-def test_the_same_run_twice_is_two_records_and_no_partial_file_stays(make_record: MakeRecord, tmp_path: Path) -> None:
-    paths = {write_record(make_record(), tmp_path) for _ in range(5)}
-    assert len(paths) == len(read_records(tmp_path)) == 5
-    assert {path for path in tmp_path.rglob("*") if path.is_file()} == paths
-
-
-def test_records_are_read_oldest_first(make_record: MakeRecord, tmp_path: Path) -> None:
-    for started in ("2026-03-01T00:00:00Z", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"):
-        write_record(make_record(started=started), tmp_path)
-    assert [r.provenance.started[5:7] for r in read_records(tmp_path)] == ["01", "02", "03"]
+def test_no_record_replaces_another_and_the_oldest_is_read_first(make_record: MakeRecord, tmp_path: Path) -> None:
+    days = ("03", "01", "02", "02", "02")
+    paths = {write_record(make_record(started=f"2026-01-{day}T00:00:00Z"), tmp_path) for day in days}
+    assert [r.provenance.started[8:10] for r in read_records(tmp_path)] == sorted(days)
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == paths  # and no partial file stays
 
 
 @pytest.mark.parametrize(
@@ -135,8 +122,7 @@ def test_the_committed_records_are_sealed_or_in_the_manifest() -> None:
 
 def test_a_path_into_a_record_finds_values_or_fails(make_record: MakeRecord) -> None:
     record = make_record(facts={"a b": {"c": [10, 20]}})
-    assert record.at("facts.a b.c.1") == 20
-    assert record.at("corpus.splits.train.rows") == 16000
+    assert (record.at("facts.a b.c.1"), record.at("corpus.splits.train.rows")) == (20, 16000)
     for wrong in ("facts.none", "facts.a b.c.9", "facts.a b.c.x", "settings.none", "seconds.train.x", "at"):
         with pytest.raises(KeyError):
             record.at(wrong)
@@ -174,11 +160,13 @@ def test_a_record_of_schema_1_is_read_without_what_it_lacks(make_record: MakeRec
 
 def test_a_finished_run_is_the_newest_whole_record_of_its_key(make_record: MakeRecord, tmp_path: Path) -> None:
     key, folder = "a" * 64, make_record().folder
+
+    def write(day: int, **parts: Any) -> Path:
+        return write_record(make_record(run_key=key, started=f"2026-01-0{day}T00:00:00Z", **parts), tmp_path)
+
     assert find_finished(tmp_path, folder, key) is None
-    older, newest = (
-        write_record(make_record(run_key=key, started=f"2026-01-0{day}T00:00:00Z"), tmp_path) for day in (1, 2)
-    )
-    write_record(make_record(run_key=key, started="2026-01-03T00:00:00Z", facts={"not_run": {"x": "y"}}), tmp_path)
+    older, newest = write(1), write(2)
+    write(3, facts={"not_run": {"x": "y"}})
     assert find_finished(tmp_path, folder, key) == newest
     newest.write_bytes(newest.read_bytes()[:-20])
     assert find_finished(tmp_path, folder, key) == older
@@ -198,12 +186,9 @@ def test_the_newest_run_of_each_setup_and_seed_is_kept(make_record: MakeRecord) 
     assert newest_runs(records, "linear") == []
 
 
-def row(**parts: object) -> FaultRow:
-    fields: dict[str, object] = {
-        "fault": "SIGKILL", "how": "at a random moment", "tried": 50, "lost": 0, "wrong": 0, "finished": 50,
-        "identical": 50, "told": "going on",
-    }  # fmt: skip
-    return FaultRow.model_validate(fields | parts)
+def row(**parts: Any) -> FaultRow:
+    counts: dict[str, Any] = {"tried": 50, "lost": 0, "wrong": 0, "finished": 50, "identical": 50}
+    return FaultRow(fault=parts.pop("fault", "SIGKILL"), how="at a random moment", told="going on", **(counts | parts))
 
 
 def tally(*rows: FaultRow, started: str = "2026-01-01T00:00:00Z") -> FaultTally:

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+from functools import partial
 
 import pytest
 
-from repro import cli
+from tests.conftest import CallRepro
 
 
 @pytest.fixture
-def regress(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+def regress(call_repro: CallRepro, monkeypatch: pytest.MonkeyPatch) -> CallRepro:
     """Call `repro regress` and return its exit code and what it wrote."""
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["repro", "regress", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(left.value.code or 0), out, err
-
-    return call
+    return partial(call_repro, "regress")

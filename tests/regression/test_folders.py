@@ -14,12 +14,28 @@ import numpy as np
 import pytest
 
 from repro.assets.corpus import EMOTION
-from repro.records.schema import RowResults, RunRecord
+from repro.records.schema import RowResults
 from repro.records.store import read_records, write_record
 from repro.training.metrics import score
+from tests.conftest import CallRepro, MakeRecord
 
-MakeRecord = Callable[..., RunRecord]
-Regress = Callable[..., tuple[int, str, str]]
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def tuned(make_record: MakeRecord, tmp_path: Path) -> Write:
+    """Write fine-tunings: of 2,000 rows 150 are right with every second seed, and the first `dropped` are wrong."""
+
+    def write(side: str, count: int = 3, *, dropped: int = 0, **parts: Any) -> Path:
+        for seed in range(count):
+            random = np.random.default_rng(seed + 10 * dropped)
+            labels, place = np.arange(2000) % 6, np.arange(2000)
+            wrong = (place < dropped) | ((place >= 1850) & (random.random(2000) < 0.5))
+            rows = RowResults(labels=labels.tolist(), predictions=np.where(wrong, (labels + 1) % 6, labels).tolist())
+            write_record(make_record(seed=seed, rows={"validation": rows}, **parts), tmp_path / side)
+        return tmp_path / side
+
+    return write
 
 
 def benchmark(results: Path, factor: float = 1.0) -> Path:
@@ -30,17 +46,6 @@ def benchmark(results: Path, factor: float = 1.0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"datetime": "2026-01-01T00:00:00", "machine_info": {}, "benchmarks": [entry]}))
     return path
-
-
-def seeds(make: MakeRecord, results: Path, count: int = 3, *, dropped: int = 0, **parts: Any) -> Path:
-    """Write fine-tunings: of 2,000 rows 150 are right with every second seed, and the first `dropped` are wrong."""
-    for seed in range(count):
-        random = np.random.default_rng(seed + 10 * dropped)
-        labels = np.arange(2000) % 6
-        wrong = (np.arange(2000) < dropped) | ((np.arange(2000) >= 1850) & (random.random(2000) < 0.5))
-        rows = RowResults(labels=labels.tolist(), predictions=np.where(wrong, (labels + 1) % 6, labels).tolist())
-        write_record(make(seed=seed, rows={"validation": rows}, **parts), results)
-    return results
 
 
 @pytest.mark.parametrize(
@@ -55,45 +60,38 @@ def seeds(make: MakeRecord, results: Path, count: int = 3, *, dropped: int = 0, 
     ids=["the same again", "a drop of one point", "an improvement", "what one seed cannot tell", "undecided, strictly"],
 )
 def test_scores_on_the_same_rows(
-    count: int, dropped: int, strict: tuple[str, ...], code: int, said: str, regress: Regress, make_record: MakeRecord,
-    tmp_path: Path,
-) -> None:  # fmt: skip
-    before = seeds(make_record, tmp_path / "before", dropped=max(0, -dropped))
-    after = seeds(make_record, tmp_path / "after", count, dropped=max(0, dropped))
+    count: int, dropped: int, strict: tuple[str, ...], code: int, said: str, regress: CallRepro, tuned: Write
+) -> None:
+    before, after = tuned("before", dropped=max(0, -dropped)), tuned("after", count, dropped=max(0, dropped))
     left, out, err = regress(before, after, *strict)
     assert (left, err) == (code, "")
     assert re.search(said, out)
 
 
-def test_seeds_of_older_code_dilute_no_regression(regress: Regress, make_record: MakeRecord, tmp_path: Path) -> None:
-    before, after = seeds(make_record, tmp_path / "before", 5), seeds(make_record, tmp_path / "after", 5)
-    for record in read_records(seeds(make_record, tmp_path / "newer", 3, dropped=40)):
+def test_seeds_of_older_code_dilute_no_regression(regress: CallRepro, tuned: Write) -> None:
+    before, after = tuned("before", 5), tuned("after", 5)
+    for record in read_records(tuned("newer", 3, dropped=40)):
         provenance = record.provenance.model_copy(update={"commit": "f" * 40, "started": "2026-02-01T00:00:00Z"})
         write_record(record.model_copy(update={"provenance": provenance}), after)
     code, out, _ = regress(before, after)
-    assert code == 1
-    assert "(3)" in out
+    assert (code, "(3)" in out) == (1, True)
 
 
-def test_a_section_that_one_side_lacks_fails(regress: Regress, make_record: MakeRecord, tmp_path: Path) -> None:
-    before, after = seeds(make_record, tmp_path / "before"), seeds(make_record, tmp_path / "after")
-    labels = [0, 1, 2, 3, 4, 5] * 20
+def test_a_section_that_one_side_lacks_fails(regress: CallRepro, tuned: Write, make_record: MakeRecord) -> None:
+    before, after, labels = tuned("before"), tuned("after"), [0, 1, 2, 3, 4, 5] * 20
     write_record(make_record("linear", rows={"logistic": RowResults(labels=labels, predictions=labels)}), before)
     code, out, _ = regress(before, after)
-    assert code == 1
-    assert "linear:logistic" in out
+    assert (code, "linear:logistic" in out) == (1, True)
     only = "--only", "linear:*"
     assert regress(before, after, *only)[1].endswith("regression: 1 missing\n")
     assert regress(after, before, *only)[1].endswith("regression: 1 not in the baseline\n")
     assert regress(after, before, "--only", "finetune:*", *only, "--new", "linear:*")[0] == 0
 
 
-def test_a_score_without_rows_that_one_side_lacks_fails(
-    regress: Regress, make_record: MakeRecord, tmp_path: Path
-) -> None:
+def test_a_score_without_rows_that_one_side_lacks_fails(regress: CallRepro, tuned: Write) -> None:
     name, only = "finetune:epoch-1/validation", ("--only", "finetune:*")
     scores = {"epoch-1/validation": score([0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 4], classes=6)}
-    before, after = seeds(make_record, tmp_path / "before", scores=scores), seeds(make_record, tmp_path / "after")
+    before, after = tuned("before", scores=scores), tuned("after")
     code, out, _ = regress(before, after, *only)
     assert (code, f"the candidate lacks it: {name}" in out) == (1, True)
     assert regress(before, before, *only)[0] == regress(after, before, *only, "--new", name)[0] == 0
@@ -109,46 +107,43 @@ def test_a_score_without_rows_that_one_side_lacks_fails(
     ],
 )
 def test_sides_that_were_not_run_alike_are_one_line_and_exit_6(
-    change: dict[str, Any], message: str, regress: Regress, make_record: MakeRecord, tmp_path: Path
+    change: dict[str, Any], message: str, regress: CallRepro, tuned: Write, tmp_path: Path
 ) -> None:
-    before, after = seeds(make_record, tmp_path / "before", 1, **change), seeds(make_record, tmp_path / "after", 1)
-    code, out, err = regress(before, after, "--junit", tmp_path / "junit.xml")
+    code, out, err = regress(tuned("before", 1, **change), tuned("after", 1), "--junit", tmp_path / "junit.xml")
     assert (code, out) == (6, "")
     assert f"finetune of the baseline can't be compared: {message}" in err
     assert not (tmp_path / "junit.xml").exists()
 
 
-def test_two_ways_of_running_are_judged_separately(regress: Regress, make_record: MakeRecord, tmp_path: Path) -> None:
-    both = seeds(make_record, tmp_path, settings={"batching": "packed"})
-    seeds(make_record, both, settings={"batching": "dynamic"}, started="2026-01-02T00:00:00Z")
+def test_two_ways_of_running_are_judged_separately(regress: CallRepro, tuned: Write) -> None:
+    both = tuned("both", settings={"batching": "packed"})
+    tuned("both", settings={"batching": "dynamic"}, started="2026-01-02T00:00:00Z")
     code, out, _ = regress(both, both, "--json")
-    assert code == 0
     setups = [c["setup"] for c in json.loads(out)["comparisons"] if c["measure"] == "accuracy"]
-    assert len(setups) == len(set(setups)) == 2
+    assert (code, len(setups), len(set(setups))) == (0, 2, 2)
 
 
-def test_a_claim_that_no_longer_holds_fails(regress: Regress, make_record: MakeRecord, tmp_path: Path) -> None:
+def test_a_claim_that_no_longer_holds_fails(
+    regress: CallRepro, tuned: Write, make_record: MakeRecord, tmp_path: Path
+) -> None:
     for side, rows in {"before": [16000, 2000, 2000], "after": [1, 2, 3]}.items():
         write_record(make_record("corpus-facts", facts={"rows": rows, "median_words": 1}), tmp_path / side)
-    code, out, _ = regress(tmp_path / "before", tmp_path / "after", "--only", "corpus.rows")
-    assert code == 1
-    assert "deviates" in out
-    assert regress(tmp_path / "after", tmp_path / "before", "--only", "corpus.rows")[0] == 0
-    seeds(make_record, tmp_path / "other")
-    assert "1 missing" in regress(tmp_path / "before", tmp_path / "other", "--only", "corpus.rows")[1]
+    before, after, only = tmp_path / "before", tmp_path / "after", ("--only", "corpus.rows")
+    code, out, _ = regress(before, after, *only)
+    assert (code, "deviates" in out) == (1, True)
+    assert regress(after, before, *only)[0] == 0
+    assert "1 missing" in regress(before, tuned("other"), *only)[1]
 
 
-def test_stored_seconds_are_shown_and_fail_nothing(regress: Regress, make_record: MakeRecord, tmp_path: Path) -> None:
-    for side, factor in (("before", 1), ("after", 5)):
-        seeds(make_record, tmp_path / side)
-        benchmark(tmp_path / side, factor)
-    code, out, _ = regress(tmp_path / "before", tmp_path / "after")
+def test_stored_seconds_are_shown_and_fail_nothing(regress: CallRepro, tuned: Write) -> None:
+    sides = tuned("before"), tuned("after")
+    for side, factor in zip(sides, (1, 5), strict=True):
+        benchmark(side, factor)
+    code, out, _ = regress(*sides)
     assert code == 0
-    assert "× 5.00" in out
-    assert "measured in different sessions: for information, fails nothing" in out
-    code, out, _ = regress(tmp_path / "before", tmp_path / "after", "--only", "benchmarks/*")
-    assert code == 6
-    assert "nothing could be judged: 1 not judged" in out
+    assert "× 5.00" in out and "measured in different sessions: for information, fails nothing" in out
+    code, out, _ = regress(*sides, "--only", "benchmarks/*")
+    assert (code, "nothing could be judged: 1 not judged" in out) == (6, True)
 
 
 @pytest.mark.parametrize(
@@ -164,20 +159,19 @@ def test_stored_seconds_are_shown_and_fail_nothing(regress: Regress, make_record
     ],
 )
 def test_a_damaged_benchmark_file_exits_2(
-    damage: Callable[[str], str], message: str, regress: Regress, make_record: MakeRecord, tmp_path: Path
+    damage: Callable[[str], str], message: str, regress: CallRepro, tuned: Write, tmp_path: Path
 ) -> None:
-    good, bad = (seeds(make_record, tmp_path / side, 1) for side in ("good", "bad"))
+    good, bad = tuned("good", 1), tuned("bad", 1)
     file = benchmark(bad)
     file.write_text(damage(file.read_text()))
     code, out, err = regress(good, bad, "--junit", tmp_path / "junit.xml")
-    assert (code, out) == (2, "")
+    assert (code, out, len(err.strip().splitlines())) == (2, "", 2)
     assert message in err
-    assert len(err.strip().splitlines()) == 2
     assert not (tmp_path / "junit.xml").exists()
 
 
-def test_bad_records_folders_and_names_exit_2(regress: Regress, make_record: MakeRecord, tmp_path: Path) -> None:
-    good = seeds(make_record, tmp_path / "good", 1)
+def test_bad_records_folders_and_names_exit_2(regress: CallRepro, tuned: Write, tmp_path: Path) -> None:
+    good = tuned("good", 1)
     for name, change in (("old", ('"schema_version": ', '"schema_version": 9')), ("cut", ("}", ""))):
         shutil.copytree(good, tmp_path / name)
         record = next((tmp_path / name).rglob("*.json"))
@@ -193,7 +187,7 @@ def test_bad_records_folders_and_names_exit_2(regress: Regress, make_record: Mak
 
 
 def test_hostile_names_are_text_in_junit_summary_and_json(
-    regress: Regress, make_record: MakeRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    regress: CallRepro, make_record: MakeRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, labels = 'x<script>&"]]>|\x1b[31m\x00\u202e', [0, 1, 2, 3, 4, 5] * 100
     for side, predicted in (("before", labels), ("after", [0] * 600)):
@@ -215,7 +209,7 @@ def test_hostile_names_are_text_in_junit_summary_and_json(
 
 
 def test_a_terminal_of_80_columns_shows_every_name_whole(
-    regress: Regress, make_record: MakeRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    regress: CallRepro, make_record: MakeRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, labels = "a-classifier-whose-name-is-very-long/validation", [0, 1] * 50
     write_record(make_record("linear", rows={name: RowResults(labels=labels, predictions=labels)}), tmp_path)

@@ -6,15 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from repro.regression.speed import MARGIN
 from tests.claims.builders import cases
+from tests.conftest import CallRepro
 
-Regress = Callable[..., tuple[int, str, str]]
 PROJECT = '[project]\nname = "toy"\nversion = "1"\ndependencies = []\n'
 WORKER = """
 import json, pathlib, random, sys
@@ -37,11 +36,11 @@ for line in sys.stdin:
 """
 
 
-class Repository:
-    """A git repository whose commits differ in the speed of its benchmarks."""
+class Toy:
+    """A git repository whose commits differ in the speed of its benchmarks, and `repro regress` called in it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, regress: CallRepro) -> None:
+        self.folder, self.regress = folder, regress
         (folder / "benchmarks").mkdir(parents=True)
         self.git("init", "--quiet", "--initial-branch=main")
         self.git("config", "user.email", "test@example.org")
@@ -53,16 +52,17 @@ class Repository:
         done = subprocess.run(["git", *arguments], cwd=self.folder, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
-    def write(self, speed: Mapping[str, object], worker: str = WORKER) -> None:
+    def write(self, speed: object, worker: str = WORKER) -> None:
         (self.folder / "benchmarks" / "worker.py").write_text(worker)
         (self.folder / "speed.json").write_text(json.dumps(speed))
 
-    def commit(self, speed: Mapping[str, object] | None = None, worker: str = WORKER) -> str:
-        if speed is not None:
-            self.write(speed, worker)
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--allow-empty", "--message", "change")
-        return self.git("rev-parse", "HEAD")
+    def commit(self, *speeds: object, worker: str = WORKER) -> None:
+        """Commit each speed; nothing is there to measure in one that is None."""
+        for speed in speeds:
+            if speed is not None:
+                self.write(speed, worker)
+            self.git("add", "--all")
+            self.git("commit", "--quiet", "--allow-empty", "--message", "change")
 
     @property
     def leftovers(self) -> list[str]:
@@ -71,36 +71,31 @@ class Repository:
 
 
 @pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
-    toy = Repository(tmp_path / "toy")
-    monkeypatch.chdir(toy.folder)
-    return toy
+def toy(regress: CallRepro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
+    made = Toy(tmp_path / "toy", regress)
+    monkeypatch.chdir(made.folder)
+    return made
 
 
 STEP = {"step": 1.0}
-TWO = {"step": 1.0, "predict": 0.1}
-SLOWER = {"step": 1.2, "predict": 0.1}
 CASES = cases("regression/sessions.csv")
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["what"])
-def test_a_change_beside_its_first_parent(case: dict[str, str], regress: Regress, repository: Repository) -> None:
-    for side in ("before", "after"):
-        repository.commit(json.loads(case[side]))
-    code, out, err = regress("--quick", *case["options"].split())
+def test_a_change_beside_its_first_parent(case: dict[str, str], toy: Toy) -> None:
+    toy.commit(*(json.loads(case[side]) for side in ("before", "after")))
+    code, out, err = toy.regress("--quick", *case["options"].split())
     assert code == int(case["code"]), out + err
     assert case["said"] in out + err
     assert not (code in {2, 6} and out)
-    assert repository.leftovers == []
+    assert toy.leftovers == []
 
 
-def test_what_is_accused_is_measured_again_and_all_rounds_are_written(regress: Regress, repository: Repository) -> None:
-    repository.commit(TWO)
-    repository.commit(SLOWER)
-    code, out, err = regress("--rounds", "rounds.json")
+def test_what_is_accused_is_measured_again_and_all_rounds_are_written(toy: Toy) -> None:
+    toy.commit({"step": 1.0, "predict": 0.1}, {"step": 1.2, "predict": 0.1})
+    code, out, err = toy.regress("--rounds", "rounds.json")
     assert code == 1
-    assert "6 launches a side, 6 rounds each; 2 benchmarks" in out
-    assert "false alarms over all at most 5%" in out
+    assert "6 launches a side, 6 rounds each; 2 benchmarks" in out and "false alarms over all at most 5%" in out
     assert "accused, measured again: step" in err
     assert "measured twice: × 1.2" in out
     rounds = json.loads(Path("rounds.json").read_text())
@@ -110,22 +105,18 @@ def test_what_is_accused_is_measured_again_and_all_rounds_are_written(regress: R
     assert rounds["margin"] == MARGIN == 0.05
 
 
-def test_uncommitted_changes_are_measured_and_named(regress: Regress, repository: Repository) -> None:
-    repository.commit(STEP)
-    assert "HEAD has no parent" in regress()[2]
-    repository.write({"step": 1.3})
-    code, out, _ = regress("--against", "HEAD", "--quick")
-    assert code == 1
-    assert "with uncommitted changes" in out
+def test_uncommitted_changes_are_measured_and_named(toy: Toy) -> None:
+    toy.commit(STEP)
+    assert "HEAD has no parent" in toy.regress()[2]
+    toy.write({"step": 1.3})
+    code, out, _ = toy.regress("--against", "HEAD", "--quick")
+    assert (code, "with uncommitted changes" in out) == (1, True)
 
 
-def test_junit_summary_and_json_name_the_failure_first(
-    regress: Regress, repository: Repository, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    repository.commit({"aaa": 1.0, "step": 1.0})
-    repository.commit({"aaa": 1.0, "step": 1.3})
+def test_junit_summary_and_json_name_the_failure_first(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    toy.commit({"aaa": 1.0, "step": 1.0}, {"aaa": 1.0, "step": 1.3})
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "summary.md")
-    code, out, _ = regress("--quick", "--json", "--junit", "junit.xml")
+    code, out, _ = toy.regress("--quick", "--json", "--junit", "junit.xml")
     assert code == 1
     assert {c["name"]: c["answer"] for c in json.loads(out)["comparisons"]} == {"aaa": "holds", "step": "regression"}
     summary = Path("summary.md").read_text()
@@ -133,51 +124,41 @@ def test_junit_summary_and_json_name_the_failure_first(
     assert 'failures="1"' in Path("junit.xml").read_text()
 
 
-def test_no_git_and_no_repository_exit_2(
-    regress: Regress, tmp_path: Path, repository: Repository, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_git_and_no_repository_exit_2(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    code, _, err = regress("--against", "HEAD")
-    assert code == 2
-    assert "no git checkout" in err
-    monkeypatch.chdir(repository.folder)
+    code, _, err = toy.regress("--against", "HEAD")
+    assert (code, "no git checkout" in err) == (2, True)
+    monkeypatch.chdir(toy.folder)
     monkeypatch.setenv("PATH", "")
-    code, _, err = regress("--against", "HEAD")
+    code, _, err = toy.regress("--against", "HEAD")
+    assert (code, "git is not installed" in err) == (2, True)
+
+
+def test_a_shallow_clone_without_a_parent_says_how_to_fetch_it(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    toy.commit(STEP, STEP)
+    toy.git("clone", "--quiet", "--depth=1", toy.folder.as_uri(), "../shallow")
+    monkeypatch.chdir(toy.folder.parent / "shallow")
+    code, _, err = toy.regress()
     assert code == 2
-    assert "git is not installed" in err
+    assert "shallow" in err and "fetch-depth: 0" in err
 
 
-def test_a_shallow_clone_without_a_parent_says_how_to_fetch_it(
-    regress: Regress, repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    repository.commit(STEP)
-    repository.commit(STEP)
-    shallow = tmp_path / "shallow"
-    repository.git("clone", "--quiet", "--depth=1", repository.folder.as_uri(), str(shallow))
-    monkeypatch.chdir(shallow)
-    code, _, err = regress()
-    assert code == 2
-    assert "shallow" in err
-    assert "fetch-depth: 0" in err
-
-
-def test_a_baseline_that_does_not_install_exits_6_and_leaves_nothing(regress: Regress, repository: Repository) -> None:
-    project = repository.folder / "pyproject.toml"
+def test_a_baseline_that_does_not_install_exits_6_and_leaves_nothing(toy: Toy) -> None:
+    project = toy.folder / "pyproject.toml"
     project.write_text(PROJECT.replace("[]", '["toy-that-cannot-be @ file:///nowhere"]'))
-    repository.commit(STEP)
+    toy.commit(STEP)
     project.write_text(PROJECT)
-    repository.commit(STEP)
-    code, _, err = regress("--quick")
-    assert code == 6
-    assert "does not install" in err
-    assert repository.leftovers == []
+    toy.commit(STEP)
+    code, _, err = toy.regress("--quick")
+    assert (code, "does not install" in err) == (6, True)
+    assert toy.leftovers == []
 
 
-def test_a_terminated_session_leaves_no_worktree(repository: Repository) -> None:
-    repository.commit(STEP, WORKER.replace("number += 1", "number += 1; import time; time.sleep(60)"))
+def test_a_terminated_session_leaves_no_worktree(toy: Toy) -> None:
+    toy.commit(STEP, worker=WORKER.replace("number += 1", "number += 1; import time; time.sleep(60)"))
     session = subprocess.Popen(
-        [sys.executable, "-m", "repro", "regress", "--against", "HEAD"], cwd=repository.folder,
+        [sys.executable, "-m", "repro", "regress", "--against", "HEAD"], cwd=toy.folder,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert session.stderr is not None
@@ -187,13 +168,13 @@ def test_a_terminated_session_leaves_no_worktree(repository: Repository) -> None
     _, err = session.communicate(timeout=60)
     assert session.returncode == 143
     assert "Worktree and environment are removed" in err
-    assert repository.leftovers == []
+    assert toy.leftovers == []
 
 
-def test_a_disk_that_takes_nothing_is_one_line_and_leaves_nothing(regress: Regress, repository: Repository) -> None:
-    repository.commit(STEP)
-    (repository.folder / "build").write_text("a file where the folder should be")
-    code, out, err = regress("--against", "HEAD")
+def test_a_disk_that_takes_nothing_is_one_line_and_leaves_nothing(toy: Toy) -> None:
+    toy.commit(STEP)
+    (toy.folder / "build").write_text("a file where the folder should be")
+    code, out, err = toy.regress("--against", "HEAD")
     assert (code, out) == (2, "")
     assert "cannot write to" in err
-    assert repository.git("worktree", "list").count("\n") == 0
+    assert toy.git("worktree", "list").count("\n") == 0
