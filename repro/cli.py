@@ -18,7 +18,7 @@ from repro.commands.diagnose import diagnose
 from repro.commands.models import check, convert, fetch, predict, share
 from repro.commands.regress import regress
 from repro.commands.run import run
-from repro.commands.verify import claims, report, verify
+from repro.commands.verify import admit, claims, report, verify
 from repro.errors import InterruptedRunError, MissingAssetError, ReproError, UsageError, printable
 
 BUG = 70  # EX_SOFTWARE of sysexits.h
@@ -42,7 +42,7 @@ app = typer.Typer(
 )
 assets = typer.Typer(no_args_is_help=True, help="Where corpora and checkpoints come from.")
 COMMANDS: dict[typer.Typer, tuple[Callable[..., None], ...]] = {
-    app: (claims, run, verify, report, regress, diagnose, audit, repair, predict, share),
+    app: (claims, run, verify, admit, report, regress, diagnose, audit, repair, predict, share),
     assets: (check, fetch, convert),
 }
 for group, commands in COMMANDS.items():

@@ -91,6 +91,8 @@ def judge(claim: Claim, catalogue: Catalogue, cohorts: Sequence[Cohort], runnabl
     parts = {address.split(".")[1] for address in claim.addresses if "." in address}
     not_run = [record.facts.get("not_run") for cohort in ran for record in cohort.records]  # parts that lacked an asset
     lacking = not having and any(isinstance(names, dict) and parts & names.keys() for names in not_run)
+    if all(":facts." in address for address in claim.addresses):  # records older than the claim have no such facts
+        lacking = lacking or not any(parts & record.facts.keys() for cohort in ran for record in cohort.records)
     if not ran or lacking:
         return Verdict(claim=claim, outcome=Outcome.NOT_RUN, why=_how_to_run(claim, catalogue, runnable))
     if not having:

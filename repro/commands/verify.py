@@ -1,4 +1,4 @@
-"""`repro claims`, `repro verify` and `repro report`: what the catalogue says, and what the records say to it."""
+"""`repro claims`, `verify`, `admit` and `report`: what the catalogue says, and what the records say to it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from repro.commands.options import AsJson, CatalogueName, Results, write_json, write_table
-from repro.errors import NotComparableError, ResultsError, unknown
+from repro.errors import NotComparableError, ResultsError, printable, unknown
 
 if TYPE_CHECKING:
     from repro.claims.catalogue import Catalogue
@@ -74,6 +74,31 @@ def verify(
         raise typer.Exit(1)
     if line and not claim and not any(v.placed for v in verdicts):
         raise typer.Exit(NotComparableError.exit_code)
+
+
+def admit(
+    files: Annotated[list[Path], typer.Argument(help="Records, or folders of them.")],
+    catalogue: CatalogueName = "seminar",
+) -> None:
+    """Check records that are to join the committed ones, and name what keeps them from it, a line a file.
+
+    Exit code 0: all are admitted; 1: a gate fails, or declared seeds are missing; 2: a file is damaged, or its rows
+    give other scores; 6: another corpus or other weights than the pinned ones, or a limited run.
+    """
+    from repro.claims.admission import refusals
+    from repro.claims.catalogue import load_catalogue
+    from repro.records.store import MANIFEST, json_files
+
+    paths = [path for file in files for path in (json_files(file) if file.is_dir() else [file])]
+    paths = [path for path in paths if path.name != MANIFEST]
+    if not paths:
+        raise ResultsError(f"{files[0]} holds no records", "Name records, or a folder of them.")
+    refused = refusals(paths, load_catalogue(catalogue))
+    for refusal in refused:
+        typer.echo(printable(refusal.line), err=True)
+    if refused:
+        raise typer.Exit(refused[0].exit_code)
+    typer.echo(f"{len(paths)} records admitted")
 
 
 def report(

@@ -1,7 +1,7 @@
 """What the notebook's calls do on the installed libraries: each is tried, offline (seed, all sections).
 
 The calls stand in repro/notebooks/fixes.toml, beside what the repaired notebook has instead. Run as a program this file
-tries them all and writes a JSON list: the Trainer changes settings that hold for the whole process.
+tries them all and writes JSON: the Trainer changes settings that hold for the whole process.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from repro.assets.builtin.tiny import tiny_tour_folder
 from repro.assets.recipes import TOUR
 from repro.display.table import Table
 from repro.records.private import without_private_parts
-from repro.records.schema import Measurements, RunRecord
+from repro.records.schema import LABELS, Measurements, RunRecord
 from repro.records.store import newest_runs
 from repro.sections.context import Context, Section
 
@@ -33,6 +33,7 @@ FIXES = Path(notebooks.__path__[0], "fixes.toml")
 SECONDS = 300
 TRAINER, LOGIN = "Trainer(…, tokenizer=tokenizer)", "huggingface-cli login"
 TASKS = "text-classification ner question-answering summarization translation_en_to_nl text-generation"
+DEFAULTS = ("text-classification", "text-generation")  # the pipelines that the notebook leaves to choose a model
 PIPELINES = dict(zip(TASKS.split(), TOUR, strict=True))  # each with its name in the tour
 
 
@@ -48,17 +49,51 @@ def run(context: Context, _seed: int) -> Measurements:
         )  # fmt: skip
     if done.returncode:
         raise RuntimeError(f"the trials ended with {done.returncode}: {done.stderr.strip()[-500:]}")
-    calls: list[dict[str, Any]] = json.loads(done.stdout)
+    facts: dict[str, Any] = json.loads(done.stdout)
+    calls: list[dict[str, Any]] = facts["calls"]
     running = [trial["call"] for trial in calls if trial["runs"]]
     instead = {trial["call"]: trial["instead"] for trial in calls if trial["instead_runs"]}
     return Measurements(
         facts={
-            "calls": list(calls),
+            **facts,
             "trainer_accepts_tokenizer": TRAINER in running,
             "login_command": LOGIN if LOGIN in running else instead.get(LOGIN, "none"),
             "pipelines": [task for task in PIPELINES if any(f'pipeline("{task}"' in call for call in running)],
+            "bar_of_joy": {
+                "LABEL_n": bar_of_joy([f"LABEL_{i}" for i in range(len(LABELS))]),
+                "class names": bar_of_joy(LABELS),
+            },
         },
     )
+
+
+def bar_of_joy(names: Sequence[str]) -> str:
+    """Return under which class the last cell draws joy's probability, for a model whose classes have these names.
+
+    The cell sorts the probabilities by name and writes the classes below them in the order of their ids.
+    """
+    return LABELS[sorted(names).index(names[LABELS.index("joy")])]
+
+
+def library_facts() -> dict[str, Any]:
+    """Return the pipelines' default models, the model that training leaves, and what the translation needs besides."""
+    import transformers
+    from transformers.pipelines import PIPELINE_REGISTRY
+
+    models = {task: PIPELINE_REGISTRY.check_task(task)[1]["default"]["model"] for task in DEFAULTS}
+    with TemporaryDirectory() as folder:  # the notebook sets no argument that is about the best model
+        args = transformers.TrainingArguments(folder, report_to="none", use_cpu=True)
+    tokenizer: Any = transformers.MarianTokenizer  # where the package is missing, what stands in for the class says so
+    needed = getattr(tokenizer, "__backends", None) or getattr(tokenizer, "_backends", ())
+    return {
+        "default_models": {
+            # before transformers 5 by framework
+            task: (model["pt"] if isinstance(model, dict) else model)[0]
+            for task, model in models.items()
+        },
+        "model_after_training": "the best" if args.load_best_model_at_end else "the last",
+        "translation_needs": ", ".join(needed) or "nothing more",
+    }
 
 
 def try_call(trial: Mapping[str, str], fix: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,4 +185,5 @@ if __name__ == "__main__":
         tables_of = tomllib.loads(FIXES.read_text(encoding="utf-8"))
         fixes = {fix["id"]: fix for fix in tables_of["fix"]}
         results = [try_call(trial, fixes.get(trial.get("fix"), {})) for trial in tables_of["trial"]]
-    sys.stdout.write(json.dumps(results, ensure_ascii=False))
+        answer = {"calls": results, **library_facts()}
+    sys.stdout.write(json.dumps(answer, ensure_ascii=False))

@@ -1,6 +1,7 @@
-"""A first look at the corpus: its rows and classes, and the words of a tweet.
+"""A first look at the corpus: its rows, columns and classes, the words of a tweet, and what a dummy gets right.
 
-Seed, "A First Look at Hugging Face Datasets" to "How Long Are Our Tweets?". Texts leave as SHA-256 only.
+Seed, "A First Look at Hugging Face Datasets" to "How Long Are Our Tweets?", and the dummy of "Training a simple
+classifier". Texts leave as SHA-256 only.
 """
 
 from __future__ import annotations
@@ -27,9 +28,13 @@ def run(context: Context, _seed: int) -> Measurements:
             words[LABELS[label]].append(len(text.split()))
         boxes = {name: five_numbers(values) for name, values in words.items()}
         first = [row_line(text, label) for text, label in zip(texts[:5], labels[:5], strict=True)]
+        features, stamps = context.corpus.splits["train"].features, context.corpus.stamp.splits
+        dummies = dummy_accuracies(stamps["train"].labels, stamps["validation"].labels)
     return Measurements(
         facts={
-            "rows": [context.corpus.stamp.splits[split].rows for split in SPLITS],
+            "rows": [stamps[split].rows for split in SPLITS],
+            "columns": list(features),
+            "features": {name: type(feature).__name__ for name, feature in features.items()},
             "label_names": list(LABELS),
             "first_rows": [hashlib.sha256(line.encode()).hexdigest() for line in first],
             "class_counts": dict(counts),
@@ -41,8 +46,27 @@ def run(context: Context, _seed: int) -> Measurements:
             },
             "median_words": {name: box["med"] for name, box in boxes.items()},
             "words": dict(boxes),
+            "dummy_accuracies": dict(dummies),
+            "best_dummy": max(dummies, key=lambda strategy: dummies[strategy]),
         },
     )
+
+
+def dummy_accuracies(train: Sequence[int], validation: Sequence[int]) -> dict[str, float]:
+    """Return the accuracy that scikit-learn's DummyClassifier can be expected to have, by strategy.
+
+    From the rows of each label in training and validation. `constant` answers the best label that is not the most
+    frequent one; `prior` is left out, it answers as `most_frequent` does.
+    """
+    shares = [rows / sum(validation) for rows in validation]
+    weights, classes = [rows / sum(train) for rows in train], [label for label, rows in enumerate(train) if rows]
+    frequent = weights.index(max(weights))
+    return {
+        "most_frequent": shares[frequent],
+        "stratified": sum(weight * share for weight, share in zip(weights, shares, strict=True)),
+        "uniform": sum(shares[label] for label in classes) / len(classes),
+        "constant": max(share for label, share in enumerate(shares) if label != frequent),
+    }
 
 
 def five_numbers(values: Sequence[int]) -> dict[str, JsonValue]:

@@ -113,9 +113,11 @@ def test_a_claim_of_a_section_that_is_not_there_yet_says_so() -> None:
     assert "no experiment 'tour' yet" in tour.why
 
 
-def test_nothing_but_the_imbalance_is_a_known_deviation() -> None:
+def test_known_deviations_are_those_that_were_marked_before_a_record_showed_them() -> None:
     # another may be added in a commit that is older than any record that shows it, and then named here
-    assert [claim.id for claim in CATALOGUE.claim if claim.known_deviation] == ["corpus.imbalance"]
+    assert [claim.id for claim in CATALOGUE.claim if claim.known_deviation] == [
+        "corpus.features", "corpus.imbalance", "finetune.best-model", "inference.bars", "api.requirements",
+    ]  # fmt: skip
 
 
 def test_public_runs_stand_beside_the_verdict_and_never_make_one(make_record: MakeRecord) -> None:
@@ -128,4 +130,4 @@ def test_public_runs_stand_beside_the_verdict_and_never_make_one(make_record: Ma
 def test_all_claims_have_their_own_verdict_in_the_seminars_order(make_record: MakeRecord) -> None:
     verdicts = judge_all(CATALOGUE, [make_record()], [])
     assert [v.claim.id for v in verdicts] == [claim.id for claim in CATALOGUE.claim]
-    assert len({v.claim.id for v in verdicts}) == 51
+    assert len({v.claim.id for v in verdicts}) == 58

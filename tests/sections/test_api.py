@@ -12,8 +12,8 @@ import transformers
 from transformers.pipelines import get_supported_tasks
 
 from repro.claims.claim import Outcome
-from repro.records.schema import RunRecord
-from repro.sections.api import PIPELINES, attempt, tables, try_call
+from repro.records.schema import LABELS, RunRecord
+from repro.sections.api import PIPELINES, attempt, bar_of_joy, tables, try_call
 from repro.sections.runner import open_context
 from repro.spec import RunSpec
 from tests.running import measure
@@ -56,6 +56,24 @@ def test_what_a_call_says_is_what_the_library_says_itself(record: RunRecord) -> 
 def test_the_pipelines_that_are_gone_are_those_that_the_library_does_not_know(record: RunRecord) -> None:
     known = {*get_supported_tasks(), "ner"}  # an alias of token-classification
     assert record.facts["pipelines"] == [task for task in PIPELINES if task in known]
+
+
+def test_what_the_prose_says_of_the_libraries_is_judged_by_what_they_do(record: RunRecord) -> None:
+    verdicts = verdicts_on(record)
+    assert verdicts["api.defaults"].outcome is Outcome.NO_LONGER
+    assert "text-generation: HuggingFaceTB/SmolLM3-3B" in verdicts["api.defaults"].why
+    for name in ("finetune.best-model", "inference.bars", "api.requirements"):
+        assert verdicts[name].outcome is Outcome.KNOWN
+    assert "class names: love, expected joy" in verdicts["inference.bars"].why
+    assert record.facts["translation_needs"] == "sentencepiece"
+
+
+@pytest.mark.parametrize("names", [[f"LABEL_{i}" for i in range(6)], [*LABELS]], ids=["LABEL_n", "class names"])
+def test_the_bar_of_joy_is_the_one_that_the_last_cell_draws(names: list[str]) -> None:
+    pd = pytest.importorskip("pandas")  # untyped
+    scores = pd.DataFrame({"label": names, "score": [i == LABELS.index("joy") for i in range(6)]})
+    drawn = dict(zip(LABELS, scores.sort_values("label", ascending=True)["score"], strict=True))  # plt.bar(labels, …)
+    assert drawn[bar_of_joy(names)]
 
 
 def test_the_login_command_that_is_named_is_installed_here(record: RunRecord) -> None:

@@ -15,6 +15,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 from matplotlib.figure import Figure
+from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
 
@@ -110,6 +111,19 @@ def test_the_corpus_is_counted_by_class(tiny_context: Context) -> None:
     assert record.facts["class_counts"] == {name: labels.count(i) for i, name in enumerate(LABELS)}
     assert record.at("facts.median_words.joy") == float(np.median(words))
     assert record.at("facts.times_rarer.love than joy") == labels.count(1) / labels.count(2)
+
+
+def test_a_dummys_expected_accuracy_is_that_of_scikit_learns(tiny_context: Context) -> None:
+    record = measure("corpus-facts", tiny_context)
+    train, validation = (np.array(tiny_context.corpus.labels(split)) for split in ("train", "validation"))
+    expected = record.at("facts.dummy_accuracies")
+    for strategy in ("most_frequent", "stratified", "uniform"):
+        dummies = [DummyClassifier(strategy=strategy, random_state=seed).fit(train, train) for seed in range(300)]
+        scores = [dummy.score(validation, validation) for dummy in dummies]
+        assert np.mean(scores) == pytest.approx(expected[strategy], abs=4 * np.std(scores) / 300**0.5 + 1e-9)
+    constants = [np.mean(validation == label) for label in range(6) if label != np.bincount(train).argmax()]
+    assert expected["constant"] == max(constants)
+    assert record.facts["best_dummy"] == max(expected, key=expected.get)
 
 
 def test_a_box_is_numpys_quartiles_with_whiskers_at_the_last_value_within_one_and_a_half_boxes() -> None:

@@ -1,0 +1,241 @@
+"""Records that are offered: five sound runs of the tiny recipe are admitted, and unsound ones are refused by name."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from repro.records.schema import LABELS, RunRecord
+from repro.records.seal import plain_sha256, sealed, unsealed
+from repro.records.store import MANIFEST, write_record
+from repro.sections.runner import open_context
+from repro.spec import RunSpec
+from repro.training.metrics import score
+from tests.conftest import CallRepro
+from tests.running import measure
+
+ROOT = Path(__file__).parents[2]
+Change = Callable[[dict[str, Any]], object]
+CATALOGUE = """
+schema_version = 2
+name = "tiny"
+recipe = "tiny"
+command = "repro run {{experiment}}"
+sections = ["Fine-tuning"]
+[texts]
+title = "Tiny"
+lead = "A model that learns nothing."
+sources = "tests"
+[needs.tiny]
+text = "the tiny weights"
+holds."recipe.weights_sha256" = "{weights}"
+holds."corpus.splits.train.ordered" = "{train}"
+"""
+CLAIMS = """
+[[claim]]
+id = "tiny.f1"
+version = 1
+section = "Fine-tuning"
+text = "Its weighted F1 is a share."
+reported = [0, 1]
+shown = "0 to 1"
+source = "tests"
+kind = "range"
+evidence = "measurement"
+experiment = "finetune"
+measure = "finetune:scores.epoch-2/validation.weighted_f1"
+needs = ["tiny"]
+gated = true
+"""
+
+
+@pytest.fixture(scope="module")
+def five(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunRecord]:
+    """A results folder with five declared runs, and the first record: the others are it with one prediction changed.
+
+    The tiny model learns nothing, so that two seeds may well predict the same, which a gate refuses.
+    """
+    results = tmp_path_factory.mktemp("results")
+    context = open_context(RunSpec(recipe="tiny", corpus="rehearsal"), seeds=range(5))
+    first = measure("finetune", context)
+    for seed in range(5):
+        rows, scores = first.rows["validation"], dict(first.scores)
+        other = [(p + (i < seed)) % len(LABELS) for i, p in enumerate(rows.predictions)]
+        last = "epoch-2/validation"
+        scores[last] = score(rows.labels, other, classes=len(LABELS), loss=scores[last].loss)
+        changed = {
+            "settings": first.settings.model_copy(update={"seed": seed}),
+            "facts": {**first.facts, "head_seed": seed},
+            "scores": scores,
+            "rows": {**first.rows, "validation": rows.model_copy(update={"predictions": other})},
+        }
+        write_record(first.model_copy(update=changed), results)
+    return results, first
+
+
+@pytest.fixture
+def offered(five: tuple[Path, RunRecord], tmp_path: Path) -> list[Path]:
+    """The five files in the order of their seeds, beside a catalogue of the tiny recipe."""
+    results, record = five
+    train = record.corpus.splits["train"].ordered
+    (tmp_path / "catalogue.toml").write_text(CATALOGUE.format(weights=record.recipe.weights_sha256, train=train))
+    (tmp_path / "claims.toml").write_text(CLAIMS)
+    shutil.copytree(results / "runs", tmp_path / "runs")
+    return sorted((tmp_path / "runs").rglob("*.json"), key=lambda path: path.name.partition("seed")[2])
+
+
+def rewrite(path: Path, change: Change) -> None:
+    """Change what a record holds, and seal it again."""
+    fields = json.loads(unsealed(path.read_bytes()))
+    change(fields)
+    path.write_text(sealed(json.dumps(fields, indent=1)))
+
+
+def admit(call_repro: CallRepro, offered: list[Path]) -> tuple[int, list[str]]:
+    folder = offered[0].parents[4]
+    code, output, errors = call_repro("admit", folder / "runs", "--catalogue", folder)
+    assert bool(output) == (code == 0)
+    return code, (output + errors).splitlines()
+
+
+def test_five_declared_runs_on_the_pinned_files_are_admitted(offered: list[Path], call_repro: CallRepro) -> None:
+    assert admit(call_repro, offered) == (0, ["5 records admitted"])
+
+
+def give(*path: str, value: object) -> Change:
+    def change(fields: dict[str, Any]) -> None:
+        for step in path[:-1]:
+            fields = fields[step]
+        fields[path[-1]] = value
+
+    return change
+
+
+def without_final_scores(fields: dict[str, Any]) -> None:
+    del fields["scores"]["epoch-2/validation"], fields["rows"]["validation"]
+
+
+def with_another_prediction(fields: dict[str, Any]) -> None:
+    predictions = fields["rows"]["test"]["predictions"]
+    predictions[0] = (predictions[0] + 1) % 6
+
+
+CHANGED: dict[str, tuple[Change, int, str]] = {
+    "edited F1": (give("scores", "test", "weighted_f1", value=0.99), 2, "scores.test: the weighted_f1 is not that of"),
+    "missing rows": (lambda fields: fields["rows"].pop("validation"), 2, "scores.epoch-2/validation: its rows are mi"),
+    "other rows": (with_another_prediction, 2, "scores.test: its rows give another confusion matrix"),
+    "other loss": (give("scores", "test", "loss", value=0.1), 2, "scores.test: its rows give another loss"),
+    "other split": (give("corpus", "splits", "test", "labels", value=[1] * 6), 2, "other labels than the split"),
+    "no final scores": (without_final_scores, 2, "it holds no value for tiny.f1"),
+    "other schema": (give("news", value=1), 2, "is no valid record (schema 2): news"),
+    "limited run": (give("settings", "limit", value=96), 6, "a run of the first 96 rows"),
+    "other corpus": (give("corpus", "splits", "train", "ordered", value="0" * 64), 6, "needs the tiny weights; corpus"),
+    "other weights": (give("recipe", "weights_sha256", value="0" * 64), 6, "needs the tiny weights; recipe.weights_s"),
+    "other steps": (give("facts", "steps", value=1), 1, "no valid run: seed 0: steps is 1"),
+    "one head": (give("facts", "head_seed", value=7), 1, "5 seeds share 1 head(s)"),
+    "undeclared seeds": (give("declared_seeds", value=None), 1, "no seeds are declared with it"),
+    "missing seed": (give("declared_seeds", value=[*range(6)]), 1, "of the declared seeds 5 are missing"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_unsound_records_are_refused_in_one_line_that_names_a_file(
+    name: str, offered: list[Path], call_repro: CallRepro
+) -> None:
+    change, expected, message = CHANGED[name]
+    for path in offered:
+        rewrite(path, change)
+    code, lines = admit(call_repro, offered)
+    assert code == expected
+    assert len(lines) in (1, len(offered))  # of each file, or of all together
+    for path, line in zip(offered, lines, strict=False):
+        assert line.startswith(str(path))
+        assert message in line
+
+
+def test_one_damaged_file_among_sound_ones_is_the_one_that_is_named(offered: list[Path], call_repro: CallRepro) -> None:
+    content = offered[2].read_bytes()
+    offered[2].write_bytes(content.replace(b'"seed": 2', b'"seed": 9'))
+    code, lines = admit(call_repro, offered)
+    assert (code, len(lines)) == (2, 1)
+    assert lines[0].startswith(str(offered[2]))
+    assert "changed or damaged after it was written" in lines[0]
+
+
+def test_a_manifest_does_not_stand_in_for_a_seal(offered: list[Path], call_repro: CallRepro) -> None:
+    offered[0].write_bytes(unsealed(offered[0].read_bytes()))
+    assert "it has no seal" in admit(call_repro, offered)[1][0]
+    runs = offered[0].parents[3]
+    hashes = {offered[0].relative_to(runs).as_posix(): plain_sha256(offered[0].read_bytes())}
+    (runs / MANIFEST).write_text(json.dumps(hashes))
+    code, _, errors = call_repro("admit", *offered, "--catalogue", runs.parent)
+    assert (code, errors) == (2, f"{offered[0]}: it has no seal of its own\n")
+
+
+def test_four_seeds_are_not_five(offered: list[Path], call_repro: CallRepro) -> None:
+    offered[4].unlink()
+    assert admit(call_repro, offered[:4]) == (1, [f"{offered[0]}: of the declared seeds 4 are missing"])
+    for path in offered[:4]:
+        rewrite(path, give("declared_seeds", value=[0, 1, 2, 3]))
+    code, lines = admit(call_repro, offered[:4])
+    assert (code, len(lines)) == (1, 1)
+    assert "4 seeds are declared, expected at least 5" in lines[0]
+
+
+def test_a_record_in_another_ones_folder_is_refused(offered: list[Path], call_repro: CallRepro) -> None:
+    folder = offered[0].parent.with_name("linear")
+    shutil.move(offered[0].parent, folder)
+    code, lines = admit(call_repro, sorted(folder.iterdir()))
+    assert (code, len(lines)) == (2, 5)
+    assert all(line.endswith("it belongs into the folder rehearsal/tiny/finetune") for line in lines)
+
+
+def test_a_folder_without_records_is_said_to_hold_none(tmp_path: Path, call_repro: CallRepro) -> None:
+    code, _, errors = call_repro("admit", tmp_path)
+    assert code == 2
+    assert f"{tmp_path} holds no records" in errors
+
+
+def test_records_that_a_change_adds_are_judged_and_none_is_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git(*arguments: str) -> str:
+        author = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+        done = subprocess.run(["git", *author, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def commit(**files: str) -> str:
+        for name, text in files.items():
+            path = tmp_path / "results" / "runs" / "emotion" / name.replace("_", "/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        git("add", "--all")
+        git("commit", "--quiet", "--message=x")
+        return git("rev-parse", "HEAD")
+
+    def check() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["bash", ".ci/records"], cwd=tmp_path, check=False, capture_output=True, text=True)
+
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci" / "records", tmp_path / ".ci")
+    (tmp_path / "repro").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\nexit 6\n')  # refuses whatever it is given
+    (tmp_path / "repro").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    git("init", "--quiet")
+    monkeypatch.setenv("BASE", commit(distilbert_a="1"))
+    commit(minilm_b="1")
+    assert check().returncode == 0  # nothing of the seminar's recipe was added
+    commit(distilbert_finetune_c="1", **{"published_d e": "1"})
+    judged = check()
+    assert judged.returncode != 0
+    names = ["distilbert/finetune/c", "published/d e"]
+    assert judged.stdout.splitlines() == ["admit", "--", *(f"results/runs/emotion/{name}" for name in names)]
+    commit(distilbert_a="2")
+    assert "never changed or removed:\nresults/runs/emotion/distilbert/a\n" in check().stderr
