@@ -95,7 +95,7 @@ def cost_drawings(compared: Sequence[Costs]) -> list[Drawing]:
     """Draw weighted F1 against seconds on a logarithmic axis, from the dummy to fine-tuning."""
     drawings = []
     for i, costs in enumerate(compared):
-        figure, axes = plain_axes(7.2, 4.2)
+        figure, axes = plain_axes(5.8, 3.4)
         points = {name: (max(costs.seconds(name), 1e-3), costs.f1(name)) for name in costs.runs}
         axes.scatter(*zip(*points.values(), strict=True), color=BARS)
         for name, (seconds, f1) in points.items():
@@ -103,9 +103,11 @@ def cost_drawings(compared: Sequence[Costs]) -> list[Drawing]:
             axes.annotate(f"{name}, {f1:.3f}", (seconds, f1), (-6 if at == "right" else 6, 6), fontsize=9, ha=at,
                           textcoords="offset points")  # fmt: skip
         axes.set_xscale("log")
-        axes.set(xlabel="seconds from texts to a trained classifier", ylabel="weighted F1 on validation", ylim=(0, 1))
+        axes.set_xlabel("seconds from texts to a trained classifier", fontsize=9)
+        axes.set_ylabel("weighted F1 on validation", fontsize=9)
+        axes.tick_params(labelsize=9)
+        axes.set_ylim(0, 1.05)
         title = f"What F1 costs: {costs.title}"
-        axes.set_title(title, fontsize=10)
         said = ", ".join(f"{name} {f1:.3f} in {seconds:.1f} s" for name, (seconds, f1) in points.items())
         name = "f1-against-seconds" + (f"-{i + 1}" if i else "")
         drawings.append(Drawing(name=name, figure=figure, title=title, description=f"{said}."))

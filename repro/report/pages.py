@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from repro.claims.catalogue import Catalogue
@@ -13,10 +14,11 @@ from repro.errors import RecordError, ResultsError
 from repro.records.schema import RunRecord
 from repro.records.store import inside
 from repro.report import tables
-from repro.report.costs import cost_drawings, cost_table, costs_of
+from repro.report.costs import cost_table, costs_of
 from repro.report.faults import fault_tables
-from repro.report.gallery import Picture, draw_figures, save_picture
-from repro.report.reruns import rerun_drawing, rerun_table
+from repro.report.inline import Picture
+from repro.report.pictures import MEASUREMENTS, draw_pictures
+from repro.report.reruns import rerun_table
 from repro.report.timings import read_timings, speed_tables
 from repro.report.webpage import render, report_html
 from repro.sections import SECTIONS, section_named
@@ -54,14 +56,14 @@ def write_report(
         written += [_write(folder / f"{name}.md", text) for name, text in noted.items()]
         short = {name: table.newest(MOST_ROWS, f"tables/{name}.csv") for name, table in report_tables.items()}
         figures = inside(results, results / "figures")
-        shown = draw_figures(records, figures)
-        if catalogue.headline:
-            heading = catalogue.claim_named(catalogue.headline.claim).section
-            shown.append(save_picture(rerun_drawing(catalogue), heading, figures))
-        shown += [save_picture(drawing, "Simple classifier", figures) for drawing in cost_drawings(compared)]
+        shown = draw_pictures(catalogue, verdicts, records, timings, figures)
         written += [figures / f"{picture.name}.svg" for picture in shown]
+        for left_over in set(figures.glob("*.svg")) - set(written):
+            left_over.unlink()
+        short |= tables.short_tables(records)
         written.append(_write(results / "REPORT.md", _markdown(catalogue, verdicts, records, shown, short)))
-        page = report_html(catalogue, verdicts, records, short, shown, timings)
+        files = record_files(results, verdicts, records)
+        page = report_html(catalogue, verdicts, records, short, shown, timings, files, MEASURED)
         written.append(_write(results / "report.html", page))
     except OSError as error:
         raise ResultsError(
@@ -69,6 +71,17 @@ def write_report(
             "Name a folder you may write to with --results; the records are untouched.",
         ) from None
     return written
+
+
+def record_files(results: Path, verdicts: Sequence[Verdict], records: Sequence[RunRecord]) -> dict[str, str]:
+    """Return by claim where the newest record of its verdict lies, as seen from the results folder."""
+    files = {}
+    for verdict in verdicts:
+        if record := tables.record_of(verdict, records):
+            begins = re.sub("[-:]", "", record.provenance.started)
+            named = (results / "runs" / record.folder).glob(f"{begins}-seed{record.settings.seed}-*.json")
+            files.update((verdict.claim.id, path.relative_to(results).as_posix()) for path in named)
+    return files
 
 
 def _measured_tables(results: Path) -> dict[str, Table]:
@@ -99,14 +112,18 @@ def _markdown(
     catalogue: Catalogue,
     verdicts: Sequence[Verdict],
     records: Sequence[RunRecord],
-    shown: Iterable[Picture],
+    shown: Sequence[Picture],
     report_tables: Mapping[str, Table],
 ) -> str:
-    """Return REPORT.md: the seminar's sections with verdicts and figures, then environment, timings and scores."""
+    """Return REPORT.md in the page's order: the answer, what deviates, the sections, the measurements."""
     return render(
         "REPORT.md",
         texts=catalogue.texts,
         answers=_answers(catalogue, verdicts),
+        answer=tables.answer_table(verdicts),
+        attention_table=tables.attention_table(verdicts),
+        sections=list(dict.fromkeys([*(v.claim.section for v in verdicts), *(picture.section for picture in shown)])),
+        measurements=MEASUREMENTS,
         verdicts=verdicts,
         shown=shown,
         counts=tables.outcome_counts(verdicts),

@@ -8,9 +8,7 @@ from repro.claims.references import Figure
 from repro.claims.wording import number
 from repro.display.figure import BARS, Drawing, new_figure
 from repro.display.table import Table
-
-INK = "#1a1a1a"
-LATER = "#c2571a"  # beside BARS; the marks' shapes tell them apart too
+from repro.report.inline import INK, SECOND
 
 
 def rerun_table(catalogue: Catalogue) -> Table:
@@ -60,11 +58,11 @@ def rerun_drawing(catalogue: Catalogue) -> Drawing:
     column = claim.figures[""].partition(":")[2]
     named = claim.addresses[0].rpartition(".")[2].replace("_", " ").replace("f1", "F1")
     versions = sorted({words["transformers"] for table in tables for words in table.descriptions}, key=_by_version)
-    figure = new_figure(9.6, 4.2)
+    figure = new_figure(12.0, 4.0)
     axes = figure.add_subplot()
     low, high = tables[0].figure(column).prediction_interval()
     axes.axhspan(low, high, color=BARS, alpha=0.12, label=f"95 % interval of one run, from {len(tables[0].runs)} runs")
-    for table, marker, color in zip(tables, "o^s", (BARS, LATER, INK), strict=False):
+    for table, marker, color in zip(tables, "o^s", (BARS, SECOND, INK), strict=False):
         points = [
             (versions.index(words["transformers"]), run[column])
             for words, run in zip(table.descriptions, table.runs, strict=True)
@@ -75,16 +73,15 @@ def rerun_drawing(catalogue: Catalogue) -> Drawing:
     for reported, source in sorted(_reported(catalogue, claim.figures[""]).items()):
         axes.axhline(reported, color=INK, linestyle="--", linewidth=1)
         axes.annotate(f"reported {number(reported)} ({source})", (len(versions) - 0.4, reported), (0, 2),
-                      textcoords="offset points", ha="right", fontsize=8)  # fmt: skip
-    axes.set_xticks(range(len(versions)), [version or "not stated" for version in versions], rotation=60, fontsize=8)
+                      textcoords="offset points", ha="right", fontsize=9)  # fmt: skip
+    axes.set_xticks(range(len(versions)), [version or "not stated" for version in versions], rotation=60, fontsize=9)
     axes.set_xlabel("transformers")
     axes.set_ylabel(named)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=8, loc="lower left", ncols=3, frameon=False)
+    axes.legend(fontsize=9, loc="lower left", ncols=3, frameon=False)
     all_runs = public_runs(catalogue).figure(column)
     title = f"{named[0].upper()}{named[1:]} of {all_runs.n} public runs by library version"
-    axes.set_title(title, fontsize=10)
-    said = f"Mean ± SD (n): {_spread(all_runs)}."
+    said = f"{title}. Mean ± SD (n): {_spread(all_runs)}."
     return Drawing(name="reruns-by-version", figure=figure, title=title, description=said)
 
 

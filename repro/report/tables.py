@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from statistics import fmean
 from typing import Protocol
 
 from repro.claims.claim import Outcome
+from repro.claims.cohorts import cohorts_of
 from repro.claims.judge import Verdict
+from repro.claims.references import Figure
 from repro.display.table import Table
 from repro.records.schema import RunRecord
 
@@ -17,6 +21,10 @@ _TEXTS = tomllib.loads(files("repro.report").joinpath("report.toml").read_text(e
 SIGNS: Mapping[str, str] = _TEXTS["signs"]
 RULES: Mapping[str, str] = _TEXTS["rules"]
 COLUMNS: Mapping[str, Mapping[str, str]] = _TEXTS["columns"]
+SETTINGS: Mapping[str, str] = _TEXTS["settings"]
+NAMES: Mapping[str, str] = _TEXTS["names"]
+NOTEBOOKS: Mapping[str, str] = _TEXTS["notebooks"]
+MEANS = ("accuracy", "weighted_f1", "macro_f1")
 EXPLAINED = (Outcome.DEVIATES, Outcome.KNOWN, Outcome.NO_LONGER, Outcome.INCONCLUSIVE)  # with the reason beside
 
 
@@ -53,6 +61,52 @@ def record_tables(records: Sequence[RunRecord]) -> dict[str, Table]:
     }
 
 
+def short_tables(records: Sequence[RunRecord]) -> dict[str, Table]:
+    """Return scores and timings with one row for all seeds of a section's newest runs of each setup, by file name."""
+    cohorts = {(c.experiment, c.setup): c for c in sorted(cohorts_of(records), key=lambda c: c.newest)}
+    scores, seconds = [], []
+    for cohort in cohorts.values():
+        first = cohort.records[0]
+        row = {"c": cohort, "seeds": len(cohort.records), "machine": first.provenance.accelerator or _processor(first)}
+        for name in first.scores:
+            scored = [r.scores[name] for r in cohort.records if name in r.scores]
+            means = {
+                of: Figure(tuple(getattr(s, of) for s in scored)) for of in ("accuracy", "weighted_f1", "macro_f1")
+            }
+            scores.append({**row, "name": name, "n": scored[0].n, **means})
+        for phase in first.seconds:
+            timed = [r.seconds[phase] for r in cohort.records if phase in r.seconds]
+            spread = {"mean": fmean(timed), "least": min(timed), "most": max(timed)}
+            peak = max(r.peak_mib for r in cohort.records)
+            seconds.append({**row, "phase": phase, "peak": peak, **spread})
+    notes = (
+        "One row for all seeds: mean ± SD [95 % interval of the mean]. Every record's, with intervals over rows",
+        "One row for all seeds; “train” holds no evaluation, peak memory is the process's so far. Every record's",
+    )
+    return {
+        "scores": Table.of(COLUMNS["seed scores"], scores, f"{notes[0]}: tables/scores.csv."),
+        "timings": Table.of(COLUMNS["seed timings"], seconds, f"{notes[1]}: tables/timings.csv."),
+    }
+
+
+def source_cells(source: str) -> list[tuple[str, str]]:
+    """Return the parts of a claim's source, each with the address of its published notebook, if it has one."""
+    parts = re.split(r"(\b[bi]-\d+)", source)
+    return [(part, NOTEBOOKS[part[0]] if i % 2 else "") for i, part in enumerate(parts) if part]
+
+
+def record_of(verdict: Verdict, records: Sequence[RunRecord]) -> RunRecord | None:
+    """Return the newest record that a verdict rests on."""
+    return next(
+        (
+            r for r in reversed(records)
+            if r.experiment == verdict.claim.experiment and r.spec.setup.label == verdict.basis
+            and r.settings.seed in verdict.seeds
+        ),
+        None,
+    )  # fmt: skip
+
+
 def environment_table(records: Sequence[RunRecord]) -> Table:
     """One row a fact that the records' machines and libraries have, with every value that occurs."""
     facts: dict[str, dict[str, None]] = {}
@@ -87,6 +141,16 @@ def answer_table(verdicts: Sequence[Verdict]) -> Table:
             ours = f"{v.shown} ({v.basis})" if v.shown else ""
             rows.append((shown[v.claim.id], v.claim.shown, v.corroboration, ours, f"{SIGNS[v.outcome]} {v.label}"))
     return Table(("what", "reported", "public reruns", "ours", "verdict"), tuple(rows))
+
+
+def attention_table(verdicts: Sequence[Verdict]) -> Table:
+    """One row a claim that deviates, holds no longer or is undecided, with the reason."""
+    rows = (
+        (v.claim.text, v.claim.shown, v.shown, f"{SIGNS[v.outcome]} {v.label}", v.why)
+        for v in verdicts
+        if v.outcome in EXPLAINED
+    )
+    return Table(("claim", "reported", "measured", "verdict", "why"), tuple(rows))
 
 
 def outcome_counts(verdicts: Sequence[Verdict]) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from importlib.resources import files
 from itertools import groupby
@@ -19,9 +19,10 @@ from repro.claims.wording import number
 from repro.display.table import Table, as_text
 from repro.records.schema import RunRecord
 from repro.report import tables
-from repro.report.gallery import Picture
+from repro.report.inline import Picture
+from repro.report.pictures import MEASUREMENTS
 from repro.report.strips import strips
-from repro.report.timings import basis, heading, seconds
+from repro.report.timings import basis, heading, seconds, title
 from repro.spec import RunSpec
 
 
@@ -47,9 +48,16 @@ def report_html(
     report_tables: Mapping[str, Table],
     pictures: Sequence[Picture],
     timings: Sequence[Benchmark],
+    record_files: Mapping[str, str],
+    measured: Collection[str] = (),
 ) -> str:
-    """Return the page; it forbids itself every request and every script but its own."""
+    """Return the page; it forbids itself every request and every script but its own.
+
+    `record_files` says by claim where the record behind its verdict lies, as seen from the page; `measured` tables
+    lie beside the page, the others in a folder.
+    """
     style, script = _own("style.css"), _own("page.js")
+    said = catalogue.headline and catalogue.headline.claim
     return render(
         "report.html",
         style=Markup(style),  # noqa: S704 (ours, and nothing is put into it)
@@ -59,23 +67,38 @@ def report_html(
         texts=catalogue.texts,
         needs=catalogue.needs,
         headline=headline(catalogue, verdicts) or reference_line(catalogue, verdicts),
+        answer=tables.answer_table(verdicts),
+        headlined=next((v for v in verdicts if v.claim.id == said), None),
+        attention=[v for v in verdicts if v.outcome in tables.EXPLAINED],
         verdicts=verdicts,
+        rows=[v.as_row() for v in verdicts],
         sections=list(dict.fromkeys(v.claim.section for v in verdicts)),
         counts=tables.outcome_counts(verdicts),
+        counts_of=tables.outcome_counts,
         signs=tables.SIGNS,
         rules=tables.RULES,
         explained=tables.EXPLAINED,
         strips=partial(strips, catalogue),
-        galleries=_galleries(verdicts, pictures),
-        timings_by_group=[(name, list(of)) for name, of in groupby(sorted(timings, key=heading), key=heading)],
+        pictures=pictures,
+        measurements=MEASUREMENTS,
+        timings_by_group=[(name, list(of)) for name, of in groupby(sorted(timings, key=_in_order), key=heading)],
         seconds=seconds,
         basis=basis,
+        title=title,
         commit_of=tables.commit_of,
+        source_cells=tables.source_cells,
+        record_files=record_files,
         tables=report_tables,
+        names=tables.NAMES,
+        measured=measured,
         commands=commands(records),
         commits=list(dict.fromkeys(r.provenance.commit for r in records if r.provenance.commit)),
         records=len(records),
     )
+
+
+def _in_order(timing: Benchmark) -> tuple[str, float]:
+    return heading(timing), timing.number("size") or 0.0
 
 
 def commands(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
@@ -87,13 +110,6 @@ def commands(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
         (setup.label, setup.command(list(dict.fromkeys(s.section for s in specs)), {s.seed for s in specs}))
         for setup, specs in by_setup.items()
     ]
-
-
-def _galleries(verdicts: Sequence[Verdict], pictures: Sequence[Picture]) -> list[tuple[str, list[Picture]]]:
-    """Return the pictures by section, in the claims' order; in a section the broad ones first, so that rows fill."""
-    order = dict.fromkeys([*(v.claim.section for v in verdicts), *(p.section for p in pictures)])
-    by_section = {name: [p for p in pictures if p.section == name] for name in order}
-    return [(name, sorted(shown, key=lambda p: not p.broad)) for name, shown in by_section.items() if shown]
 
 
 def _own(name: str) -> str:
