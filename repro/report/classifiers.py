@@ -24,6 +24,7 @@ Rates = NDArray[np.float64]  # (classes, classes), true by predicted, each row a
 DARKEST = 0.65  # of a cell: its text stays readable in light and dark
 OFF_DIAGONAL, DIFFERENCE = 0.3, 0.15  # that and more is darkest: an off-diagonal rate of 0.11 is seen
 MATRICES = {"linear": "logistic/validation", "finetune": "epoch-{epochs}/validation"}  # section: scores
+LEAST = 0.005  # of a difference: less has no sign in two decimals
 NAMES = {"train_loss": "training loss", "weighted_f1": "weighted F1"}
 
 
@@ -41,7 +42,7 @@ def confusion_drawing(cohort: Cohort, catalogue: Catalogue) -> Drawing | None:
     labels = LABELS[: len(mean)]
     claim = _reported_matrix(catalogue, cohort.experiment, mean)
     seeds = f"mean of {plural(len(scored), 'seed')}"
-    figure = new_figure(12.0 if claim else 4.4, 4.1)
+    figure = new_figure(12.0 if claim else 4.4, 4.2)
     panels = figure.subplots(1, 3 if claim else 1, squeeze=False)[0]
     accuracy = np.mean([scores.accuracy for scores in scored])
     title = f"measured, {seeds}: accuracy {accuracy:.4f}"
@@ -85,14 +86,14 @@ def _matrix(axes: Axes, rates: Rates, labels: Sequence[str], *, title: str, limi
         )
         if limit is not None and abs(rate) > limit:
             axes.add_patch(Rectangle((j - 0.46, i - 0.46), 0.92, 0.92, fill=False, edgecolor=INK, linewidth=1.5))
-        text = f"{rate:.2f}" if limit is None else f"{rate:+.2f}".replace("-", "−")
+        text = f"{abs(rate):.2f}" if limit is None or abs(rate) < LEAST else f"{rate:+.2f}".replace("-", "−")
         weight = "bold" if i == j else "normal"
         axes.text(j, i, text, ha="center", va="center", fontsize=9, weight=weight, color=INK)
     places = range(len(labels))
     axes.set_xticks(places, labels, fontsize=9, rotation=30, ha="right")
     axes.set_yticks(places, labels, fontsize=9)
     axes.tick_params(length=0)
-    axes.set(xlim=(-0.5, len(labels) - 0.5), ylim=(len(labels) - 0.5, -0.5), aspect="equal")
+    axes.set(xlim=(-0.5, len(labels) - 0.5), ylim=(len(labels) - 0.5, -0.5))
     axes.set_title(title, fontsize=9.5)
 
 

@@ -38,7 +38,7 @@ class Ratio:
 
 
 def ratios_of(timings: Sequence[Benchmark]) -> list[Ratio]:
-    """Return each setting beside ours in its own precision, of the rounds that were interleaved; the largest first."""
+    """Return each setting beside ours in its own precision, of the rounds that were interleaved."""
     by_group: dict[str, dict[str, Benchmark]] = {}
     for timing in timings:
         if timing.facts.get("unit") in ("step", "pass"):
@@ -55,7 +55,8 @@ def ratios_of(timings: Sequence[Benchmark]) -> list[Ratio]:
                     Ratio(setting=setting, precision=precision, value=peer.median / ours.median,
                           interval=_interval(peer.rounds, ours.rounds), limit=1 / share if share else None)
                 )  # fmt: skip
-    return sorted(ratios, key=lambda ratio: -ratio.value)
+    order = {name: place for place, name in enumerate(SETTINGS.values())}
+    return sorted(ratios, key=lambda ratio: order.get(ratio.setting, len(order)))
 
 
 def _interval(peer: Sequence[float], ours: Sequence[float]) -> tuple[float, float]:
@@ -82,7 +83,7 @@ def ratio_drawings(timings: Sequence[Benchmark]) -> list[Drawing]:
             axes.plot(ratio.interval, (place, place), color=INK, linewidth=2)
             if ratio.limit:
                 axes.plot((ratio.limit, ratio.limit), (place - 0.38, place + 0.38), color=SECOND, linewidth=2.5)
-            beyond = max(ratio.interval[1], ratio.value)
+            beyond = max(ratio.interval[1], ratio.value, ratio.limit or 0)
             axes.annotate(f"{ratio.value:.2f}", (beyond, place), (4, 0), textcoords="offset points", va="center",
                           fontsize=9)  # fmt: skip
         axes.axvline(1, color=INK, linewidth=1, linestyle=":")

@@ -58,7 +58,7 @@ def rerun_drawing(catalogue: Catalogue) -> Drawing:
     column = claim.figures[""].partition(":")[2]
     named = claim.addresses[0].rpartition(".")[2].replace("_", " ").replace("f1", "F1")
     versions = sorted({words["transformers"] for table in tables for words in table.descriptions}, key=_by_version)
-    figure = new_figure(12.0, 4.0)
+    figure = new_figure(12.0, 3.3)
     axes = figure.add_subplot()
     low, high = tables[0].figure(column).prediction_interval()
     axes.axhspan(low, high, color=BARS, alpha=0.12, label=f"95 % interval of one run, from {len(tables[0].runs)} runs")
@@ -72,9 +72,10 @@ def rerun_drawing(catalogue: Catalogue) -> Drawing:
         axes.scatter(x, y, marker=marker, s=22, color=color, alpha=0.75, label=f"{len(points)} {table.about}")
     for reported, source in sorted(_reported(catalogue, claim.figures[""]).items()):
         axes.axhline(reported, color=INK, linestyle="--", linewidth=1)
-        axes.annotate(f"reported {number(reported)} ({source})", (len(versions) - 0.4, reported), (0, 2),
+        axes.annotate(f"reported {number(reported)} ({source})", (len(versions) + 3.2, reported), (0, 2),
                       textcoords="offset points", ha="right", fontsize=9)  # fmt: skip
     axes.set_xticks(range(len(versions)), [version or "not stated" for version in versions], rotation=60, fontsize=9)
+    axes.set_xlim(-0.7, len(versions) + 3.3)
     axes.set_xlabel("transformers")
     axes.set_ylabel(named)
     axes.spines[["top", "right"]].set_visible(False)
