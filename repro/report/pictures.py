@@ -44,7 +44,8 @@ def _of_sections(
     catalogue: Catalogue, verdicts: Sequence[Verdict], records: Sequence[RunRecord]
 ) -> Iterator[tuple[str, Drawing | None]]:
     cohorts = shown_cohorts(catalogue, records)
-    headline = catalogue.headline and catalogue.claim_named(catalogue.headline.claim).section
+    said = catalogue.headline and catalogue.headline.claim
+    headline = next((v for v in verdicts if v.claim.id == said), None)
     for section in map(section_named, SECTIONS):
         cohort = cohorts.get(section.name)
         if cohort and section.name in MATRICES:
@@ -56,7 +57,7 @@ def _of_sections(
         if section.name == "finetune":
             yield section.heading, epoch_drawing(verdicts, catalogue)
             if headline:
-                yield headline, rerun_drawing(catalogue)
+                yield headline.claim.section, rerun_drawing(catalogue, headline)
 
 
 def _of_measurements(
