@@ -178,8 +178,11 @@ def _estimates(claim: Claim, measured: Sequence[Any]) -> dict[str, Figure]:
 def _show(claim: Claim, cohort: Cohort, measured: list[Any], estimates: Mapping[str, Figure]) -> str:
     """Return what was measured for people: mean, spread and interval over seeds, or one seed's interval over rows."""
     of = f" of {len(claim.reported)} shared" if claim.kind is Kind.OVERLAP else ""
+    if of and len(measured) > 1:  # counts, which have no interval that reaches below nothing
+        counts = ", ".join(map(number, estimates[""].values))
+        return f"{counts}{of}, n = {len(measured)} seeds"
     if len(measured) > 1:
-        return f"{_over_seeds(measured, estimates)}{of}, n = {len(measured)} seeds"
+        return f"{_over_seeds(measured, estimates)}, n = {len(measured)} seeds"
     if of:
         return f"{estimates['']}{of}"
     if is_number(measured[0]) and isinstance(claim.measure, str):
