@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from repro.claims.catalogue import Catalogue
-from repro.claims.claim import Claim, Kind
+from repro.claims.claim import Kind
 from repro.claims.cohorts import Cohort
 from repro.claims.judge import Verdict
 from repro.claims.wording import plural
-from repro.display.figure import BARS, Drawing, new_figure
+from repro.display.figure import BARS, Drawing
 from repro.records.schema import LABELS
-from repro.report.inline import INK, SECOND
+from repro.report.inline import INK, SECOND, panels
+from repro.sections.classified import published_matrix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +29,7 @@ LEAST = 0.005  # of a difference: less has no sign in two decimals
 NAMES = {"train_loss": "training loss", "weighted_f1": "weighted F1"}
 
 
-def confusion_drawing(cohort: Cohort, catalogue: Catalogue) -> Drawing | None:
+def confusion_drawing(cohort: Cohort) -> Drawing | None:
     """Draw the mean of the seeds' row-normalised matrices, and beside it the reported one and the difference.
 
     None where the runs hold no such scores; the mean alone where the seminar reports no matrix of these classes.
@@ -40,19 +41,19 @@ def confusion_drawing(cohort: Cohort, catalogue: Catalogue) -> Drawing | None:
     counts = [np.array(scores.confusion, dtype=float) for scores in scored]
     mean: Rates = np.mean([matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1) for matrix in counts], axis=0)
     labels = LABELS[: len(mean)]
-    claim = _reported_matrix(catalogue, cohort.experiment, mean)
+    claim = published_matrix(cohort.experiment) if len(mean) == len(LABELS) else None
     seeds = f"mean of {plural(len(scored), 'seed')}"
-    figure = new_figure(12.0 if claim else 4.4, 4.2)
-    panels = figure.subplots(1, 3 if claim else 1, squeeze=False)[0]
+    figure, row = panels(12.0 if claim else 4.4, 4.2, 3 if claim else 1)
     accuracy = np.mean([scores.accuracy for scores in scored])
     title = f"measured, {seeds}: accuracy {accuracy:.4f}"
-    _matrix(panels[-2 if claim else 0], mean, labels, title=title)
+    _matrix(row[-2 if claim else 0], mean, labels, title=title)
     note = ""
     if claim:
-        reported, tolerance = np.array(claim.reported), claim.tolerance_of("")
+        reported: Any = np.array(claim.reported)
+        tolerance = claim.tolerance_of("")
         away = mean - reported
-        _matrix(panels[0], reported, labels, title=f"reported ({claim.source})")
-        _matrix(panels[2], away, labels, title="measured minus reported", limit=tolerance)
+        _matrix(row[0], reported, labels, title=f"reported ({claim.source})")
+        _matrix(row[2], away, labels, title="measured minus reported", limit=tolerance)
         note = f", and their difference; framed: more than ±{tolerance:g} away ({(abs(away) > tolerance).sum()} cells)"
     figure.supxlabel(
         f"a row is a true class; off the diagonal the shade goes from 0 to {OFF_DIAGONAL} and more"
@@ -67,11 +68,6 @@ def confusion_drawing(cohort: Cohort, catalogue: Catalogue) -> Drawing | None:
         title=f"{beside} ({seeds}, n = {scored[0].n:,}; {cohort.setup.label}){note}",
         description=f"Row-normalised confusion matrices. Measured recall of each class: {recalls}.",
     )
-
-
-def _reported_matrix(catalogue: Catalogue, section: str, measured: Rates) -> Claim | None:
-    claims = (claim for claim in catalogue.claim if claim.measure == f"{section}:facts.confusion_rates")
-    return next((c for c in claims if c.kind is Kind.VALUE and np.shape(c.reported) == measured.shape), None)
 
 
 def _matrix(axes: Axes, rates: Rates, labels: Sequence[str], *, title: str, limit: float | None = None) -> None:
@@ -90,8 +86,8 @@ def _matrix(axes: Axes, rates: Rates, labels: Sequence[str], *, title: str, limi
         weight = "bold" if i == j else "normal"
         axes.text(j, i, text, ha="center", va="center", fontsize=9, weight=weight, color=INK)
     places = range(len(labels))
-    axes.set_xticks(places, labels, fontsize=9, rotation=30, ha="right")
-    axes.set_yticks(places, labels, fontsize=9)
+    axes.set_xticks(places, labels, rotation=30, ha="right")
+    axes.set_yticks(places, labels)
     axes.tick_params(length=0)
     axes.set(xlim=(-0.5, len(labels) - 0.5), ylim=(len(labels) - 0.5, -0.5))
     axes.set_title(title, fontsize=9.5)
@@ -106,8 +102,8 @@ def epoch_drawing(verdicts: Sequence[Verdict], catalogue: Catalogue) -> Drawing 
     if not logged:
         return None
     parts = list(logged[0].claim.figures)
-    figure = new_figure(12.0, 2.9)
-    for axes, part in zip(figure.subplots(1, len(parts), squeeze=False)[0], parts, strict=True):
+    figure, row = panels(12.0, 2.9, len(parts))
+    for axes, part in zip(row, parts, strict=True):
         _epochs(axes, part, logged, catalogue)
     shown = next((v for v in logged if v.estimates), None)
     ours = f"ours: {plural(len(shown.seeds), 'seed')}, {shown.basis}" if shown else "not yet run by this suite"
@@ -127,14 +123,12 @@ def _epochs(axes: Axes, part: str, logged: Sequence[Verdict], catalogue: Catalog
     low, high = zip(*(figure.prediction_interval() for figure in reruns), strict=True)
     label = f"95 % of {reruns[0].n} public reruns"
     axes.fill_between(epochs, low, high, color=BARS, alpha=0.25, linewidth=0, label=label)
-    reported: Mapping[str, Any] = {"x": [*epochs], "height": [v.claim.reported_of(part) for v in logged]}
-    axes.plot(reported["x"], reported["height"], "--", color=INK, linewidth=1, marker="_", label="reported")
+    reported = [v.claim.reported_of(part) for v in logged]
+    axes.plot([*epochs], reported, "--", color=INK, linewidth=1, marker="_", label="reported")
     points = [(i, value) for i, v in zip(epochs, logged, strict=True) if part in v.estimates
               for value in v.estimates[part].values]  # fmt: skip
     x, y = zip(*points, strict=True) if points else ((), ())
     axes.scatter(x, y, color=SECOND, s=22, zorder=3, label="ours, a point a seed")
-    axes.set_xticks(epochs, [f"epoch {i}" for i in epochs], fontsize=9)
-    axes.tick_params(labelsize=9)
+    axes.set_xticks(epochs, [f"epoch {i}" for i in epochs])
     axes.margins(x=0.15)
     axes.set_title(NAMES.get(part, part.replace("_", " ")), fontsize=9.5)
-    axes.spines[["top", "right"]].set_visible(False)

@@ -49,7 +49,7 @@ def _of_sections(
     for section in map(section_named, SECTIONS):
         cohort = cohorts.get(section.name)
         if cohort and section.name in MATRICES:
-            yield section.heading, confusion_drawing(cohort, catalogue)
+            yield section.heading, confusion_drawing(cohort)
         elif cohort and section.name == "projection":
             yield section.heading, plane_drawing(cohort.records[0])
         elif cohort:

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from repro.display.figure import BARS, Drawing, caption_of, new_figure
+from repro.display.figure import BARS, Drawing, caption_of
 from repro.records.schema import RunRecord
+from repro.report.inline import panels
 
 SHADES = 6
 
@@ -24,8 +25,8 @@ def plane_drawing(record: RunRecord) -> Drawing | None:
     ramp = LinearSegmentedColormap.from_list("density", [(BARS, 0.12), (BARS, 0.95)], N=SHADES)
     x, y, counts = np.array(density["x"]), np.array(density["y"]), density["counts"]
     total = np.sum(list(counts.values()), axis=0)
-    figure = new_figure(12.0, 2.5)
-    for axes, (name, of_class) in zip(figure.subplots(1, len(counts), squeeze=False)[0], counts.items(), strict=True):
+    figure, row = panels(12.0, 2.5, len(counts))
+    for axes, (name, of_class) in zip(row, counts.items(), strict=True):
         filled = np.array(of_class) > 0
         axes.hexbin(
             x[filled], y[filled], C=np.array(of_class)[filled], reduce_C_function=np.sum, linewidths=(0,),

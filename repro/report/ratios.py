@@ -9,17 +9,12 @@ from itertools import groupby
 import numpy as np
 
 from repro.benchfiles import Benchmark
-from repro.display.figure import BARS, Drawing, new_figure
-from repro.report.inline import INK, SECOND
-from repro.report.tables import SETTINGS
+from repro.display.figure import BARS, Drawing
+from repro.report.inline import INK, SECOND, panels
+from repro.report.tables import SETTINGS, SIZES
 from repro.report.timings import heading, share_of_peak, variant
 
 DRAWS, HIGHEST = 2000, 0.975  # of the bootstrap
-GROWN = {
-    "tweets": "tweets: tokenized, packed, tiny encoder",
-    "length": "word pieces a text: one training step on 64 texts",
-    "batch": "tweets a batch: one training step",
-}
 PEERS = ("trainer-", "notebook-")  # what our packed variant of the same precision is compared with
 
 
@@ -74,9 +69,9 @@ def ratio_drawings(timings: Sequence[Benchmark]) -> list[Drawing]:
         return []
     precisions = sorted({ratio.precision for ratio in ratios}, reverse=True)
     most = max(sum(ratio.precision == precision for ratio in ratios) for precision in precisions)
-    figure = new_figure(12.0, 1.3 + 0.42 * most)
+    figure, row = panels(12.0, 1.3 + 0.42 * most, len(precisions))
     far = 1.12 * max(max(r.interval[1], r.limit or 0) for r in ratios)
-    for axes, precision in zip(figure.subplots(1, len(precisions), squeeze=False)[0], precisions, strict=True):
+    for axes, precision in zip(row, precisions, strict=True):
         shown = [ratio for ratio in ratios if ratio.precision == precision]
         for place, ratio in enumerate(shown):
             axes.barh(place, ratio.value, color=BARS, alpha=0.6, height=0.6)
@@ -89,9 +84,7 @@ def ratio_drawings(timings: Sequence[Benchmark]) -> list[Drawing]:
         axes.axvline(1, color=INK, linewidth=1, linestyle=":")
         axes.set_yticks(range(len(shown)), [ratio.setting for ratio in shown], fontsize=9, parse_math=False)
         axes.set(xlim=(0, far), ylim=(len(shown) - 0.5, -0.5))
-        axes.tick_params(axis="x", labelsize=9)
         axes.set_title(f"{precision} against {precision}: times our packed batches", fontsize=9.5)
-        axes.spines[["top", "right"]].set_visible(False)
     said = "; ".join(
         f"{r.setting}, {r.precision}: {r.value:.2f} [{r.interval[0]:.2f}, {r.interval[1]:.2f}]" for r in ratios
     )
@@ -110,20 +103,18 @@ def growth_drawing(timings: Sequence[Benchmark]) -> Drawing | None:
         return None
     grown.sort(key=lambda t: (heading(t), t.number("size") or 0))
     series = {name: list(members) for name, members in groupby(grown, key=heading)}
-    figure = new_figure(4.0 * len(series), 3.0)
+    figure, row = panels(4.0 * len(series), 3.0, len(series))
     said = []
-    for axes, (name, members) in zip(figure.subplots(1, len(series), squeeze=False)[0], series.items(), strict=True):
+    for axes, (name, members) in zip(row, series.items(), strict=True):
         sizes, seconds = [t.number("size") or 0 for t in members], [t.median for t in members]
         axes.plot(sizes, seconds, color=BARS, marker="o", markersize=4)
         axes.vlines(sizes, [min(t.rounds) for t in members], [max(t.rounds) for t in members], color=INK, linewidth=1.2)
         axes.loglog()
         axes.set_xticks(sizes, [f"{size:,.0f}" for size in sizes], fontsize=9, rotation=30)
-        axes.tick_params(labelsize=9)
         axes.minorticks_off()
         what = name.removeprefix("growth with ")
-        axes.set_xlabel(GROWN.get(what, what), fontsize=9)
+        axes.set_xlabel(SIZES.get(what, what), fontsize=9)
         axes.set_ylabel("seconds", fontsize=9)
-        axes.spines[["top", "right"]].set_visible(False)
         said.append(f"{what} {sizes[0]:,.0f} to {sizes[-1]:,.0f}: {seconds[0]:.3g} to {seconds[-1]:.3g} s")
     title = "How time grows with size (both axes logarithmic; point: median, line: shortest to longest round)"
     return Drawing(name="growth", figure=figure, title=title, description="; ".join(said) + ".")

@@ -7,9 +7,9 @@ from repro.claims.corroboration import drifts, ordered, out_of_sample, public_ru
 from repro.claims.judge import Verdict
 from repro.claims.references import Figure
 from repro.claims.wording import number
-from repro.display.figure import BARS, Drawing, new_figure
+from repro.display.figure import BARS, Drawing
 from repro.display.table import Table
-from repro.report.inline import INK, SECOND
+from repro.report.inline import INK, SECOND, panels
 
 
 def rerun_table(catalogue: Catalogue) -> Table:
@@ -59,8 +59,7 @@ def rerun_drawing(catalogue: Catalogue, ours: Verdict) -> Drawing:
     column = claim.figures[""].partition(":")[2]
     named = claim.addresses[0].rpartition(".")[2].replace("_", " ").replace("f1", "F1")
     versions = sorted({words["transformers"] for table in tables for words in table.descriptions}, key=_by_version)
-    figure = new_figure(12.0, 3.3)
-    axes = figure.add_subplot()
+    figure, (axes,) = panels(12.0, 3.3)
     low, high = tables[0].figure(column).prediction_interval()
     axes.axhspan(low, high, color=BARS, alpha=0.12, label=f"95 % interval of one run, from {len(tables[0].runs)} runs")
     for table, marker, color in zip(tables, "o^s", (BARS, SECOND, INK), strict=False):
@@ -83,7 +82,6 @@ def rerun_drawing(catalogue: Catalogue, ours: Verdict) -> Drawing:
     axes.set_xlim(-0.7, len(versions) + 5.3)
     axes.set_xlabel("transformers")
     axes.set_ylabel(named)
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False)
     all_runs = public_runs(catalogue).figure(column)
     title = f"{named[0].upper()}{named[1:]} of {all_runs.n} public runs by library version"

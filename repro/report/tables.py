@@ -7,7 +7,6 @@ import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from statistics import fmean
 from typing import Protocol
 
 from repro.claims.claim import Outcome
@@ -22,6 +21,8 @@ SIGNS: Mapping[str, str] = _TEXTS["signs"]
 RULES: Mapping[str, str] = _TEXTS["rules"]
 COLUMNS: Mapping[str, Mapping[str, str]] = _TEXTS["columns"]
 SETTINGS: Mapping[str, str] = _TEXTS["settings"]
+SIZES: Mapping[str, str] = _TEXTS["sizes"]
+MEASURED: Mapping[str, str] = _TEXTS["measured"]
 NAMES: Mapping[str, str] = _TEXTS["names"]
 NOTEBOOKS: Mapping[str, str] = _TEXTS["notebooks"]
 MEANS = ("accuracy", "weighted_f1", "macro_f1")
@@ -61,50 +62,22 @@ def record_tables(records: Sequence[RunRecord]) -> dict[str, Table]:
     }
 
 
-def short_tables(records: Sequence[RunRecord]) -> dict[str, Table]:
-    """Return scores and timings with one row for all seeds of a section's newest runs of each setup, by file name."""
+def seed_scores(records: Sequence[RunRecord]) -> Table:
+    """Return the scores of a section's newest runs of each setup, one row for all seeds."""
     cohorts = {(c.experiment, c.setup): c for c in sorted(cohorts_of(records), key=lambda c: c.newest)}
-    scores, seconds = [], []
+    rows = []
     for cohort in cohorts.values():
-        first = cohort.records[0]
-        row = {"c": cohort, "seeds": len(cohort.records), "machine": first.provenance.accelerator or _processor(first)}
-        for name in first.scores:
+        for name in cohort.records[0].scores:
             scored = [r.scores[name] for r in cohort.records if name in r.scores]
-            means = {
-                of: Figure(tuple(getattr(s, of) for s in scored)) for of in ("accuracy", "weighted_f1", "macro_f1")
-            }
-            scores.append({**row, "name": name, "n": scored[0].n, **means})
-        for phase in first.seconds:
-            timed = [r.seconds[phase] for r in cohort.records if phase in r.seconds]
-            spread = {"mean": fmean(timed), "least": min(timed), "most": max(timed)}
-            peak = max(r.peak_mib for r in cohort.records)
-            seconds.append({**row, "phase": phase, "peak": peak, **spread})
-    notes = (
-        "One row for all seeds: mean ± SD [95 % interval of the mean]. Every record's, with intervals over rows",
-        "One row for all seeds; “train” holds no evaluation, peak memory is the process's so far. Every record's",
-    )
-    return {
-        "scores": Table.of(COLUMNS["seed scores"], scores, f"{notes[0]}: tables/scores.csv."),
-        "timings": Table.of(COLUMNS["seed timings"], seconds, f"{notes[1]}: tables/timings.csv."),
-    }
+            means = {of: Figure(tuple(getattr(s, of) for s in scored)) for of in MEANS}
+            rows.append({"c": cohort, "name": name, "n": scored[0].n, "seeds": len(scored), **means})
+    return Table.of(COLUMNS["seed scores"], rows, "One row for all seeds: mean ± SD [95 % interval of the mean].")
 
 
 def source_cells(source: str) -> list[tuple[str, str]]:
     """Return the parts of a claim's source, each with the address of its published notebook, if it has one."""
     parts = re.split(r"(\b[bi]-\d+)", source)
     return [(part, NOTEBOOKS[part[0]] if i % 2 else "") for i, part in enumerate(parts) if part]
-
-
-def record_of(verdict: Verdict, records: Sequence[RunRecord]) -> RunRecord | None:
-    """Return the newest record that a verdict rests on."""
-    return next(
-        (
-            r for r in reversed(records)
-            if r.experiment == verdict.claim.experiment and r.spec.setup.label == verdict.basis
-            and r.settings.seed in verdict.seeds
-        ),
-        None,
-    )  # fmt: skip
 
 
 def environment_table(records: Sequence[RunRecord]) -> Table:

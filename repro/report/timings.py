@@ -9,10 +9,9 @@ from typing import Any
 
 from repro.benchfiles import Benchmark, newest, read_benchmarks
 from repro.display.table import Table
-from repro.report.tables import COLUMNS, commit_of
+from repro.report.tables import COLUMNS, SIZES, commit_of
 
 Values = Mapping[str, Any]
-UNITS = {"growth with length": "pieces a text", "growth with batch": "tweets a batch", "growth with tweets": "tweets"}
 OURS = ("packed-fp32", "packed-bf16")  # the variants that others are compared with
 
 
@@ -40,7 +39,7 @@ def title(timing: Benchmark) -> str:
     if case:
         return f"{case}, {_processes(timing)['where']} processes"
     if timing.group.startswith("growth with ") and isinstance(size, int | float):
-        return f"{size:,.0f} {UNITS.get(timing.group, '')}".strip()
+        return f"{size:,.0f} {SIZES.get(timing.group.removeprefix('growth with '), '')}"
     return str(what or variant(timing) or timing.name).replace("-", " ")
 
 

@@ -24,7 +24,7 @@ from repro.display.table import Table
 from repro.records.store import read_records
 from repro.report.inline import Picture
 from repro.report.pages import write_report
-from repro.report.webpage import report_html
+from repro.report.webpage import report_html, values_of
 from repro.sections import SECTIONS
 
 FLAGS = ("gpu", "quic", "background-networking", "component-update", "sync")  # what a test has no use for
@@ -61,7 +61,8 @@ def write_page(folder: Path, verdicts: list[Verdict], text: str = "text") -> Pat
     pictures = [Picture(name=text, section=text, caption=text, alt=text, svg=DRAWING)]
     timings = [Benchmark(name=f"{text} {i}", rounds=(1.0, 2.0 + i, 3.0), **timing) for i in range(2)]
     path = folder / "report.html"
-    path.write_text(report_html(load_catalogue(), verdicts, [], tables, pictures, timings, {}), encoding="utf-8")
+    values = values_of(load_catalogue(), verdicts, [], tables, pictures, timings, {})
+    path.write_text(report_html(values), encoding="utf-8")
     return path
 
 

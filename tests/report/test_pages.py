@@ -19,7 +19,7 @@ from repro.records.provenance import collect_provenance
 from repro.records.schema import RunRecord
 from repro.records.store import read_records, write_record
 from repro.report.pages import BEGIN, END, with_verdicts, write_report
-from repro.report.tables import NOTEBOOKS, short_tables, source_cells
+from repro.report.tables import NOTEBOOKS, seed_scores, source_cells
 from repro.sections import SECTIONS
 from repro.training.metrics import score
 
@@ -70,7 +70,7 @@ def test_a_report_answers_first_then_says_what_to_change_then_the_sections_then_
     text = (tmp_path / "REPORT.md").read_text()
     heads = (
         "## The answer", "## What deviates or no longer works", "## The sections", "### Simple classifier", "![",
-        "## Measurements", "### Scores", "### Timings", "### Environment",
+        "## Measurements", "### Scores", "### Environment",
     )  # fmt: skip
     places = [text.index(head) for head in heads]
     assert places == sorted(places)
@@ -92,7 +92,7 @@ def test_a_figure_that_the_report_no_longer_shows_is_removed(record: RunRecord, 
 def test_seeds_share_a_row_and_every_record_is_in_the_file(make_record: MakeRecord, tmp_path: Path) -> None:
     scores = [score([0, 1, 2, 3], [0, 1, 2, wrong], classes=6) for wrong in (3, 3, 0)]
     records = [make_record("linear", seed=i, scores={"logistic/validation": s}) for i, s in enumerate(scores)]
-    (row,) = short_tables(records)["scores"].rows
+    (row,) = seed_scores(records).rows
     assert row[:6] == ("linear", records[0].spec.setup.label, "logistic/validation", "4", "3", row[5])
     assert row[5].startswith("0.9167 ± 0.1443 [")
     report(records, tmp_path)

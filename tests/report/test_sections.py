@@ -107,7 +107,7 @@ def test_confusions_are_the_seeds_mean_beside_the_reported_and_the_difference(ma
     right, wrong = score(TRUE, TRUE, classes=6), score(TRUE, [0] * len(TRUE), classes=6)
     runs = [make_record(scores={"epoch-2/validation": scores}, seed=i) for i, scores in enumerate((right, wrong))]
     (cohort,) = cohorts_of(runs)
-    drawing = confusion_drawing(cohort, load_catalogue())
+    drawing = confusion_drawing(cohort)
     assert drawing is not None
     assert "recall of each class: sadness 1.00, joy 0.50, love 0.50" in drawing.description
     reported, measured, difference = (panel.get_title() for panel in drawing.figure.axes)

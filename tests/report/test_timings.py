@@ -85,7 +85,7 @@ def test_tables_of_times(case: dict[str, Any], tmp_path: Path) -> None:
 def test_a_setting_is_compared_with_ours_in_its_own_precision(tmp_path: Path) -> None:
     measured = {"unit": "step", "calibration_seconds": [1.0] * 3, "calibration_flop": 100, "useful_flop": [80.0] * 3}
     group = "step beside the Trainer, grouped"
-    seconds_of = {
+    of = {
         "trainer-fp32": 4.0,
         "trainer-bf16": 1.02,
         "packed-fp32": 1.0,
