@@ -104,6 +104,7 @@ def cost_drawings(compared: Sequence[Costs]) -> list[Drawing]:
             axes.annotate(f"{name}, {f1:.3f}", (seconds, f1), (-6 if at == "right" else 6, 6), fontsize=9, ha=at,
                           textcoords="offset points")  # fmt: skip
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
         axes.set_xlabel("seconds from texts to a trained classifier", fontsize=9)
         axes.set_ylabel("weighted F1 on validation", fontsize=9)
         axes.set_ylim(0, 1.05)

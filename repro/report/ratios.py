@@ -110,6 +110,7 @@ def growth_drawing(timings: Sequence[Benchmark]) -> Drawing | None:
         axes.plot(sizes, seconds, color=BARS, marker="o", markersize=4)
         axes.vlines(sizes, [min(t.rounds) for t in members], [max(t.rounds) for t in members], color=INK, linewidth=1.2)
         axes.loglog()
+        axes.yaxis.set_major_formatter("{x:g}")  # a power of ten has an exponent too small to read
         axes.set_xticks(sizes, [f"{size:,.0f}" for size in sizes], fontsize=9, rotation=30)
         axes.minorticks_off()
         what = name.removeprefix("growth with ")

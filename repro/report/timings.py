@@ -37,7 +37,7 @@ def title(timing: Benchmark) -> str:
     """Return what was timed, in words: no name of a test."""
     what, size, case = (timing.facts.get(name) for name in ("what", "size", "case"))
     if case:
-        return f"{case}, {_processes(timing)['where']} processes"
+        return f"{case}; processes: {_processes(timing)['where']}"
     if timing.group.startswith("growth with ") and isinstance(size, int | float):
         return f"{size:,.0f} {SIZES.get(timing.group.removeprefix('growth with '), '')}"
     return str(what or variant(timing) or timing.name).replace("-", " ")
