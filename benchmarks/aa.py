@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,7 +24,7 @@ import typer
 from repro.display.table import Table
 from repro.records.provenance import utc_now
 from repro.regression.checkouts import checkout_of, repository, resolve, working_tree
-from repro.regression.session import Plan, Seconds, Session, judge_session, run_session
+from repro.regression.session import QUICK, Seconds, Session, judge_session, run_session
 from repro.regression.speed import accused
 from repro.regression.verdict import FAILURES, Selection
 
@@ -54,7 +55,7 @@ def measure(seed: int) -> Measured:
         if disturbed:
             disturber = stack.enter_context(subprocess.Popen([sys.executable, "-c", DISTURBER]))
             stack.callback(disturber.kill)
-        session = run_session(baseline, candidate, Selection(), plan=Plan(seed=seed))
+        session = run_session(baseline, candidate, Selection(), plan=replace(QUICK, seed=seed))
     return {
         "started": started, "seconds": round(time.monotonic() - start), "disturbed": disturbed,
         "baseline": baseline.name, "candidate": candidate.name,

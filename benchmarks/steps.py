@@ -40,6 +40,7 @@ def train_ours(
     shape: str = "distilbert",
     device: str = "cpu",
     batch: int = BATCH,
+    vocabulary: int = 30_522,
 ) -> None:
     """Our loop on texts of the tweets' lengths."""
     from dataclasses import replace
@@ -49,7 +50,8 @@ def train_ours(
     from repro.training.loop import fit
     from repro.training.progress import Progress
 
-    examples, model = random_examples(tweet_lengths()), architecture(shape)
+    examples = random_examples(tweet_lengths(), vocabulary=vocabulary)
+    model = architecture(shape, vocabulary)
     parameters = model.num_parameters(exclude_embeddings=True)
     parts: list[tuple[Any, Any]] = []  # real pieces and the sum of ids of each part of the step's batch
 

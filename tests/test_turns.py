@@ -64,7 +64,7 @@ def workers() -> Iterator[dict[str, Worker]]:
 def test_two_workers_take_the_same_rows_whatever_the_batching(workers: dict[str, Worker]) -> None:
     for worker in workers.values():
         assert worker.benchmarks() == list(BENCHMARKS)
-    work = {"one": "step[tiny-packed]", "other": "step[tiny-padded]"}
+    work = {"one": "step[tiny-packed]", "other": "step[tiny-dynamic]"}
     rounds = interleave(workers, work, 2, order=random.Random(0))  # noqa: S311
     rows = {name: [r.facts["rows"] for r in timed] for name, timed in rounds.items()}
     assert rows["one"] == rows["other"]

@@ -14,6 +14,7 @@ from repro.regression.verdict import Comparison, Selection
 from repro.regression.workers import Round, Worker, interleave
 
 SIDES = ("baseline", "candidate")
+THREADS = 1  # threads wait for one another at every operation: on a shared machine that times its neighbours
 Seconds = dict[str, list[list[tuple[float, float]]]]  # by benchmark: launches of rounds of (baseline, candidate)
 
 
@@ -26,7 +27,7 @@ class Plan:
     seed: int = 0
 
 
-QUICK = Plan(launches=4, rounds=5)
+QUICK = Plan(launches=5, rounds=5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,7 @@ def run_session(
             with ExitStack() as stack:
                 workers = {}
                 for side in order.sample(SIDES, len(SIDES)):
-                    worker = Worker(side, checkouts[side].folder, checkouts[side].python)
+                    worker = Worker(side, checkouts[side].folder, checkouts[side].python, threads=THREADS)
                     workers[side] = stack.enter_context(closing(worker))
                     worker.benchmarks()
                 for name in order.sample(names, len(names)):

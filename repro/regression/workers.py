@@ -34,12 +34,17 @@ class Round:
 
 
 class Worker:
-    """One process, named for error messages, in the folder of a checkout with the interpreter of its environment."""
+    """One process, named for error messages, in the folder of a checkout with the interpreter of its environment.
 
-    def __init__(self, name: str, folder: Path, python: str) -> None:
+    `threads` is how many it computes with; None leaves that to its libraries.
+    """
+
+    def __init__(self, name: str, folder: Path, python: str, *, threads: int | None = None) -> None:
         self.name = name
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the process)
         environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
+        if threads is not None:
+            environment["OMP_NUM_THREADS"] = str(threads)
         self._process: Any = subprocess.Popen(
             [python, "-m", "benchmarks.worker"], cwd=folder, env=environment, stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=self._errors, text=True,
