@@ -223,7 +223,7 @@ def test_hostile_text_makes_no_link_no_picture_no_html_and_no_cell(make_record: 
         assert not {part.type for part in parts} & {"html_inline", "strong_open"}
         assert all("script" not in part.content for part in parts if part.type == "html_block")
         shown = [part.attrs.get("src", part.attrs.get("href")) for part in parts if part.type in ("image", "link_open")]
-        assert all(str(target).startswith(("figures/", "results/REPORT.md")) for target in shown)
+        assert all(str(target).startswith(("figures/", "tables/", "results/REPORT.md")) for target in shown)
         assert "<script>alert(1)</script> | ![x]" in "".join(part.content for part in parts if part.type == "text")
         heads = [part.map for part in parts if part.type == "heading_open"]
         assert all(text.splitlines()[place[0]] != "# h" for place in heads if place)

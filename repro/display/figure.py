@@ -37,7 +37,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 def bars(values: Mapping[str, float], written: Sequence[str], *, across: bool = False) -> tuple[Figure, Axes]:
     """Draw a bar a name, upright or `across`, with its value as it is `written`; names show as they are."""
-    figure, axes = plain_axes(6.4, 3.6 if across else 4.2)
+    figure, axes = plain_axes(5.9, 3.4)
     places = range(len(values))
     drawn = (axes.barh if across else axes.bar)(places, list(values.values()), color=BARS)
     axes.bar_label(drawn, written, padding=3, fontsize=9)

@@ -10,9 +10,10 @@ from statistics import fmean
 from repro.claims.cohorts import Cohort, cohorts_of
 from repro.claims.kinds import pair
 from repro.claims.wording import p_value
-from repro.display.figure import BARS, Drawing, plain_axes
+from repro.display.figure import BARS, Drawing
 from repro.display.table import Table
 from repro.records.schema import RunRecord
+from repro.report.inline import panels
 from repro.stats import mcnemar
 
 # name for people: section, its scores on validation, its rows there, the phases from texts to a trained classifier
@@ -95,7 +96,7 @@ def cost_drawings(compared: Sequence[Costs]) -> list[Drawing]:
     """Draw weighted F1 against seconds on a logarithmic axis, from the dummy to fine-tuning."""
     drawings = []
     for i, costs in enumerate(compared):
-        figure, axes = plain_axes(7.2, 4.2)
+        figure, (axes,) = panels(5.8, 3.4)
         points = {name: (max(costs.seconds(name), 1e-3), costs.f1(name)) for name in costs.runs}
         axes.scatter(*zip(*points.values(), strict=True), color=BARS)
         for name, (seconds, f1) in points.items():
@@ -103,9 +104,11 @@ def cost_drawings(compared: Sequence[Costs]) -> list[Drawing]:
             axes.annotate(f"{name}, {f1:.3f}", (seconds, f1), (-6 if at == "right" else 6, 6), fontsize=9, ha=at,
                           textcoords="offset points")  # fmt: skip
         axes.set_xscale("log")
-        axes.set(xlabel="seconds from texts to a trained classifier", ylabel="weighted F1 on validation", ylim=(0, 1))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.set_xlabel("seconds from texts to a trained classifier", fontsize=9)
+        axes.set_ylabel("weighted F1 on validation", fontsize=9)
+        axes.set_ylim(0, 1.05)
         title = f"What F1 costs: {costs.title}"
-        axes.set_title(title, fontsize=10)
         said = ", ".join(f"{name} {f1:.3f} in {seconds:.1f} s" for name, (seconds, f1) in points.items())
         name = "f1-against-seconds" + (f"-{i + 1}" if i else "")
         drawings.append(Drawing(name=name, figure=figure, title=title, description=f"{said}."))

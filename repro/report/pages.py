@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from repro.claims.catalogue import Catalogue
@@ -13,20 +14,14 @@ from repro.errors import RecordError, ResultsError
 from repro.records.schema import RunRecord
 from repro.records.store import inside
 from repro.report import tables
-from repro.report.costs import cost_drawings, cost_table, costs_of
+from repro.report.costs import cost_table, costs_of
 from repro.report.faults import fault_tables
-from repro.report.gallery import Picture, draw_figures, save_picture
-from repro.report.reruns import rerun_drawing, rerun_table
+from repro.report.pictures import draw_pictures
+from repro.report.reruns import rerun_table
 from repro.report.timings import read_timings, speed_tables
-from repro.report.webpage import render, report_html
+from repro.report.webpage import render, report_html, values_of
 from repro.sections import SECTIONS, section_named
 
-MEASURED = {  # tables that are measured by themselves and stand beside the records
-    "seminar-audit": "The seminar's code cells under the pinned libraries, as written and after the repair.",
-    "seminar-audit-transformers-4.57": "The same under transformers 4.57.",
-    "seminar-outputs": "What the cells showed, beside what the course reports.",
-    "diagnosis": "Strangers' files, and what `repro diagnose` answers.",
-}
 MOST_ROWS = 500  # of a table on a page; its file has them all
 BEGIN, END = "<!-- verdicts: begin -->", "<!-- verdicts: end -->"
 
@@ -48,21 +43,21 @@ def write_report(
     }
     try:
         folder = inside(results, results / "tables")
-        drawn_up = {name: table for name, table in report_tables.items() if name not in MEASURED}
+        drawn_up = {name: table for name, table in report_tables.items() if name not in tables.MEASURED}
         written = [_write(folder / f"{name}.csv", table.to_csv()) for name, table in drawn_up.items()]
         noted = {name: f"{table.note}\n\n{table.to_markdown()}" for name, table in drawn_up.items() if table.note}
         written += [_write(folder / f"{name}.md", text) for name, text in noted.items()]
         short = {name: table.newest(MOST_ROWS, f"tables/{name}.csv") for name, table in report_tables.items()}
         figures = inside(results, results / "figures")
-        shown = draw_figures(records, figures)
-        if catalogue.headline:
-            heading = catalogue.claim_named(catalogue.headline.claim).section
-            shown.append(save_picture(rerun_drawing(catalogue), heading, figures))
-        shown += [save_picture(drawing, "Simple classifier", figures) for drawing in cost_drawings(compared)]
+        shown = draw_pictures(catalogue, verdicts, records, timings, figures)
         written += [figures / f"{picture.name}.svg" for picture in shown]
-        written.append(_write(results / "REPORT.md", _markdown(catalogue, verdicts, records, shown, short)))
-        page = report_html(catalogue, verdicts, records, short, shown, timings)
-        written.append(_write(results / "report.html", page))
+        for left_over in set(figures.glob("*.svg")) - set(written):
+            left_over.unlink()
+        short |= {"scores": tables.seed_scores(records)}
+        files = record_files(results, verdicts, records)
+        values = values_of(catalogue, verdicts, records, short, shown, timings, files)
+        written.append(_write(results / "REPORT.md", render("REPORT.md", **values)))
+        written.append(_write(results / "report.html", report_html(values)))
     except OSError as error:
         raise ResultsError(
             f"cannot write the report into {results}: {error.strerror or error}",
@@ -71,10 +66,22 @@ def write_report(
     return written
 
 
+def record_files(results: Path, verdicts: Sequence[Verdict], records: Sequence[RunRecord]) -> dict[str, str]:
+    """Return by claim where the newest record of its verdict lies, as seen from the results folder."""
+    newest = {(r.experiment, r.spec.setup.label): r for r in records}
+    files = {}
+    for verdict in verdicts:
+        if record := newest.get((verdict.claim.experiment, verdict.basis)):
+            begins = re.sub("[-:]", "", record.provenance.started)
+            named = (results / "runs" / record.folder).glob(f"{begins}-seed{record.settings.seed}-*.json")
+            files.update((verdict.claim.id, path.relative_to(results).as_posix()) for path in named)
+    return files
+
+
 def _measured_tables(results: Path) -> dict[str, Table]:
     """Return the tables that stand beside the records; RecordError names one that cannot be read."""
     by_name: dict[str, Table] = {}
-    for name, note in MEASURED.items():
+    for name, note in tables.MEASURED.items():
         path = results / f"{name}.csv"
         if not path.exists():
             continue
@@ -93,33 +100,6 @@ def _section_tables(records: Sequence[RunRecord]) -> dict[str, Table]:
         for name, table in section.tables(records).items():
             by_name[name] = by_name[name] + table if name in by_name else table
     return {name: table for name, table in by_name.items() if table.rows}
-
-
-def _markdown(
-    catalogue: Catalogue,
-    verdicts: Sequence[Verdict],
-    records: Sequence[RunRecord],
-    shown: Iterable[Picture],
-    report_tables: Mapping[str, Table],
-) -> str:
-    """Return REPORT.md: the seminar's sections with verdicts and figures, then environment, timings and scores."""
-    return render(
-        "REPORT.md",
-        texts=catalogue.texts,
-        answers=_answers(catalogue, verdicts),
-        verdicts=verdicts,
-        shown=shown,
-        counts=tables.outcome_counts(verdicts),
-        verdict_table=tables.verdict_table,
-        tables=report_tables,
-        measured=MEASURED,
-        records=len(records),
-    )
-
-
-def _answers(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> list[str]:
-    """Return what is answered in one sentence each: the headline, and whether this machine matches the reference."""
-    return [line for line in (headline(catalogue, verdicts), reference_line(catalogue, verdicts)) if line]
 
 
 def update_readme(
@@ -141,7 +121,7 @@ def with_verdicts(text: str, catalogue: Catalogue, verdicts: Sequence[Verdict], 
         raise ResultsError("the README has no place for the verdicts", f"Put the lines {BEGIN} and {END} into it.")
     block = render(
         "readme_verdicts.md",
-        answers=_answers(catalogue, verdicts),
+        answers=[line for line in (headline(catalogue, verdicts), reference_line(catalogue, verdicts)) if line],
         counts=tables.outcome_counts(verdicts),
         records=len(records),
         environment={row[0]: row[1] for row in tables.environment_table(records).rows},

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from repro.claims.catalogue import Catalogue
 from repro.claims.corroboration import drifts, ordered, out_of_sample, public_runs, version_span
+from repro.claims.judge import Verdict
 from repro.claims.references import Figure
 from repro.claims.wording import number
-from repro.display.figure import BARS, Drawing, new_figure
+from repro.display.figure import BARS, Drawing
 from repro.display.table import Table
-
-INK = "#1a1a1a"
-LATER = "#c2571a"  # beside BARS; the marks' shapes tell them apart too
+from repro.report.inline import INK, SECOND, panels
 
 
 def rerun_table(catalogue: Catalogue) -> Table:
@@ -51,8 +50,8 @@ def _note(catalogue: Catalogue) -> str:
     )
 
 
-def rerun_drawing(catalogue: Catalogue) -> Drawing:
-    """Draw the headline's figure of every public run by library version, with what is reported and the interval."""
+def rerun_drawing(catalogue: Catalogue, ours: Verdict) -> Drawing:
+    """Draw the headline's figure of every public run by library version, with what is reported and what we measured."""
     if catalogue.headline is None:
         raise ValueError("the catalogue has no headline")
     claim = catalogue.claim_named(catalogue.headline.claim)
@@ -60,27 +59,29 @@ def rerun_drawing(catalogue: Catalogue) -> Drawing:
     column = claim.figures[""].partition(":")[2]
     named = claim.addresses[0].rpartition(".")[2].replace("_", " ").replace("f1", "F1")
     versions = sorted({run["transformers"] for table in tables for run in table.runs}, key=_by_version)
-    figure = new_figure(9.6, 4.2)
-    axes = figure.add_subplot()
+    figure, (axes,) = panels(12.0, 3.3)
     low, high = tables[0].figure(column).prediction_interval()
     axes.axhspan(low, high, color=BARS, alpha=0.12, label=f"95 % interval of one run, from {len(tables[0].runs)} runs")
-    for table, marker, color in zip(tables, "o^s", (BARS, LATER, INK), strict=False):
+    for table, marker, color in zip(tables, "o^s", (BARS, SECOND, INK), strict=False):
         points = [(versions.index(run["transformers"]), run[column]) for run in table.runs if column in run]
         x, y = zip(*points, strict=True)
         axes.scatter(x, y, marker=marker, s=22, color=color, alpha=0.75, label=f"{len(points)} {table.about}")
+    if ours.estimates:
+        mine = ours.estimates[""].values
+        axes.scatter([len(versions)] * len(mine), mine, marker="D", s=26, color=INK, label=f"ours: {ours.basis}")
     for reported, source in sorted(_reported(catalogue, claim.figures[""]).items()):
         axes.axhline(reported, color=INK, linestyle="--", linewidth=1)
-        axes.annotate(f"reported {number(reported)} ({source})", (len(versions) - 0.4, reported), (0, 2),
-                      textcoords="offset points", ha="right", fontsize=8)  # fmt: skip
-    axes.set_xticks(range(len(versions)), [version or "not stated" for version in versions], rotation=60, fontsize=8)
+        axes.annotate(f"reported {number(reported)} ({source})", (len(versions) + 5.2, reported), (0, 2),
+                      textcoords="offset points", ha="right", fontsize=9)  # fmt: skip
+    names = [version or "not stated" for version in versions] + ["ours"] * bool(ours.estimates)
+    axes.set_xticks(range(len(names)), names, rotation=60, fontsize=9)
+    axes.set_xlim(-0.7, len(versions) + 5.3)
     axes.set_xlabel("transformers")
     axes.set_ylabel(named)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=8, loc="lower left", ncols=3, frameon=False)
+    axes.legend(fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False)
     all_runs = public_runs(catalogue).figure(column)
     title = f"{named[0].upper()}{named[1:]} of {all_runs.n} public runs by library version"
-    axes.set_title(title, fontsize=10)
-    said = f"Mean ± SD (n): {_spread(all_runs)}."
+    said = f"{title}. Mean ± SD (n): {_spread(all_runs)}."
     return Drawing(name="reruns-by-version", figure=figure, title=title, description=said)
 
 

@@ -21,7 +21,7 @@ MOST = 8  # more numbers than that are a figure of their own
 SPELT = {"weighted f1": "weighted F1", "macro f1": "macro F1"}
 WIDTH = 600.0  # of a strip in its own units; the page scales it
 MARGIN = 24.0  # for the numbers at both ends of the axis
-TICKS = 5
+TICKS = 4
 BINS = 16
 Span = tuple[float, float]
 

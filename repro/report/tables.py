@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,9 @@ from importlib.resources import files
 from typing import Protocol
 
 from repro.claims.claim import Outcome
+from repro.claims.cohorts import cohorts_of
 from repro.claims.judge import Verdict
+from repro.claims.references import Figure
 from repro.display.table import Table
 from repro.records.schema import RunRecord
 
@@ -17,6 +20,12 @@ _TEXTS = tomllib.loads(files("repro.report").joinpath("report.toml").read_text(e
 SIGNS: Mapping[str, str] = _TEXTS["signs"]
 RULES: Mapping[str, str] = _TEXTS["rules"]
 COLUMNS: Mapping[str, Mapping[str, str]] = _TEXTS["columns"]
+SETTINGS: Mapping[str, str] = _TEXTS["settings"]
+SIZES: Mapping[str, str] = _TEXTS["sizes"]
+MEASURED: Mapping[str, str] = _TEXTS["measured"]
+NAMES: Mapping[str, str] = _TEXTS["names"]
+NOTEBOOKS: Mapping[str, str] = _TEXTS["notebooks"]
+MEANS = ("accuracy", "weighted_f1", "macro_f1")
 EXPLAINED = (Outcome.DEVIATES, Outcome.KNOWN, Outcome.NO_LONGER, Outcome.INCONCLUSIVE)  # with the reason beside
 
 
@@ -51,6 +60,24 @@ def record_tables(records: Sequence[RunRecord]) -> dict[str, Table]:
         "timings": Table.of(COLUMNS["timings"], seconds),
         "environment": environment_table(records),
     }
+
+
+def seed_scores(records: Sequence[RunRecord]) -> Table:
+    """Return the scores of a section's newest runs of each setup, one row for all seeds."""
+    cohorts = {(c.experiment, c.setup): c for c in sorted(cohorts_of(records), key=lambda c: c.newest)}
+    rows = []
+    for cohort in cohorts.values():
+        for name in cohort.records[0].scores:
+            scored = [r.scores[name] for r in cohort.records if name in r.scores]
+            means = {of: Figure(tuple(getattr(s, of) for s in scored)) for of in MEANS}
+            rows.append({"c": cohort, "name": name, "n": scored[0].n, "seeds": len(scored), **means})
+    return Table.of(COLUMNS["seed scores"], rows, "One row for all seeds: mean ± SD [95 % interval of the mean].")
+
+
+def source_cells(source: str) -> list[tuple[str, str]]:
+    """Return the parts of a claim's source, each with the address of its published notebook, if it has one."""
+    parts = re.split(r"(\b[bi]-\d+)", source)
+    return [(part, NOTEBOOKS[part[0]] if i % 2 else "") for i, part in enumerate(parts) if part]
 
 
 def environment_table(records: Sequence[RunRecord]) -> Table:
@@ -88,6 +115,16 @@ def answer_table(verdicts: Sequence[Verdict]) -> Table:
             ours = f"{v.shown} ({v.basis})" if v.shown else ""
             rows.append((shown[v.claim.id], v.claim.shown, v.corroboration, ours, f"{SIGNS[v.outcome]} {v.label}"))
     return Table(("what", "reported", "public reruns", "ours", "verdict"), tuple(rows))
+
+
+def attention_table(verdicts: Sequence[Verdict]) -> Table:
+    """One row a claim that deviates, holds no longer or is undecided, with the reason."""
+    rows = (
+        (v.claim.text, v.claim.shown, v.shown, f"{SIGNS[v.outcome]} {v.label}", v.why)
+        for v in verdicts
+        if v.outcome in EXPLAINED
+    )
+    return Table(("claim", "reported", "measured", "verdict", "why"), tuple(rows))
 
 
 def outcome_counts(verdicts: Sequence[Verdict]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from repro.benchfiles import Benchmark, newest, read_benchmarks
 from repro.display.table import Table
-from repro.report.tables import COLUMNS, commit_of
+from repro.report.tables import COLUMNS, SIZES, commit_of
 
 Values = Mapping[str, Any]
 OURS = ("packed-fp32", "packed-bf16")  # the variants that others are compared with
@@ -31,6 +31,16 @@ def basis(timing: Benchmark) -> str:
     if timing.spec:
         return timing.spec.label
     return ", ".join(value for name, value in timing.setup.items() if name != "device")
+
+
+def title(timing: Benchmark) -> str:
+    """Return what was timed, in words: no name of a test."""
+    what, size, case = (timing.facts.get(name) for name in ("what", "size", "case"))
+    if case:
+        return f"{case}; processes: {_processes(timing)['where']}"
+    if timing.group.startswith("growth with ") and isinstance(size, int | float):
+        return f"{size:,.0f} {SIZES.get(timing.group.removeprefix('growth with '), '')}"
+    return str(what or variant(timing) or timing.name).replace("-", " ")
 
 
 def seconds(value: float) -> str:
@@ -85,12 +95,12 @@ def _values(t: Benchmark) -> Values:
 
 def _beside_ours(t: Benchmark, timed: Sequence[Benchmark]) -> Values:
     """Return how often our packed rounds of the same group fit into one of this variant, and its share of the peak."""
-    ours = [next((o for o in timed if heading(o) == heading(t) and _variant(o) == name), None) for name in OURS]
+    ours = [next((o for o in timed if heading(o) == heading(t) and variant(o) == name), None) for name in OURS]
     return {
-        "variant": _variant(t),
+        "variant": variant(t),
         "medians": [o and t.median / o.median for o in ours],
         "overall": [o and _cost(t) / _cost(o) for o in ours],
-        "share": _share(t),
+        "share": share_of_peak(t),
     }
 
 
@@ -105,7 +115,8 @@ def _processes(t: Benchmark, alone: float | None = None) -> Values:
     }
 
 
-def _variant(t: Benchmark) -> str:
+def variant(t: Benchmark) -> str:
+    """Return what distinguishes it within its group: `trainer-fp32`, `packed-bf16`."""
     named = t.facts.get("variant")  # else it stands in the name: test_step[notebook-packed-fp32]
     return str(named) if named else t.name.partition("[")[2].rstrip("]").split("-", 1)[-1]
 
@@ -115,7 +126,7 @@ def _cost(t: Benchmark) -> float:
     return t.mean / mean(t.series("useful_flop") or [1.0])
 
 
-def _share(t: Benchmark) -> float | None:
+def share_of_peak(t: Benchmark) -> float | None:
     """Return the useful arithmetic's share of the machine's multiplication speed, that of its fastest round."""
     flop, calibration, size = t.series("useful_flop"), t.series("calibration_seconds"), t.number("calibration_flop")
     if not flop or not calibration or not size:

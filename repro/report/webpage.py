@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.resources import files
 from itertools import groupby
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
@@ -19,9 +20,11 @@ from repro.claims.wording import number
 from repro.display.table import Table, as_text
 from repro.records.schema import RunRecord
 from repro.report import tables
-from repro.report.gallery import Picture
+from repro.report import timings as timing_words
+from repro.report.inline import Picture
+from repro.report.pictures import MEASUREMENTS
 from repro.report.strips import strips
-from repro.report.timings import basis, heading, seconds
+from repro.report.timings import heading
 from repro.spec import RunSpec
 
 
@@ -40,42 +43,60 @@ def render(template: str, **values: object) -> str:
     return environment.get_template(template).render(**values)
 
 
-def report_html(
+def values_of(
     catalogue: Catalogue,
     verdicts: Sequence[Verdict],
     records: Sequence[RunRecord],
     report_tables: Mapping[str, Table],
     pictures: Sequence[Picture],
     timings: Sequence[Benchmark],
-) -> str:
+    record_files: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return what both forms of the report are made of, by its name in the templates.
+
+    `record_files` says by claim where the record behind its verdict lies, as seen from the page.
+    """
+    said = catalogue.headline and catalogue.headline.claim
+    lines = (headline(catalogue, verdicts), reference_line(catalogue, verdicts))
+    return {
+        "texts": catalogue.texts,
+        "needs": catalogue.needs,
+        "answers": [f"{line[0].upper()}{line[1:]}." for line in lines if line],
+        "answer": tables.answer_table(verdicts),
+        "headlined": next((v for v in verdicts if v.claim.id == said), None),
+        "attention": [v for v in verdicts if v.outcome in tables.EXPLAINED],
+        "verdicts": verdicts,
+        "sections": list(dict.fromkeys(v.claim.section for v in verdicts)),
+        "counts_of": tables.outcome_counts,
+        "about": tables,
+        "strips": partial(strips, catalogue),
+        "pictures": pictures,
+        "measurements": MEASUREMENTS,
+        "timings_by_group": [(name, list(of)) for name, of in groupby(sorted(timings, key=_in_order), key=heading)],
+        "times": timing_words,
+        "record_files": record_files,
+        "tables": report_tables,
+        "commands": commands(records),
+        "commits": list(dict.fromkeys(r.provenance.commit for r in records if r.provenance.commit)),
+        "records": len(records),
+    }
+
+
+def report_html(values: Mapping[str, Any]) -> str:
     """Return the page; it forbids itself every request and every script but its own."""
     style, script = _own("style.css"), _own("page.js")
     return render(
         "report.html",
+        **values,
         style=Markup(style),  # noqa: S704 (ours, and nothing is put into it)
         script=Markup(script),  # noqa: S704 (the same)
-        policy=f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
-        "base-uri 'none'; form-action 'none'",
-        texts=catalogue.texts,
-        needs=catalogue.needs,
-        headline=headline(catalogue, verdicts) or reference_line(catalogue, verdicts),
-        verdicts=verdicts,
-        sections=list(dict.fromkeys(v.claim.section for v in verdicts)),
-        counts=tables.outcome_counts(verdicts),
-        signs=tables.SIGNS,
-        rules=tables.RULES,
-        explained=tables.EXPLAINED,
-        strips=partial(strips, catalogue),
-        galleries=_galleries(verdicts, pictures),
-        timings_by_group=[(name, list(of)) for name, of in groupby(sorted(timings, key=heading), key=heading)],
-        seconds=seconds,
-        basis=basis,
-        commit_of=tables.commit_of,
-        tables=report_tables,
-        commands=commands(records),
-        commits=list(dict.fromkeys(r.provenance.commit for r in records if r.provenance.commit)),
-        records=len(records),
+        policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; base-uri 'none'; "
+        "form-action 'none'",
     )
+
+
+def _in_order(timing: Benchmark) -> tuple[str, float]:
+    return heading(timing), timing.number("size") or 0.0
 
 
 def commands(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
@@ -87,13 +108,6 @@ def commands(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
         (setup.label, setup.command(list(dict.fromkeys(s.section for s in specs)), {s.seed for s in specs}))
         for setup, specs in by_setup.items()
     ]
-
-
-def _galleries(verdicts: Sequence[Verdict], pictures: Sequence[Picture]) -> list[tuple[str, list[Picture]]]:
-    """Return the pictures by section, in the claims' order; in a section the broad ones first, so that rows fill."""
-    order = dict.fromkeys([*(v.claim.section for v in verdicts), *(p.section for p in pictures)])
-    by_section = {name: [p for p in pictures if p.section == name] for name in order}
-    return [(name, sorted(shown, key=lambda p: not p.broad)) for name, shown in by_section.items() if shown]
 
 
 def _own(name: str) -> str:

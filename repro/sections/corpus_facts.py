@@ -101,7 +101,7 @@ def figures(record: RunRecord) -> Iterator[Drawing]:
 
 
 def _words(words: dict[str, dict[str, float]], name: str, of: str) -> Drawing:
-    figure, axes = plain_axes(6.4, 4.2)
+    figure, axes = plain_axes(5.9, 3.4)
     boxes = [{**words[label], "label": label} for label in sorted(words)]  # the notebook's order
     line, middle = {"color": BARS, "linewidth": 1.4}, {"color": "black", "linewidth": 2.2}
     axes.bxp(boxes, showfliers=False, boxprops=line, whiskerprops=line, capprops=line, medianprops=middle)

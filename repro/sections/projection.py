@@ -8,15 +8,13 @@ the place", has no region to lie next to: it is nobody's nearest class.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from repro.display.figure import Drawing, caption_of, new_figure
 from repro.errors import UsageError
-from repro.records.schema import LABELS, Measurements, RunRecord
+from repro.records.schema import LABELS, Measurements
 from repro.sections.context import Context, Section
 
 if TYPE_CHECKING:
@@ -26,7 +24,6 @@ NEIGHBOURS = 15  # UMAP's own default, and as many are asked for their class
 FEWEST_ROWS = 5  # below it UMAP's spectral start has no solution
 SCATTERED = LABELS.index("surprise")
 GRID = 20  # hexagons a row, the seminar's
-RAMPS = ("Greys", "Blues", "Oranges", "Reds", "Purples", "Greens")  # the seminar's; the panels' names tell them apart
 Points = NDArray[np.float64]
 
 
@@ -122,39 +119,6 @@ def hexagons(points: Points, labels: NDArray[np.int64]) -> dict[str, JsonValue]:
         counts[name] = [int(n) for n in np.asarray(drawn.get_array())]
     x, y = np.round(np.asarray(drawn.get_offsets()), 4).T.tolist()
     return {"gridsize": GRID, "extent": extent, "x": x, "y": y, "counts": counts}
-
-
-def figures(record: RunRecord) -> Iterator[Drawing]:
-    """Draw the seminar's six panels from the record's hexagons, each from 0 to its own fullest one."""
-    from matplotlib import colormaps
-
-    density: Any = record.facts.get("density")
-    if not density:
-        return
-    nearest: Any = record.facts.get("nearest_class", {})
-    figure = new_figure(7.2, 5.4)
-    panels: Any = figure.subplots(2, 3, sharex=True, sharey=True).flatten()
-    for axes, name_of_ramp, (name, counts) in zip(panels, RAMPS, density["counts"].items(), strict=True):
-        ramp = colormaps[name_of_ramp]
-        x, y, filled = np.array([density["x"], density["y"], counts])[:, np.array(counts) > 0]
-        axes.hexbin(
-            x, y, C=filled, reduce_C_function=np.sum, gridsize=density["gridsize"], extent=density["extent"],
-            cmap=ramp, vmin=0, vmax=max(*counts, 1), linewidths=(0,),
-        )  # fmt: skip
-        axes.set_facecolor(ramp(0.0))  # the empty hexagons, none of which is drawn
-        near = f", nearest {nearest[name]}" if name in nearest else ""
-        axes.set_title(f"{name}, n = {sum(counts):,}{near}", fontsize=9)
-        axes.set(xticks=[], yticks=[], xlim=density["extent"][:2], ylim=density["extent"][2:])
-    heading = f"UMAP of the training features, n = {sum(map(sum, density['counts'].values())):,}"
-    caption = caption_of(record.spec)
-    figure.suptitle(f"{heading}\n{caption}", fontsize=10)
-    yield Drawing(
-        name=f"projection-{record.spec.slug}-seed{record.settings.seed}",
-        figure=figure,
-        title=f"{heading}: {caption}",
-        description="Density of each class in the plane. Nearest class: "
-        + ", ".join(f"{name} to {other}" for name, other in nearest.items()),
-    )
 
 
 SECTION = Section.of(

@@ -12,20 +12,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from markupsafe import Markup
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from repro.benchfiles import Benchmark, Machine
 from repro.claims.catalogue import load_catalogue
 from repro.claims.claim import Outcome
-from repro.claims.judge import Verdict
+from repro.claims.judge import Verdict, judge_all
 from repro.claims.references import Figure
 from repro.display.table import Table
-from repro.report.gallery import Picture
-from repro.report.webpage import report_html
+from repro.records.store import read_records
+from repro.report.inline import Picture
+from repro.report.pages import write_report
+from repro.report.webpage import report_html, values_of
+from repro.sections import SECTIONS
 
 FLAGS = ("gpu", "quic", "background-networking", "component-update", "sync")  # what a test has no use for
 MEASURED = {"": Figure((0.9241, 0.9251, 0.9261))}  # 95 % interval 0.9226 to 0.9276
-DRAWING = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>"
+DRAWING = Markup("<svg role='img' aria-label='nine' width='9' height='9'><text y='9'>9</text></svg>")
+RESULTS = Path(__file__).parents[2] / "results"
 TAKEN = "document.title='taken'"
 # a script, a word without end, and an order to write from right to left
 HOSTILE = f'<script>{TAKEN}</script><img src=x onerror="{TAKEN}"> {"supercalifragilistic" * 20} \u202eمرحبا بالعالم'
@@ -53,19 +58,28 @@ def write_page(folder: Path, verdicts: list[Verdict], text: str = "text") -> Pat
         "commit": text, "dirty": False, "written": datetime(2026, 1, 1, tzinfo=UTC),
     }  # fmt: skip
     tables = dict.fromkeys(("verdicts", "scores", "timings", "environment"), table)
-    pictures = [Picture(name=text, section=text, caption=text, alt=text, source=DRAWING)]
+    pictures = [Picture(name=text, section=text, caption=text, alt=text, svg=DRAWING)]
     timings = [Benchmark(name=f"{text} {i}", rounds=(1.0, 2.0 + i, 3.0), **timing) for i in range(2)]
     path = folder / "report.html"
-    path.write_text(report_html(load_catalogue(), verdicts, [], tables, pictures, timings), encoding="utf-8")
+    values = values_of(load_catalogue(), verdicts, [], tables, pictures, timings, {})
+    path.write_text(report_html(values), encoding="utf-8")
     return path
 
 
 @pytest.fixture(scope="session")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The page as it is mostly met, and one made of text that wants to be more than text."""
+    """The page as it is mostly met, one made of text that wants to be more than text, and that of our records."""
     planted = [replace(v, shown=HOSTILE, why=HOSTILE, basis=HOSTILE) for v in VERDICTS]
     usual, hostile = tmp_path_factory.mktemp("usual"), tmp_path_factory.mktemp("hostile")
-    return {"usual": write_page(usual, VERDICTS), "hostile": write_page(hostile, planted, HOSTILE)}
+    committed = tmp_path_factory.mktemp("committed")
+    shutil.copytree(RESULTS, committed, dirs_exist_ok=True)
+    catalogue, records = load_catalogue(), read_records(committed)
+    write_report(catalogue, judge_all(catalogue, records, list(SECTIONS)), records, committed)
+    return {
+        "usual": write_page(usual, VERDICTS),
+        "hostile": write_page(hostile, planted, HOSTILE),
+        "committed": committed / "report.html",
+    }
 
 
 @pytest.fixture(scope="session")
@@ -83,14 +97,16 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser, reports: dict[str, Path]) -> Iterator[OpenPage]:
-    """Open one of the pages in a fresh profile; options are a browser context's."""
+    """Open one of the pages in a fresh profile, its claims unfolded; options are a browser context's."""
     contexts = []
 
-    def opened(which: str = "usual", *, fragment: str = "", **options: Any) -> Page:
+    def opened(which: str = "usual", *, fragment: str = "", folded: bool = False, **options: Any) -> Page:
         contexts.append(browser.new_context(**options))
         contexts[-1].set_default_timeout(5_000)
         page = contexts[-1].new_page()
         page.goto(reports[which].as_uri() + fragment)
+        if not folded:
+            page.evaluate("document.querySelector('.all-claims').open = true")
         return page
 
     yield opened

@@ -17,8 +17,9 @@ from repro.errors import RecordError, ResultsError
 from repro.records.faults import FaultRow, FaultTally, write_tally
 from repro.records.provenance import collect_provenance
 from repro.records.schema import RunRecord
-from repro.records.store import read_records
+from repro.records.store import read_records, write_record
 from repro.report.pages import BEGIN, END, with_verdicts, write_report
+from repro.report.tables import NOTEBOOKS, seed_scores, source_cells
 from repro.sections import SECTIONS
 from repro.training.metrics import score
 
@@ -62,19 +63,48 @@ def test_the_committed_report_and_readme_are_what_the_committed_records_give(tmp
     assert readme(text, records) == text
 
 
-def test_a_report_has_every_claim_and_figure_by_section_then_environment_timings_and_scores(
+def test_a_report_answers_first_then_says_what_to_change_then_the_sections_then_measurements(
     record: RunRecord, tmp_path: Path
 ) -> None:
     written = report([record], tmp_path)
     text = (tmp_path / "REPORT.md").read_text()
-    heads = ("## Verdicts", "### Simple classifier", "![", "## Environment", "## Timings", "## Scores")
+    heads = (
+        "## The answer", "## What deviates or no longer works", "## The sections", "### Simple classifier", "![",
+        "## Measurements", "### Scores", "### Environment",
+    )  # fmt: skip
     places = [text.index(head) for head in heads]
     assert places == sorted(places)
     assert all(f"| {claim.id} |" in text for claim in CATALOGUE.claim)
     figures = [path.name for path in written if path.parent.name == "figures"]
-    assert figures == ["confusion-emotion-distilbert-fp32-padded-logistic-validation.svg", "reruns-by-version.svg"]
+    assert figures == ["confusion-linear.svg", "epochs.svg", "reruns-by-version.svg"]
     assert "0.8571" in (tmp_path / "tables" / "scores.csv").read_text()
-    assert "data:image/svg+xml;base64," in (tmp_path / "report.html").read_text()
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("<svg role=") == len(figures) and "base64" not in page
+
+
+def test_a_figure_that_the_report_no_longer_shows_is_removed(record: RunRecord, tmp_path: Path) -> None:
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "old.svg").write_text("<svg/>")
+    report([record], tmp_path)
+    assert not (tmp_path / "figures" / "old.svg").exists()
+
+
+def test_seeds_share_a_row_and_every_record_is_in_the_file(make_record: MakeRecord, tmp_path: Path) -> None:
+    scores = [score([0, 1, 2, 3], [0, 1, 2, wrong], classes=6) for wrong in (3, 3, 0)]
+    records = [make_record("linear", seed=i, scores={"logistic/validation": s}) for i, s in enumerate(scores)]
+    (row,) = seed_scores(records).rows
+    assert row[:6] == ("linear", records[0].spec.setup.label, "logistic/validation", "4", "3", row[5])
+    assert row[5].startswith("0.9167 ± 0.1443 [")
+    report(records, tmp_path)
+    assert (tmp_path / "tables" / "scores.csv").read_text().count("logistic/validation") == 3
+
+
+def test_a_verdict_leads_to_its_record_and_its_source_cell(record: RunRecord, tmp_path: Path) -> None:
+    path = write_record(record, tmp_path)
+    report([record], tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert f'<a href="{path.relative_to(tmp_path).as_posix()}">{path.name}</a>' in page
+    assert source_cells("seed, b-175") == [("seed, ", ""), ("b-175", NOTEBOOKS["b"])]
 
 
 def test_a_tally_of_faults_is_a_section_and_a_table_in_both_forms(record: RunRecord, tmp_path: Path) -> None:
@@ -96,7 +126,7 @@ def test_a_report_made_twice_is_the_same_to_the_byte(record: RunRecord, tmp_path
     for folder in ("a", "b"):
         report([record], tmp_path / folder)
     files = [path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.*") if path.is_file()]
-    assert len(files) == 10
+    assert len(files) == 11
     for file in files:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
 
@@ -118,7 +148,7 @@ def test_hostile_text_in_a_record_shows_as_text(make_record: MakeRecord, tmp_pat
     )
     report([record], tmp_path)
     page = (tmp_path / "report.html").read_text()
-    assert page.count("<script") == 1  # the page's own
+    assert page.count("<script") == 2  # the page's own, and the verdicts as JSON
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     markdown = (tmp_path / "REPORT.md").read_text()
     assert "&lt;script>alert(1)&lt;/script> \\| \\[x\\](javascript:1) \\`" in markdown

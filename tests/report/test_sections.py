@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,14 @@ from sklearn.metrics import confusion_matrix
 
 from repro.claims.catalogue import load_catalogue
 from repro.claims.claim import Outcome
-from repro.claims.judge import judge_all
+from repro.claims.cohorts import cohorts_of
+from repro.claims.judge import Verdict, judge_all
+from repro.claims.references import Figure
+from repro.display.figure import BARS, Drawing, plain_axes
 from repro.records.schema import LABELS, RowResults, RunRecord
-from repro.report.gallery import draw_figures
+from repro.report.classifiers import confusion_drawing, epoch_drawing
+from repro.report.inline import save_picture
+from repro.report.pictures import draw_pictures
 from repro.sections.classified import published_matrix
 from repro.sections.projection import hexagons
 from repro.training.metrics import confusion_rates, most_often_taken_for, score
@@ -70,33 +76,73 @@ def test_the_rates_are_scikit_learns_row_normalised_matrix(finetuned: RunRecord)
     assert np.array(finetuned.facts["confusion_rates"]) == pytest.approx(expected)
 
 
-def test_every_section_is_drawn_from_its_record_with_what_it_shows_in_words(
+def test_every_section_is_drawn_once_with_what_it_shows_in_words(
     make_record: MakeRecord, finetuned: RunRecord, tmp_path: Path
 ) -> None:
     box = {"whislo": 2.0, "q1": 10.0, "med": 16.0, "q3": 24.0, "whishi": 45.0}
     points = RNG.normal(size=(200, 2))
+    facts = {"density": hexagons(points, np.array(TRUE)), "nearest_class": {"love": "joy"}}
     records = [
         make_record(
             "corpus-facts", facts={"class_counts": dict.fromkeys(LABELS, 7), "words": dict.fromkeys(LABELS, box)}
         ),
-        make_record(
-            "projection", facts={"density": hexagons(points, np.array(TRUE)), "nearest_class": {"love": "joy"}}
-        ),
+        *(make_record("projection", seed=seed, facts=facts) for seed in (0, 1)),
         finetuned,
     ]
-    pictures = draw_figures(records, tmp_path)
-    names = [picture.name for picture in pictures]
-    assert names == [
-        "frequencies-emotion",
-        "words-emotion",
-        "projection-emotion-distilbert-fp32-padded-seed0",
-        "confusion-emotion-distilbert-fp32-padded-epoch-2-validation",
-    ]
-    drawn = {path.stem: path.read_text() for path in tmp_path.glob("*.svg")}
-    assert sorted(drawn) == sorted(names)
-    assert "Frequency of classes, training split of emotion, n = 42" in drawn["frequencies-emotion"]
-    assert "Median words of each class: anger 16" in drawn["words-emotion"]
-    assert "Nearest class: love to joy" in drawn[names[2]]
-    assert [picture.section for picture in pictures] == ["Dataset", "Dataset", "Projection", "Fine-tuning"]
-    assert [picture.broad for picture in pictures] == [False, False, False, True]
-    assert all(picture.source.startswith("data:image/svg+xml;base64,") for picture in pictures)
+    pictures = draw_pictures(load_catalogue(), [], records, [], tmp_path)
+    assert {picture.name: picture.section for picture in pictures} == {
+        "frequencies-emotion": "Dataset",
+        "words-emotion": "Dataset",
+        "projection": "Projection",
+        "confusion-finetune": "Fine-tuning",
+    }
+    said = {picture.name: picture.alt for picture in pictures}
+    assert "Median words of each class: anger 16" in said["words-emotion"]
+    assert "Nearest class: love to joy" in said["projection"]
+    assert sorted(path.stem for path in tmp_path.glob("*.svg")) == sorted(said)
+    assert all(picture.svg.startswith('<svg role="img" aria-label=') for picture in pictures)
+
+
+def test_confusions_are_the_seeds_mean_beside_the_reported_and_the_difference(make_record: MakeRecord) -> None:
+    right, wrong = score(TRUE, TRUE, classes=6), score(TRUE, [0] * len(TRUE), classes=6)
+    runs = [make_record(scores={"epoch-2/validation": scores}, seed=i) for i, scores in enumerate((right, wrong))]
+    (cohort,) = cohorts_of(runs)
+    drawing = confusion_drawing(cohort)
+    assert drawing is not None
+    assert "recall of each class: sadness 1.00, joy 0.50, love 0.50" in drawing.description
+    reported, measured, difference = (panel.get_title() for panel in drawing.figure.axes)
+    assert (reported, difference) == ("reported (b-206)", "measured minus reported")
+    assert measured.startswith("measured, mean of 2 seeds")
+    differences = [text.get_text() for text in drawing.figure.axes[2].texts]
+    claim = published_matrix("finetune")
+    assert claim is not None and differences[0] == f"{1 - claim.reported[0][0]:+.2f}"
+
+
+def test_epochs_are_drawn_seed_by_seed_over_the_reruns(make_record: MakeRecord) -> None:
+    seeds = Figure((0.9, 0.8, 0.7))
+    catalogue = load_catalogue()
+    verdicts = [
+        Verdict(claim=claim, outcome=Outcome.INCONCLUSIVE, why="", seeds=(0, 1, 2),
+                estimates=dict.fromkeys(claim.figures, seeds))
+        for claim in map(catalogue.claim_named, ("finetune.epoch-1", "finetune.epoch-2"))
+    ]  # fmt: skip
+    drawing = epoch_drawing(verdicts, catalogue)
+    assert drawing is not None
+    panels = {panel.get_title(): panel for panel in drawing.figure.axes}
+    assert list(panels) == ["training loss", "validation loss", "accuracy", "weighted F1"]
+    points: Any = panels["accuracy"].collections[-1].get_offsets()
+    assert points.tolist() == [[epoch, value] for epoch in (1, 2) for value in seeds.values]
+    assert epoch_drawing([], catalogue) is None
+
+
+def test_an_inline_figure_has_no_style_and_ids_of_its_own(tmp_path: Path) -> None:
+    figure, axes = plain_axes(3, 3)
+    axes.plot([1, 2], [1, 2], color=BARS)
+    axes.set_title('<b style="color: red">&amp;', fontsize=9)
+    drawing = Drawing(name="toy", figure=figure, title="A toy", description='"Nothing"')
+    svg = save_picture(drawing, "Toys", tmp_path).svg
+    assert svg.startswith('<svg role="img" aria-label="&#34;Nothing&#34;" width="288" height="288" fill="currentColor"')
+    assert "<style" not in svg and re.search(r"<[^>]+ style=", svg) is None
+    assert "&lt;b style=" in svg  # text stays text
+    assert all(name.startswith("toy-") for name in re.findall(r'(?: id="|href="#|url\(#)([^")]+)', svg))
+    assert "var(--fill)" in svg and BARS not in svg

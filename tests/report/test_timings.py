@@ -15,7 +15,8 @@ from repro.claims.judge import judge_all
 from repro.errors import RecordError
 from repro.records.schema import RunRecord
 from repro.report.pages import write_report
-from repro.report.timings import read_timings, seconds, speed_tables
+from repro.report.ratios import growth_drawing, ratio_drawings, ratios_of
+from repro.report.timings import read_timings, seconds, speed_tables, title
 
 MakeRecord = Callable[..., RunRecord]
 ROOT = Path(__file__).parents[2]
@@ -79,6 +80,38 @@ def test_tables_of_times(case: dict[str, Any], tmp_path: Path) -> None:
     for name, expected in case["tables"].items():
         rows = [dict(zip(tables[name].columns, row, strict=True)) for row in tables[name].rows]
         assert [{column: row[column] for column in part} for row, part in zip(rows, expected, strict=True)] == expected
+
+
+def test_a_setting_is_compared_with_ours_in_its_own_precision(tmp_path: Path) -> None:
+    measured = {"unit": "step", "calibration_seconds": [1.0] * 3, "calibration_flop": 100, "useful_flop": [80.0] * 3}
+    group = "step beside the Trainer, grouped"
+    of = {
+        "trainer-fp32": 4.0,
+        "trainer-bf16": 1.02,
+        "packed-fp32": 1.0,
+        "packed-bf16": 1.0,
+        "dynamic-fp32": 3.0,
+    }
+    entries = [entry(f"x[grouped-{name}]", group, [s, s, s], **measured) for name, s in of.items()]
+    save(tmp_path, *entries)
+    ratios = ratios_of(read_timings(tmp_path))
+    assert [(r.setting, r.precision, r.value) for r in ratios] == [
+        ("Trainer, grouped by length", "fp32", 4.0), ("Trainer, grouped by length", "bf16", 1.02),
+    ]  # fmt: skip
+    assert ratios[0].interval == (4.0, 4.0)
+    assert ratios[0].limit == pytest.approx(5.0)  # 80 of 400 multiplications that 4 s had room for
+    (drawing,) = ratio_drawings(read_timings(tmp_path))
+    assert "grouped by length, bf16: 1.02 [1.02, 1.02]" in drawing.description
+
+
+def test_growth_is_drawn_in_numeric_order_under_names_for_people(tmp_path: Path) -> None:
+    sizes = (1024, 8, 64)
+    save(tmp_path, *(entry(f"test_growth[batch-{n}]", "growth with batch", [n / 8], size=n, tweets=n) for n in sizes))
+    timings = read_timings(tmp_path)
+    drawing = growth_drawing(timings)
+    assert drawing is not None and drawing.description == "batch 8 to 1,024: 1 to 128 s."
+    assert [label.get_text() for label in drawing.figure.axes[0].get_xticklabels()] == ["8", "64", "1,024"]
+    assert sorted(map(title, timings)) == ["1,024 tweets a batch", "64 tweets a batch", "8 tweets a batch"]
 
 
 def test_the_lengths_that_steps_are_timed_on_are_the_committed_records() -> None:

@@ -115,9 +115,33 @@ function startFiltering(claims) {
 function followAddress() {
   const claim = document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (!claim?.matches(".claims tbody")) return;
+  document.querySelector(".all-claims").open = true;
   document.querySelector("form.filters .reset").click();
   open(claim, true);
   claim.scrollIntoView();
+}
+
+function startSections() {
+  const form = document.querySelector("form.filters");
+  for (const link of all("a.of-section")) {
+    link.addEventListener("click", () => {
+      document.querySelector(".all-claims").open = true;
+      form.reset();
+      form.elements.section.value = link.dataset.section;
+      form.dispatchEvent(new Event("input"));
+    });
+  }
+}
+
+function startDownload() {
+  document.querySelector("button.download").addEventListener("click", () => {
+    const file = new Blob([document.getElementById("data").textContent], { type: "application/json" });
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(file);
+    link.download = "verdicts.json";
+    link.click();
+    URL.revokeObjectURL(link.href);
+  });
 }
 
 page.classList.add("scripted");
@@ -130,6 +154,8 @@ document.addEventListener("DOMContentLoaded", () => {
   startOpening(claims);
   startSorting(table, claims);
   startFiltering(claims);
+  startSections();
+  startDownload();
   followAddress();
   addEventListener("hashchange", followAddress);
   let closed = [];
