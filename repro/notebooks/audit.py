@@ -180,11 +180,11 @@ class Audit:
 
     def executed(self, notebook: Mapping[str, Any]) -> dict[str, Any]:
         """Return the notebook with the code that ran last, repaired where it was, and what it showed."""
-        notebook = deepcopy(dict(notebook))
-        code = (cell for cell in notebook["cells"] if cell.get("cell_type") == "code")
+        ran = deepcopy(dict(notebook))
+        code = (cell for cell in ran["cells"] if cell.get("cell_type") == "code")
         for cell, result in zip(code, self.after_repair or self.as_written, strict=False):
             cell.update(source=result.source, outputs=list(result.outputs), execution_count=result.number)
-        return notebook
+        return ran
 
     def to_junit(self, name: str) -> str:
         """Return a JUnit file: a test case a cell and pass, failed, skipped where it was not run."""

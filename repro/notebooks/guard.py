@@ -24,11 +24,11 @@ def guard(*, hosts: list[str], **limits: float) -> None:
         most = {resource.RLIMIT_DATA: limits["memory_gib"] * 2**30, resource.RLIMIT_FSIZE: limits["file_bytes"]}
         for kind, limit in most.items():
             resource.setrlimit(kind, (int(limit), resource.getrlimit(kind)[1]))
-    _limit_output(limits["characters"])
+    _limit_output(int(limits["characters"]))
     if limits["rows"]:
-        _shorten_datasets(limits["rows"])
+        _shorten_datasets(int(limits["rows"]))
     if limits["steps"]:
-        _shorten_training(limits["steps"])
+        _shorten_training(int(limits["steps"]))
     addresses: set[str] = {"127.0.0.1", "::1", "localhost"}
 
     def refuse(what: str) -> None:

@@ -138,14 +138,14 @@ def _classifiers(record: RunRecord) -> dict[str, RowResults | None]:
 
 def _refuse(old: Cohort, new: Cohort) -> None:
     """Refuse a section that was never run alike on both sides, naming what differs between the two newest setups."""
-    stamps = (c.records[0].model_dump(mode="json", include={"corpus", "recipe"}) for c in (old, new))
+    before, after = (c.records[0].model_dump(mode="json", include={"corpus", "recipe"}) for c in (old, new))
     settings = [
         f"{name} is {getattr(old.setup, name)} there and {getattr(new.setup, name)} here"
         for name in old.setup.differing(new.setup)
     ]
     raise NotComparableError(
         f"{new.experiment} of the baseline can't be compared: "
-        + (", ".join(settings) or f"{', '.join(differing(*stamps))} differ"),
+        + (", ".join(settings) or f"{', '.join(differing(before, after))} differ"),
         "Run both sides alike.",
     )
 

@@ -69,7 +69,7 @@ def write_report(
 def record_files(results: Path, verdicts: Sequence[Verdict], records: Sequence[RunRecord]) -> dict[str, str]:
     """Return by claim where the newest record of its verdict lies, as seen from the results folder."""
     newest = {(r.experiment, r.spec.setup.label): r for r in records}
-    files = {}
+    files: dict[str, str] = {}
     for verdict in verdicts:
         if record := newest.get((verdict.claim.experiment, verdict.basis)):
             begins = re.sub("[-:]", "", record.provenance.started)

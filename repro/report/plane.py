@@ -29,7 +29,7 @@ def plane_drawing(record: RunRecord) -> Drawing | None:
     for axes, (name, of_class) in zip(row, counts.items(), strict=True):
         filled = np.array(of_class) > 0
         axes.hexbin(
-            x[filled], y[filled], C=np.array(of_class)[filled], reduce_C_function=np.sum, linewidths=(0,),
+            x[filled], y[filled], C=np.array(of_class)[filled], reduce_C_function=np.sum, linewidths=0,
             gridsize=density["gridsize"], extent=density["extent"], cmap=ramp, vmin=0, vmax=max(*of_class, 1),
         )  # fmt: skip
         near = f"\nnearest: {nearest[name]}" if name in nearest else "\n"

@@ -84,7 +84,7 @@ def library_facts() -> dict[str, Any]:
     with TemporaryDirectory() as folder:  # the notebook sets no argument that is about the best model
         args = transformers.TrainingArguments(folder, report_to="none", use_cpu=True)
     tokenizer: Any = transformers.MarianTokenizer  # where the package is missing, what stands in for the class says so
-    needed = getattr(tokenizer, "__backends", None) or getattr(tokenizer, "_backends", ())
+    needed: Any = getattr(tokenizer, "__backends", None) or getattr(tokenizer, "_backends", ())
     return {
         "default_models": {
             # before transformers 5 by framework

@@ -140,7 +140,7 @@ def test_another_recipe_is_not_comparable_and_says_what_differs(stated: dict[str
     found = diagnose_run(run_from_figures({"f1": "0.9244"}, **stated))
     assert found.outcome == "not comparable"
     assert told in found.sentence
-    same = {"checkpoint": "distilbert/distilbert-base-uncased", "learning_rate": 2e-5}
+    same: dict[str, Any] = {"checkpoint": "distilbert/distilbert-base-uncased", "learning_rate": 2e-5}
     assert diagnose_run(run_from_figures({"f1": "0.9244"}, **same)).outcome == "normal"
 
 
