@@ -215,9 +215,11 @@ def page(session: nox.Session) -> None:
 
 @shared
 def cpu_smoke(session: nox.Session) -> None:
-    """Train all-MiniLM-L6-v2 on the rehearsal corpus and report into build/smoke."""
+    """Train all-MiniLM-L6-v2 on the rehearsal corpus; fails unless its figures match the suite's own runs."""
     options = "--recipe=minilm", "--corpus=rehearsal", "--device=cpu", "--precision=fp32", "--epochs=6"
     measure(session, "reproduction.py", SMOKE, *options, NO_HUB)
+    results, _ = results_folder(session, SMOKE)
+    run_suite(session, "repro", "verify", "--results", results, "--catalogue", "rehearsal")
 
 
 @shared

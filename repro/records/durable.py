@@ -23,10 +23,17 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, durably: what is written into it later can't be lost with it."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        sync_folder(each.parent)
+
+
 def write_new(path: Path, content: bytes) -> None:
     """Write a file whole or not at all, durably; its folder is made. OSError where the disk refuses it."""
-    missing = [folder for folder in path.parents if not folder.exists()]
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     partial = path.with_name(f".{path.name}.partial")
     try:
         partial.write_bytes(content)
@@ -34,5 +41,4 @@ def write_new(path: Path, content: bytes) -> None:
         partial.rename(path)
     finally:
         partial.unlink(missing_ok=True)
-    for folder in (path.parent, *(folder.parent for folder in missing)):
-        sync_folder(folder)
+    sync_folder(path.parent)

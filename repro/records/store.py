@@ -15,7 +15,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from repro.errors import RecordError, ResultsError
-from repro.records.durable import write_new
+from repro.records.durable import make_folder, write_new
 from repro.records.schema import SCHEMA_VERSION, RunRecord
 from repro.records.seal import plain_sha256, sealed, unsealed
 
@@ -36,7 +36,7 @@ def inside(results: Path, path: Path) -> Path:
 def prepare_results(results: Path) -> None:
     """Make the results folder and prove that a record can be written there, before anything is measured."""
     try:
-        inside(results, results / "runs").mkdir(parents=True, exist_ok=True)
+        make_folder(inside(results, results / "runs"))
         with NamedTemporaryFile(dir=results / "runs"):
             pass
     except OSError as error:
