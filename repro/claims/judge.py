@@ -180,11 +180,10 @@ def _estimates(claim: Claim, measured: Sequence[Any]) -> dict[str, Figure]:
 def _show(claim: Claim, cohort: Cohort, measured: list[Any], estimates: Mapping[str, Figure]) -> str:
     """Return what was measured for people: mean, spread and interval over seeds, or one seed's interval over rows."""
     of = f" of {len(claim.reported)} shared" if claim.kind is Kind.OVERLAP else ""
-    if len(measured) > 1:  # counts have no interval, which would reach below nothing
-        shown = ", ".join(map(number, estimates[""].values)) if of else _over_seeds(measured, estimates)
-        return f"{shown}{of}, n = {len(measured)} seeds"
-    if of:
-        return f"{estimates['']}{of}"
+    # counts have no interval, which would reach below nothing
+    shown = ", ".join(map(number, estimates[""].values)) + of if of else _over_seeds(measured, estimates)
+    if len(measured) > 1:
+        return f"{shown}, n = {len(measured)} seeds"
     if is_number(measured[0]) and isinstance(claim.measure, str):
         parent = claim.measure.rpartition(".")[0]
         interval, rows = cohort.values(claim.measure + "_interval"), cohort.values(parent + ".n")
