@@ -9,7 +9,7 @@ from statistics import fmean
 
 from repro.claims.cohorts import Cohort, cohorts_of
 from repro.claims.kinds import pair
-from repro.claims.wording import p_value
+from repro.claims.wording import p_value, plural
 from repro.display.figure import BARS, Drawing
 from repro.display.table import Table
 from repro.records.schema import RunRecord
@@ -68,7 +68,8 @@ def costs_of(records: Sequence[RunRecord]) -> list[Costs]:
         if len(runs) >= FEWEST:
             first = cohorts[0].records[0]
             machine_name = f"{first.provenance.accelerator or first.provenance.processor}"
-            title = f"{first.recipe.name} on {first.corpus.name}, {machine_name}, {first.provenance.threads} threads"
+            threads = plural(first.provenance.threads, "thread")
+            title = f"{first.recipe.name} on {first.corpus.name}, {machine_name}, {threads}"
             compared.append(Costs(title=title, runs=runs))
     return compared
 

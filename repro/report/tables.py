@@ -13,6 +13,7 @@ from repro.claims.claim import Outcome
 from repro.claims.cohorts import cohorts_of
 from repro.claims.judge import Verdict
 from repro.claims.references import Figure
+from repro.claims.wording import plural
 from repro.display.table import Table
 from repro.records.schema import RunRecord
 
@@ -91,7 +92,7 @@ def environment_table(records: Sequence[RunRecord]) -> Table:
             "Python": p.python,
             **p.versions,
             "system": p.system,
-            "processor": f"{p.processor}, {p.cores} cores, {p.threads} threads",
+            "processor": f"{p.processor}, {plural(p.cores, 'core')}, {plural(p.threads, 'thread')}",
             "accelerator": f"{p.accelerator} ({p.driver})" if p.accelerator else "none",
             **p.gpu,
             "started": p.started[:10],
@@ -134,4 +135,4 @@ def outcome_counts(verdicts: Sequence[Verdict]) -> dict[str, int]:
 
 
 def _processor(record: RunRecord) -> str:
-    return f"{record.provenance.processor}, {record.provenance.threads} threads"
+    return f"{record.provenance.processor}, {plural(record.provenance.threads, 'thread')}"
