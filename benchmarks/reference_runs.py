@@ -31,11 +31,14 @@ Row = dict[str, str]
 
 
 def reference_rows(catalogue: Catalogue, records: Sequence[RunRecord]) -> list[Row]:
-    """Return a row a run that all claims of the catalogue can be read from; ResultsError where none or two sources."""
+    """Return a row a run that all claims of the catalogue can be read from; ResultsError where none or two sources.
+
+    Seeds that were declared in several sessions are one reference.
+    """
     claims = [claim for claim in catalogue.claim if claim.figures]
     readable = [
         cohort
-        for cohort in cohorts_of(records)
+        for cohort in cohorts_of(record.model_copy(update={"declared_seeds": None}) for record in records)
         if all(
             cohort.experiment == claim.experiment
             and cohort.measured(claim)
