@@ -108,7 +108,8 @@ def write_outputs(executed: Path, beside: Path | None, output: Path) -> None:
         same = "" if number not in older else "same" if older[number] == text else "other"
         rows.append((number, cell.get("claim", ""), reported, part[0] if part else "", judged, same))
     columns = ("cell", "claim", "reported", "shown after the repair", "judged", "text under the older libraries")
-    output.write_text(Table(columns, tuple(rows)).to_csv(), encoding="utf-8")
+    wanted = len(columns) if beside else -1  # without the other notebook there is nothing to say of it
+    output.write_text(Table(columns[:wanted], tuple(row[:wanted] for row in rows)).to_csv(), encoding="utf-8")
 
 
 def _shown(notebook: Path) -> dict[str, str]:
