@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from textwrap import shorten
 from typing import Any
 
 from repro import notebooks
@@ -31,6 +32,7 @@ from repro.sections.context import Context, Section
 
 FIXES = Path(notebooks.__path__[0], "fixes.toml")
 SECONDS = 300
+MOST_SHOWN = 90  # letters of an error in a table; the record has all
 TRAINER, LOGIN = "Trainer(…, tokenizer=tokenizer)", "huggingface-cli login"
 TASKS = "text-classification ner question-answering summarization translation_en_to_nl text-generation"
 DEFAULTS = ("text-classification", "text-generation")  # the pipelines that the notebook leaves to choose a model
@@ -165,7 +167,9 @@ def tables(records: Sequence[RunRecord]) -> dict[str, Table]:
         for trial in (trial for trial in record.at("facts.calls") if not trial["runs"]):
             tried = {True: "", False: " (tried: fails as well)", None: " (not tried)"}[trial["instead_runs"]]
             kind = "no effect" if trial["error"] == "NoEffectError" else trial["error"]
-            rows.append((trial["call"], f"{kind}: {trial['message']}", trial["instead"] + tried))
+            first_sentence = re.split(r"(?<=\.) (?=[A-Z])", trial["message"])[0]
+            says = shorten(f"{kind}: {first_sentence}", MOST_SHOWN, placeholder=" …")
+            rows.append((trial["call"], says, trial["instead"] + tried))
     return {"api": Table(("what no longer runs", "what it says", "what to write instead"), tuple(rows))}
 
 

@@ -68,7 +68,7 @@ def test_verdict_section_and_words_filter_and_the_count_says_how_many(open_page:
     page.get_by_role("checkbox", name="not run").check()  # a second verdict adds to the first
     assert len(shown(page)) == sum(v.outcome in ("deviates", "not run") for v in VERDICTS)
     page.get_by_role("button", name="Show all").first.click()
-    page.get_by_label("Section").select_option("Tokenizer")
+    page.get_by_role("search").get_by_label("Section").select_option("Tokenizer")
     assert shown(page) == [v.claim.id for v in VERDICTS if v.claim.section == "Tokenizer"]
     page.get_by_role("searchbox", name="Text").fill("SPECIAL tokens")
     assert "tokens.special" in shown(page)
@@ -81,12 +81,12 @@ def test_verdict_section_and_words_filter_and_the_count_says_how_many(open_page:
 def test_a_head_sorts_up_then_down_then_back_to_the_seminars_order(open_page: OpenPage) -> None:
     page = open_page()
     seminar = shown(page)
-    head = page.get_by_role("columnheader", name="Claim")
+    head = page.locator("table.claims").get_by_role("columnheader", name="Claim")
     for order, wanted in (("ascending", sorted(seminar)), ("descending", sorted(seminar)[::-1]), ("none", seminar)):
         head.get_by_role("button").click()
         expect(head).to_have_attribute("aria-sort", order)
         assert shown(page) == wanted
-    page.get_by_role("columnheader", name="Measured").get_by_role("button").click()
+    page.locator("table.claims").get_by_role("columnheader", name="Measured").get_by_role("button").click()
     values = [text for text in page.locator("td.c-measured").all_inner_texts() if text]
     assert values == sorted(values, key=lambda text: int(text.split()[1]))  # 2 before 10
     assert page.locator("th[aria-sort=ascending]").count() == 1
@@ -192,7 +192,9 @@ def test_the_keyboard_alone_skips_filters_sorts_and_opens(open_page: OpenPage) -
     expect(page.get_by_role("status")).to_have_text(f"{len(first)} of {len(VERDICTS)} claims")
     press_until(page, "Verdict")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("columnheader", name="Verdict")).to_have_attribute("aria-sort", "ascending")
+    expect(page.locator("table.claims").get_by_role("columnheader", name="Verdict")).to_have_attribute(
+        "aria-sort", "ascending"
+    )
     press_until(page, first[0].id)
     for key, state in (("Enter", "true"), ("Space", "false")):
         page.keyboard.press(key)
