@@ -43,7 +43,7 @@ def confusion_drawing(cohort: Cohort) -> Drawing | None:
     labels = LABELS[: len(mean)]
     claim = published_matrix(cohort.experiment) if len(mean) == len(LABELS) else None
     seeds = f"mean of {plural(len(scored), 'seed')}"
-    figure, row = panels(12.0 if claim else 4.4, 4.2, 3 if claim else 1)
+    figure, row = panels(12.0 if claim else 4.4, 4.1, 3 if claim else 1)
     accuracy = np.mean([scores.accuracy for scores in scored])
     title = f"measured, {seeds}: accuracy {accuracy:.4f}"
     _matrix(row[-2 if claim else 0], mean, labels, title=title)
@@ -102,7 +102,7 @@ def epoch_drawing(verdicts: Sequence[Verdict], catalogue: Catalogue) -> Drawing 
     if not logged:
         return None
     parts = list(logged[0].claim.figures)
-    figure, row = panels(12.0, 2.9, len(parts))
+    figure, row = panels(12.0, 2.8, len(parts))
     for axes, part in zip(row, parts, strict=True):
         _epochs(axes, part, logged, catalogue)
     shown = next((v for v in logged if v.estimates), None)
