@@ -52,9 +52,13 @@ def write_record(record: RunRecord, results: Path) -> Path:
     # (no string of JSON holds a raw newline, so none is touched)
     numbers, text = r"\[\n[\s\d.,eE+-]*\]", record.model_dump_json(indent=1)
     text = re.sub(numbers, lambda match: re.sub(r"\s+", "", match.group()), text)
-    started = re.sub("[-:]", "", record.provenance.started)
     folder = inside(results, results / "runs" / record.folder)
-    return write_sealed(text, folder, f"{started}-seed{record.settings.seed}", "record")
+    return write_sealed(text, folder, name_of(record), "record")
+
+
+def name_of(record: RunRecord) -> str:
+    """Return how the name of a record's file begins; what follows keeps it from being another's."""
+    return re.sub("[-:]", "", record.provenance.started) + f"-seed{record.settings.seed}"
 
 
 def keep_record(record: RunRecord, results: Path) -> Path:

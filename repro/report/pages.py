@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from repro.claims.catalogue import Catalogue
-from repro.claims.judge import Verdict, headline, reference_line
+from repro.claims.judge import Verdict
 from repro.display.table import Table
 from repro.errors import RecordError, ResultsError
 from repro.records.schema import RunRecord
-from repro.records.store import inside
+from repro.records.store import inside, name_of
 from repro.report import tables
 from repro.report.costs import cost_table, costs_of
 from repro.report.faults import fault_tables
@@ -72,8 +71,7 @@ def record_files(results: Path, verdicts: Sequence[Verdict], records: Sequence[R
     files: dict[str, str] = {}
     for verdict in verdicts:
         if record := newest.get((verdict.claim.experiment, verdict.basis)):
-            begins = re.sub("[-:]", "", record.provenance.started)
-            named = (results / "runs" / record.folder).glob(f"{begins}-seed{record.settings.seed}-*.json")
+            named = (results / "runs" / record.folder).glob(f"{name_of(record)}-*.json")
             files.update((verdict.claim.id, path.relative_to(results).as_posix()) for path in named)
     return files
 
@@ -121,7 +119,7 @@ def with_verdicts(text: str, catalogue: Catalogue, verdicts: Sequence[Verdict], 
         raise ResultsError("the README has no place for the verdicts", f"Put the lines {BEGIN} and {END} into it.")
     block = render(
         "readme_verdicts.md",
-        answers=[line for line in (headline(catalogue, verdicts), reference_line(catalogue, verdicts)) if line],
+        answers=tables.answers(catalogue, verdicts),
         counts=tables.outcome_counts(verdicts),
         records=len(records),
         environment={row[0]: row[1] for row in tables.environment_table(records).rows},

@@ -17,6 +17,7 @@ from repro.report.inline import Picture, save_picture
 from repro.report.plane import plane_drawing
 from repro.report.ratios import growth_drawing, ratio_drawings
 from repro.report.reruns import rerun_drawing
+from repro.report.tables import headlined
 from repro.sections import SECTIONS, section_named
 
 MEASUREMENTS = "Measurements"  # the heading of figures that belong to no section
@@ -44,8 +45,7 @@ def _of_sections(
     catalogue: Catalogue, verdicts: Sequence[Verdict], records: Sequence[RunRecord]
 ) -> Iterator[tuple[str, Drawing | None]]:
     cohorts = shown_cohorts(catalogue, records)
-    said = catalogue.headline and catalogue.headline.claim
-    headline = next((v for v in verdicts if v.claim.id == said), None)
+    headline = headlined(catalogue, verdicts)
     for section in map(section_named, SECTIONS):
         cohort = cohorts.get(section.name)
         if cohort and section.name in MATRICES:

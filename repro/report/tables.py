@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Protocol
 
+from repro.claims.catalogue import Catalogue
 from repro.claims.claim import Outcome
 from repro.claims.cohorts import cohorts_of
-from repro.claims.judge import Verdict
+from repro.claims.judge import Verdict, headline, reference_line
 from repro.claims.references import Figure
 from repro.claims.wording import plural
 from repro.display.table import Table
@@ -100,6 +101,18 @@ def environment_table(records: Sequence[RunRecord]) -> Table:
         for name, value in values.items():
             facts.setdefault(name, {})[value] = None
     return Table(("what", "value"), tuple((name, "; ".join(values)) for name, values in facts.items()))
+
+
+def answers(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> list[str]:
+    """Return the answer as sentences: that of the headline, and whether this machine matches the suite's own runs."""
+    lines = headline(catalogue, verdicts), reference_line(catalogue, verdicts)
+    return [f"{line[0].upper()}{line[1:]}." for line in lines if line]
+
+
+def headlined(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> Verdict | None:
+    """Return the verdict of the headline's claim; None where the catalogue has no headline."""
+    said = catalogue.headline and catalogue.headline.claim
+    return next((v for v in verdicts if v.claim.id == said), None)
 
 
 def answer_table(verdicts: Sequence[Verdict]) -> Table:

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from repro.benchfiles import Benchmark
 from repro.claims.catalogue import Catalogue
-from repro.claims.judge import Verdict, headline, reference_line
+from repro.claims.judge import Verdict
 from repro.claims.wording import number
 from repro.display.table import Table, as_text
 from repro.records.schema import RunRecord
@@ -56,14 +56,12 @@ def values_of(
 
     `record_files` says by claim where the record behind its verdict lies, as seen from the page.
     """
-    said = catalogue.headline and catalogue.headline.claim
-    lines = (headline(catalogue, verdicts), reference_line(catalogue, verdicts))
     return {
         "texts": catalogue.texts,
         "needs": catalogue.needs,
-        "answers": [f"{line[0].upper()}{line[1:]}." for line in lines if line],
+        "answers": tables.answers(catalogue, verdicts),
         "answer": tables.answer_table(verdicts),
-        "headlined": next((v for v in verdicts if v.claim.id == said), None),
+        "headlined": tables.headlined(catalogue, verdicts),
         "attention": [v for v in verdicts if v.outcome in tables.EXPLAINED],
         "verdicts": verdicts,
         "sections": list(dict.fromkeys(v.claim.section for v in verdicts)),

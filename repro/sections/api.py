@@ -167,8 +167,7 @@ def tables(records: Sequence[RunRecord]) -> dict[str, Table]:
         for trial in (trial for trial in record.at("facts.calls") if not trial["runs"]):
             tried = {True: "", False: " (tried: fails as well)", None: " (not tried)"}[trial["instead_runs"]]
             kind = "no effect" if trial["error"] == "NoEffectError" else trial["error"]
-            first_sentence = re.split(r"(?<=\.) (?=[A-Z])", trial["message"])[0]
-            says = shorten(f"{kind}: {first_sentence}", MOST_SHOWN, placeholder=" …")
+            says = shorten(f"{kind}: {trial['message']}", MOST_SHOWN, placeholder=" …")
             rows.append((trial["call"], says, trial["instead"] + tried))
     return {"api": Table(("what no longer runs", "what it says", "what to write instead"), tuple(rows))}
 

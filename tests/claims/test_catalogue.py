@@ -154,3 +154,8 @@ def test_an_unknown_claim_or_catalogue_names_the_nearest() -> None:
         CATALOGUE.claim_named("finetune.f2")
     with pytest.raises(UsageError, match="Did you mean 'seminar'"):
         load_catalogue("seminer")
+
+
+def test_no_two_catalogues_of_the_suite_have_a_claim_of_one_id() -> None:
+    ids = [claim.id for name in PACKAGED for claim in read_header(name)[0].claim]
+    assert len(ids) == len(set(ids))

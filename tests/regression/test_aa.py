@@ -46,8 +46,6 @@ def test_the_table_counts_quiet_and_disturbed_sessions_with_exact_intervals() ->
 
 @pytest.fixture
 def measured() -> Sequence[Any]:
-    if not SESSIONS.is_file():
-        pytest.skip(f"{SESSIONS} is not measured yet: python -m benchmarks.aa --sessions 20")
     return read_sessions()
 
 
@@ -58,10 +56,14 @@ def test_unchanged_code_is_accused_once_at_most_in_all_measured_sessions(measure
     assert sum(len(failing(s)) for s in measured) <= 1
 
 
-def test_planted_on_measured_rounds_a_fifth_is_caught_and_a_slow_machine_is_not(measured: Sequence[Any]) -> None:
+@pytest.mark.xfail(strict=True, reason="60 of 80 on the busy machine that they were measured on: measure idle ones")
+def test_a_planted_fifth_is_caught_in_nine_of_ten_measured_benchmarks(measured: Sequence[Any]) -> None:
     following = [*measured[1:], measured[0]]
     caught = sum(len(failing(s, factor=1.2, fresh=t)) for s, t in zip(measured, following, strict=True))
-    assert caught >= 0.75 * sum(len(s["first"]) for s in measured)  # on the busy machine that it was measured on
+    assert caught >= 0.9 * sum(len(s["first"]) for s in measured)
+
+
+def test_a_machine_at_half_speed_is_not_accused_on_measured_rounds(measured: Sequence[Any]) -> None:
     for s in measured:
         halved = {n: [[(2 * a, 2 * b) for a, b in launch] for launch in ls] for n, ls in s["first"].items()}
         assert failing({**s, "first": halved}) == failing(s)
