@@ -27,6 +27,7 @@ CLASSIFIERS: Mapping[str, tuple[str, str, str, tuple[str, ...]]] = {
     "fine-tuning": ("finetune", "epoch-{epochs}/validation", "validation", ("train",)),
 }  # fmt: skip
 FEWEST = 3  # classifiers that make a comparison
+LABEL = 0.1  # of F1: a point that has another so little above it is named below it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +103,9 @@ def cost_drawings(compared: Sequence[Costs]) -> list[Drawing]:
         axes.scatter(*zip(*points.values(), strict=True), color=BARS)
         for name, (seconds, f1) in points.items():
             at = "right" if seconds == max(x for x, _ in points.values()) else "left"
-            axes.annotate(f"{name}, {f1:.3f}", (seconds, f1), (-6 if at == "right" else 6, 6), fontsize=9, ha=at,
+            crowded = any(f1 < other <= f1 + LABEL for _, other in points.values())
+            text = f"{name}, {costs.runs[name][0].settings.precision}: {f1:.3f}"
+            axes.annotate(text, (seconds, f1), (-6 if at == "right" else 6, -14 if crowded else 6), fontsize=9, ha=at,
                           textcoords="offset points")  # fmt: skip
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
