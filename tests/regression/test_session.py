@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -97,7 +98,7 @@ def test_what_is_accused_is_measured_again_and_all_rounds_are_written(toy: Toy) 
     assert code == 1
     assert "6 launches a side, 6 rounds each; 2 benchmarks" in out and "false alarms over all at most 5%" in out
     assert "accused, measured again: step" in err
-    assert "measured twice: × 1.2" in out
+    assert re.search(r"measured twice: × 1\.(1[89]|2[012])", out), out
     rounds = json.loads(Path("rounds.json").read_text())
     assert [len(rounds[part]["step"]) for part in ("first", "again")] == [6, 6]
     assert len(rounds["first"]["step"][0]) == 6
