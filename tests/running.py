@@ -1,10 +1,12 @@
-"""One section measured, without a results folder; and what of a record is the same however often it is run."""
+"""A section measured without a results folder, what of its record repeats, a module run, a file of cases."""
 
 from __future__ import annotations
 
+import csv
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,14 @@ def result_of(record: RunRecord) -> dict[str, Any]:
     fields["facts"] = {name: value for name, value in fields["facts"].items() if name not in PARTS}
     fields["epochs"] = [{name: x for name, x in epoch.items() if name not in TIMED} for epoch in fields["epochs"]]
     return fields
+
+
+def cases(file: str) -> list[dict[str, Any]]:
+    """The cases of a file of the tests: rows of a CSV whose columns are parted by bars, or the tables of a TOML."""
+    text = (ROOT / "tests" / file).read_text(encoding="utf-8")
+    if file.endswith(".toml"):
+        return list(tomllib.loads(text)["case"])
+    return list(csv.DictReader(text.splitlines(), delimiter="|", quoting=csv.QUOTE_NONE))
 
 
 def run_module(name: str, *arguments: object) -> str:

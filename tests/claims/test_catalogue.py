@@ -21,8 +21,9 @@ from repro.claims.judge import headline, judge_all
 from repro.errors import UsageError
 from repro.records.schema import CorpusStamp, RunRecord
 from repro.records.store import read_record, write_record
-from tests.claims.builders import CATALOGUE, cases, scored
+from tests.claims.builders import CATALOGUE, scored
 from tests.conftest import CallRepro, MakeRecord
+from tests.running import cases
 
 WRONG = cases("claims/wrong_catalogues.csv")  # what is replaced in which file, and what is said of it
 

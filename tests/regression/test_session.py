@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from repro.regression.speed import MARGIN
-from tests.claims.builders import cases
 from tests.conftest import CallRepro
+from tests.running import cases
 
 PROJECT = '[project]\nname = "toy"\nversion = "1"\ndependencies = []\n'
 WORKER = """
