@@ -151,13 +151,6 @@ def test_a_number_of_thousands_of_digits_is_refused(tmp_path: Path) -> None:
         load_catalogue(str(tmp_path))
 
 
-def test_an_unknown_claim_or_catalogue_names_the_nearest() -> None:
-    with pytest.raises(UsageError, match=r"Did you mean 'finetune\.f1'"):
-        CATALOGUE.claim_named("finetune.f2")
-    with pytest.raises(UsageError, match="Did you mean 'seminar'"):
-        load_catalogue("seminer")
-
-
 def test_no_two_catalogues_of_the_suite_have_a_claim_of_one_id() -> None:
     ids = [claim.id for name in PACKAGED for claim in read_header(name)[0].claim]
     assert len(ids) == len(set(ids))
