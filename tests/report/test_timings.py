@@ -12,7 +12,6 @@ import pytest
 
 from repro.claims.catalogue import load_catalogue
 from repro.claims.judge import judge_all
-from repro.errors import RecordError
 from repro.records.schema import RunRecord
 from repro.report.pages import write_report
 from repro.report.ratios import growth_drawing, ratio_drawings, ratios_of
@@ -36,13 +35,6 @@ def save(folder: Path, *entries: dict[str, Any], day: str = "2026-01-01", gpu: s
     return file
 
 
-def test_of_each_benchmark_the_newest_file_counts_and_one_that_was_not_run_again_stays(tmp_path: Path) -> None:
-    save(tmp_path, entry("linear", None, [5.0, 4.0, 9.0]), day="2026-01-02")
-    save(tmp_path, entry("linear", None, [100.0]), entry("features", None, [7.0]))
-    assert {t.name: t.rounds for t in read_timings(tmp_path)} == {"linear": (5.0, 4.0, 9.0), "features": (7.0,)}
-    assert read_timings(tmp_path / "nothing here") == []
-
-
 def test_bars_on_the_page_share_an_axis_from_zero_to_the_longest_round(make_record: MakeRecord, tmp_path: Path) -> None:
     save(tmp_path, entry("linear", None, [5.0, 4.0, 9.0]), entry("features", None, [7.0]))
     records = [make_record("linear")]
@@ -50,17 +42,6 @@ def test_bars_on_the_page_share_an_axis_from_zero_to_the_longest_round(make_reco
     page = (tmp_path / "report.html").read_text()
     assert re.findall(r'<rect y="3" width="([\d.]+)%"', page) == ["55.56", "77.78"]
     assert '<line x1="44.44%" x2="100.0%"' in page
-
-
-@pytest.mark.parametrize("text", ['{"datetime": "2026', "[]", '{"datetime": "x", "commit_info": {}}'])
-def test_a_damaged_benchmark_file_is_named_and_nothing_is_written(
-    text: str, make_record: MakeRecord, tmp_path: Path
-) -> None:
-    path = save(tmp_path, entry("linear", None, [1.0]))
-    path.write_text(text)
-    with pytest.raises(RecordError, match=re.escape(str(path))):
-        write_report(load_catalogue(), [], [make_record("linear")], tmp_path)
-    assert [file for file in tmp_path.rglob("*") if file.is_file()] == [path]
 
 
 def test_times_read_in_the_unit_that_suits_them() -> None:
