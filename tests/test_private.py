@@ -13,8 +13,8 @@ import pytest
 
 from repro.records.private import without_private_parts
 from tests.forked import drive, minilm_folder, write_tweets
+from tests.running import ROOT, cases
 
-ROOT = Path(__file__).parents[1]
 PERSON, HOST, TOKEN = "jane.planted", "planted-host", "hf_plantedplantedplanted"
 COMMANDS = (
     "run corpus-facts token-facts --recipe minilm --checkpoints {home}/checkpoints --corpus {home}/tweets"
@@ -83,28 +83,9 @@ def test_the_commit_is_recorded_and_not_where_it_comes_from(planted: tuple[Path,
     assert provenance["dirty"] is False
 
 
-@pytest.mark.parametrize(
-    ("text", "kept"),
-    [
-        ("/home/jane planted/checkpoints/bert: no weights", "~/checkpoints/bert: no weights"),
-        ("/home/jane planted: no weights", "~: no weights"),
-        ("'/srv/data/john/model.safetensors' is cut", "'…/model.safetensors' is cut"),
-        (r"C:\Users\john\model.bin is cut", "…/model.bin is cut"),
-        (
-            "see https://huggingface.co/docs/hub and 3/4 or and/or",
-            "see https://huggingface.co/docs/hub and 3/4 or and/or",
-        ),
-        ("the token hf_plantedplantedplanted is not valid", "the token … is not valid"),
-        ("file:///home/jane planted/hub/model.bin is cut", "~/hub/model.bin is cut"),
-        ("file:///srv/data/john/model.bin is cut", "…/model.bin is cut"),
-        ("no answer from https://jane:s3cr3t-pass@hub.example/api", "no answer from https://…@hub.example/api"),
-        ("401 for jane with s3cr3t-pass", "401 for jane with …"),
-        ("a b:c@d, mail me@example.com", "a b:c@d, mail me@example.com"),
-        ("passwd1! and pat-planted and cred-planted and pw-planted", "… and … and … and …"),
-    ],
-)
+@pytest.mark.parametrize("case", cases("private.csv"), ids=lambda case: case["text"])
 def test_the_text_of_an_error_is_kept_without_its_paths_and_secrets(
-    text: str, kept: str, monkeypatch: pytest.MonkeyPatch
+    case: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {
         "HOME": "/home/jane planted", "HF_TOKEN": TOKEN, "HF_ENDPOINT": "https://jane:s3cr3t-pass@hub.example",
@@ -112,7 +93,7 @@ def test_the_text_of_an_error_is_kept_without_its_paths_and_secrets(
         "PROXY_PW": "pw-planted",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
-    assert without_private_parts(text) == kept
+    assert without_private_parts(case["text"]) == case["kept"]
 
 
 def test_private_parts_are_taken_out_in_a_deleted_working_folder(

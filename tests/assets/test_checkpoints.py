@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 import shutil
 from dataclasses import replace
@@ -30,6 +31,7 @@ from repro.assets.recipes import DISTILBERT, MINILM, TINY, TOUR, Recipe
 from repro.errors import CheckpointError
 from repro.records.schema import LABELS
 from tests.assets.hub_server import HubServer, Repository
+from tests.running import cases
 from tests.test_safe import Hostile
 
 
@@ -58,40 +60,17 @@ def stands_in(tmp_path: Path) -> tuple[Path, Recipe]:
     return folder, recipe
 
 
-ADDED = {"content": "happy", "single_word": False, "lstrip": False, "rstrip": False, "normalized": True}
-CONFIG, TOKENIZER = "config.json", "tokenizer_config.json"
-OTHER = r"its tokenizer is not that of x/tiny-distilbert \(another tokenizer"
-
-
-@pytest.mark.parametrize(
-    ("name", "change", "message"),
-    [
-        (CONFIG, {"n_layers": 1}, "n_layers is 1, x/tiny-distilbert has 2"),
-        (CONFIG, {"initializer_range": 1.0}, "initializer_range is 1.0, x/tiny-distilbert has 0.02"),
-        (CONFIG, {"dropout": True}, "dropout is True"),
-        (CONFIG, {"dtype": "float16"}, "dtype is 'float16'"),
-        (CONFIG, {"torch_dtype": "bfloat16"}, "torch_dtype is 'bfloat16'"),
-        (CONFIG, {"quantization_config": {}}, "quantization_config does not stand in that of x/tiny-distilbert"),
-        (CONFIG, {"auto_map": {"AutoModel": "theirs.M"}}, "auto_map does not stand in that of"),
-        ("adapter_config.json", {}, r"adapter_config\.json would put other weights"),
-        (TOKENIZER, {"added_tokens_decoder": {"9999": {**ADDED, "special": False}}}, OTHER),
-        (TOKENIZER, {"do_lower_case": False}, OTHER),
-        (TOKENIZER, {"strip_accents": True}, OTHER),
-        (TOKENIZER, {"padding_side": "left"}, OTHER),
-        (TOKENIZER, {"cls_token": "happy"}, OTHER),
-        ("added_tokens.json", {"didnt feel": 9999}, OTHER),
-        ("special_tokens_map.json", {"additional_special_tokens": ["humiliated"]}, OTHER),
-    ],
-)
+@pytest.mark.parametrize("case", cases("assets/changed_files.csv"), ids=lambda case: f"{case['file']} {case['change']}")
 def test_a_file_that_changes_pinned_weights_or_their_tokenizer_is_refused(
-    name: str, change: dict[str, object], message: str, stands_in: tuple[Path, Recipe]
+    case: dict[str, str], stands_in: tuple[Path, Recipe]
 ) -> None:
     folder, recipe = stands_in
-    if name == "added_tokens.json":  # which is read where no tokenizer_config.json names the added tokens
-        (folder / TOKENIZER).unlink()
-    file = folder / name
-    file.write_text(json.dumps({**(json.loads(file.read_text()) if file.exists() else {}), **change}))
-    with pytest.raises(CheckpointError, match=message):
+    file = folder / case["file"]
+    if file.name == "added_tokens.json":  # which is read where no tokenizer_config.json names the added tokens
+        (folder / "tokenizer_config.json").unlink()
+    before = json.loads(file.read_text()) if file.exists() else {}
+    file.write_text(json.dumps(before | json.loads(case["change"])))
+    with pytest.raises(CheckpointError, match=re.escape(case["message"])):
         load_tokenizer(locate_checkpoint(recipe, folder.parent).folder, recipe)
 
 

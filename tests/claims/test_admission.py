@@ -23,37 +23,6 @@ from tests.running import measure
 
 ROOT = Path(__file__).parents[2]
 Change = Callable[[dict[str, Any]], object]
-CATALOGUE = """
-schema_version = 2
-name = "tiny"
-recipe = "tiny"
-command = "repro run {{experiment}}"
-sections = ["Fine-tuning"]
-[texts]
-title = "Tiny"
-lead = "A model that learns nothing."
-sources = "tests"
-[needs.tiny]
-text = "the tiny weights"
-holds."recipe.weights_sha256" = "{weights}"
-holds."corpus.splits.train.ordered" = "{train}"
-"""
-CLAIMS = """
-[[claim]]
-id = "tiny.f1"
-version = 1
-section = "Fine-tuning"
-text = "Its weighted F1 is a share."
-reported = [0, 1]
-shown = "0 to 1"
-source = "tests"
-kind = "range"
-evidence = "measurement"
-experiment = "finetune"
-measure = "finetune:scores.epoch-2/validation.weighted_f1"
-needs = ["tiny"]
-gated = true
-"""
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +53,10 @@ def five(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunRecord]:
 def offered(five: tuple[Path, RunRecord], tmp_path: Path) -> list[Path]:
     """The five files in the order of their seeds, beside a catalogue of the tiny recipe."""
     results, record = five
-    train = record.corpus.splits["train"].ordered
-    (tmp_path / "catalogue.toml").write_text(CATALOGUE.format(weights=record.recipe.weights_sha256, train=train))
-    (tmp_path / "claims.toml").write_text(CLAIMS)
+    shutil.copytree(ROOT / "tests" / "claims" / "tiny", tmp_path, dirs_exist_ok=True)
+    weights, train = str(record.recipe.weights_sha256), record.corpus.splits["train"].ordered
+    head = tmp_path / "catalogue.toml"
+    head.write_text(head.read_text().replace("WEIGHTS", weights).replace("TRAIN", train))
     shutil.copytree(results / "runs", tmp_path / "runs")
     return sorted((tmp_path / "runs").rglob("*.json"), key=lambda path: path.name.partition("seed")[2])
 
