@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import matplotlib as mpl
 import pytest
 
 from repro.records.private import without_private_parts
+from tests.files import git
 from tests.forked import drive, minilm_folder, write_tweets
 from tests.running import ROOT, cases
 
@@ -47,7 +47,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         ["init", "-q"], ["remote", "add", "origin", f"https://{PERSON}:{TOKEN}@{HOST}/{home}"], ["add", "."],
         [*author, "commit", "-qm", "suite"],
     ):  # fmt: skip
-        subprocess.run(["git", *words], cwd=suite, check=True)
+        git(suite, *words)
     for name in ("checkpoints", "plant", "tmp"):
         (home / name).mkdir()
     (home / "checkpoints" / "all-MiniLM-L6-v2").symlink_to(minilm_folder())
@@ -78,8 +78,7 @@ def test_no_file_and_no_output_says_who_where_or_with_what_token(planted: tuple[
 def test_the_commit_is_recorded_and_not_where_it_comes_from(planted: tuple[Path, str]) -> None:
     suite = planted[0] / "suite"
     provenance = json.loads(next((suite / "results" / "runs").rglob("*.json")).read_text())["provenance"]
-    head = ["git", "-C", str(suite), "rev-parse", "HEAD"]
-    assert provenance["commit"] == subprocess.run(head, capture_output=True, text=True, check=True).stdout.strip()
+    assert provenance["commit"] == git(suite, "rev-parse", "HEAD")
     assert provenance["dirty"] is False
 
 

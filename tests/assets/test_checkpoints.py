@@ -31,6 +31,7 @@ from repro.assets.recipes import DISTILBERT, MINILM, TINY, TOUR, Recipe
 from repro.errors import CheckpointError
 from repro.records.schema import LABELS
 from tests.assets.hub_server import HubServer, Repository
+from tests.files import contents, flip_a_bit
 from tests.running import cases
 from tests.test_safe import Hostile
 
@@ -117,9 +118,7 @@ def test_minilm_comes_verified_out_of_its_package_and_one_flipped_byte_is_refuse
     damaged = tmp_path / "all-MiniLM-L6-v2"
     shutil.copytree(found.folder, damaged)
     assert locate_checkpoint(MINILM, tmp_path).source == "the checkpoints folder"
-    data = bytearray((damaged / "vocab.txt").read_bytes())
-    data[1000] ^= 1
-    (damaged / "vocab.txt").write_bytes(data)
+    flip_a_bit(damaged / "vocab.txt")
     with pytest.raises(CheckpointError, match=r"vocab\.txt is not that of"):
         locate_checkpoint(MINILM, tmp_path)
     (damaged / "vocab.txt").unlink()
@@ -179,8 +178,7 @@ def test_a_pickle_becomes_safetensors_of_the_same_weights(pickled: Path) -> None
 
 
 def test_a_pickle_comes_from_the_hub_where_the_folder_lacks_it(hub: HubServer, pickled: Path, tmp_path: Path) -> None:
-    files = {path.name: path.read_bytes() for path in pickled.iterdir()}
-    hub.repositories["model", SUMMARY.checkpoint] = Repository(commit="a4f8f3e" + "0" * 33, files=files)
+    hub.repositories["model", SUMMARY.checkpoint] = Repository("a4f8f3e" + "0" * 33, contents(pickled))
     shutil.rmtree(pickled)
     folder, _ = convert_checkpoint(SUMMARY, tmp_path / "converted")
     assert locate_checkpoint(SUMMARY, tmp_path / "converted", use_hub=False).folder == folder

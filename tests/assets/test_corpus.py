@@ -18,6 +18,7 @@ from repro.assets.corpus import HUB_CORPUS, HUB_REVISION, SPLITS, load_corpus, r
 from repro.errors import CorpusError
 from repro.records.schema import LABELS, CorpusStamp
 from tests.assets.hub_server import Fault, HubServer, Repository
+from tests.files import contents
 from tests.running import cases
 
 
@@ -152,7 +153,7 @@ def test_a_damaged_parquet_or_a_column_that_stands_twice_is_refused(tmp_path: Pa
 
 
 def served_corpus(hub: HubServer, folder: Path, **changed: bytes) -> CorpusStamp:
-    files = {file.name: file.read_bytes() for file in folder.glob("*.jsonl")}
+    files = contents(folder, "*.jsonl")
     files |= {f"{split}.jsonl": content for split, content in changed.items()} | {"README.md": b"# emotion"}
     hub.repositories["dataset", HUB_CORPUS] = Repository(commit=HUB_REVISION, files=files)
     return stamp_of("emotion", read_folder(folder))

@@ -1,10 +1,13 @@
-"""Records and verdicts for the tests of claims, made by hand."""
+"""Records, verdicts and reports made by hand."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from repro.claims.catalogue import load_catalogue
 from repro.claims.judge import Verdict, judge_all
 from repro.records.schema import Epoch, RunRecord, Scores
+from repro.report.pages import write_report
 from repro.sections import SECTIONS
 
 CATALOGUE = load_catalogue()
@@ -30,6 +33,11 @@ def epoch(number: int, train_loss: float) -> Epoch:
         epoch=number, steps=250, train_loss=train_loss, first_learning_rate=first, last_learning_rate=first - 1e-5,
         train_seconds=100.0, tweets_per_second=160.0,
     )  # fmt: skip
+
+
+def report(records: list[RunRecord], folder: Path) -> list[Path]:
+    """Write the seminar's report on these records into a folder."""
+    return write_report(CATALOGUE, judge_all(CATALOGUE, records, list(SECTIONS)), records, folder)
 
 
 def judged(claim: str, *records: RunRecord) -> Verdict:

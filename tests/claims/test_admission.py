@@ -19,6 +19,7 @@ from repro.sections.runner import open_context
 from repro.spec import RunSpec
 from repro.training.metrics import score
 from tests.conftest import CallRepro
+from tests.files import git
 from tests.running import measure
 
 ROOT = Path(__file__).parents[2]
@@ -176,19 +177,14 @@ def test_a_folder_without_records_is_said_to_hold_none(tmp_path: Path, call_repr
 def test_records_that_a_change_adds_are_judged_and_none_is_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def git(*arguments: str) -> str:
-        author = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
-        done = subprocess.run(["git", *author, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True)
-        return done.stdout.strip()
-
     def commit(**files: str) -> str:
         for name, text in files.items():
             path = tmp_path / "results" / "runs" / "emotion" / name.replace("_", "/")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        git("add", "--all")
-        git("commit", "--quiet", "--message=x")
-        return git("rev-parse", "HEAD")
+        git(tmp_path, "add", "--all")
+        git(tmp_path, "commit", "--quiet", "--message=x")
+        return git(tmp_path, "rev-parse", "HEAD")
 
     def check() -> subprocess.CompletedProcess[str]:
         return subprocess.run(["bash", ".ci/records"], cwd=tmp_path, check=False, capture_output=True, text=True)
@@ -198,7 +194,7 @@ def test_records_that_a_change_adds_are_judged_and_none_is_changed(
     (tmp_path / "repro").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\nexit 6\n')  # refuses whatever it is given
     (tmp_path / "repro").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    git("init", "--quiet")
+    git(tmp_path, "init", "--quiet")
     monkeypatch.setenv("BASE", commit(distilbert_a="1"))
     commit(minilm_b="1")
     assert check().returncode == 0  # nothing of the seminar's recipe was added

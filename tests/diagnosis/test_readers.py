@@ -15,13 +15,13 @@ import pytest
 from repro.diagnosis.diagnose import diagnose_run
 from repro.diagnosis.files import run_from_file
 from repro.errors import RecordError, UsageError
-from repro.records.schema import RowResults, RunRecord
+from repro.records.schema import RowResults
 from repro.records.store import write_record
 from repro.training.metrics import score
+from tests.conftest import MakeRecord
 from tests.diagnosis.conftest import HOSTILE
 from tests.running import cases
 
-MakeRecord = Callable[..., RunRecord]
 LOSSES, VALID, ACCURACY, F1 = (0.8247, 0.2466), (0.318204, 0.217733), (0.9045, 0.9265), (0.901883, 0.926312)
 FIGURES = {
     (kind, epoch): value

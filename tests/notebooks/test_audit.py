@@ -18,6 +18,7 @@ from repro.notebooks.kernel import Kernel, Limits, load_rules
 from repro.notebooks.reading import Cell, export_parts, load_notebook, read_notebook
 from tests.assets.hub_server import HubServer, Repository
 from tests.conftest import CallRepro
+from tests.files import contents
 
 LIMITS = Limits(seconds=5, memory_gib=4)
 HOSTILE, MINIATURE = (Path(__file__).with_name(f"{name}.txt") for name in ("hostile", "miniature"))
@@ -47,11 +48,9 @@ def test_each_bad_cell_is_told_and_the_rest_goes_on(monkeypatch: pytest.MonkeyPa
 def test_a_repaired_notebook_runs_over_the_hub_shortened(
     corpus_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    files = {path.name: path.read_bytes() for path in locate_checkpoint(TINY).folder.iterdir() if path.is_file()}
-    corpus = {path.name: path.read_bytes() for path in corpus_folder.iterdir()}
     repositories = {
-        ("model", "distilbert-base-uncased"): Repository(commit="a" * 40, files=files),
-        ("dataset", "SetFit/emotion"): Repository(commit="b" * 40, files=corpus),
+        ("model", "distilbert-base-uncased"): Repository("a" * 40, contents(locate_checkpoint(TINY).folder)),
+        ("dataset", "SetFit/emotion"): Repository("b" * 40, contents(corpus_folder)),
     }
     with HubServer(repositories=repositories) as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)

@@ -13,6 +13,7 @@ import pytest
 
 from repro.regression.speed import MARGIN
 from tests.conftest import CallRepro
+from tests.files import git
 from tests.running import cases
 
 PROJECT = '[project]\nname = "toy"\nversion = "1"\ndependencies = []\n'
@@ -44,14 +45,11 @@ class Toy:
         self.folder, self.regress = folder, regress
         (folder / "benchmarks").mkdir(parents=True)
         self.git("init", "--quiet", "--initial-branch=main")
-        self.git("config", "user.email", "test@example.org")
-        self.git("config", "user.name", "Test")
         (folder / ".gitignore").write_text("build/\n")
         (folder / "pyproject.toml").write_text(PROJECT)
 
     def git(self, *arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=self.folder, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
+        return git(self.folder, *arguments)
 
     def write(self, speed: object, worker: str = WORKER) -> None:
         (self.folder / "benchmarks" / "worker.py").write_text(worker)

@@ -5,29 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from repro.claims.catalogue import load_catalogue
 from repro.claims.judge import judge_all
 from repro.display.table import Table
 from repro.errors import RecordError, ResultsError
 from repro.records.schema import RunRecord
 from repro.records.store import read_records, write_record
-from repro.report.pages import BEGIN, END, with_verdicts, write_report
+from repro.report.pages import BEGIN, END, with_verdicts
 from repro.report.tables import NOTEBOOKS, seed_scores, source_cells
 from repro.sections import SECTIONS
 from repro.training.metrics import score
+from tests.claims.builders import CATALOGUE, report
+from tests.conftest import MakeRecord
 
-MakeRecord = Callable[..., RunRecord]
-CATALOGUE = load_catalogue()
 ROOT = Path(__file__).parents[2]
-
-
-def report(records: list[RunRecord], folder: Path) -> list[Path]:
-    return write_report(CATALOGUE, judge_all(CATALOGUE, records, list(SECTIONS)), records, folder)
 
 
 def readme(text: str, records: list[RunRecord]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,14 @@ from repro.claims.cohorts import cohorts_of
 from repro.claims.judge import Verdict, judge_all
 from repro.claims.references import Figure
 from repro.display.figure import BARS, Drawing, plain_axes
-from repro.records.schema import LABELS, RunRecord
+from repro.records.schema import LABELS
 from repro.report.epochs import epoch_drawing
 from repro.report.inline import save_picture
 from repro.sections.classified import figures, published_matrix
 from repro.training.metrics import most_often_taken_for, score
 from tests.claims.builders import epoch
+from tests.conftest import MakeRecord
 
-MakeRecord = Callable[..., RunRecord]
 STEPS = {"steps_per_epoch": 250, "steps": 500}  # of a run that is what it says
 TRUE = np.random.default_rng(3).integers(0, 6, 200).tolist()
 

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from repro.claims.catalogue import load_catalogue
-from repro.claims.judge import judge_all
-from repro.records.schema import RunRecord
-from repro.report.pages import write_report
 from repro.report.ratios import growth_drawing, ratio_drawings, ratios_of
 from repro.report.timings import read_timings, seconds, speed_tables, title
 from tests.benchfiles import entry, save
+from tests.claims.builders import report
+from tests.conftest import MakeRecord
 
-MakeRecord = Callable[..., RunRecord]
 ROOT = Path(__file__).parents[2]
 CASES = json.loads((Path(__file__).parent / "timings.json").read_text())
 FILE = "benchmarks/0001.json"
@@ -26,8 +22,7 @@ FILE = "benchmarks/0001.json"
 
 def test_bars_on_the_page_share_an_axis_from_zero_to_the_longest_round(make_record: MakeRecord, tmp_path: Path) -> None:
     save(tmp_path / FILE, entry("linear", [5.0, 4.0, 9.0]), entry("features", [7.0]))
-    records = [make_record("linear")]
-    write_report(load_catalogue(), judge_all(load_catalogue(), records, []), records, tmp_path)
+    report([make_record("linear")], tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert re.findall(r'<rect y="3" width="([\d.]+)%"', page) == ["55.56", "77.78"]
     assert '<line x1="44.44%" x2="100.0%"' in page

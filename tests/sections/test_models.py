@@ -16,6 +16,7 @@ from filelock import FileLock
 from huggingface_hub import ModelCard
 from transformers import pipeline
 
+from repro.assets.checkpoints import WEIGHTS
 from repro.errors import CheckpointError, MissingAssetError, ResultsError, UsageError
 from repro.records.schema import LABELS, RunRecord
 from repro.records.store import read_records
@@ -24,13 +25,8 @@ from repro.sections.context import Context
 from repro.sections.inference import TWEET, load_finetuned, predict
 from repro.sections.models import STAMP, check_models, model_folder, read_stamp, trained_model
 from repro.sections.runner import run_sections
+from tests.files import flip_a_bit
 from tests.running import ROOT, measure
-
-
-def flip_a_bit(folder: Path) -> None:
-    content = bytearray((folder / "model.safetensors").read_bytes())
-    content[-1] ^= 1
-    (folder / "model.safetensors").write_bytes(content)
 
 
 def test_a_saved_model_loads_in_transformers_pipeline_and_gives_the_same_probabilities(saved: Path) -> None:
@@ -53,7 +49,7 @@ def test_the_section_reads_the_model_that_fine_tuning_left_in_the_same_run(
     name = "tiny-distilbert-finetuned-rehearsal-seed4-[0-9a-f]{8}"
     with pytest.raises(MissingAssetError, match=f"no fine-tuned model {name} is here"):
         list(run_sections([section_named("inference")], tiny_context, [4], tmp_path))  # nobody is told: it ends the run
-    flip_a_bit(model_folder(tiny_context, 3))
+    flip_a_bit(model_folder(tiny_context, 3) / WEIGHTS)
     with pytest.raises(MissingAssetError, match="is not the file that was saved"):
         measure("inference", tiny_context, 3)
 
@@ -69,7 +65,7 @@ def in_json(name: str, change: Callable[[Any], Any]) -> Callable[[Path], object]
 
 
 CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "a bit of the weights": (flip_a_bit, r"model\.safetensors is not the file"),
+    "a bit of the weights": (lambda folder: flip_a_bit(folder / WEIGHTS), r"model\.safetensors is not the file"),
     "label names swapped": (in_json("config.json", lambda c: c["id2label"].update({"0": "joy", "1": "sadness"})), ""),
     "a token added": (lambda folder: (folder / "added_tokens.json").write_text('{"good": 9999}'), "was not saved"),
     "the vocabulary": (in_json("tokenizer.json", lambda t: t["model"]["vocab"].update(happy=1)), ""),
