@@ -79,17 +79,11 @@ def test_a_section_without_its_asset_is_named_and_the_others_are_measured(
     assert [entry["name"] for entry in saved["benchmarks"]] == ["test_section[corpus-facts]"]
 
 
-def test_what_cannot_run_stops_at_once_with_exit_code_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    for options, message in (
-        (["--device=cuda"], "is a build for the CPU alone"),
-        (["--seeds=1,1"], "seed 1 repeats"),
-        (["--recipe=minilm", "--checkpoints=nowhere"], "no checkpoints folder nowhere"),
-    ):
-        done = benchmark(tmp_path, *options)
-        assert done.returncode == 2, done.stdout + done.stderr
-        assert message in done.stdout + done.stderr
-        assert not list(tmp_path.rglob("*.json"))
+def test_what_cannot_run_stops_at_once_with_exit_code_2(tmp_path: Path) -> None:
+    done = benchmark(tmp_path, "--recipe=minilm", "--checkpoints=nowhere")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "no checkpoints folder nowhere" in done.stdout + done.stderr
+    assert not list(tmp_path.rglob("*.json"))
 
 
 SETUP: dict[str, Any] = {
