@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import runpy
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,6 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import DistilBertTokenizer
 
-from repro.assets import recipes
 from repro.assets.builtin.tiny import ENCODER, build_tiny_tour
 from repro.assets.checkpoints import DESCRIPTIVE, file_sha256, locate_checkpoint
 from repro.assets.convert import PICKLE, convert_checkpoint
@@ -196,13 +194,3 @@ def test_a_pickle_of_more_than_tensors_is_refused_and_not_run(content: str, pick
     assert not (tmp_path / "taken").exists()
     assert [path.name for path in pickled.parent.iterdir()] == [pickled.name]
     assert not (pickled / "model.safetensors").exists()
-
-
-def test_a_new_recipe_needs_one_entry_of_the_toml_file(tmp_path: Path) -> None:
-    toy = '[recipes.toy]\nwhy = "a toy"\ncheckpoint = "x/toy"\nrevision = "1"\n'
-    for suffix, entry in ((".py", ""), (".toml", toy)):
-        source = Path(recipes.__file__).with_suffix(suffix)
-        (tmp_path / source.name).write_text(entry + source.read_text())
-    module = runpy.run_path(str(tmp_path / "recipes.py"))
-    assert module["recipe_named"]("toy").checkpoint == "x/toy"
-    assert [module[name].name for name in ("DISTILBERT", "MINILM", "TINY")] == ["distilbert", "minilm", "tiny"]
