@@ -149,8 +149,3 @@ def test_a_number_of_thousands_of_digits_is_refused(tmp_path: Path) -> None:
     (tmp_path / "catalogue.toml").write_text(f"x = {'9' * 5000}")
     with pytest.raises(UsageError, match=r"catalogue\.toml: Exceeds the limit"):
         load_catalogue(str(tmp_path))
-
-
-def test_no_two_catalogues_of_the_suite_have_a_claim_of_one_id() -> None:
-    ids = [claim.id for name in PACKAGED for claim in read_header(name)[0].claim]
-    assert len(ids) == len(set(ids))
