@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,17 +30,18 @@ def expected(file: Path) -> list[tuple[str, str]]:
     return [(status, detail) for status, _, detail in said]
 
 
-def test_each_bad_cell_is_told_and_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_bad_cell_is_told_and_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))  # which the kernel and all that its cells start inherit
     monkeypatch.setattr("repro.notebooks.kernel.ANSWER_SECONDS", 5)
     monkeypatch.setitem(load_rules()["limits"], "file_bytes", 2**20)
     results = audit(read_notebook(HOSTILE), LIMITS)
     for result, (status, detail) in zip(results, expected(HOSTILE), strict=True):
         assert result.status == status, result
         assert detail in result.detail, result
-    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    assert "sleep 987" not in running
-    assert not any("ipykernel" in " ".join(process.cmdline()) for process in psutil.Process().children())
+    processes = psutil.process_iter(["environ"])
+    started = [each for each in processes if (each.info["environ"] or {}).get("HF_HUB_CACHE") == str(tmp_path)]
+    assert psutil.wait_procs(started, timeout=10)[1] == []  # what was killed is gone in a moment
     assert "hf_secret" not in str(results)
 
 
