@@ -6,7 +6,6 @@ import csv
 import os
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +33,10 @@ def result_of(record: RunRecord) -> dict[str, Any]:
     return fields
 
 
-def cases(file: str) -> list[dict[str, Any]]:
-    """The cases of a file of the tests: rows of a CSV whose columns are parted by bars, or the tables of a TOML."""
-    text = (ROOT / "tests" / file).read_text(encoding="utf-8")
-    if file.endswith(".toml"):
-        return list(tomllib.loads(text)["case"])
-    return list(csv.DictReader(text.splitlines(), delimiter="|", quoting=csv.QUOTE_NONE))
+def cases(file: str) -> list[dict[str, str]]:
+    """The rows of a table of cases in a folder of the tests, its columns parted by bars."""
+    lines = (ROOT / "tests" / file).read_text(encoding="utf-8").splitlines()
+    return list(csv.DictReader(lines, delimiter="|", quoting=csv.QUOTE_NONE))
 
 
 def run_module(name: str, *arguments: object) -> str:
