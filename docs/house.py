@@ -29,18 +29,17 @@ def lengths(files: Iterable[Path]) -> list[int]:
 
 
 def imported(tree: ast.AST, modules: Container[str], *, inside: bool = True) -> Iterator[str]:
-    """Yield what a file imports, `inside` functions too, but not for type checkers alone."""
+    """Yield what a file imports, `inside` functions and blocks too, but not for type checkers alone."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            continue
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not inside:
             continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = (f"{node.module}.{alias.name}" for alias in node.names)
             yield from {name if name in modules else node.module for name in names}
-        yield from imported(node, modules, inside=inside)
+        if inside:
+            yield from imported(node, modules)
 
 
 def package_trees(root: Path) -> dict[str, ast.Module]:
