@@ -21,8 +21,9 @@ from repro.claims.judge import headline, judge_all
 from repro.errors import UsageError
 from repro.records.schema import CorpusStamp, RunRecord
 from repro.records.store import read_record, write_record
-from tests.claims.builders import CATALOGUE, cases, scored
+from tests.claims.builders import CATALOGUE, scored
 from tests.conftest import CallRepro, MakeRecord
+from tests.running import cases
 
 WRONG = cases("claims/wrong_catalogues.csv")  # what is replaced in which file, and what is said of it
 
@@ -148,15 +149,3 @@ def test_a_number_of_thousands_of_digits_is_refused(tmp_path: Path) -> None:
     (tmp_path / "catalogue.toml").write_text(f"x = {'9' * 5000}")
     with pytest.raises(UsageError, match=r"catalogue\.toml: Exceeds the limit"):
         load_catalogue(str(tmp_path))
-
-
-def test_an_unknown_claim_or_catalogue_names_the_nearest() -> None:
-    with pytest.raises(UsageError, match=r"Did you mean 'finetune\.f1'"):
-        CATALOGUE.claim_named("finetune.f2")
-    with pytest.raises(UsageError, match="Did you mean 'seminar'"):
-        load_catalogue("seminer")
-
-
-def test_no_two_catalogues_of_the_suite_have_a_claim_of_one_id() -> None:
-    ids = [claim.id for name in PACKAGED for claim in read_header(name)[0].claim]
-    assert len(ids) == len(set(ids))

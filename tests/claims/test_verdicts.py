@@ -15,8 +15,9 @@ from repro.claims.judge import judge_all
 from repro.claims.kinds import SHOWN_PARTS
 from repro.errors import RecordError
 from repro.records.schema import RunRecord
-from tests.claims.builders import CATALOGUE, cases, epoch, judged, scored
+from tests.claims.builders import CATALOGUE, epoch, judged, scored
 from tests.conftest import MakeRecord
+from tests.running import cases
 
 MINILM_SHA256 = MINILM.sha256["model.safetensors"]
 TOKENIZER = {"class": "DistilBertTokenizer", "vocabulary_sha256": MINILM.sha256["vocab.txt"]}

@@ -22,11 +22,11 @@ from sklearn.neighbors import NearestNeighbors
 from repro.assets.corpus import load_corpus
 from repro.claims.claim import Outcome
 from repro.commands.run import Tracker, check_tracker
-from repro.errors import MissingAssetError, UsageError
+from repro.errors import UsageError
 from repro.records.provenance import collect_provenance
-from repro.records.schema import LABELS, Measurements, RunRecord
+from repro.records.schema import LABELS, RunRecord
 from repro.records.store import read_records
-from repro.sections import SECTIONS, linear, runner, sections_named, token_facts
+from repro.sections import SECTIONS, linear, runner, sections_named
 from repro.sections.context import Context
 from repro.sections.corpus_facts import five_numbers
 from repro.sections.projection import GRID, NEIGHBOURS, hexagons, nearest_classes, neighbour_lifts, neighbour_shares
@@ -46,13 +46,6 @@ def test_every_section_twice_with_one_seed_gives_the_same_to_the_last_digit(tiny
     copy = replace(tiny_context)  # it shares no cache, and no fine-tuned model
     for name in SECTIONS:
         assert comparable(measure(name, tiny_context)) == comparable(measure(name, copy)), name
-
-
-def test_as_published_draws_another_head_for_the_same_seed_and_records_it(tiny_context: Context) -> None:
-    context = tiny_context.changed(protocol="as-published")
-    first, second = (measure("finetune", context) for _ in range(2))
-    assert first.facts["head_seed"] != second.facts["head_seed"]
-    assert first.epochs[0].train_loss != second.epochs[0].train_loss
 
 
 def test_extraction_and_the_published_model_are_fp32_whatever_training_uses(tiny_context: Context) -> None:
@@ -141,23 +134,6 @@ def test_the_first_rows_leave_as_hashes_and_no_sentence_is_in_any_record(tiny_co
     records = read_records(tmp_path)
     assert sorted(r.settings.seed for r in records if r.experiment == "finetune") == [0, 1]
     assert [r.settings.seed for r in records if r.experiment == "linear"] == [0]  # seeds do not matter to it
-
-
-def test_a_section_without_its_asset_is_named_and_the_others_still_run_in_order(
-    tiny_context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(context: Context, seed: int) -> Measurements:
-        raise MissingAssetError("no such asset", "Fetch it.")
-
-    monkeypatch.setattr(token_facts, "SECTION", replace(token_facts.SECTION, run=refuse))
-    chosen, missing = sections_named(["features", "token-facts", "corpus-facts"]), list[str]()
-    ran = run_sections(
-        chosen, tiny_context, [0], tmp_path, on_missing=lambda e, error: missing.append(f"{e.name}: {error}")
-    )
-    assert [record.experiment for record, _ in ran] == ["corpus-facts", "features"]
-    assert missing == ["token-facts: no such asset\nFetch it."]
-    with pytest.raises(MissingAssetError):  # nobody to tell: it is no silence
-        list(run_sections(chosen, tiny_context, [0], tmp_path))
 
 
 def test_a_tracker_gets_every_epoch_at_its_step_and_is_closed(

@@ -50,7 +50,7 @@ def brute_force(start: Any, end: Any, context: Any, cls: int | None) -> tuple[in
     return first, last, float(score)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(2, 60), st.integers(0, 20), st.booleans(), st.integers(0, 2**32 - 1), st.floats(0.1, 8))
 def test_the_best_span_is_that_of_every_span_tried_in_turn(
     length: int, question: int, has_cls: bool, seed: int, scale: float

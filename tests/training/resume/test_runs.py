@@ -9,6 +9,7 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+from safetensors import SafetensorError
 
 from repro.assets.checkpoints import WEIGHTS, file_sha256
 from repro.errors import InterruptedRunError, ResultsError, StateError
@@ -21,6 +22,7 @@ from repro.training.resume.state import read_state
 from tests.training.trial import DoAt, Runs
 
 FINETUNE = section_named("finetune")
+FULL = "No space left on device"
 
 
 def test_a_completed_run_is_skipped_unless_it_is_asked_for_again(runs: Runs) -> None:
@@ -75,15 +77,22 @@ def test_an_interrupted_second_run_saves_its_state_beside_the_record(runs: Runs)
     assert record.facts["resumed_after_steps"] == [4]
 
 
-def test_a_refused_model_is_saved_from_the_last_state_later(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", str(path))
-
+@pytest.mark.parametrize(
+    ("writer", "error"),
+    [
+        ("repro.sections.models.sync_file", OSError(errno.ENOSPC, FULL)),
+        ("huggingface_hub.ModelCard.save", OSError(errno.ENOSPC, FULL)),
+        ("transformers.PreTrainedModel.save_pretrained", SafetensorError(f"I/O error: {FULL} (os error 28)")),
+    ],
+)
+def test_a_refused_model_is_saved_from_the_last_state_later(
+    writer: str, error: Exception, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("repro.sections.models.sync_file", full)
+        patched.setattr(writer, Mock(side_effect=error))
         record = runs.finetune()
-    assert record.facts["not_saved"] == "No space left on device"
-    assert not list(runs.context.models.iterdir())
+    assert (record.facts["saved_model"], record.facts["not_saved"]) == (None, FULL)
+    assert not list(runs.context.models.glob("*"))  # no half of a model stays
     assert runs.skips()
     assert runs.lines[-2] == "there is a state of it after step 12 of 12: --again resumes from it"
     assert runs.lines[-1].endswith("--again saves it there")
