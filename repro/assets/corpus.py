@@ -26,6 +26,7 @@ Row = tuple[str, int]
 SPLITS = ("train", "validation", "test")
 FINGERPRINTS = {"rows": "rows", "labels": "rows a label", "content": "content", "ordered": "order of rows"}  # in words
 EMOTION = CorpusStamp(name="emotion", **PINS["emotion"])
+REHEARSAL = Path(__file__).parent / "builtin" / "rehearsal"
 HUB_CORPUS, HUB_REVISION = "SetFit/emotion", "bdc6920e3ff793779d956d3b56b158e84216dc1d"
 LOCAL_WAYS = (
     "give a folder with --corpus DIR (train.jsonl, validation.jsonl, test.jsonl), "
@@ -83,9 +84,8 @@ def read_rows(source: str, *, expected: CorpusStamp = EMOTION) -> tuple[str, dic
 def _read(source: str, expected: CorpusStamp) -> tuple[str, dict[str, list[Row]], CorpusStamp]:
     """Return name, rows and stamp; what of the Hub's files is refused is fetched again the next time."""
     if source == "rehearsal":
-        from repro.assets.builtin.rehearsal import rehearsal_rows
-
-        return source, rehearsal_rows(), stamp_of(source, rehearsal_rows())
+        rows = read_folder(REHEARSAL)
+        return source, rows, stamp_of(source, rows)
     try:
         folder = Path(source)
         if source == "hub":
