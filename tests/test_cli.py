@@ -60,8 +60,6 @@ def test_verify_leaves_with_1_where_a_claim_deviates(
         (f"run --recipe tiny --corpus {'x' * 5000}", "File name too long"),
         ("run TINY --limit -5", "--limit -5: expected at least 1"),
         ("run --micro-batches 3 TINY", "expected a divisor"),
-        ("run --fresh --resume TINY", "exclude each other"),
-        ("run finetune --resume TINY", "there is nothing to resume of finetune, seed 0"),
         ("run --recipe tiny --corpus nowhere", "no corpus folder nowhere"),
         ("run tour --seminar nowhere.ipynb TINY", "nowhere.ipynb cannot be read"),
         ("run --recipe tiny --corpus hub", "SetFit/emotion is not available"),

@@ -62,7 +62,6 @@ class Repeats:
     """Completed and interrupted runs."""
 
     again: Annotated[bool, typer.Option("--again", help="Repeat completed runs too.")] = False
-    resume: Annotated[bool, typer.Option("--resume", help="Resume only; refused if none was started.")] = False
     fresh: Annotated[bool, typer.Option("--fresh", help="Start at step 0, and drop what was unfinished.")] = False
     save_every: Annotated[int | None, typer.Option(help="Steps between saved states; left out: by the clock.")] = None
 
@@ -99,7 +98,7 @@ def run(
         write_downloads(spec.recipe, chosen, places.corpus, places.checkpoints)
         return
     from repro.sections.models import check_models
-    from repro.sections.runner import check_resumable, open_context, run_sections
+    from repro.sections.runner import open_context, run_sections
     from repro.training.resume.checkpointer import CheckpointPolicy
 
     policy, results = CheckpointPolicy(**vars(repeats), tell=tell, tell_done=typer.echo), places.results
@@ -108,8 +107,6 @@ def run(
         spec, corpus=places.corpus, checkpoints=places.checkpoints, seminar=places.seminar, seeds=numbers
     )
     context = replace(context, save=places.save, track=places.track, tracking=inside(results, results / "tracking"))
-    if repeats.resume:
-        check_resumable(chosen, context, numbers, results)
     if places.save and "finetune" in [section.name for section in chosen]:
         check_models(context, numbers)
     main, missing = context.accelerator.is_main_process, list[str]()

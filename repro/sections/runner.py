@@ -21,7 +21,7 @@ from repro.records.schema import RunRecord
 from repro.records.store import find_finished, inside, keep_record
 from repro.sections.context import Context, Section
 from repro.sections.models import model_folder
-from repro.spec import Device, Precision, RunSpec, differing, run_key
+from repro.spec import Device, Precision, RunSpec, run_key
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -262,27 +262,3 @@ def _report_leftovers(run: Run, checkpointer: Checkpointer) -> None:
     if model_missing:
         how = "saves" if step else "trains it once more and saves"
         tell(f"its model is not in {save}: --again {how} it there")
-
-
-def check_resumable(sections: Sequence[Section], context: Context, seeds: Sequence[int], results: Path) -> None:
-    """Raise StateError unless one of the runs was started and can resume, and say which unfinished ones there are."""
-    from repro.training.resume.state import read_manifest, states_in
-
-    runs = [Run(section=s, context=context, seed=seed) for s in sections if s.resumable for seed in s.seeds(seeds)]
-    unfinished = results / UNFINISHED
-    if any(states_in(unfinished / run.key) for run in runs):
-        return
-    others = []
-    for newest in (states[0] for folder in sorted(unfinished.glob("*")) if (states := states_in(folder))):
-        try:
-            decided_by = read_manifest(newest)["decided_by"]
-        except StateError as error:
-            others.append(error.what)
-            continue
-        names = min((differing(decided_by, run.decided_by) for run in runs), key=len, default=["section"])
-        others.append(f"{newest}, which differs in {', '.join(names)}")
-    what = " or ".join(run.label for run in runs) or "these sections, which save no state"
-    raise StateError(
-        f"--resume: there is nothing to resume of {what}" + (f"; unfinished: {'; '.join(others)}" if others else ""),
-        "Leave --resume out to start at step 0, or give the options with which the run was started.",
-    )
