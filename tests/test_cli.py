@@ -121,6 +121,15 @@ def test_a_dry_run_names_completed_runs_seconds_and_downloads(call_repro: CallRe
     assert "corpus: missing" in out and "about 3,904 MB for 7 of 8 missing assets" in out
 
 
+def test_a_tracker_that_is_not_installed_is_named_with_its_extra(
+    call_repro: CallRepro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    code, out, err = call_repro("run", "finetune", *TINY, "--track", "tensorboard", "--results", tmp_path)
+    assert (code, out) == (5, "") and "Install the extra tensorboard: " in err
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_save_folder_that_cannot_be_written_is_refused_at_once(call_repro: CallRepro, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     options = *TINY, "--save", tmp_path / "file" / "models", "--results", tmp_path / "results"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from repro.commands.options import Checkpoints, CorpusSource, Results, choose, option_groups, write_table
-from repro.errors import MissingAssetError, ReproError, UsageError
+from repro.errors import MissingAssetError, ReproError
 from repro.spec import Batching, Device, Precision, Protocol, RunSpec, parse_seeds
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ def run(
 
     spec, chosen, numbers = RunSpec(**vars(way)), sections_named(sections or []), parse_seeds(seeds)
     recipe_named(spec.recipe)  # a typo is answered before torch is imported
-    check_tracker(places.track)
+    if places.track is not Tracker.NONE:
+        import_module(places.track)  # one that is missing is named before anything runs
     if dry_run:
         from repro.commands.plan import write_downloads, write_runs
 
@@ -123,15 +124,6 @@ def run(
         missing += _show(record, path, context)
     if missing:
         raise typer.Exit(MissingAssetError.exit_code)
-
-
-def check_tracker(track: Tracker) -> None:
-    """Raise UsageError where the tracker is not installed."""
-    if track is not Tracker.NONE and find_spec(track) is None:
-        raise UsageError(
-            f"--track {track}: {track} is not installed",
-            f"Install it with pip install {track}, or leave --track out; nothing was run.",
-        )
 
 
 def _show(record: RunRecord, path: Path, context: Context) -> list[str]:

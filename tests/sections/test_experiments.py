@@ -21,7 +21,6 @@ from sklearn.neighbors import NearestNeighbors
 
 from repro.assets.corpus import load_corpus
 from repro.claims.claim import Outcome
-from repro.commands.run import Tracker, check_tracker
 from repro.errors import MissingAssetError, UsageError
 from repro.records.provenance import collect_provenance
 from repro.records.schema import LABELS, Measurements, RunRecord
@@ -178,13 +177,6 @@ def test_a_tracker_gets_every_epoch_at_its_step_and_is_closed(
     ]
     tracker.finish.assert_called_once_with()
     assert context.accelerator.trackers == []
-
-
-def test_a_tracker_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("repro.commands.run.find_spec", lambda name: None)
-    check_tracker(Tracker.NONE)
-    with pytest.raises(UsageError, match="pip install tensorboard"):
-        check_tracker(Tracker.TENSORBOARD)
 
 
 def scatter(sizes: list[int], centres: list[tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:
