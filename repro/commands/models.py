@@ -105,8 +105,8 @@ def _corpus(source: str, use_hub: bool) -> str:
     if source == "hub" and not use_hub:  # what its local cache holds
         where = fetch_snapshot(HUB_CORPUS, revision=HUB_REVISION, files=["*.jsonl"], kind="dataset", use_hub=False)
         source = str(where[0])
-    name, splits = read_rows(source)
-    return f"{name}, {sum(map(len, splits.values())):,} rows: verified"
+    stamp, splits = read_rows(source)
+    return f"{stamp.name}, {sum(map(len, splits.values())):,} rows: verified"
 
 
 def predict(

@@ -130,7 +130,7 @@ def test_a_tweet_may_hold_line_separators_of_unicode(corpus_folder: Path) -> Non
 
 
 def test_the_rehearsal_corpus_is_the_same_everywhere_and_keeps_the_real_proportions() -> None:
-    stamp, (_, splits) = load_corpus("rehearsal").stamp, read_rows("rehearsal")
+    stamp, splits = read_rows("rehearsal")
     assert {split: (len(rows), stamp.splits[split].ordered) for split, rows in splits.items()} == {
         "train": (600, "79280967f9657404defd9ea562aa3ba1e8e444e5fc26c029b75269923e32aa26"),
         "validation": (150, "a80fbff5261c76a428ab75ba35ea29719f5b4bef6a35cb76ff2715b6473d61e8"),
