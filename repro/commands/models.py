@@ -36,7 +36,7 @@ def convert(
     checkpoints: Annotated[Path, typer.Option("--checkpoints", help="The folder that gets DIR/NAME.")],
 ) -> None:
     """Turn a checkpoint that is published as a pickle only into safetensors, without running what it holds."""
-    from repro.assets.convert import convert_checkpoint
+    from repro.assets.checkpoints import convert_checkpoint
     from repro.assets.recipes import CHECKPOINTS
 
     if name not in CHECKPOINTS:
