@@ -1,4 +1,4 @@
-"""What comes with the suite: the rehearsal corpus, its letter, tiny models.
+"""What comes with the suite: the rehearsal corpus and tiny models.
 
 `rehearsal/` holds 600, 150 and 150 lower-case, tweet-like sentences in the class proportions of the real corpus, which
 a grammar made once. Most name two feelings: one that is over, denied or merely expected, which is never the label, and

@@ -12,9 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from repro.assets.builtin.letter import LETTER, QUESTION, REPLY, REPLY_HEAD
 from repro.assets.corpus import read_rows
 from repro.assets.loading import quiet
+from repro.assets.notebook import LETTER, QUESTION, REPLY, REPLY_HEAD
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
