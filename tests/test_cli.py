@@ -118,7 +118,7 @@ def test_a_dry_run_names_completed_runs_seconds_and_downloads(call_repro: CallRe
     assert "0 of 2 would run" in out and "about 0 MB for 0 of 0 missing" in out
     assert "2 of 2 would run" in call_repro("run", *options, "--dry-run", "--again")[1]
     out = call_repro("run", "tour", "--corpus", "hub", "--results", tmp_path, "--dry-run")[1]
-    assert "corpus: missing" in out and "about 3,904 MB for 7 of 8 missing assets" in out
+    assert "corpus: missing" in out and "about 3,636 MB for 6 of 7 missing assets" in out
 
 
 def test_a_tracker_that_is_not_installed_is_named_with_its_extra(

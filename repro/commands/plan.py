@@ -50,7 +50,8 @@ def write_downloads(recipe: str, sections: Sequence[Section], corpus: str, check
 
     of_section = {"tour": [pinned.name for pinned in TOUR.values()], "published": [PUBLISHED.name]}
     own = [] if recipe == TINY.name else [name for s in sections for name in of_section.get(s.name, ())]
-    missing = report_assets([recipe, *own, "corpus"], corpus, checkpoints, use_hub=False)
+    recipes = [recipe] if any(section.pretrained for section in sections) else []
+    missing = report_assets([*recipes, *own, "corpus"], corpus, checkpoints, use_hub=False)
     for name, remedy in missing.items():
         if remedy != WAYS and (name, corpus) != ("corpus", "hub"):
             raise UsageError(f"the run would stop: {name} is not as it should be", remedy)

@@ -110,9 +110,10 @@ def run(
     context = replace(context, save=places.save, track=places.track, tracking=inside(results, results / "tracking"))
     if places.save and "finetune" in [section.name for section in chosen]:
         check_models(context, numbers)
+    checkpoint = context.checkpoint.source if any(section.pretrained for section in chosen) else "none is read"
     main, missing = context.accelerator.is_main_process, list[str]()
     if main:
-        on = f"on {context.spec.device}; checkpoint: {context.checkpoint.source}; {context.precision_reason}"
+        on = f"on {context.spec.device}; checkpoint: {checkpoint}; {context.precision_reason}"
         typer.echo(f"{context.spec.label}, {on}")
 
     def report_missing(section: Section, error: ReproError) -> None:

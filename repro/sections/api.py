@@ -176,6 +176,7 @@ SECTION = Section.of(
     globals(),
     heading="Libraries",
     what="the notebook's calls, tried on the installed libraries",
+    pretrained=False,
     reads=lambda context, seed: FIXES,
 )
 

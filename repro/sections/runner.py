@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repro.assets.checkpoints import locate_checkpoint
 from repro.assets.corpus import load_corpus
 from repro.assets.notebook import tour_texts
 from repro.assets.recipes import recipe_named
@@ -40,7 +39,7 @@ def open_context(
     seminar: Path | None = None,
     seeds: Sequence[int] | None = None,
 ) -> Context:
-    """Check every value, cheapest first, resolve `auto`, then find the checkpoint and load the corpus.
+    """Check every value, cheapest first, resolve `auto`, then load the corpus.
 
     `corpus` is where to read it (`hub`, `rehearsal` or a folder) if not where the spec says.
     """
@@ -57,14 +56,12 @@ def open_context(
     wait_time()
     check_micro_batches(spec.micro_batches, recipe.batch_size)
     chosen = resolve_device(Device(spec.device), Precision(spec.precision))
-    checkpoint = locate_checkpoint(recipe, checkpoints)
     loaded = load_corpus(corpus or {"emotion": "hub"}.get(spec.corpus, spec.corpus), limit=spec.limit)
     resolved: dict[str, Any] = {"corpus": loaded.stamp.name, "device": chosen.device, "precision": chosen.precision}
     return Context(
         spec=replace(spec, section="", seed=0, **resolved),
         recipe=recipe,
         corpus=loaded,
-        checkpoint=checkpoint,
         checkpoints=checkpoints,
         seminar=seminar,
         precision_reason=chosen.reason,
@@ -88,6 +85,8 @@ class Run:
         missing: list[tuple[str, str]] = []
         try:
             context = section.prepare(context)
+            if not section.pretrained:
+                context = replace(context, pretrained=False)
         except (MissingAssetError, CheckpointError) as error:
             missing.append((error.what, error.remedy))
         if section.together and context.accelerator.num_processes > 1:

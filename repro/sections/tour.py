@@ -78,5 +78,9 @@ def _in_words(result: Any) -> str:
 
 
 SECTION = Section.of(
-    globals(), heading="Tour", what="six tasks on a letter", reads=lambda context, seed: context.seminar
+    globals(),
+    heading="Tour",
+    what="six tasks on a letter",
+    pretrained=False,  # it has checkpoints of its own, which stand among its facts
+    reads=lambda context, seed: context.seminar,
 )

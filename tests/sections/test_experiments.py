@@ -19,13 +19,13 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
 
-from repro.assets.corpus import load_corpus
+from repro.assets.corpus import EMOTION, load_corpus
 from repro.claims.claim import Outcome
-from repro.errors import MissingAssetError, UsageError
+from repro.errors import CheckpointError, MissingAssetError, UsageError
 from repro.records.provenance import collect_provenance
 from repro.records.schema import LABELS, Measurements, RunRecord
 from repro.records.store import read_records
-from repro.sections import SECTIONS, linear, runner, sections_named, token_facts
+from repro.sections import SECTIONS, linear, runner, section_named, sections_named, token_facts
 from repro.sections.context import Context
 from repro.sections.corpus_facts import five_numbers
 from repro.sections.projection import GRID, NEIGHBOURS, hexagons, nearest_classes, neighbour_lifts, neighbour_shares
@@ -110,6 +110,20 @@ def test_the_corpus_is_counted_by_class(tiny_context: Context) -> None:
     assert record.facts["class_counts"] == {name: labels.count(i) for i, name in enumerate(LABELS)}
     assert record.at("facts.median_words.joy") == float(np.median(words))
     assert record.at("facts.times_rarer.love than joy") == labels.count(1) / labels.count(2)
+
+
+def test_what_reads_no_checkpoint_runs_without_one_and_is_judged_alike() -> None:
+    without, tiny = (open_context(RunSpec(recipe=recipe, corpus="rehearsal")) for recipe in ("distilbert", "tiny"))
+    record = measure("corpus-facts", without)  # DistilBERT's checkpoint is not available
+    assert record.facts == measure("corpus-facts", tiny).facts
+    stamp = record.recipe
+    assert (stamp.name, stamp.checkpoint, stamp.revision, stamp.weights_sha256) == ("distilbert", "", "", "")
+    facts = {**record.facts, "rows": [16000, 2000, 2000]}
+    verdicts = verdicts_on(record.model_copy(update={"corpus": EMOTION, "facts": facts}))
+    assert verdicts["corpus.rows"].outcome is Outcome.BY_CONSTRUCTION
+    assert {name for name in SECTIONS if not section_named(name).pretrained} == {"tour", "corpus-facts", "api"}
+    with pytest.raises(CheckpointError, match="is not available"):
+        measure("token-facts", without)
 
 
 def test_a_dummys_expected_accuracy_is_that_of_scikit_learns(tiny_context: Context) -> None:
