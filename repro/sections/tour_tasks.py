@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +21,10 @@ from repro.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
-    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 SEED = 42  # the notebook's set_seed
 MOST_TOKENS = 200  # prompt and continuation together
-PIPELINE_BEAMS, PIPELINE_NEW_TOKENS = 4, 256  # where neither model nor call say otherwise
 WINDOW, LONGEST_ANSWER = 384, 15  # tokens
 CANDIDATES = 12  # spans of which those over the same words are added up: 2 * top_k + 10, for a top_k of 1
 MASKED = -10_000.0
@@ -147,34 +145,18 @@ def _pipeline(task: str, kind: str, folder: Path, device: torch.device, **option
 
 
 def _rewrite(folder: Path, letter: str, device: torch.device, **lengths: int) -> tuple[str, int]:
-    """Return what the encoder-decoder makes of the letter, and its number of tokens, the decoder's start counted."""
+    """Return what the encoder-decoder makes of the letter, and its number of tokens, the decoder's start counted.
+
+    Beams and what else `generate` goes by are the checkpoint's own, which both of the tour's state.
+    """
     import torch
 
     tokenizer, model = load_tokenizer(folder), load_model("AutoModelForSeq2SeqLM", folder, device)
-    prefix, config = generation_settings(model, tokenizer, **lengths)
+    prefix = getattr(model.config, "prefix", None) or ""
     inputs = tokenizer(prefix + letter, return_tensors="pt", return_token_type_ids=False).to(device)
     generate: Any = model.generate
     with torch.inference_mode():
-        ids = generate(**inputs, generation_config=config)[0]
+        ids = generate(**inputs, **lengths)[0]
     # clean_up_tokenization_spaces=True as in the notebook; transformers 5 no longer heeds it for BPE tokenizers
     text = tokenizer.clean_up_tokenization(str(tokenizer.decode(ids, skip_special_tokens=True)))
     return text, len(ids)
-
-
-def generation_settings(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, **lengths: int
-) -> tuple[str, GenerationConfig]:
-    """Return the prefix that the text gets and the settings of `generate`, as the pipelines' documentation said.
-
-    The call's lengths go before the checkpoint's settings, the pipeline's own defaults come last.
-    """
-    config: Any = deepcopy(model.generation_config)
-    stated = {*config.to_diff_dict(), *lengths}
-    config.update(**{"num_beams": config.num_beams if "num_beams" in stated else PIPELINE_BEAMS, **lengths})
-    if "max_length" in lengths:
-        config.max_new_tokens = None
-    elif not {"max_length", "max_new_tokens"} & stated:
-        config.max_new_tokens = PIPELINE_NEW_TOKENS
-    if config.pad_token_id is None:
-        config.pad_token_id = tokenizer.pad_token_id
-    return getattr(model.config, "prefix", None) or "", config
