@@ -25,14 +25,7 @@ from repro.notebooks.repair import repaired
 from repro.records.schema import RunRecord
 from repro.sections.context import Context
 from repro.sections.runner import open_context
-from repro.sections.tour import tables
-from repro.sections.tour_tasks import (
-    LONGEST_ANSWER,
-    TASKS,
-    best_spans,
-    find_answer,
-    first_sentence,
-)
+from repro.sections.tour import LONGEST_ANSWER, TASKS, best_spans, find_answer, first_sentence, tables
 from repro.spec import RunSpec
 from tests.running import measure
 from tests.sections.conftest import verdicts_on
