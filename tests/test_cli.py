@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -124,7 +125,8 @@ def test_a_dry_run_names_completed_runs_seconds_and_downloads(call_repro: CallRe
 def test_a_tracker_that_is_not_installed_is_named_with_its_extra(
     call_repro: CallRepro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    modules: Any = sys.modules
+    monkeypatch.setitem(modules, "tensorboard", None)  # as where it is not installed
     code, out, err = call_repro("run", "finetune", *TINY, "--track", "tensorboard", "--results", tmp_path)
     assert (code, out) == (5, "") and "Install the extra tensorboard: " in err
     assert not list(tmp_path.iterdir())
