@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,7 +89,17 @@ def test_a_dry_run_names_completed_runs_seconds_and_downloads(call_repro: CallRe
     assert "0 of 2 would run" in out and "about 0 MB for 0 of 0 missing" in out
     assert "2 of 2 would run" in call_repro("run", *options, "--dry-run", "--again")[1]
     out = call_repro("run", "tour", "--corpus", "hub", "--results", tmp_path, "--dry-run")[1]
-    assert "corpus: missing" in out and "about 3,904 MB for 7 of 8 missing assets" in out
+    assert "corpus: missing" in out and "about 3,636 MB for 6 of 7 missing assets" in out
+
+
+def test_a_tracker_that_is_not_installed_is_named_with_its_extra(
+    call_repro: CallRepro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modules: Any = sys.modules
+    monkeypatch.setitem(modules, "tensorboard", None)  # as where it is not installed
+    code, out, err = call_repro("run", "finetune", *TINY, "--track", "tensorboard", "--results", tmp_path)
+    assert (code, out) == (5, "") and "Install the extra tensorboard: " in err
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_model_is_trained_saved_used_and_shown_to_be_shared(call_repro: CallRepro, tmp_path: Path) -> None:

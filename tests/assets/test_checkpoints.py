@@ -15,8 +15,7 @@ from safetensors.torch import load_file
 from transformers import DistilBertTokenizer
 
 from repro.assets.builtin.tiny import ENCODER, build_tiny_tour
-from repro.assets.checkpoints import DESCRIPTIVE, file_sha256, locate_checkpoint
-from repro.assets.convert import PICKLE, convert_checkpoint
+from repro.assets.checkpoints import DESCRIPTIVE, PICKLE, convert_checkpoint, file_sha256, locate_checkpoint
 from repro.assets.loading import (
     behaviour_of,
     load_classifier,

@@ -13,8 +13,7 @@ import pytest
 from huggingface_hub import constants
 from pyarrow import parquet
 
-from repro.assets.builtin.rehearsal import rehearsal_rows
-from repro.assets.corpus import HUB_CORPUS, HUB_REVISION, SPLITS, load_corpus, read_folder, stamp_of
+from repro.assets.corpus import HUB_CORPUS, HUB_REVISION, SPLITS, load_corpus, read_folder, read_rows, stamp_of
 from repro.errors import CorpusError
 from repro.records.schema import LABELS, CorpusStamp
 from tests.assets.hub_server import Fault, HubServer, Repository
@@ -121,11 +120,13 @@ def test_a_tweet_may_hold_line_separators_of_unicode(corpus_folder: Path) -> Non
 
 
 def test_the_rehearsal_corpus_is_the_same_everywhere_and_keeps_the_real_proportions() -> None:
-    found = rehearsal_rows()
-    assert {split: len(rows) for split, rows in found.items()} == {"train": 600, "validation": 150, "test": 150}
-    stamp = load_corpus("rehearsal").stamp
-    assert stamp.splits["train"].ordered == "79280967f9657404defd9ea562aa3ba1e8e444e5fc26c029b75269923e32aa26"
-    texts = [text for rows in found.values() for text, _ in rows]
+    stamp, splits = read_rows("rehearsal")
+    assert {split: (len(rows), stamp.splits[split].ordered) for split, rows in splits.items()} == {
+        "train": (600, "79280967f9657404defd9ea562aa3ba1e8e444e5fc26c029b75269923e32aa26"),
+        "validation": (150, "a80fbff5261c76a428ab75ba35ea29719f5b4bef6a35cb76ff2715b6473d61e8"),
+        "test": (150, "f9bb6dc7e5f2298a26978d91ef94bc01cc250893077739c43b25a9ae20e6ffc7"),
+    }
+    texts = [text for rows in splits.values() for text, _ in rows]
     assert len(set(texts)) == len(texts)
     shares = [count / 600 for count in stamp.splits["train"].labels]
     assert shares == pytest.approx(

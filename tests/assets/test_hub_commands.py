@@ -6,8 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from repro.assets.builtin.rehearsal import rehearsal_rows
-from repro.assets.corpus import HUB_CORPUS, HUB_REVISION
+from repro.assets.corpus import HUB_CORPUS, HUB_REVISION, read_rows
 from repro.assets.recipes import DISTILBERT, MINILM
 from tests.assets.hub_server import Fault, HubServer, Repository
 from tests.files import contents
@@ -58,7 +57,8 @@ def test_fetch_and_run_take_what_the_hub_has_and_refuse_the_rest(tmp_path: Path)
     assert codes == [5, 0, 2]
     assert [asked.range for asked in hub.asked if asked.range] == [f"bytes={40 * 2**20}-"]  # what is whole is kept
     rows = {
-        split: [list(column) for column in zip(*rows[:64], strict=True)] for split, rows in rehearsal_rows().items()
+        split: [list(column) for column in zip(*rows[:64], strict=True)]
+        for split, rows in read_rows("rehearsal")[1].items()
     }
     assert json.loads((tmp_path / "rows.json").read_text()) == rows  # the notebook's own call, with datasets, agrees
     assert len(list((tmp_path / "results" / "runs" / "emotion" / "minilm").rglob("*.json"))) == 2

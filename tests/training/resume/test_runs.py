@@ -16,12 +16,9 @@ from repro.errors import InterruptedRunError, ResultsError, StateError
 from repro.records import store
 from repro.records.schema import RunRecord
 from repro.records.store import read_record, write_record
-from repro.sections import section_named
-from repro.sections.runner import check_resumable
 from repro.training.resume.state import read_state
 from tests.training.trial import DoAt, Runs
 
-FINETUNE = section_named("finetune")
 FULL = "No space left on device"
 
 
@@ -140,23 +137,6 @@ def test_a_state_of_another_run_is_refused_with_what_differs_and_stays(runs: Run
     with pytest.raises(StateError, match="another run: it differs in batching"):
         runs.finetune()
     assert list(runs.states()) == [mine, moved]
-
-
-def test_resuming_insists_on_a_state_of_this_run_and_names_what_differs(
-    runs: Runs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    runs.cut_off()
-    check_resumable([FINETUNE], runs.context, [0], runs.results)
-    monkeypatch.setattr("repro.training.resume.state.digest_of", Mock(side_effect=AssertionError("it reads all of it")))
-    with pytest.raises(StateError, match=r"nothing to resume of finetune, seed 0; unfinished: .* differs in batching"):
-        check_resumable([FINETUNE], runs.context.changed(batching="dynamic"), [0], runs.results)
-    monkeypatch.undo()
-    (state,) = runs.states()
-    state.write_bytes(state.read_bytes()[:-9])
-    with pytest.raises(StateError, match="every state of finetune, seed 0 is damaged"):
-        runs.finetune(resume=True)
-    assert list(runs.states()) == [state.with_name(f"{state.name}.damaged")]
-    assert not list((runs.results / "runs").rglob("*.json"))
 
 
 def test_fresh_starts_at_step_0(runs: Runs) -> None:
