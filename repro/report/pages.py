@@ -14,7 +14,6 @@ from repro.records.schema import RunRecord
 from repro.records.store import inside, name_of
 from repro.report import tables
 from repro.report.costs import cost_table, costs_of
-from repro.report.faults import fault_tables
 from repro.report.pictures import draw_pictures
 from repro.report.reruns import rerun_table
 from repro.report.timings import read_timings, speed_tables
@@ -37,7 +36,6 @@ def write_report(
         **({"reruns": rerun_table(catalogue)} if catalogue.corroboration else {}),
         **({"costs": cost_table(compared)} if compared else {}),
         **speed_tables(timings),
-        **fault_tables(results),
         **_measured_tables(results),
     }
     try:

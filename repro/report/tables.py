@@ -7,7 +7,6 @@ import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from typing import Protocol
 
 from repro.claims.catalogue import Catalogue
 from repro.claims.claim import Outcome
@@ -32,16 +31,9 @@ MEANS = ("accuracy", "weighted_f1", "macro_f1")
 EXPLAINED = (Outcome.DEVIATES, Outcome.KNOWN, Outcome.NO_LONGER, Outcome.INCONCLUSIVE)  # with the reason beside
 
 
-class _Measured(Protocol):
-    @property
-    def commit(self) -> str | None: ...
-    @property
-    def dirty(self) -> bool | None: ...
-
-
-def commit_of(measured: _Measured) -> str:
+def commit_of(commit: str | None, dirty: bool | None) -> str:
     """Return the beginning of the commit, and whether the code differed from it."""
-    return "unknown" if measured.commit is None else measured.commit[:12] + (" with changes" if measured.dirty else "")
+    return "unknown" if commit is None else commit[:12] + (" with changes" if dirty else "")
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> Table:
@@ -51,7 +43,7 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Table:
 
 def record_tables(records: Sequence[RunRecord]) -> dict[str, Table]:
     """Return scores, timings and environments by file name."""
-    runs = [(r, {"r": r, "commit": commit_of(r.provenance)}) for r in records]
+    runs = [(r, {"r": r, "commit": commit_of(r.provenance.commit, r.provenance.dirty)}) for r in records]
     scores = [{**run, "name": name, "s": s} for r, run in runs for name, s in r.scores.items()]
     seconds = [
         {**run, "phase": phase, "seconds": seconds, "machine": r.provenance.accelerator or _processor(r)}
@@ -90,7 +82,7 @@ def environment_table(records: Sequence[RunRecord]) -> Table:
         p = r.provenance
         values = {
             "suite": p.suite,
-            "commit": commit_of(p),
+            "commit": commit_of(p.commit, p.dirty),
             "Python": p.python,
             **p.versions,
             "system": p.system,

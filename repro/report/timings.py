@@ -89,7 +89,7 @@ def _values(t: Benchmark) -> Values:
         "tweets_per_second": tweets and tweets / t.median,
         "ms_a_tweet": 1000 * t.median / (tweets or 1),
         "peak": max(t.series("peak_mib"), default=None),
-        "commit": commit_of(t),
+        "commit": commit_of(t.commit, t.dirty),
     }
 
 

@@ -14,8 +14,6 @@ from repro.claims.catalogue import load_catalogue
 from repro.claims.judge import judge_all
 from repro.display.table import Table
 from repro.errors import RecordError, ResultsError
-from repro.records.faults import FaultRow, FaultTally, write_tally
-from repro.records.provenance import collect_provenance
 from repro.records.schema import RunRecord
 from repro.records.store import read_records, write_record
 from repro.report.pages import BEGIN, END, with_verdicts, write_report
@@ -46,7 +44,7 @@ def record(make_record: MakeRecord) -> RunRecord:
 
 def test_the_committed_report_and_readme_are_what_the_committed_records_give(tmp_path: Path) -> None:
     results = ROOT / "results"
-    for folder in ("runs", "benchmarks", *(["faults"] if (results / "faults").is_dir() else [])):
+    for folder in ("runs", "benchmarks"):
         shutil.copytree(results / folder, tmp_path / folder)
     for table in results.glob("*.csv"):  # measured by themselves: the audit, the diagnosis
         shutil.copy(table, tmp_path)
@@ -105,21 +103,6 @@ def test_a_verdict_leads_to_its_record_and_its_source_cell(record: RunRecord, tm
     page = (tmp_path / "report.html").read_text()
     assert f'<a href="{path.relative_to(tmp_path).as_posix()}">{path.name}</a>' in page
     assert source_cells("seed, b-175") == [("seed, ", ""), ("b-175", NOTEBOOKS["b"])]
-
-
-def test_a_tally_of_faults_is_a_section_and_a_table_in_both_forms(record: RunRecord, tmp_path: Path) -> None:
-    counts = {"tried": 50, "lost": 0, "wrong": 1, "finished": 50, "identical": 49}
-    row = FaultRow.model_validate({"fault": "SIGKILL", "how": "at a random moment", "told": "<b>", **counts})
-    provenance = collect_provenance(started="2026-01-01T00:00:00Z", threads=1)
-    tally = FaultTally(run="repro run", steps=40, drawn_from=5, seconds=90.0, rows=[row], provenance=provenance)
-    write_tally(tally, tmp_path / "faults")
-    report([record], tmp_path)
-    line = "| SIGKILL | at a random moment | 50 | 0 | 1 | 49 of 50 | &lt;b> |"
-    assert line in (tmp_path / "tables" / "faults.md").read_text()
-    assert "SIGKILL,at a random moment,50,0,1,49 of 50," in (tmp_path / "tables" / "faults.csv").read_text()
-    text = (tmp_path / "REPORT.md").read_text()
-    assert "## Faults" in text and line in text
-    assert "&lt;b&gt;" in (tmp_path / "report.html").read_text()
 
 
 def test_a_report_made_twice_is_the_same_to_the_byte(record: RunRecord, tmp_path: Path) -> None:
