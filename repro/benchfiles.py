@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import fmean, median
+from statistics import median
 from typing import Annotated, Any
 
 from pydantic import AliasPath, BaseModel, ConfigDict, Field, JsonValue
 
 from repro.records.store import json_files, read_json
-from repro.spec import NUMBERS, RunSpec
+from repro.spec import RunSpec
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 SETTINGS = tuple(field.name for field in fields(RunSpec) if field.name not in {"section", "seed"})
@@ -71,19 +71,6 @@ class Benchmark:
     def median(self) -> float:
         """The median round, in seconds."""
         return median(self.rounds)
-
-    @property
-    def mean(self) -> float:
-        """The mean round, in seconds."""
-        return fmean(self.rounds)
-
-    @property
-    def spec(self) -> RunSpec | None:
-        """What was run and how; None where the file names no recipe, corpus, precision or batching."""
-        if not {"recipe", "corpus", "precision", "batching"} <= self.setup.keys():
-            return None
-        values: dict[str, Any] = {k: int(v) if k in NUMBERS else v for k, v in self.setup.items()}
-        return RunSpec(**values)
 
     @property
     def identity(self) -> Any:

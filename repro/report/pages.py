@@ -52,7 +52,7 @@ def write_report(
             left_over.unlink()
         short |= {"scores": tables.seed_scores(records)}
         files = record_files(results, verdicts, records)
-        values = values_of(catalogue, verdicts, records, short, shown, timings, files)
+        values = values_of(catalogue, verdicts, records, short, shown, files)
         written.append(_write(results / "REPORT.md", render("REPORT.md", **values)))
         written.append(_write(results / "report.html", report_html(values)))
     except OSError as error:
