@@ -7,7 +7,7 @@ from pathlib import Path
 
 from repro.benchfiles import Benchmark
 from repro.claims.catalogue import Catalogue
-from repro.claims.cohorts import Cohort, cohorts_of
+from repro.claims.cohorts import cohorts_of
 from repro.claims.judge import Verdict
 from repro.display.figure import Drawing
 from repro.records.schema import RunRecord
@@ -34,16 +34,12 @@ def draw_pictures(
     return [save_picture(drawing, heading, folder) for heading, drawing in drawn if drawing]
 
 
-def shown_cohorts(catalogue: Catalogue, records: Sequence[RunRecord]) -> dict[str, Cohort]:
-    """Return by experiment the runs that are shown: those of the catalogue's recipe first, then the newest."""
-    cohorts = sorted(cohorts_of(records), key=lambda c: (c.setup.recipe == catalogue.recipe, c.newest))
-    return {cohort.experiment: cohort for cohort in cohorts}
-
-
 def _of_sections(
     catalogue: Catalogue, verdicts: Sequence[Verdict], records: Sequence[RunRecord]
 ) -> Iterator[tuple[str, Drawing | None]]:
-    cohorts = shown_cohorts(catalogue, records)
+    # of each section the runs of the catalogue's recipe if there are any, and of those the newest
+    shown = sorted(cohorts_of(records), key=lambda cohort: cohort.setup.recipe == catalogue.recipe)
+    cohorts = {cohort.experiment: cohort for cohort in shown}
     headline = headlined(catalogue, verdicts)
     for section in map(section_named, SECTIONS):
         cohort = cohorts.get(section.name)

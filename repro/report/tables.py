@@ -59,7 +59,7 @@ def record_tables(records: Sequence[RunRecord]) -> dict[str, Table]:
 
 def seed_scores(records: Sequence[RunRecord]) -> Table:
     """Return the scores of a section's newest runs of each setup, one row for all seeds."""
-    cohorts = {(c.experiment, c.setup): c for c in sorted(cohorts_of(records), key=lambda c: c.newest)}
+    cohorts = {(c.experiment, c.setup): c for c in cohorts_of(records)}
     rows = []
     for cohort in cohorts.values():
         for name in cohort.records[0].scores:
