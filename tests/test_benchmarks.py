@@ -122,7 +122,7 @@ def test_setup_and_facts_are_told_apart(tmp_path: Path) -> None:
     assert (benchmark.series("pieces"), benchmark.series("unit")) == ([5.0, 7.0], [])
     assert (benchmark.number("pieces"), benchmark.number("unit")) == (5.0, None)
     assert (benchmark.median, benchmark.commit, benchmark.dirty) == (1.5, "f" * 40, True)
-    assert (benchmark.machine.accelerator, benchmark.machine.libraries["torch"]) == (None, "2.13.0")
+    assert (benchmark.accelerator, benchmark.gpu) == (None, "T4")
     assert read_benchmarks(tmp_path / "nowhere") == []
 
 

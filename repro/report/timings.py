@@ -21,7 +21,7 @@ def read_timings(results: Path) -> list[Benchmark]:
 
 def heading(timing: Benchmark) -> str:
     """Return the group, with the GPU's name for what ran on one: it is never compared with a CPU's."""
-    return ", ".join(filter(None, (timing.group, timing.machine.accelerator)))
+    return ", ".join(filter(None, (timing.group, timing.accelerator)))
 
 
 def speed_tables(timings: Sequence[Benchmark]) -> dict[str, Table]:
