@@ -20,7 +20,6 @@ from repro.report.timings import read_timings, speed_tables
 from repro.report.webpage import render, report_html, values_of
 from repro.sections import SECTIONS, section_named
 
-MOST_ROWS = 500  # of a table on a page; its file has them all
 BEGIN, END = "<!-- verdicts: begin -->", "<!-- verdicts: end -->"
 
 
@@ -42,17 +41,14 @@ def write_report(
         folder = inside(results, results / "tables")
         drawn_up = {name: table for name, table in report_tables.items() if name not in tables.MEASURED}
         written = [_write(folder / f"{name}.csv", table.to_csv()) for name, table in drawn_up.items()]
-        noted = {name: f"{table.note}\n\n{table.to_markdown()}" for name, table in drawn_up.items() if table.note}
-        written += [_write(folder / f"{name}.md", text) for name, text in noted.items()]
-        short = {name: table.newest(MOST_ROWS, f"tables/{name}.csv") for name, table in report_tables.items()}
         figures = inside(results, results / "figures")
         shown = draw_pictures(catalogue, verdicts, records, timings, figures)
         written += [figures / f"{picture.name}.svg" for picture in shown]
         for left_over in set(figures.glob("*.svg")) - set(written):
             left_over.unlink()
-        short |= {"scores": tables.seed_scores(records)}
+        report_tables |= {"scores": tables.seed_scores(records)}
         files = record_files(results, verdicts, records)
-        values = values_of(catalogue, verdicts, records, short, shown, files)
+        values = values_of(catalogue, verdicts, records, report_tables, shown, files)
         written.append(_write(results / "REPORT.md", render("REPORT.md", **values)))
         written.append(_write(results / "report.html", report_html(values)))
     except OSError as error:
