@@ -42,19 +42,13 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Table:
 
 
 def record_tables(records: Sequence[RunRecord]) -> dict[str, Table]:
-    """Return scores, timings and environments by file name."""
-    runs = [(r, {"r": r, "commit": commit_of(r.provenance.commit, r.provenance.dirty)}) for r in records]
-    scores = [{**run, "name": name, "s": s} for r, run in runs for name, s in r.scores.items()]
-    seconds = [
-        {**run, "phase": phase, "seconds": seconds, "machine": r.provenance.accelerator or _processor(r)}
-        for r, run in runs
-        for phase, seconds in r.seconds.items()
+    """Return scores and environments by file name."""
+    scores = [
+        {"r": r, "commit": commit_of(r.provenance.commit, r.provenance.dirty), "name": name, "s": s}
+        for r in records
+        for name, s in r.scores.items()
     ]
-    return {
-        "scores": Table.of(COLUMNS["scores"], scores),
-        "timings": Table.of(COLUMNS["timings"], seconds),
-        "environment": environment_table(records),
-    }
+    return {"scores": Table.of(COLUMNS["scores"], scores), "environment": environment_table(records)}
 
 
 def seed_scores(records: Sequence[RunRecord]) -> Table:
@@ -143,7 +137,3 @@ def outcome_counts(verdicts: Sequence[Verdict]) -> dict[str, int]:
     """Count the verdicts by outcome, in the fixed order of outcomes."""
     counts = Counter(v.outcome for v in verdicts)
     return {str(outcome): counts[outcome] for outcome in Outcome}
-
-
-def _processor(record: RunRecord) -> str:
-    return f"{record.provenance.processor}, {plural(record.provenance.threads, 'thread')}"

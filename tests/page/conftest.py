@@ -51,7 +51,7 @@ VERDICTS = [  # one a claim, every outcome among them, so that the page has all 
 def write_page(folder: Path, verdicts: list[Verdict], text: str = "text") -> Path:
     """Write a page whose every free text is `text`."""
     table = Table(("what", "value"), ((text, text),))
-    tables = dict.fromkeys(("verdicts", "scores", "timings", "environment"), table)
+    tables = dict.fromkeys(("verdicts", "scores", "environment"), table)
     pictures = [Picture(name=text, section=text, caption=text, alt=text, svg=DRAWING)]
     path = folder / "report.html"
     values = values_of(load_catalogue(), verdicts, [], tables, pictures, {})
