@@ -15,7 +15,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from repro.errors import RecordError, ResultsError
-from repro.records.durable import make_folder, write_new
+from repro.records.durable import make_folder, write_whole
 from repro.records.schema import SCHEMA_VERSION, RunRecord
 from repro.records.seal import plain_sha256, sealed, unsealed
 
@@ -58,13 +58,12 @@ def write_record(record: RunRecord, results: Path) -> Path:
     folder = inside(results, results / "runs" / record.folder)
     path = folder / f"{name_of(record)}-{secrets.token_hex(4)}.json"
     try:
-        write_new(path, sealed(text).encode())
+        return write_whole(path, sealed(text).encode())
     except OSError as error:
         raise ResultsError(
             f"cannot write the record {path}: {error.strerror or error}",
             "Free space or choose another --results folder; records already written are untouched.",
         ) from None
-    return path
 
 
 def name_of(record: RunRecord) -> str:

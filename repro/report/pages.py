@@ -10,6 +10,7 @@ from repro.claims.catalogue import Catalogue
 from repro.claims.judge import Verdict
 from repro.display.table import Table
 from repro.errors import RecordError, ResultsError
+from repro.records.durable import write_whole
 from repro.records.schema import RunRecord
 from repro.records.store import inside, name_of
 from repro.report import tables
@@ -40,7 +41,7 @@ def write_report(
     try:
         folder = inside(results, results / "tables")
         drawn_up = {name: table for name, table in report_tables.items() if name not in tables.MEASURED}
-        written = [_write(folder / f"{name}.csv", table.to_csv()) for name, table in drawn_up.items()]
+        written = [write_whole(folder / f"{name}.csv", table.to_csv().encode()) for name, table in drawn_up.items()]
         figures = inside(results, results / "figures")
         shown = draw_pictures(catalogue, verdicts, records, timings, figures)
         written += [figures / f"{picture.name}.svg" for picture in shown]
@@ -49,8 +50,8 @@ def write_report(
         report_tables |= {"scores": tables.seed_scores(records)}
         files = record_files(results, verdicts, records)
         values = values_of(catalogue, verdicts, records, report_tables, shown, files)
-        written.append(_write(results / "REPORT.md", render("REPORT.md", **values)))
-        written.append(_write(results / "report.html", report_html(values)))
+        written.append(write_whole(results / "REPORT.md", render("REPORT.md", **values).encode()))
+        written.append(write_whole(results / "report.html", report_html(values).encode()))
     except OSError as error:
         raise ResultsError(
             f"cannot write the report into {results}: {error.strerror or error}",
@@ -100,7 +101,7 @@ def update_readme(
     """Put the verdict table between the README's two marks."""
     try:
         text = readme.read_text(encoding="utf-8")
-        _write(readme, with_verdicts(text, catalogue, verdicts, records))
+        write_whole(readme, with_verdicts(text, catalogue, verdicts, records).encode())
     except OSError as error:
         raise ResultsError(f"cannot update {readme}: {error.strerror or error}", "Name the README to update.") from None
 
@@ -125,11 +126,3 @@ def with_verdicts(text: str, catalogue: Catalogue, verdicts: Sequence[Verdict], 
         changes=_section_tables(records).get("api", Table((), ())),
     )
     return f"{before}{BEGIN}\n{block}{END}{after}"
-
-
-def _write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8", newline="\n")
-    partial.replace(path)
-    return path
