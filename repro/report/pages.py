@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from repro.benchfiles import Benchmark
 from repro.claims.catalogue import Catalogue
+from repro.claims.cohorts import cohorts_of
 from repro.claims.judge import Verdict
+from repro.display.figure import Drawing
 from repro.display.table import Table
 from repro.errors import RecordError, ResultsError
 from repro.records.durable import write_whole
 from repro.records.schema import RunRecord
 from repro.records.store import inside, name_of
 from repro.report import tables
-from repro.report.costs import cost_table, costs_of
-from repro.report.pictures import draw_pictures
-from repro.report.reruns import rerun_table
-from repro.report.timings import read_timings, speed_tables
+from repro.report.costs import cost_drawings, cost_table, costs_of
+from repro.report.inline import MEASUREMENTS, Picture, save_picture
+from repro.report.reruns import epoch_drawing, rerun_drawing, rerun_table
+from repro.report.timings import growth_drawing, ratio_drawings, read_timings, speed_tables
 from repro.report.webpage import render, report_html, values_of
 from repro.sections import SECTIONS, section_named
 
@@ -58,6 +61,36 @@ def write_report(
             "Name a folder you may write to with --results; the records are untouched.",
         ) from None
     return written
+
+
+def draw_pictures(
+    catalogue: Catalogue,
+    verdicts: Sequence[Verdict],
+    records: Sequence[RunRecord],
+    timings: Sequence[Benchmark],
+    folder: Path,
+) -> list[Picture]:
+    """Save every figure of the report as SVG, the same bytes each time, in the order of the sections."""
+    measured = (*ratio_drawings(timings), growth_drawing(timings), *cost_drawings(costs_of(records)))
+    drawn = [*_of_sections(catalogue, verdicts, records), *((MEASUREMENTS, drawing) for drawing in measured)]
+    return [save_picture(drawing, heading, folder) for heading, drawing in drawn if drawing]
+
+
+def _of_sections(
+    catalogue: Catalogue, verdicts: Sequence[Verdict], records: Sequence[RunRecord]
+) -> Iterator[tuple[str, Drawing | None]]:
+    # of each section the runs of the catalogue's recipe if there are any, and of those the newest
+    shown = sorted(cohorts_of(records), key=lambda cohort: cohort.setup.recipe == catalogue.recipe)
+    cohorts = {cohort.experiment: cohort for cohort in shown}
+    headline = tables.headlined(catalogue, verdicts)
+    for section in map(section_named, SECTIONS):
+        cohort = cohorts.get(section.name)
+        if cohort:
+            yield from ((section.heading, drawing) for drawing in section.figures(cohort))
+        if section.name == "finetune":
+            yield section.heading, epoch_drawing(verdicts, catalogue)
+            if headline:
+                yield headline.claim.section, rerun_drawing(catalogue, headline)
 
 
 def record_files(results: Path, verdicts: Sequence[Verdict], records: Sequence[RunRecord]) -> dict[str, str]:

@@ -1,17 +1,24 @@
-"""Times of pytest-benchmark and their tables: speed beside the Trainer, growth, sameness."""
+"""Times of pytest-benchmark: tables (speed beside the Trainer, growth, sameness) and two figures (ratios, growth)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
+
 from repro.benchfiles import Benchmark, newest, read_benchmarks
+from repro.display.figure import BARS, INK, SECOND, Drawing, panels
 from repro.display.table import Table
-from repro.report.tables import COLUMNS, commit_of
+from repro.report.tables import COLUMNS, SETTINGS, SIZES, commit_of
 
 Values = Mapping[str, Any]
+DRAWS, HIGHEST = 2000, 0.975  # of the bootstrap
+PEERS = ("trainer-", "notebook-")  # what our packed variant of the same precision is compared with
 
 
 def read_timings(results: Path) -> list[Benchmark]:
@@ -75,3 +82,106 @@ def share_of_peak(t: Benchmark) -> float | None:
         return None
     reached = median(f / s for f, s in zip(flop, t.rounds, strict=True))
     return reached / (size / min(calibration))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratio:
+    """A setting of the Trainer (or the notebook) over ours in the same precision: medians, 95 % interval, the limit.
+
+    `limit` is what no waste at all would give: the real arithmetic at the machine's fastest multiplication.
+    """
+
+    setting: str
+    precision: str
+    value: float
+    interval: tuple[float, float]
+    limit: float | None
+
+
+def ratios_of(timings: Sequence[Benchmark]) -> list[Ratio]:
+    """Return each setting beside ours in its own precision, of the rounds that were interleaved."""
+    by_group: dict[str, dict[str, Benchmark]] = {}
+    for timing in timings:
+        if timing.facts.get("unit") in ("step", "pass"):
+            by_group.setdefault(heading(timing), {})[variant(timing)] = timing
+    ratios = []
+    for group, members in by_group.items():
+        for name, peer in members.items():
+            precision = name.rpartition("-")[2]
+            ours = members.get(f"packed-{precision}")
+            if ours and name.startswith(PEERS):
+                share = share_of_peak(peer)
+                setting = SETTINGS.get(peer.group, peer.group) + group.removeprefix(peer.group)
+                ratios.append(
+                    Ratio(setting=setting, precision=precision, value=peer.median / ours.median,
+                          interval=_interval(peer.rounds, ours.rounds), limit=1 / share if share else None)
+                )  # fmt: skip
+    order = {name: place for place, name in enumerate(SETTINGS.values())}
+    return sorted(ratios, key=lambda ratio: order.get(ratio.setting, len(order)))
+
+
+def _interval(peer: Sequence[float], ours: Sequence[float]) -> tuple[float, float]:
+    """Return the 95 % percentile bootstrap interval of the ratio of medians, each side drawn by itself."""
+    random = np.random.default_rng(0)
+    drawn = [np.median(random.choice(rounds, (DRAWS, len(rounds))), axis=1) for rounds in (peer, ours)]
+    low, high = np.quantile(drawn[0] / drawn[1], [1 - HIGHEST, HIGHEST])
+    return float(low), float(high)
+
+
+def ratio_drawings(timings: Sequence[Benchmark]) -> list[Drawing]:
+    """Draw a bar a setting, a panel a precision; none where nothing was timed beside ours."""
+    ratios = ratios_of(timings)
+    if not ratios:
+        return []
+    precisions = sorted({ratio.precision for ratio in ratios}, reverse=True)
+    most = max(sum(ratio.precision == precision for ratio in ratios) for precision in precisions)
+    figure, row = panels(12.0, 1.3 + 0.42 * most, len(precisions))
+    far = 1.12 * max(max(r.interval[1], r.limit or 0) for r in ratios)
+    for axes, precision in zip(row, precisions, strict=True):
+        shown = [ratio for ratio in ratios if ratio.precision == precision]
+        for place, ratio in enumerate(shown):
+            axes.barh(place, ratio.value, color=BARS, alpha=0.6, height=0.6)
+            axes.plot(ratio.interval, (place, place), color=INK, linewidth=2)
+            if ratio.limit:
+                axes.plot((ratio.limit, ratio.limit), (place - 0.38, place + 0.38), color=SECOND, linewidth=2.5)
+            beyond = max(ratio.interval[1], ratio.value, ratio.limit or 0)
+            axes.annotate(f"{ratio.value:.2f}", (beyond, place), (4, 0), textcoords="offset points", va="center",
+                          fontsize=9)  # fmt: skip
+        axes.axvline(1, color=INK, linewidth=1, linestyle=":")
+        axes.set_yticks(range(len(shown)), [ratio.setting for ratio in shown], fontsize=9, parse_math=False)
+        axes.set(xlim=(0, far), ylim=(len(shown) - 0.5, -0.5))
+        axes.set_title(f"{precision} against {precision}: times our packed batches", fontsize=9.5)
+    said = "; ".join(
+        f"{r.setting}, {r.precision}: {r.value:.2f} [{r.interval[0]:.2f}, {r.interval[1]:.2f}]" for r in ratios
+    )
+    title = (
+        "How many of our packed rounds fit into one of each other setting's (bar: ratio of medians; line: its 95 % "
+        "interval; dotted: as fast as ours; orange: the limit, the real arithmetic at the machine's fastest "
+        "multiplication)"
+    )
+    return [Drawing(name="speed-ratios", figure=figure, title=title, description=f"{said}.")]
+
+
+def growth_drawing(timings: Sequence[Benchmark]) -> Drawing | None:
+    """Draw seconds against size, both logarithmic, sizes in numeric order; None where nothing was timed so."""
+    grown = [t for t in timings if t.group.startswith("growth with ") and t.number("size")]
+    if not grown:
+        return None
+    grown.sort(key=lambda t: (heading(t), t.number("size") or 0))
+    series = {name: list(members) for name, members in groupby(grown, key=heading)}
+    figure, row = panels(4.0 * len(series), 3.0, len(series))
+    said = []
+    for axes, (name, members) in zip(row, series.items(), strict=True):
+        sizes, seconds = [t.number("size") or 0 for t in members], [t.median for t in members]
+        axes.plot(sizes, seconds, color=BARS, marker="o", markersize=4)
+        axes.vlines(sizes, [min(t.rounds) for t in members], [max(t.rounds) for t in members], color=INK, linewidth=1.2)
+        axes.loglog()
+        axes.yaxis.set_major_formatter("{x:g}")  # a power of ten has an exponent too small to read
+        axes.set_xticks(sizes, [f"{size:,.0f}" for size in sizes], fontsize=9, rotation=30)
+        axes.minorticks_off()
+        what = name.removeprefix("growth with ")
+        axes.set_xlabel(SIZES.get(what, what), fontsize=9)
+        axes.set_ylabel("seconds", fontsize=9)
+        said.append(f"{what} {sizes[0]:,.0f} to {sizes[-1]:,.0f}: {seconds[0]:.3g} to {seconds[-1]:.3g} s")
+    title = "How time grows with size (both axes logarithmic; point: median, line: shortest to longest round)"
+    return Drawing(name="growth", figure=figure, title=title, description="; ".join(said) + ".")

@@ -18,8 +18,7 @@ from repro.claims.wording import number
 from repro.display.table import Table, as_text
 from repro.records.schema import RunRecord
 from repro.report import tables
-from repro.report.inline import Picture
-from repro.report.pictures import MEASUREMENTS
+from repro.report.inline import MEASUREMENTS, Picture
 from repro.report.strips import strips
 from repro.spec import RunSpec
 

@@ -18,9 +18,9 @@ from repro.claims.judge import Verdict, judge_all
 from repro.claims.references import Figure
 from repro.display.figure import BARS, Drawing, plain_axes
 from repro.records.schema import LABELS, RowResults, RunRecord
-from repro.report.epochs import epoch_drawing
 from repro.report.inline import save_picture
-from repro.report.pictures import draw_pictures
+from repro.report.pages import draw_pictures
+from repro.report.reruns import epoch_drawing
 from repro.sections.classified import figures, published_matrix
 from repro.sections.projection import hexagons
 from repro.training.metrics import confusion_rates, most_often_taken_for, score

@@ -14,8 +14,7 @@ from repro.claims.catalogue import load_catalogue
 from repro.errors import RecordError
 from repro.records.schema import RunRecord
 from repro.report.pages import write_report
-from repro.report.ratios import growth_drawing, ratio_drawings, ratios_of
-from repro.report.timings import read_timings, speed_tables
+from repro.report.timings import growth_drawing, ratio_drawings, ratios_of, read_timings, speed_tables
 
 MakeRecord = Callable[..., RunRecord]
 ROOT = Path(__file__).parents[2]
