@@ -7,6 +7,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from statistics import fmean
 
 from repro.claims.catalogue import Catalogue
 from repro.claims.claim import Outcome
@@ -42,13 +43,17 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Table:
 
 
 def record_tables(records: Sequence[RunRecord]) -> dict[str, Table]:
-    """Return scores and environments by file name."""
+    """Return scores, their history and environments by file name."""
     scores = [
         {"r": r, "commit": commit_of(r.provenance.commit, r.provenance.dirty), "name": name, "s": s}
         for r in records
         for name, s in r.scores.items()
     ]
-    return {"scores": Table.of(COLUMNS["scores"], scores), "environment": environment_table(records)}
+    return {
+        "scores": Table.of(COLUMNS["scores"], scores),
+        "history": history(records),
+        "environment": environment_table(records),
+    }
 
 
 def seed_scores(records: Sequence[RunRecord]) -> Table:
@@ -61,6 +66,21 @@ def seed_scores(records: Sequence[RunRecord]) -> Table:
             means = {of: Figure(tuple(getattr(s, of) for s in scored)) for of in MEANS}
             rows.append({"c": cohort, "name": name, "n": scored[0].n, "seeds": len(scored), **means})
     return Table.of(COLUMNS["seed scores"], rows, "One row for all seeds: mean ± SD [95 % interval of the mean].")
+
+
+def history(records: Sequence[RunRecord]) -> Table:
+    """Return what the runs of each commit gave, superseded ones too: of a section its last score on validation."""
+    rows = []
+    for cohort in cohorts_of(records):
+        newest = max(cohort.records, key=lambda record: record.provenance.started)
+        names = [name for name in newest.scores if name.endswith("validation")]
+        if names:
+            scored = [record.scores[names[-1]].weighted_f1 for record in cohort.records if names[-1] in record.scores]
+            seconds = fmean(sum(record.seconds.values()) for record in cohort.records)
+            commit = commit_of(newest.provenance.commit, newest.provenance.dirty)
+            of_seeds = {"f1": Figure(tuple(scored)), "seconds": seconds}
+            rows.append({"r": newest, "commit": commit, "setup": cohort.setup, "name": names[-1], **of_seeds})
+    return Table.of(COLUMNS["history"], rows, "The newest last; F1 and seconds are means over the seeds.")
 
 
 def source_cells(source: str) -> list[tuple[str, str]]:

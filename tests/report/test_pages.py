@@ -109,7 +109,7 @@ def test_a_report_made_twice_is_the_same_to_the_byte(record: RunRecord, tmp_path
     for folder in ("a", "b"):
         report([record], tmp_path / folder)
     files = [path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.*") if path.is_file()]
-    assert len(files) == 9
+    assert len(files) == 10
     for file in files:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
 
