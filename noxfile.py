@@ -292,9 +292,9 @@ def stacks(session: nox.Session) -> None:
     session.run(other, "-m", "pip", "install", "--quiet", "--upgrade", *wanted, external=True)  # and what these need
     for name, python in (("pinned", suite_python(session)), ("other", other)):
         session.run(
-            python, "-m", "repro", "run", "api", "linear", "baselines", "finetune", "--recipe=minilm", "--corpus=rehearsal", "--device=cpu",
-            "--precision=fp32", "--epochs=6", f"--results={output / name}", external=True,
-            env={"PYTHONPATH": str(ROOT)},
+            python, "-m", "repro", "run", "api", "linear", "baselines", "finetune", "--recipe=minilm",
+            "--corpus=rehearsal", "--device=cpu", "--precision=fp32", "--epochs=6", f"--results={output / name}",
+            external=True, env={"PYTHONPATH": str(ROOT)},
         )  # fmt: skip
     run_suite(
         session, "repro", "regress", "--against=HEAD", f"--python={other}", f"--rounds={output}/rounds.json",
