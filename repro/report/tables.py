@@ -140,7 +140,7 @@ def answer_table(verdicts: Sequence[Verdict]) -> Table:
         if v.claim.id in shown:
             ours = f"{v.shown} ({v.basis.partition(',')[0]})" if v.shown else ""
             rows.append((shown[v.claim.id], v.claim.shown, v.corroboration, ours, v.label))
-    return Table(("what", "the seminar says", "public reruns", "this suite", "verdict"), tuple(rows))
+    return Table(("what", "reported", "public reruns", "this suite", "verdict"), tuple(rows))
 
 
 def attention_table(verdicts: Sequence[Verdict]) -> Table:

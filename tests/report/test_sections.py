@@ -16,7 +16,7 @@ from repro.claims.claim import Outcome
 from repro.claims.cohorts import cohorts_of
 from repro.claims.judge import Verdict, judge_all
 from repro.claims.references import Figure
-from repro.display.figure import BARS, Drawing, plain_axes
+from repro.display.figure import BARS, Drawing, panels
 from repro.records.schema import LABELS, RowResults, RunRecord
 from repro.report.inline import save_picture
 from repro.report.pages import draw_pictures
@@ -135,7 +135,7 @@ def test_epochs_are_drawn_seed_by_seed_over_the_reruns(make_record: MakeRecord) 
 
 
 def test_an_inline_figure_has_no_style_and_ids_of_its_own(tmp_path: Path) -> None:
-    figure, axes = plain_axes(3, 3)
+    figure, (axes,) = panels(3, 3)
     axes.plot([1, 2], [1, 2], color=BARS)
     axes.set_title('<b style="color: red">&amp;', fontsize=9)
     drawing = Drawing(name="toy", figure=figure, title="A toy", description='"Nothing"')
