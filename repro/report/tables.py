@@ -17,6 +17,7 @@ from repro.claims.references import Figure
 from repro.claims.wording import plural
 from repro.display.table import Table
 from repro.records.schema import RunRecord
+from repro.report.costs import CLASSIFIERS
 
 _TEXTS = tomllib.loads(files("repro.report").joinpath("report.toml").read_text(encoding="utf-8"))
 SIGNS: Mapping[str, str] = _TEXTS["signs"]
@@ -69,17 +70,17 @@ def seed_scores(records: Sequence[RunRecord]) -> Table:
 
 
 def history(records: Sequence[RunRecord]) -> Table:
-    """Return what the runs of each commit gave, superseded ones too: of a section its last score on validation."""
+    """Return what the runs of each commit gave, superseded ones too: the F1 of each section's classifier."""
+    classifiers = {section: scored for section, scored, *_ in CLASSIFIERS.values()}
     rows = []
     for cohort in cohorts_of(records):
         newest = max(cohort.records, key=lambda record: record.provenance.started)
-        names = [name for name in newest.scores if name.endswith("validation")]
-        if names:
-            scored = [record.scores[names[-1]].weighted_f1 for record in cohort.records if names[-1] in record.scores]
+        name = classifiers.get(cohort.experiment, "").format(epochs=newest.recipe.epochs)
+        if scored := [record.scores[name].weighted_f1 for record in cohort.records if name in record.scores]:
             seconds = fmean(sum(record.seconds.values()) for record in cohort.records)
             commit = commit_of(newest.provenance.commit, newest.provenance.dirty)
             of_seeds = {"f1": Figure(tuple(scored)), "seconds": seconds}
-            rows.append({"r": newest, "commit": commit, "setup": cohort.setup, "name": names[-1], **of_seeds})
+            rows.append({"r": newest, "commit": commit, "setup": cohort.setup, "name": name, **of_seeds})
     return Table.of(COLUMNS["history"], rows, "The newest last; F1 and seconds are means over the seeds.")
 
 
