@@ -14,11 +14,7 @@ import pytest
 
 from repro.diagnosis.diagnose import diagnose_run
 from repro.diagnosis.files import run_from_file
-from repro.errors import RecordError, UsageError
-from repro.records.schema import RowResults
-from repro.records.store import write_record
-from repro.training.metrics import score
-from tests.conftest import MakeRecord
+from repro.errors import UsageError
 from tests.diagnosis.conftest import HOSTILE
 from tests.running import cases
 
@@ -185,21 +181,6 @@ def test_metrics_printed_of_the_test_split_are_told_by_the_cells_code(tmp_path: 
     assert diagnose_run(run_from_file(own)).outcome == "normal"
 
 
-def test_our_own_record_is_read_and_one_that_predicts_one_class_is_collapsed(
-    make_record: MakeRecord, tmp_path: Path
-) -> None:
-    labels = [0] * 550 + [1] * 704 + [2] * 178 + [3] * 275 + [4] * 212 + [5] * 81
-    dead = score(labels, [1] * 2000, classes=6, loss=1.58)
-    rows = {"validation": RowResults(labels=labels, predictions=[1] * 2000)}
-    record = make_record(scores={"epoch-1/validation": dead, "epoch-2/validation": dead}, rows=rows)
-    run = run_from_file(write_record(record, tmp_path))
-    assert run.figures["f1", 2] == pytest.approx(0.1833, abs=1e-4)
-    assert (run.epochs, run.steps) == (2, 500)
-    assert diagnose_run(run).mistakes[0].id == "collapsed"
-    twin = write_record(make_record(recipe={"learning_rate": 1e-4}), tmp_path)
-    assert "learning rate 0.0001" in diagnose_run(run_from_file(twin)).sentence
-
-
 @pytest.mark.parametrize(("name", "content", "message"), [(name, *case) for name, case in HOSTILE["refused"].items()])
 def test_a_file_that_tells_of_no_run_is_refused_and_named(
     name: str, content: str, message: str, tmp_path: Path
@@ -208,14 +189,3 @@ def test_a_file_that_tells_of_no_run_is_refused_and_named(
         (tmp_path / name).write_bytes(content.encode("latin-1"))
     with pytest.raises(UsageError, match=message):
         run_from_file(tmp_path / name)
-
-
-def test_a_record_of_another_kind_or_gone_bad_is_refused(make_record: MakeRecord, tmp_path: Path) -> None:
-    path = tmp_path / "record.json"
-    for schema in (1, 3):
-        path.write_text(json.dumps({"schema_version": schema, "experiment": "finetune"}))
-        with pytest.raises(RecordError, match=r"record\.json is no valid record"):
-            run_from_file(path)
-    linear = write_record(make_record("linear"), tmp_path)
-    with pytest.raises(UsageError, match="is a record of linear"):
-        run_from_file(linear)

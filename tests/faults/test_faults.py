@@ -13,6 +13,7 @@ import shutil
 import sys
 import time
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from importlib import import_module
@@ -26,8 +27,9 @@ import torch
 
 from repro.assets.builtin.tiny import tiny_folder
 from repro.assets.loading import load_classifier
-from repro.records.faults import FaultRow, FaultTally, write_tally
-from repro.records.provenance import code_state, collect_provenance, utc_now
+from repro.display.table import Table
+from repro.records.provenance import code_state, processor_name, utc_now
+from repro.report.tables import commit_of
 from tests.faults import damage, stops
 from tests.faults.launch import ONE_THREAD, RUN, Place
 from tests.faults.planted import killed_at, read_trace, traced
@@ -43,6 +45,10 @@ WARM = (  # what a run imports
 )  # fmt: skip
 TABLE = tomllib.loads(Path(__file__).with_name("faults.toml").read_text(encoding="utf-8"))
 DAMAGES = (("flipped byte", False), ("truncated file", True))
+COLUMNS = (
+    "fault", "how", "tried", "lost records", "wrong results that passed", "bit-identical once finished",
+    "what the user is told",
+)  # fmt: skip
 
 
 def fault_of(row: dict[str, Any], **options: Any) -> Fault:
@@ -57,13 +63,24 @@ FAULTS = [fault_of(row) for row in TABLE["fault"]] + [
 ]
 
 
+def row(fault: str, how: str, counts: Counter[str], told: str = "") -> tuple[str, ...]:
+    """One row of the table.
+
+    `lost` counts records and saved states that stood before a fault and were gone or unreadable after it, `wrong`
+    results that read as valid and are not those of the undisturbed run.
+    """
+    identical = f"{counts['identical']} of {counts['finished']}" if counts["finished"] else "nothing to finish"
+    return fault, how, *(str(counts[name]) for name in ("tried", "lost", "wrong")), identical, told
+
+
 class Session:
-    """Runs trials on the workers, fails where anything is not as it should be, and collects the rows of the tally."""
+    """Runs trials on the workers, fails where anything is not as it should be, and collects the rows of the table."""
 
     def __init__(self, folder: Path, share: float) -> None:
         self.folder, self.share = folder, share
-        self.rows: list[FaultRow] = []
-        self.start, self.started = time.monotonic(), utc_now()
+        self.rows: list[tuple[str, ...]] = []
+        self.all = Counter[str]()
+        self.start, self.day = time.monotonic(), utc_now()[:10]
         _warm_up()
         self.pool = get_context("fork").Pool(WORKERS)
         self.undisturbed = _undisturbed(folder)
@@ -75,29 +92,32 @@ class Session:
             for i in range(max(1, round(fault.times * self.share)))
         ]
         outcomes: list[Outcome] = self.pool.map(fault.trial, cases, chunksize=1)
-        complete = [outcome for outcome in outcomes if outcome.identical is not None]
-        row = FaultRow(
-            fault=fault.fault, how=fault.how, tried=len(outcomes),
-            lost=sum(o.lost for o in outcomes), wrong=sum(o.wrong for o in outcomes),
-            finished=len(complete), identical=sum(o.identical is True for o in complete),
-            told=next((o.line for o in outcomes if o.line), ""),
+        counts = Counter(
+            tried=len(outcomes), lost=sum(o.lost for o in outcomes), wrong=sum(o.wrong for o in outcomes),
+            finished=sum(o.identical is not None for o in outcomes),
+            identical=sum(o.identical is True for o in outcomes),
         )  # fmt: skip
-        self.rows.append(row)
+        self.all += counts
+        self.rows.append(row(fault.fault, fault.how, counts, next((o.line for o in outcomes if o.line), "")))
         remarks = [f"trial {i}: {text}" for i, outcome in enumerate(outcomes) for text in outcome.remarks]
         assert not remarks, "\n".join(remarks)
-        assert (row.lost, row.wrong, row.identical) == (0, 0, row.finished)
+        assert (counts["lost"], counts["wrong"], counts["identical"]) == (0, 0, counts["finished"])
         shutil.rmtree(folder, ignore_errors=True)
 
     def write(self, results: Path) -> None:
-        """Write the tally, if it is of every fault: a part is no tally."""
+        """Write the table, if it is of every fault: a part is no tally. Its last row says how all were tried."""
         if self.share != 1 or len(self.rows) < len(FAULTS):
             return
-        tally = FaultTally(
-            run=" ".join(("repro", *RUN)), steps=self.undisturbed.steps, drawn_from=DRAWN_FROM,
-            seconds=time.monotonic() - self.start, rows=self.rows,
-            provenance=collect_provenance(started=self.started, threads=1),
-        )  # fmt: skip
-        sys.stderr.write(f"\n{write_tally(tally, results / 'faults')}\n")
+        minutes = (time.monotonic() - self.start) / 60
+        session = (
+            f"drawn from seed {DRAWN_FROM}, in runs of {self.undisturbed.steps} steps (`repro {' '.join(RUN)}`); "
+            f"{minutes:.1f} min on {processor_name()}, {os.cpu_count()} cores, {self.day}, "
+            f"commit {commit_of(*code_state())}"
+        )
+        path = results / "faults.csv"
+        results.mkdir(parents=True, exist_ok=True)
+        path.write_text(Table(COLUMNS, (*self.rows, row("all", session, self.all))).to_csv(), encoding="utf-8")
+        sys.stderr.write(f"\n{path}\n")
 
 
 def _warm_up() -> None:

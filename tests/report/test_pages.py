@@ -38,7 +38,7 @@ def record(make_record: MakeRecord) -> RunRecord:
 
 def test_the_committed_report_and_readme_are_what_the_committed_records_give(tmp_path: Path) -> None:
     results = ROOT / "results"
-    for folder in ("runs", "benchmarks", *(["faults"] if (results / "faults").is_dir() else [])):
+    for folder in ("runs", "benchmarks"):
         shutil.copytree(results / folder, tmp_path / folder)
     for table in results.glob("*.csv"):  # measured by themselves: the audit, the diagnosis
         shutil.copy(table, tmp_path)
@@ -84,7 +84,7 @@ def test_a_report_made_twice_is_the_same_to_the_byte(record: RunRecord, tmp_path
     for folder in ("a", "b"):
         report([record], tmp_path / folder)
     files = [path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.*") if path.is_file()]
-    assert len(files) == 11
+    assert len(files) == 10
     for file in files:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
 

@@ -16,8 +16,8 @@ from repro.claims.judge import Verdict, judge_all
 from repro.claims.references import Figure
 from repro.display.figure import BARS, Drawing, panels
 from repro.records.schema import LABELS
-from repro.report.epochs import epoch_drawing
 from repro.report.inline import save_picture
+from repro.report.reruns import epoch_drawing
 from repro.sections.classified import figures, published_matrix
 from repro.training.metrics import most_often_taken_for, score
 from tests.claims.builders import epoch
