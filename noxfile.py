@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 from itertools import pairwise
@@ -37,7 +38,10 @@ def suite_python(session: nox.Session) -> str:
     if named := os.environ.get("REPRO_PYTHON"):
         return named
     folder = ROOT / ".nox" / "suite"
-    files = ROOT / "pyproject.toml", *(LOCKS / f"{lock}.txt" for lock in ("base", "train", "suite", "cuda"))
+    files = (
+        ROOT / "pyproject.toml",
+        *(LOCKS / f"{lock}.txt" for lock in ("base", "train", "suite", "torch", "torch-cpu")),
+    )
     wanted = hashlib.sha256(b"".join(file.read_bytes() for file in files))
     stamp = folder / "made-from"
     if stamp.exists() and stamp.read_text() == wanted.hexdigest():
@@ -52,10 +56,10 @@ def make_environment(session: nox.Session, folder: Path, *project: str) -> str:
     """Make an environment with the locked libraries and the project, and return its interpreter."""
     session.run(sys.executable, "-m", "venv", "--clear", str(folder), external=True)
     python = interpreter(folder)
+    cpu_build = re.findall(r"^torch==(\S+)", (LOCKS / "torch-cpu.txt").read_text(), re.MULTILINE)[0]
+    offered = str(session.run(python, "-m", "pip", "index", "versions", "torch", external=True, silent=True))
+    install(session, "torch-cpu" if cpu_build in offered else "torch", python=python)
     install(session, "suite", *project, python=python)
-    version = "import importlib.metadata as metadata; print(metadata.version('torch'))"
-    if not str(session.run(python, "-c", version, external=True, silent=True)).strip().endswith("+cpu"):
-        install(session, "cuda", python=python)  # its markers leave it to Linux
     return python
 
 
