@@ -62,7 +62,7 @@ def test_every_margin_is_half_a_point_of_f1_or_the_same_share_of_the_98_cards_sp
 
 
 def test_the_mean_that_stands_in_the_text_is_the_reruns() -> None:
-    assert f"{reruns().figure('f1_2').mean:.4f}" in CATALOGUE.claim_named("finetune.f1").reason
+    assert f"{reruns().figure('f1_2').mean:.4f}" in str(CATALOGUE.claim_named("finetune.f1").reason)
 
 
 def test_ten_hardest_rows_are_shared_as_honest_pairs_of_seeds_share_them() -> None:

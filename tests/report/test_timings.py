@@ -30,7 +30,12 @@ def test_tables_of_times(case: dict[str, Any], tmp_path: Path) -> None:
 
 
 def test_a_setting_is_compared_with_ours_in_its_own_precision(tmp_path: Path) -> None:
-    measured = {"unit": "step", "calibration_seconds": [1.0] * 3, "calibration_flop": 100, "useful_flop": [80.0] * 3}
+    measured: dict[str, Any] = {
+        "unit": "step",
+        "calibration_seconds": [1.0] * 3,
+        "calibration_flop": 100,
+        "useful_flop": [80.0] * 3,
+    }
     group = "step beside the Trainer, grouped"
     of = {
         "trainer-fp32": 4.0,
