@@ -16,6 +16,7 @@ from repro.diagnosis.diagnose import diagnose_run
 from repro.diagnosis.files import run_from_file
 from repro.errors import UsageError
 from tests.diagnosis.conftest import HOSTILE
+from tests.running import cases
 
 LOSSES, VALID, ACCURACY, F1 = (0.8247, 0.2466), (0.318204, 0.217733), (0.9045, 0.9265), (0.901883, 0.926312)
 FIGURES = {
@@ -163,28 +164,9 @@ def test_printed_logs_are_read_also_where_the_trainer_prints_numbers_as_words(tm
 TRAINED = 'Trainer(model, args, train_dataset=corpus["train"], eval_dataset=corpus["train"], **more).train()'
 
 
-@pytest.mark.parametrize(
-    ("code", "expected"),
-    [
-        ("args = TrainingArguments('o', max_steps=500, learning_rate=2e-5)", {"learning_rate": 2e-5, "epochs": None}),
-        ("args = TrainingArguments('o', learning_rate=3e-5, num_train_epochs=4)", {"learning_rate": 3e-5, "epochs": 4}),
-        (
-            "args = TrainingArguments('o', learning_rate=3e-5)\nother = TrainingArguments('x', learning_rate=1e-4)",
-            {"learning_rate": 3e-5, "epochs": 3, "batch_size": 8, "schedule": "linear"},
-        ),
-        (
-            "args = TrainingArguments('o', num_train_epochs=2)\nmore = {'optimizers': (AdamW(lr=2e-5), None)}",
-            {"learning_rate": None, "weight_decay": None, "schedule": None, "epochs": 2, "batch_size": 8},
-        ),
-        ("args = TrainingArguments('o')\nmore = {'optimizers': (None, None)}", {"learning_rate": 5e-5}),
-        ("corpus = load_dataset('emotion')\nother = load_dataset('imdb')", {"corpus": "emotion"}),
-        ("corpus = load_dataset('csv', data_files='x.csv')", {"corpus": None}),
-        ("model = AutoModel.from_config(config)", {"checkpoint": "one without pretrained weights"}),
-    ],
-)
-def test_the_arguments_of_the_trainer_that_was_trained_count(
-    code: str, expected: dict[str, Any], tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("case", cases("diagnosis/arguments.csv"), ids=lambda case: case["code"])
+def test_the_arguments_of_the_trainer_that_was_trained_count(case: dict[str, str], tmp_path: Path) -> None:
+    code, expected = case["code"].replace("\\n", "\n"), json.loads(case["expected"])
     losses = printed("\n".join(str({"loss": loss, "epoch": i + 1.0}) for i, loss in enumerate(LOSSES)))
     run = run_from_file(notebook(tmp_path / "a.ipynb", (code, None), (TRAINED, losses)))
     assert {part: run.recipe.get(part) for part in expected} == expected

@@ -5,29 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from repro.claims.catalogue import load_catalogue
 from repro.claims.judge import judge_all
 from repro.display.table import Table
 from repro.errors import RecordError, ResultsError
 from repro.records.schema import RunRecord
 from repro.records.store import read_records, write_record
-from repro.report.pages import BEGIN, END, with_verdicts, write_report
+from repro.report.pages import BEGIN, END, with_verdicts
 from repro.report.tables import NOTEBOOKS, seed_scores, source_cells
 from repro.sections import SECTIONS
 from repro.training.metrics import score
+from tests.claims.builders import CATALOGUE, report
+from tests.conftest import MakeRecord
 
-MakeRecord = Callable[..., RunRecord]
-CATALOGUE = load_catalogue()
 ROOT = Path(__file__).parents[2]
-
-
-def report(records: list[RunRecord], folder: Path) -> list[Path]:
-    return write_report(CATALOGUE, judge_all(CATALOGUE, records, list(SECTIONS)), records, folder)
 
 
 def readme(text: str, records: list[RunRecord]) -> str:
@@ -59,25 +53,6 @@ def test_the_committed_report_and_readme_are_what_the_committed_records_give(tmp
             assert (tmp_path / path).read_text() == (results / path).read_text(), path
     text = (ROOT / "README.md").read_text()
     assert readme(text, records) == text
-
-
-def test_a_report_answers_first_then_says_what_to_change_then_the_sections_then_measurements(
-    record: RunRecord, tmp_path: Path
-) -> None:
-    written = report([record], tmp_path)
-    text = (tmp_path / "REPORT.md").read_text()
-    heads = (
-        "## The answer", "## What deviates or no longer works", "## The sections", "### Simple classifier", "![",
-        "## Measurements", "### Scores", "### Environment",
-    )  # fmt: skip
-    places = [text.index(head) for head in heads]
-    assert places == sorted(places)
-    assert all(f"| {claim.id} |" in text for claim in CATALOGUE.claim)
-    figures = [path.name for path in written if path.parent.name == "figures"]
-    assert figures == ["confusion-linear.svg", "epochs.svg", "reruns-by-version.svg"]
-    assert "0.8571" in (tmp_path / "tables" / "scores.csv").read_text()
-    page = (tmp_path / "report.html").read_text()
-    assert page.count("<svg role=") == len(figures) and "base64" not in page
 
 
 def test_a_figure_that_the_report_no_longer_shows_is_removed(record: RunRecord, tmp_path: Path) -> None:
@@ -122,6 +97,7 @@ def test_a_table_beside_the_records_that_is_none_is_named(
     path.write_bytes(content) if content is not None else path.mkdir()
     with pytest.raises(RecordError, match=r"diagnosis\.csv is no table: \S"):
         report([record], tmp_path)
+    assert list(tmp_path.iterdir()) == [path]  # nothing is written
 
 
 def test_hostile_text_in_a_record_shows_as_text(make_record: MakeRecord, tmp_path: Path) -> None:
