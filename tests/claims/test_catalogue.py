@@ -38,7 +38,7 @@ def test_claims_and_assets_name_the_same_corpus_and_checkpoints(make_record: Mak
         assert record.at(path) == value, path
     assert holds["recipe.weights_sha256"] == DISTILBERT.sha256["model.safetensors"]
     assert MINILM.learning_rate == 1e-4
-    changed = ("name", "why", "checkpoint", "revision", "sha256", "package", "config", "learning_rate")
+    changed = ("name", "why", "checkpoint", "revision", "megabytes", "sha256", "package", "config", "learning_rate")
     assert replace(MINILM, **{name: getattr(DISTILBERT, name) for name in changed}) == DISTILBERT
 
 
