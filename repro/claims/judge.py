@@ -226,11 +226,11 @@ def headline(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> str:
     holds = "yes" if low <= verdict.claim.reported_of("") <= high else "no"
     public = f"{figure.n} {runs.about} give {figure.spread} (mean and standard deviation)"
     if verdict.outcome in (Outcome.NOT_RUN, Outcome.NOT_COMPARABLE):
-        own = f"nobody knows yet: this suite has not run the model that it is about; {asked.command} would"
+        own = f"nobody knows yet: this suite has not run that model; {asked.command} would"
     else:
         own = f"this suite says: {verdict.label}, with {verdict.shown}"
     before = f"With transformers {version_span(runs)}, {holds}: {public}."
-    return f"{asked.question} {before} With today's libraries, as pinned here, {own}."
+    return f"{asked.question} {before} With the version pinned here, {own}."
 
 
 def reference_line(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> str:
