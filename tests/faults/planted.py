@@ -71,7 +71,7 @@ def _watch(root: Path, note: Callable[[Call, bool, Synced], None]) -> None:
         @wraps(original)
         def called(target: Any, *arguments: Any, **named: Any) -> Any:
             nonlocal count
-            path = _path_of(target, named)
+            path = path_of(target, named)
             if not path.is_relative_to(root):
                 return original(target, *arguments, **named)
             call = Call(count, name, str(path.relative_to(root)))
@@ -91,11 +91,11 @@ def _watch(root: Path, note: Callable[[Call, bool, Synced], None]) -> None:
         setattr(os, name, wrap(name, getattr(os, name)))
 
 
-def _path_of(target: Any, named: dict[str, Any]) -> Path:
+def path_of(target: Any, named: dict[str, Any]) -> Path:
     if isinstance(target, int):
         return Path(f"/proc/self/fd/{target}").readlink()
     folder = named.get("dir_fd")
-    return (Path.cwd() if folder is None else _path_of(folder, {})) / os.fsdecode(target)
+    return (Path.cwd() if folder is None else path_of(folder, {})) / os.fsdecode(target)
 
 
 def _lose_half(root: Path, synced: Synced) -> None:

@@ -6,8 +6,6 @@ it disturbs. All runs have one thread, so that a trial has a core and its arithm
 
 from __future__ import annotations
 
-import gc
-import os
 import re
 import shutil
 import sys
@@ -15,21 +13,17 @@ import time
 import tomllib
 from collections.abc import Iterator
 from functools import partial
-from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
 import pytest
-import torch
 
-from repro.assets.builtin.tiny import tiny_folder
-from repro.assets.loading import load_classifier
 from repro.records.faults import FaultRow, FaultTally, write_tally
-from repro.records.provenance import code_state, collect_provenance, utc_now
+from repro.records.provenance import collect_provenance, utc_now
 from tests.faults import damage, stops
-from tests.faults.launch import ONE_THREAD, RUN, Place
+from tests.faults.launch import RUN, Place, warm_up
 from tests.faults.planted import killed_at, read_trace, traced
 from tests.faults.trial import Case, Fault, Outcome, Undisturbed, models_in, records_in
 from tests.running import result_of
@@ -37,10 +31,6 @@ from tests.running import result_of
 WORKERS = 2
 SEEDS = (0, 1)
 DRAWN_FROM = 5
-WARM = (  # what a run imports
-    "datasets", "repro.commands.run", "repro.commands.verify", "repro.sections.finetune", "repro.sections.runner",
-    "repro.training.device", "repro.training.loop", "repro.training.metrics",
-)  # fmt: skip
 TABLE = tomllib.loads(Path(__file__).with_name("faults.toml").read_text(encoding="utf-8"))
 DAMAGES = (("flipped byte", False), ("truncated file", True))
 
@@ -64,7 +54,7 @@ class Session:
         self.folder, self.share = folder, share
         self.rows: list[FaultRow] = []
         self.start, self.started = time.monotonic(), utc_now()
-        _warm_up()
+        warm_up()
         self.pool = get_context("fork").Pool(WORKERS)
         self.undisturbed = _undisturbed(folder)
 
@@ -98,22 +88,6 @@ class Session:
             provenance=collect_provenance(started=self.started, threads=1),
         )  # fmt: skip
         sys.stderr.write(f"\n{write_tally(tally, results / 'faults')}\n")
-
-
-def _warm_up() -> None:
-    """Import what a run imports, and make what every run would make alike, before the first fork."""
-    os.environ.update(ONE_THREAD)
-    torch.set_num_threads(1)
-    for checkpoint in (tiny_folder().parent, tiny_folder()):
-        checkpoint.chmod(0o755)
-    for file in tiny_folder().iterdir():
-        file.chmod(0o644)
-    load_classifier(tiny_folder())
-    code_state()
-    for name in WARM:
-        import_module(name)
-    gc.collect()
-    gc.freeze()  # else every run would go through all that was imported, and copy it
 
 
 def _undisturbed(folder: Path) -> Undisturbed:
