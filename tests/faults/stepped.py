@@ -1,0 +1,173 @@
+"""A run that stops before each of its calls on files, and goes on when another process says so.
+
+So an order of events is drawn and not met by chance, and the same seed gives the same order again.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from datetime import datetime, tzinfo
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from repro.records import provenance
+from repro.records.schema import RunRecord
+from repro.sections import runner
+from repro.training.resume import state as states
+from repro.training.resume.checkpointer import Checkpointer
+from tests.faults.launch import Ended, Place, Plant
+from tests.faults.planted import path_of
+
+FOLDERS = ("results", "elsewhere", "models")  # of a Place: calls below them are stopped at
+LOG = "notes.jsonl"
+DIR_FD = {"open": None, "os.mkdir": 2, "os.remove": 1, "os.rename": 2, "os.rmdir": 1}  # audit events; the argument's place
+START = 1_790_000_000.0  # seconds since 1970
+PR_SET_PDEATHSIG = 1
+
+
+class Note(NamedTuple):
+    """What a run noted: the call that comes next, or what it has done: synced, saved, resumed, recorded, completed.
+
+    `number` is an inode, or the step of a state.
+    """
+
+    run: int
+    what: str
+    path: str
+    number: int = 0
+
+
+class Clock:
+    """A process's clocks, which go on by a millisecond at each look; `step` is added to the time of day alone."""
+
+    def __init__(self) -> None:
+        self.seconds, self.step = 0.0, 0.0
+
+    def steady(self) -> float:
+        self.seconds += 0.001
+        return self.seconds
+
+    def wall(self) -> float:
+        return START + self.steady() + self.step
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+    def install(self) -> None:
+        clock = self
+
+        class Moved(datetime):
+            @classmethod
+            def now(cls, tz: tzinfo | None = None) -> Any:
+                return datetime.fromtimestamp(clock.wall(), tz)
+
+        functions = {"time": self.wall, "perf_counter": self.steady, "monotonic": self.steady, "sleep": self.sleep}
+        for name, function in functions.items():
+            setattr(time, name, function)
+        vars(provenance)["datetime"] = Moved
+
+
+def stopping(place: Place, run: int = 0, *, steps: Mapping[int, float] | None = None, stops: bool = True) -> Plant:
+    """Stop at each call, where the time of day may step by so many seconds, and note what is done in the file LOG."""
+
+    def plant() -> None:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # else it would stay, stopped, where the parent is killed
+        log = os.open(place.folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        clock, calls, fsync = Clock(), 0, os.fsync
+
+        def note(what: str, path: Path, number: int = 0) -> None:
+            os.write(log, (json.dumps(Note(run, what, str(path.relative_to(place.folder)), number)) + "\n").encode())
+
+        def stop(what: str, path: Path, number: int = 0) -> None:
+            nonlocal calls
+            if stops and path.is_relative_to(place.folder) and path.relative_to(place.folder).parts[:1] in PARTS:
+                calls += 1
+                clock.step += (steps or {}).get(calls, 0.0)
+                note(what, path, number)
+                os.kill(os.getpid(), signal.SIGSTOP)
+
+        def hook(event: str, arguments: tuple[Any, ...]) -> None:
+            if event not in DIR_FD or isinstance(arguments[0], int) or threading.current_thread() is not main:
+                return
+            where = DIR_FD[event]
+            folder = arguments[where] if where is not None else -1
+            what = event.removeprefix("os.")
+            if what == "open":
+                what = "write" if arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) else "read"
+            stop(what, path_of(arguments[0], {} if folder == -1 else {"dir_fd": folder}))
+
+        def syncing(descriptor: int) -> None:
+            path, inode = path_of(descriptor, {}), os.fstat(descriptor).st_ino
+            stop("fsync", path)
+            fsync(descriptor)
+            stop("synced", path, inode)
+
+        main = threading.current_thread()
+        clock.install()
+        vars(os)["fsync"] = syncing
+        _note_progress(note)
+        sys.addaudithook(hook)
+        if stops:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    return plant
+
+
+PARTS = {(name,) for name in FOLDERS}
+
+
+def _note_progress(note: Any) -> None:
+    write_state, read, keep_record = states.write_state, Checkpointer._read, runner.keep_record
+
+    def saving(folder: Path, *arguments: Any, step: int, **named: Any) -> Path:
+        path = write_state(folder, *arguments, step=step, **named)
+        note("saved", folder, step)
+        return path
+
+    def reading(self: Checkpointer) -> None:
+        times = len(self.resumed_after)
+        read(self)
+        note("resumed", self.folder, self.resumed_after[-1] if len(self.resumed_after) > times else 0)
+
+    def recording(record: RunRecord, results: Path) -> Path:
+        path = keep_record(record, results)
+        note("recorded", path)
+        note("completed", results / runner.UNFINISHED / str(record.run_key))
+        return path
+
+    vars(states)["write_state"], vars(runner)["keep_record"] = saving, recording
+    Checkpointer._read = reading  # type: ignore[method-assign]
+
+
+class Stepped:
+    """A run on its way from call to call: stopped, until `ended` says how it ended."""
+
+    def __init__(self, place: Place, words: tuple[str, ...], plant: Plant, number: int = 0) -> None:
+        self.run, self.number, self.calls = place.start(*words, plant=plant), number, -1
+        self.ended: Ended | None = None
+        self._wait()
+
+    def go(self, number: signal.Signals = signal.SIGCONT) -> None:
+        """Let it go on to its next call, or kill it."""
+        self.run.send(number)
+        self._wait()
+
+    def _wait(self) -> None:
+        _, status = os.waitpid(self.run.pid, os.WUNTRACED)
+        if os.WIFSTOPPED(status):
+            self.calls += 1
+        else:
+            self.ended = self.run.ended(status)
+
+
+def notes_of(place: Place) -> list[Note]:
+    """Return what the runs in this place have noted so far, in order."""
+    log = place.folder / LOG
+    return [Note(*json.loads(line)) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
