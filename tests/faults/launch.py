@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,11 @@ import torch
 
 from repro.assets.builtin.tiny import tiny_folder
 from repro.assets.loading import load_classifier
-from repro.records.provenance import code_state
+from repro.records.provenance import code_state, library_versions
+from repro.records.schema import ModelStamp, RunRecord
+from repro.records.source import source_sha256
+from repro.sections import context
+from repro.sections.context import module_of
 from repro.training.resume import state as states
 from tests.forked import fork, repro
 
@@ -175,5 +180,11 @@ def warm_up() -> None:
     code_state()
     for name in WARM:
         import_module(name)
+    for section in ("finetune", "inference", "linear"):
+        source_sha256(module_of(section))
+    vars(context)["library_versions"] = cache(library_versions)  # read from the disk seven times a run
+    context.library_versions()
+    for kind in (RunRecord, ModelStamp):
+        kind.model_rebuild()
     gc.collect()
     gc.freeze()  # else every run would go through all that was imported, and copy it

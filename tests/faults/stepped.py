@@ -27,7 +27,13 @@ from tests.faults.planted import path_of
 
 FOLDERS = ("results", "elsewhere", "models")  # of a Place: calls below them are stopped at
 LOG = "notes.jsonl"
-DIR_FD = {"open": None, "os.mkdir": 2, "os.remove": 1, "os.rename": 2, "os.rmdir": 1}  # audit events; the argument's place
+DIR_FD = {
+    "open": None,
+    "os.mkdir": 2,
+    "os.remove": 1,
+    "os.rename": 2,
+    "os.rmdir": 1,
+}  # audit events; the argument's place
 START = 1_790_000_000.0  # seconds since 1970
 PR_SET_PDEATHSIG = 1
 
@@ -78,7 +84,9 @@ def stopping(place: Place, run: int = 0, *, steps: Mapping[int, float] | None = 
     """Stop at each call, where the time of day may step by so many seconds, and note what is done in the file LOG."""
 
     def plant() -> None:
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # else it would stay, stopped, where the parent is killed
+        ctypes.CDLL(None).prctl(
+            PR_SET_PDEATHSIG, signal.SIGKILL
+        )  # else it would stay, stopped, where the parent is killed
         log = os.open(place.folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         clock, calls, fsync = Clock(), 0, os.fsync
 
