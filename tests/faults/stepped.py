@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,89 +27,74 @@ from tests.faults.planted import path_of
 
 FOLDERS = ("results", "elsewhere", "models")  # of a Place: calls below them are stopped at
 LOG = "notes.jsonl"
-DIR_FD = {
-    "open": None,
-    "os.mkdir": 2,
-    "os.remove": 1,
-    "os.rename": 2,
-    "os.rmdir": 1,
-}  # audit events; the argument's place
+DIR_FD = {"open": None, "os.mkdir": 2, "os.remove": 1, "os.rename": 2, "os.rmdir": 1}  # by audit event
 START = 1_790_000_000.0  # seconds since 1970
 PR_SET_PDEATHSIG = 1
 
 
 class Note(NamedTuple):
-    """What a run noted: the call that comes next, or what it has done: synced, saved, resumed, recorded, completed.
+    """A call that comes next, or what was done: synced, saved, resumed, recorded, completed (`path`: the run's folder).
 
     `number` is an inode, or the step of a state.
     """
 
-    run: int
     what: str
     path: str
     number: int = 0
 
 
-class Clock:
-    """A process's clocks, which go on by a millisecond at each look; `step` is added to the time of day alone."""
+def set_clocks(steps: Mapping[int, float], calls: list[None]) -> None:
+    """Let all clocks go on by a millisecond a look, and the time of day step by so many seconds at calls."""
+    seconds = 0.0
 
-    def __init__(self) -> None:
-        self.seconds, self.step = 0.0, 0.0
+    def steady(more: float = 0.001) -> float:
+        nonlocal seconds
+        seconds += more
+        return seconds
 
-    def steady(self) -> float:
-        self.seconds += 0.001
-        return self.seconds
+    def wall() -> float:
+        return START + steady() + sum(step for call, step in steps.items() if call <= len(calls))
 
-    def wall(self) -> float:
-        return START + self.steady() + self.step
+    class Stepping(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Any:
+            return datetime.fromtimestamp(wall(), tz)
 
-    def sleep(self, seconds: float) -> None:
-        self.seconds += seconds
-
-    def install(self) -> None:
-        clock = self
-
-        class Moved(datetime):
-            @classmethod
-            def now(cls, tz: tzinfo | None = None) -> Any:
-                return datetime.fromtimestamp(clock.wall(), tz)
-
-        functions = {"time": self.wall, "perf_counter": self.steady, "monotonic": self.steady, "sleep": self.sleep}
-        for name, function in functions.items():
-            setattr(time, name, function)
-        vars(provenance)["datetime"] = Moved
+    vars(time).update(time=wall, perf_counter=steady, monotonic=steady, sleep=steady)
+    vars(provenance)["datetime"] = Stepping
 
 
-def stopping(place: Place, run: int = 0, *, steps: Mapping[int, float] | None = None, stops: bool = True) -> Plant:
+def nothing() -> None:
+    """Plant no bug."""
+
+
+def stopping(
+    place: Place, *, steps: Mapping[int, float] | None = None, stops: bool = True, bug: Plant = nothing
+) -> Plant:
     """Stop at each call, where the time of day may step by so many seconds, and note what is done in the file LOG."""
 
     def plant() -> None:
-        ctypes.CDLL(None).prctl(
-            PR_SET_PDEATHSIG, signal.SIGKILL
-        )  # else it would stay, stopped, where the parent is killed
+        bug()
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # else it stays, stopped, where the parent is killed
         log = os.open(place.folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        clock, calls, fsync = Clock(), 0, os.fsync
+        main, calls, fsync = threading.current_thread(), list[None](), os.fsync
 
         def note(what: str, path: Path, number: int = 0) -> None:
-            os.write(log, (json.dumps(Note(run, what, str(path.relative_to(place.folder)), number)) + "\n").encode())
+            os.write(log, (json.dumps(Note(what, str(path.relative_to(place.folder)), number)) + "\n").encode())
 
         def stop(what: str, path: Path, number: int = 0) -> None:
-            nonlocal calls
-            if stops and path.is_relative_to(place.folder) and path.relative_to(place.folder).parts[:1] in PARTS:
-                calls += 1
-                clock.step += (steps or {}).get(calls, 0.0)
+            if any(path.is_relative_to(place.folder / name) for name in FOLDERS):
+                calls.append(None)
                 note(what, path, number)
                 os.kill(os.getpid(), signal.SIGSTOP)
 
         def hook(event: str, arguments: tuple[Any, ...]) -> None:
-            if event not in DIR_FD or isinstance(arguments[0], int) or threading.current_thread() is not main:
-                return
-            where = DIR_FD[event]
-            folder = arguments[where] if where is not None else -1
-            what = event.removeprefix("os.")
-            if what == "open":
-                what = "write" if arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) else "read"
-            stop(what, path_of(arguments[0], {} if folder == -1 else {"dir_fd": folder}))
+            if event in DIR_FD and isinstance(arguments[0], str | Path) and threading.current_thread() is main:
+                where, what = DIR_FD[event], event.removeprefix("os.")
+                folder = -1 if where is None else arguments[where]
+                if what == "open":
+                    what = "write" if arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) else "read"
+                stop(what, path_of(arguments[0], {} if folder == -1 else {"dir_fd": folder}))
 
         def syncing(descriptor: int) -> None:
             path, inode = path_of(descriptor, {}), os.fstat(descriptor).st_ino
@@ -117,21 +102,17 @@ def stopping(place: Place, run: int = 0, *, steps: Mapping[int, float] | None = 
             fsync(descriptor)
             stop("synced", path, inode)
 
-        main = threading.current_thread()
-        clock.install()
-        vars(os)["fsync"] = syncing
+        set_clocks(steps or {}, calls)
         _note_progress(note)
-        sys.addaudithook(hook)
         if stops:
+            vars(os)["fsync"] = syncing
+            sys.addaudithook(hook)
             os.kill(os.getpid(), signal.SIGSTOP)
 
     return plant
 
 
-PARTS = {(name,) for name in FOLDERS}
-
-
-def _note_progress(note: Any) -> None:
+def _note_progress(note: Callable[..., None]) -> None:
     write_state, read, keep_record = states.write_state, Checkpointer._read, runner.keep_record
 
     def saving(folder: Path, *arguments: Any, step: int, **named: Any) -> Path:
@@ -157,8 +138,8 @@ def _note_progress(note: Any) -> None:
 class Stepped:
     """A run on its way from call to call: stopped, until `ended` says how it ended."""
 
-    def __init__(self, place: Place, words: tuple[str, ...], plant: Plant, number: int = 0) -> None:
-        self.run, self.number, self.calls = place.start(*words, plant=plant), number, -1
+    def __init__(self, place: Place, words: tuple[str, ...], plant: Plant) -> None:
+        self.run, self.calls = place.start(*words, plant=plant), -1
         self.ended: Ended | None = None
         self._wait()
 
