@@ -33,13 +33,13 @@ class Disk:
     synced_contents: Mapping[int, bytes | None]
 
     @classmethod
-    def read(cls, folder: Path, opened: dict[int, int]) -> Disk:
+    def read(cls, folder: Path, opened: dict[int, int], blobs: dict[bytes, bytes]) -> Disk:
         """Read it, all taken as synced; what is opened keeps its inode, so that no other file gets the same."""
         paths, contents = {Path(): folder.stat().st_ino}, dict[int, bytes | None]()
         for path in sorted(path for name in FOLDERS for path in (folder / name, *(folder / name).rglob("*"))):
             if path.exists():
                 paths[path.relative_to(folder)] = inode = path.stat().st_ino
-                contents[inode] = None if path.is_dir() else path.read_bytes()
+                contents[inode] = None if path.is_dir() else blobs.setdefault(content := path.read_bytes(), content)
                 opened[inode] = opened.get(inode) or os.open(path, os.O_RDONLY)
         disk = cls(paths=paths, contents=contents, synced_names={}, synced_contents=contents)
         folders = ((path, inode) for path, inode in paths.items() if contents.get(inode) is None)
@@ -77,12 +77,12 @@ class Disk:
 
 def cuts_of(place: Place, words: tuple[str, ...]) -> Iterator[tuple[Disk, list[Note]]]:
     """Run to the end, and yield the disk and what was noted before each call, and at the end."""
-    opened, run = dict[int, int](), Stepped(place, words, stopping(place))
-    disk = Disk.read(place.folder, opened)
+    opened, blobs, run = dict[int, int](), dict[bytes, bytes](), Stepped(place, words, stopping(place))
+    disk = Disk.read(place.folder, opened, blobs)
     while run.ended is None:
         run.go()
         notes = notes_of(place)
-        disk = Disk.read(place.folder, opened).after(disk, notes[-1])
+        disk = Disk.read(place.folder, opened, blobs).after(disk, notes[-1])
         yield disk, notes
     for descriptor in opened.values():
         os.close(descriptor)

@@ -26,7 +26,7 @@ from repro.records.schema import RunRecord
 from repro.records.store import read_record
 from repro.sections.models import read_stamp
 from tests.faults.launch import Ended, Place, Plant, warm_up
-from tests.faults.stepped import Note, Stepped, notes_of, nothing, stopping
+from tests.faults.stepped import Note, Stepped, notes_of, stopping
 from tests.running import result_of
 
 SECTIONS = (("finetune",), ("finetune", "inference"), ("linear", "finetune"))
@@ -116,7 +116,7 @@ def lost(place: Place, notes: Sequence[Note]) -> Iterator[str]:
             newest[path] = step
 
 
-def play(seed: int, place: Place, reference: Reference, bug: Plant = nothing) -> tuple[list[str], Counter[str]]:
+def play(seed: int, place: Place, reference: Reference, bug: Plant | None = None) -> tuple[list[str], Counter[str]]:
     """Play a history, finish what it left, and return the broken promises and counts of what happened."""
     draws = Random(f"history {seed}")  # noqa: S311 (an order of events, no secret)
     starts = list(drawn(draws, place))
@@ -146,7 +146,9 @@ def play(seed: int, place: Place, reference: Reference, bug: Plant = nothing) ->
     return list(dict.fromkeys(wrong)), counts
 
 
-def interleave(starts: Sequence[Start], draws: Random, place: Place, bug: Plant) -> tuple[list[Ended], Counter[str]]:
+def interleave(
+    starts: Sequence[Start], draws: Random, place: Place, bug: Plant | None
+) -> tuple[list[Ended], Counter[str]]:
     """Let one run at a time go on, to its next call, and return how each ended."""
     counts, runs, running = Counter[str](processes=len(starts)), list[Stepped](), list[int]()
     switch, join, now = draws.choice((0.02, 0.1, 0.5)), draws.choice((0.005, 0.02, 0.2)), -1

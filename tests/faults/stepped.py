@@ -64,17 +64,12 @@ def set_clocks(steps: Mapping[int, float], calls: list[None]) -> None:
     vars(provenance)["datetime"] = Stepping
 
 
-def nothing() -> None:
-    """Plant no bug."""
-
-
-def stopping(
-    place: Place, *, steps: Mapping[int, float] | None = None, stops: bool = True, bug: Plant = nothing
-) -> Plant:
+def stopping(place: Place, *, steps: Mapping[int, float] = {}, stops: bool = True, bug: Plant | None = None) -> Plant:
     """Stop at each call, where the time of day may step by so many seconds, and note what is done in the file LOG."""
 
     def plant() -> None:
-        bug()
+        if bug is not None:
+            bug()
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # else it stays, stopped, where the parent is killed
         log = os.open(place.folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         main, calls, fsync = threading.current_thread(), list[None](), os.fsync
@@ -102,7 +97,7 @@ def stopping(
             fsync(descriptor)
             stop("synced", path, inode)
 
-        set_clocks(steps or {}, calls)
+        set_clocks(steps, calls)
         _note_progress(note)
         if stops:
             vars(os)["fsync"] = syncing

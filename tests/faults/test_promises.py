@@ -59,14 +59,18 @@ def test_a_planted_bug_is_caught_in_a_history(bug: str, reference: Reference, tm
     assert any(expected in line for wrong in histories for line in wrong)
 
 
-CUTS = {  # options of the run that is cut, and whether its folders are there, or it was completed before
-    "a run": ((), "folders"),
-    "a completed run, again": (("--again",), "completed"),
-    "a run that makes its folders": ((), "nothing"),
+# options of the run that is cut, and whether its folders are there, or it was completed before
+CUTS = {"a run": ((), "folders"), "again": (("--again",), "completed"), "new folders": ((), "nothing")}
+KNOWN = {
+    "again": "between its two renames save_model leaves no model where a record names one",
+    "new folders": "a --results and a --save folder that a run makes are never synced into the folder that lists them",
 }
 
 
-@pytest.mark.parametrize("name", CUTS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.xfail(strict=True, reason=KNOWN[name])] * (name in KNOWN)) for name in CUTS],
+)
 def test_a_run_cut_at_any_call_is_finished_without_a_loss(
     name: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -84,7 +88,7 @@ def test_a_run_cut_at_any_call_is_finished_without_a_loss(
     cuts = list(cuts_of(place, words(place)))
     reference, folders = Reference.of(place), dict[str, tuple[str, Any, list[Note]]]()
     for number, (disk, notes) in enumerate(cuts):
-        for how in LEFT if number % every == 0 or disk is cuts[-1][0] else ():
+        for how in LEFT if number % every == 0 or notes[-1].what == "rename" or disk is cuts[-1][0] else ():
             files = disk.left(how)
             folders[repr(sorted((str(p), hash(c)) for p, c in files.items()))] = (f"{how}, {number}", files, notes)
     broken = {}
