@@ -60,7 +60,11 @@ def test_a_planted_bug_is_caught_in_a_history(bug: str, reference: Reference, tm
 
 
 # options of the run that is cut, and whether its folders are there, or it was completed before
-CUTS = {"a run": ((), "folders"), "again": (("--again",), "completed"), "new folders": ((), "nothing")}
+CUTS: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "a run": ((), "folders"),
+    "again": (("--again",), "completed"),
+    "new folders": ((), "nothing"),
+}
 KNOWN = {
     "again": "between its two renames save_model leaves no model where a record names one",
     "new folders": "a --results and a --save folder that a run makes are never synced into the folder that lists them",
