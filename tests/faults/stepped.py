@@ -22,7 +22,7 @@ from repro.records.schema import RunRecord
 from repro.sections import runner
 from repro.training.resume import state as states
 from repro.training.resume.checkpointer import Checkpointer
-from tests.faults.launch import Ended, Place, Plant
+from tests.faults.launch import LIMIT_SECONDS, Ended, Place, Plant
 from tests.faults.planted import path_of
 
 FOLDERS = ("results", "elsewhere", "models")  # of a Place: calls below them are stopped at
@@ -71,6 +71,7 @@ def stopping(place: Place, *, steps: Mapping[int, float] = {}, stops: bool = Tru
         if bug is not None:
             bug()
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # else it stays, stopped, where the parent is killed
+        signal.alarm(10 * LIMIT_SECONDS)  # it is stopped for most of them
         log = os.open(place.folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         main, calls, fsync = threading.current_thread(), list[None](), os.fsync
 
