@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -176,9 +175,11 @@ def test_cut_off_at_any_call_of_a_save_a_whole_state_is_left(
 def test_a_folder_is_locked_while_a_run_has_it(tmp_path: Path) -> None:
     own, other = checkpointer(tmp_path, []), checkpointer(tmp_path, [])
     with own.locked():
-        with pytest.raises(StateError, match="seed 0 is being run by another process"), other.locked():
-            pass
-        shutil.rmtree(own.folder)  # as a finished run does
+        save(own.folder, 3)
+        for _ in range(2):
+            with pytest.raises(StateError, match="seed 0 is being run by another process"), other.locked():
+                pass
+            own.discard()  # as a completed run does: until it ends, nobody else makes it
     with other.locked():
         assert own.folder.is_dir()
     assert not own.folder.exists()
