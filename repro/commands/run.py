@@ -98,7 +98,7 @@ def run(
         write_runs(asked, chosen, numbers, places.results, again=repeats.again)
         write_downloads(spec.recipe, chosen, places.corpus, places.checkpoints)
         return
-    from repro.sections.models import check_models
+    from repro.sections.models import check_models, restore_models
     from repro.sections.runner import check_resumable, open_context, run_sections
     from repro.training.resume.checkpointer import CheckpointPolicy
 
@@ -110,8 +110,10 @@ def run(
     context = replace(context, save=places.save, track=places.track, tracking=inside(results, results / "tracking"))
     if repeats.resume:
         check_resumable(chosen, context, numbers, results)
-    if places.save and "finetune" in [section.name for section in chosen]:
-        check_models(context, numbers)
+    if places.save:
+        restore_models(places.save)
+        if "finetune" in [section.name for section in chosen]:
+            check_models(context, numbers)
     main, missing = context.accelerator.is_main_process, list[str]()
     if main:
         on = f"on {context.spec.device}; checkpoint: {context.checkpoint.source}; {context.precision_reason}"
