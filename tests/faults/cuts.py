@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
 
 from repro.records.seal import digest_of
 from repro.training.resume.state import NAME, STATES
-from tests.faults.histories import Reference, lost
+from tests.faults.histories import Reference, losses, words_of
 from tests.faults.launch import Place
 from tests.faults.stepped import FOLDERS, LOG, Note, Stepped, notes_of, stopping
+from tests.faults.trial import Case, Outcome
 
 LEFT = ("killed", "torn", "undone", "removed")
 Files = dict[Path, bytes | None]  # None: a folder
@@ -33,13 +38,17 @@ class Disk:
     synced_contents: Mapping[int, bytes | None]
 
     @classmethod
-    def read(cls, folder: Path, opened: dict[int, int], blobs: dict[bytes, bytes]) -> Disk:
+    def read(cls, folder: Path, opened: dict[int, int], known: dict[tuple[int, int, int], bytes]) -> Disk:
         """Read it, all taken as synced; what is opened keeps its inode, so that no other file gets the same."""
         paths, contents = {Path(): folder.stat().st_ino}, dict[int, bytes | None]()
         for path in sorted(path for name in FOLDERS for path in (folder / name, *(folder / name).rglob("*"))):
             if path.exists():
-                paths[path.relative_to(folder)] = inode = path.stat().st_ino
-                contents[inode] = None if path.is_dir() else blobs.setdefault(content := path.read_bytes(), content)
+                stat = path.stat()
+                paths[path.relative_to(folder)] = inode = stat.st_ino
+                version = (inode, stat.st_size, stat.st_mtime_ns)
+                if not path.is_dir() and version not in known:
+                    known[version] = path.read_bytes()
+                contents[inode] = None if path.is_dir() else known[version]
                 opened[inode] = opened.get(inode) or os.open(path, os.O_RDONLY)
         disk = cls(paths=paths, contents=contents, synced_names={}, synced_contents=contents)
         folders = ((path, inode) for path, inode in paths.items() if contents.get(inode) is None)
@@ -75,40 +84,75 @@ class Disk:
                 yield from self._synced(folder / name, inner, removed)
 
 
-def cuts_of(place: Place, words: tuple[str, ...]) -> Iterator[tuple[Disk, list[Note]]]:
-    """Run to the end, and yield the disk and what was noted before each call, and at the end."""
-    opened, blobs, run = dict[int, int](), dict[bytes, bytes](), Stepped(place, words, stopping(place))
-    disk = Disk.read(place.folder, opened, blobs)
-    while run.ended is None:
-        run.go()
-        notes = notes_of(place)
-        disk = Disk.read(place.folder, opened, blobs).after(disk, notes[-1])
-        yield disk, notes
-    for descriptor in opened.values():
-        os.close(descriptor)
-    assert run.ended.code == 0, run.ended.err
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """What may be left where a run is cut before its `call`-th call, and what it had noted until then."""
+
+    call: int
+    how: str
+    files: Files
+    notes: list[Note]
 
 
-def losses(place: Place, files: Files, notes: list[Note], words: tuple[str, ...], reference: Reference) -> list[str]:
-    """Write what a cut left, finish the run, and return what was lost or is not the uninterrupted run's."""
+def words_in(place: Place, recipe: str, again: bool) -> tuple[str, ...]:
+    few = ("--save-every", "1", "--epochs", "1" if recipe == "minilm" else "2")
+    return (*words_of(place, "finetune", recipe=recipe), *few, *["--again"] * again)
+
+
+@cache
+def cuts_of(recipe: str, again: bool) -> tuple[Reference, list[Cut]]:
+    """Run to the end; return that run, and in an order of chance what each cut may leave, each folder once."""
+    with TemporaryDirectory(prefix="cuts-") as folder:
+        place, opened, known, cuts = Place(Path(folder)), dict[int, int](), dict[tuple[int, int, int], bytes](), {}
+        if again:
+            assert place.run(*words_in(place, recipe, False), plant=stopping(place, stops=False)).code == 0
+        run = Stepped(place, words_in(place, recipe, again), stopping(place))
+        disk = Disk.read(place.folder, opened, known)
+        while run.ended is None:
+            run.go()
+            notes = notes_of(place)
+            disk = Disk.read(place.folder, opened, known).after(disk, notes[-1])
+            for how in LEFT:
+                files = disk.left(how)
+                named = frozenset((path, hash(content)) for path, content in files.items())
+                cuts[named] = Cut(call=run.calls, how=how, files=files, notes=notes)
+        for descriptor in opened.values():
+            os.close(descriptor)
+        assert run.ended.code == 0, run.ended.err
+        return Reference.of(place), Random(0).sample(list(cuts.values()), len(cuts))  # noqa: S311 (no secret)
+
+
+def cut(case: Case, *, recipe: str = "tiny", again: bool = False) -> Outcome | None:
+    """Write what a cut left and finish the run; None where there are fewer cuts."""
+    reference, cuts = cuts_of(recipe, again)
+    if case.number >= len(cuts):
+        return None
+    chosen, place, saved, most = cuts[case.number], case.place, 0, 3 if again else 1
     place.folder.mkdir(parents=True)
-    for path, content in files.items():
+    for path, content in chosen.files.items():
         if content is None:
             (place.folder / path).mkdir()
         else:
             (place.folder / path).write_bytes(content)
-    done, saved, most = [note for note in notes if note.what in ("saved", "recorded", "completed")], 0, 3
+    done = [note for note in chosen.notes if note.what in ("saved", "recorded", "completed")]
     (place.folder / LOG).write_text("".join(json.dumps(note) + "\n" for note in done), encoding="utf-8")
     wrong = [f"at the cut: {line}" for line in reference.differing(place, "results", most)]
     for note in done:
         saved = saved + 1 if note.what == "saved" else 0
-    whole = [p for p in files if (name := NAME.fullmatch(p.name)) and digest_of(place.folder / p) == name[2]]
-    if len(whole) < min(saved, STATES):
-        wrong.append(f"{saved} states were saved, {len(whole)} are whole")
-    ended = place.run(*words, plant=stopping(place, stops=False))
+    names = ((path, NAME.fullmatch(path.name)) for path in chosen.files)
+    whole = [path for path, name in names if name and digest_of(place.folder / path) == name[2]]
+    ended = place.run(*words_in(place, recipe, again), plant=stopping(place, stops=False))
+    lost = list(losses(place, notes_of(place)))
+    lost += [f"{saved} states were saved, {len(whole)} are whole"] * (len(whole) < min(saved, STATES))
     wrong += [f"it ended with {ended.code}: {ended.err[-600:]}"] * (ended.code != 0)
-    wrong += reference.differing(place, "results", most if "--again" in words else 1)
-    wrong += lost(place, notes_of(place))
+    wrong += reference.differing(place, "results", most)
     rest = [*place.models.glob(".*"), *place.results.glob("unfinished/*/step-*")]
     wrong += [f"left: {path.name}" for path in rest if path.suffix != ".lock"]
-    return wrong if list(place.results.glob("runs/**/*.json")) else [*wrong, "no record"]
+    wrong += ["no record"] * (not list(place.results.glob("runs/**/*.json")))
+    where = f"{chosen.how}, before call {chosen.call}, {chosen.notes[-1]}"
+    remarks = tuple(f"{where}: {place.shown(line)}" for line in (*lost, *wrong))
+    if not remarks:
+        shutil.rmtree(place.folder)  # a state of MiniLM has 270 MB
+    return Outcome(
+        lost=len(lost), wrong=len(wrong), identical=not remarks, line=place.shown(ended.line), remarks=remarks
+    )

@@ -1,23 +1,19 @@
 """Histories: two to four runs share folders and are stopped, killed and given other clocks, as a seed draws it.
 
-`python -m tests.faults.histories --count 200` plays that many and exits with 1 where a promise was broken; `--first 17
---count 1` plays number 17 again.
+What is promised: every record's model is there under the record's key and is the uninterrupted run's, as its results
+are; a completed run has one record; no record or state that was reported is lost; whatever was killed can be finished.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import shutil
-import sys
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from random import Random
 from signal import SIGCONT, SIGKILL
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from repro.assets.checkpoints import file_sha256
@@ -25,20 +21,21 @@ from repro.errors import ReproError
 from repro.records.schema import RunRecord
 from repro.records.store import read_record
 from repro.sections.models import read_stamp
-from tests.faults.launch import Ended, Place, Plant, warm_up
+from tests.faults.launch import Ended, Place, Plant
 from tests.faults.stepped import Note, Stepped, notes_of, stopping
+from tests.faults.trial import Case, Outcome
 from tests.running import result_of
 
 SECTIONS = (("finetune",), ("finetune", "inference"), ("linear", "finetune"))
-TINY = ("--recipe", "tiny", "--corpus", "rehearsal", "--limit", "96")  # two steps an epoch
 CALLS = 150  # of a run
 CLOCK_STEPS = (-400 * 86_400.0, -3_600.0, -2.0, 3_600.0, 400 * 86_400.0)  # seconds
 REFUSALS = ("is being run by another process", "another process is making", "no fine-tuned model")
 
 
-def words_of(place: Place, *sections: str, results: str = "results") -> tuple[str, ...]:
-    """Return the command that runs sections in a place."""
-    return ("run", *sections, *TINY, "--results", str(place.folder / results), "--save", str(place.models))
+def words_of(place: Place, *sections: str, recipe: str = "tiny", results: str = "results") -> tuple[str, ...]:
+    """Return the command that runs sections in a place, two steps an epoch."""
+    options = ("--recipe", recipe, "--corpus", "rehearsal", "--limit", "96", "--save", str(place.models))
+    return ("run", *sections, *options, "--results", str(place.folder / results))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +101,7 @@ def _digests(folder: Path) -> dict[str, str]:
     return {path.name: file_sha256(path) for path in sorted(folder.iterdir())}
 
 
-def lost(place: Place, notes: Sequence[Note]) -> Iterator[str]:
+def losses(place: Place, notes: Sequence[Note]) -> Iterator[str]:
     """Yield every record and state that was reported and is gone, or was not resumed from."""
     newest: dict[str, int] = {}
     for what, path, step in notes:
@@ -116,97 +113,60 @@ def lost(place: Place, notes: Sequence[Note]) -> Iterator[str]:
             newest[path] = step
 
 
-def play(seed: int, place: Place, reference: Reference, bug: Plant | None = None) -> tuple[list[str], Counter[str]]:
-    """Play a history, finish what it left, and return the broken promises and counts of what happened."""
+def history(case: Case) -> Outcome:
+    return play(case.number, case.place, reference())
+
+
+def play(seed: int, place: Place, reference: Reference, bug: Plant | None = None) -> Outcome:
+    """Play the history of a seed, finish what it left, and judge both what it left and the end."""
     draws = Random(f"history {seed}")  # noqa: S311 (an order of events, no secret)
     starts = list(drawn(draws, place))
-    ended, counts = interleave(starts, draws, place, bug)
+    ended = interleave(starts, draws, place, bug)
     most = Counter(start.results for start in starts if "--again" in start.words)
 
     def judged() -> list[str]:
         folders = ("results", "elsewhere")
         return [line for name in folders for line in reference.differing(place, name, 1 + most[name])]
 
-    wrong = judged()
+    wrong, said = judged(), ""
     for number, (start, end) in enumerate(zip(starts, ended, strict=True)):
         refused = end.code in (2, 5) and any(reason in end.err for reason in REFUSALS)
         if end.code not in (0, -SIGKILL) and not refused:
             wrong.append(f"run {number} ended with {end.code}: {end.err[-600:]}")
         if end.code != 0:
             most[start.results] += "--again" in start.words
-            counts["refused"] += refused
             last = place.run(*start.words, plant=stopping(place, stops=False, bug=bug))
             wrong += [f"run {number}, alone, ended with {last.code}: {last.err[-600:]}"] * (last.code != 0)
-    notes = notes_of(place)
-    wrong += [*judged(), *lost(place, notes)]
+            said = said or place.shown((end if refused else last).line)
+    wrong += judged()
     wrong += [f"left: {path.name}" for path in place.models.glob(".*") if path.suffix != ".lock"]
-    counts["records"] = sum(note.what == "recorded" for note in notes)
-    counts["states saved"] = sum(note.what == "saved" for note in notes)
-    counts["resumed after a step"] = sum(note.what == "resumed" and note.number > 0 for note in notes)
-    return list(dict.fromkeys(wrong)), counts
+    lost, wrong = list(losses(place, notes_of(place))), list(dict.fromkeys(map(place.shown, wrong)))
+    return Outcome(lost=len(lost), wrong=len(wrong), identical=not lost + wrong, line=said, remarks=(*lost, *wrong))
 
 
-def interleave(
-    starts: Sequence[Start], draws: Random, place: Place, bug: Plant | None
-) -> tuple[list[Ended], Counter[str]]:
+def interleave(starts: Sequence[Start], draws: Random, place: Place, bug: Plant | None) -> list[Ended]:
     """Let one run at a time go on, to its next call, and return how each ended."""
-    counts, runs, running = Counter[str](processes=len(starts)), list[Stepped](), list[int]()
+    runs, running = list[Stepped](), list[int]()
     switch, join, now = draws.choice((0.02, 0.1, 0.5)), draws.choice((0.005, 0.02, 0.2)), -1
     while running or len(runs) < len(starts):
         if len(runs) < len(starts) and (not running or draws.random() < join):
             running.append(now := len(runs))
             runs.append(Stepped(place, starts[now].words, stopping(place, steps=starts[now].steps, bug=bug)))
-            counts["clock steps"] += len(starts[now].steps)
         elif now not in running or draws.random() < switch:
-            counts["pauses"] += now in running
             now = draws.choice(running)
-        kill = runs[now].calls == starts[now].kill
-        runs[now].go(SIGKILL if kill else SIGCONT)
-        counts.update({"kills": kill, "calls": 1})
+        runs[now].go(SIGKILL if runs[now].calls == starts[now].kill else SIGCONT)
         if runs[now].ended is not None:
             running.remove(now)
-    return [run.ended for run in runs if run.ended is not None], counts
+    return [run.ended for run in runs if run.ended is not None]
 
 
-def reference_in(folder: Path) -> Reference:
+@cache
+def reference() -> Reference:
     """Make every run of the histories once, undisturbed."""
-    place = Place(folder / "reference")
-    for epochs in ("1", "2"):
-        words = (*words_of(place, "finetune", "inference", "linear"), "--seeds", "0,1", "--epochs", epochs)
-        ended = place.run(*words, plant=stopping(place, stops=False))
-        assert ended.code == 0, ended.err
-    return Reference.of(place)
-
-
-def main() -> None:
-    """Play histories and say what was broken."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=5)
-    parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--output", type=Path, help="write the tally to this file")
-    chosen = parser.parse_args()
-    warm_up()
-    folder, begin, say = Path(mkdtemp(prefix="histories-")), time.monotonic(), sys.stdout.write
-    reference, counts, broken = reference_in(folder), Counter[str](), dict[int, list[str]]()
-    for seed in range(chosen.first, chosen.first + chosen.count):
-        place = Place(folder / str(seed))
-        wrong, happened = play(seed, place, reference)
-        counts += happened
-        if wrong:
-            broken[seed] = [place.shown(line) for line in wrong]
-            say(f"history {seed}:\n" + "".join(f"  {line}\n" for line in broken[seed]))
-        shutil.rmtree(place.folder)
-        if seed % 20 == 19:
-            say(f"{seed + 1 - chosen.first} histories, {len(broken)} broken, {time.monotonic() - begin:.0f} s\n")
-            sys.stdout.flush()
-    tally = {"histories": chosen.count, "first": chosen.first, "broken": broken, **counts}
-    text = json.dumps(tally | {"seconds": round(time.monotonic() - begin)}, indent=1) + "\n"
-    say(text)
-    if chosen.output:
-        chosen.output.write_text(text, encoding="utf-8")
-    shutil.rmtree(folder)
-    sys.exit(bool(broken))
-
-
-if __name__ == "__main__":
-    main()
+    with TemporaryDirectory(prefix="reference-") as folder:
+        place = Place(Path(folder))
+        for epochs in ("1", "2"):
+            words = (*words_of(place, "finetune", "inference", "linear"), "--seeds", "0,1", "--epochs", epochs)
+            ended = place.run(*words, plant=stopping(place, stops=False))
+            assert ended.code == 0, ended.err
+        return Reference.of(place)

@@ -111,7 +111,6 @@ class Place:
     def start(
         self,
         *arguments: str,
-        seed: int = 0,
         corpus: str = "rehearsal",
         plant: Plant | None = None,
         as_nobody: bool = False,
@@ -125,7 +124,7 @@ class Place:
             folder.mkdir(parents=True, exist_ok=True)
         self.saved.touch()
         self.saved.chmod(0o666)
-        options = ("--seeds", str(seed), "--results", str(self.results), "--save", str(self.models))
+        options = ("--results", str(self.results), "--save", str(self.models))
         command = arguments or (*(corpus if word == "rehearsal" else word for word in RUN), *options)
 
         def work() -> None:

@@ -23,11 +23,10 @@ from repro.sections import runner
 from repro.training.resume import state as states
 from repro.training.resume.checkpointer import Checkpointer
 from tests.faults.launch import LIMIT_SECONDS, Ended, Place, Plant
-from tests.faults.planted import path_of
 
 FOLDERS = ("results", "elsewhere", "models")  # of a Place: calls below them are stopped at
 LOG = "notes.jsonl"
-DIR_FD = {"open": None, "os.mkdir": 2, "os.remove": 1, "os.rename": 2, "os.rmdir": 1}  # by audit event
+FOLDER_AT = {"open": None, "os.mkdir": 2, "os.remove": 1, "os.rename": 2, "os.rmdir": 1}  # audit events: of dir_fd
 START = 1_790_000_000.0  # seconds since 1970
 PR_SET_PDEATHSIG = 1
 
@@ -41,27 +40,6 @@ class Note(NamedTuple):
     what: str
     path: str
     number: int = 0
-
-
-def set_clocks(steps: Mapping[int, float], calls: list[None]) -> None:
-    """Let all clocks go on by a millisecond a look, and the time of day step by so many seconds at calls."""
-    seconds = 0.0
-
-    def steady(more: float = 0.001) -> float:
-        nonlocal seconds
-        seconds += more
-        return seconds
-
-    def wall() -> float:
-        return START + steady() + sum(step for call, step in steps.items() if call <= len(calls))
-
-    class Stepping(datetime):
-        @classmethod
-        def now(cls, tz: tzinfo | None = None) -> Any:
-            return datetime.fromtimestamp(wall(), tz)
-
-    vars(time).update(time=wall, perf_counter=steady, monotonic=steady, sleep=steady)
-    vars(provenance)["datetime"] = Stepping
 
 
 def stopping(place: Place, *, steps: Mapping[int, float] = {}, stops: bool = True, bug: Plant | None = None) -> Plant:
@@ -85,20 +63,20 @@ def stopping(place: Place, *, steps: Mapping[int, float] = {}, stops: bool = Tru
                 os.kill(os.getpid(), signal.SIGSTOP)
 
         def hook(event: str, arguments: tuple[Any, ...]) -> None:
-            if event in DIR_FD and isinstance(arguments[0], str | Path) and threading.current_thread() is main:
-                where, what = DIR_FD[event], event.removeprefix("os.")
-                folder = -1 if where is None else arguments[where]
-                if what == "open":
+            if event in FOLDER_AT and isinstance(arguments[0], str | Path) and threading.current_thread() is main:
+                what, at = event.removeprefix("os."), FOLDER_AT[event]
+                if at is None:
                     what = "write" if arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) else "read"
-                stop(what, path_of(arguments[0], {} if folder == -1 else {"dir_fd": folder}))
+                folder = Path.cwd() if at is None or arguments[at] == -1 else _path_of(arguments[at])
+                stop(what, folder / arguments[0])
 
         def syncing(descriptor: int) -> None:
-            path, inode = path_of(descriptor, {}), os.fstat(descriptor).st_ino
+            path, inode = _path_of(descriptor), os.fstat(descriptor).st_ino
             stop("fsync", path)
             fsync(descriptor)
             stop("synced", path, inode)
 
-        set_clocks(steps, calls)
+        _set_clocks(steps, calls)
         _note_progress(note)
         if stops:
             vars(os)["fsync"] = syncing
@@ -106,6 +84,31 @@ def stopping(place: Place, *, steps: Mapping[int, float] = {}, stops: bool = Tru
             os.kill(os.getpid(), signal.SIGSTOP)
 
     return plant
+
+
+def _path_of(descriptor: int) -> Path:
+    return Path(f"/proc/self/fd/{descriptor}").readlink()
+
+
+def _set_clocks(steps: Mapping[int, float], calls: list[None]) -> None:
+    """Let all clocks go on by a millisecond a look, and the time of day step by so many seconds at calls."""
+    seconds = 0.0
+
+    def steady(more: float = 0.001) -> float:
+        nonlocal seconds
+        seconds += more
+        return seconds
+
+    def wall() -> float:
+        return START + steady() + sum(step for call, step in steps.items() if call <= len(calls))
+
+    class Stepping(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Any:
+            return datetime.fromtimestamp(wall(), tz)
+
+    vars(time).update(time=wall, perf_counter=steady, monotonic=steady, sleep=steady)
+    vars(provenance)["datetime"] = Stepping
 
 
 def _note_progress(note: Callable[..., None]) -> None:

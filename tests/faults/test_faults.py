@@ -6,8 +6,10 @@ it disturbs. All runs have one thread, so that a trial has a core and its arithm
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 import sys
 import time
 import tomllib
@@ -22,21 +24,20 @@ import pytest
 
 from repro.records.faults import FaultRow, FaultTally, write_tally
 from repro.records.provenance import collect_provenance, utc_now
-from tests.faults import damage, stops
+from repro.sections import runner
+from tests.faults import cuts, damage, histories, stops
 from tests.faults.launch import RUN, Place, warm_up
-from tests.faults.planted import killed_at, read_trace, traced
 from tests.faults.trial import Case, Fault, Outcome, Undisturbed, models_in, records_in
 from tests.running import result_of
 
 WORKERS = 2
-SEEDS = (0, 1)
 DRAWN_FROM = 5
 TABLE = tomllib.loads(Path(__file__).with_name("faults.toml").read_text(encoding="utf-8"))
 DAMAGES = (("flipped byte", False), ("truncated file", True))
 
 
 def fault_of(row: dict[str, Any], **options: Any) -> Fault:
-    trial = vars(stops).get(row["trial"]) or vars(damage)[row["trial"]]
+    trial = next(vars(file)[row["trial"]] for file in (stops, damage, histories, cuts) if row["trial"] in vars(file))
     return Fault(**row | {"trial": partial(trial, **options, **row.pop("options", {}))})
 
 
@@ -50,8 +51,8 @@ FAULTS = [fault_of(row) for row in TABLE["fault"]] + [
 class Session:
     """Runs trials on the workers, fails where anything is not as it should be, and collects the rows of the tally."""
 
-    def __init__(self, folder: Path, share: float) -> None:
-        self.folder, self.share = folder, share
+    def __init__(self, folder: Path, share: float, trial: int | None) -> None:
+        self.folder, self.share, self.trial = folder, share, trial
         self.rows: list[FaultRow] = []
         self.start, self.started = time.monotonic(), utc_now()
         warm_up()
@@ -62,9 +63,10 @@ class Session:
         folder, name = self.folder / re.sub(r"\W+", "-", fault.fault), f"{DRAWN_FROM} {fault}"
         cases = [
             Case(number=i, place=Place(folder / str(i)), undisturbed=self.undisturbed, drawn_from=name)
-            for i in range(max(1, round(fault.times * self.share)))
+            for i in (range(max(1, round(fault.times * self.share))) if self.trial is None else [self.trial])
         ]
-        outcomes: list[Outcome] = self.pool.map(fault.trial, cases, chunksize=1)
+        tried: list[Outcome | None] = self.pool.map(fault.trial, cases, chunksize=1)
+        outcomes = [outcome for outcome in tried if outcome is not None]
         complete = [outcome for outcome in outcomes if outcome.identical is not None]
         row = FaultRow(
             fault=fault.fault, how=fault.how, tried=len(outcomes),
@@ -79,43 +81,36 @@ class Session:
         shutil.rmtree(folder, ignore_errors=True)
 
     def write(self, results: Path) -> None:
-        """Write the tally, if it is of every fault: a part is no tally."""
-        if self.share != 1 or len(self.rows) < len(FAULTS):
-            return
+        """Write the tally; one of some faults, or of more or fewer trials, into a folder of its own."""
+        whole = self.share == 1 and len(self.rows) == len(FAULTS)
         tally = FaultTally(
             run=" ".join(("repro", *RUN)), steps=self.undisturbed.steps, drawn_from=DRAWN_FROM,
             seconds=time.monotonic() - self.start, rows=self.rows,
             provenance=collect_provenance(started=self.started, threads=1),
         )  # fmt: skip
-        sys.stderr.write(f"\n{write_tally(tally, results / 'faults')}\n")
+        sys.stderr.write(f"\n{write_tally(tally, results / 'faults' if whole else results / 'faults' / 'parts')}\n")
 
 
 def _undisturbed(folder: Path) -> Undisturbed:
-    places = {seed: Place(folder / f"undisturbed-{seed}") for seed in SEEDS}
-    results, weights, seconds = {}, {}, 0.0
-    for seed, place in places.items():
-        start = time.perf_counter()
-        ended = place.run(seed=seed, plant=traced(place.results))
-        seconds = max(seconds, time.perf_counter() - start)
-        assert ended.code == 0, ended.err
-        (record,) = records_in(place).values()
-        assert record is not None
-        results[seed], weights[seed] = result_of(record), models_in(place)[seed]
-    calls, unfinished = read_trace(places[0].results), Place(folder / "unfinished")
-    writes_record = next(call for call in calls if call.writes_record)
-    unfinished.run(plant=killed_at(unfinished.results, writes_record.number, after=False))
+    place, unfinished, start = Place(folder / "undisturbed"), Place(folder / "unfinished"), time.perf_counter()
+    ended = place.run()
+    seconds = time.perf_counter() - start
+    assert ended.code == 0, ended.err
+    (record,) = records_in(place).values()
+    assert record is not None
+    unfinished.run(plant=lambda: vars(runner).update(keep_record=lambda *_: os.kill(os.getpid(), signal.SIGKILL)))
     assert len(unfinished.states()) == 2
     return Undisturbed(
-        place=places[0], unfinished=unfinished, results=results, weights=weights, seconds=seconds, calls=calls
+        place=place, unfinished=unfinished, result=result_of(record), weights=models_in(place)[0], seconds=seconds
     )
 
 
 @pytest.fixture(scope="module")
 def session(request: pytest.FixtureRequest) -> Iterator[Session]:
-    """The workers and the undisturbed runs; at the end the tally, where a folder is named."""
+    """The workers and the undisturbed run; at the end the tally, where a folder is named."""
     folder = Path(mkdtemp(prefix="faults-"))
     folder.chmod(0o755)  # a run without root's rights comes here too
-    session = Session(folder, request.config.getoption("--share"))
+    session = Session(folder, *map(request.config.getoption, ("--share", "--trial")))
     with session.pool:
         yield session
     if results := request.config.getoption("--results"):
