@@ -103,7 +103,8 @@ def words_in(place: Place, recipe: str, again: bool) -> tuple[str, ...]:
 def cuts_of(recipe: str, again: bool) -> tuple[Reference, list[Cut]]:
     """Run to the end; return that run, and in an order of chance what each cut may leave, each folder once."""
     with TemporaryDirectory(prefix="cuts-") as folder:
-        place, opened, known, cuts = Place(Path(folder)), dict[int, int](), dict[tuple[int, int, int], bytes](), {}
+        place, opened, known = Place(Path(folder)), dict[int, int](), dict[tuple[int, int, int], bytes]()
+        cuts = dict[frozenset[tuple[Path, int]], Cut]()
         if again:
             assert place.run(*words_in(place, recipe, False), plant=stopping(place, stops=False)).code == 0
         run = Stepped(place, words_in(place, recipe, again), stopping(place))
