@@ -24,7 +24,7 @@ from repro.training.resume import state as states
 from repro.training.resume.checkpointer import Checkpointer
 from tests.faults.launch import LIMIT_SECONDS, Ended, Place, Plant
 
-FOLDERS = ("results", "elsewhere", "models")  # of a Place: calls below them are stopped at
+FOLDERS = ("results", "elsewhere", "models")  # of a Place: it is stopped at calls on them and on what lists them
 LOG = "notes.jsonl"
 FOLDER_AT = {"open": None, "os.mkdir": 2, "os.remove": 1, "os.rename": 2, "os.rmdir": 1}  # audit events: of dir_fd
 START = 1_790_000_000.0  # seconds since 1970
@@ -57,7 +57,7 @@ def stopping(place: Place, *, steps: Mapping[int, float] = {}, stops: bool = Tru
             os.write(log, (json.dumps(Note(what, str(path.relative_to(place.folder)), number)) + "\n").encode())
 
         def stop(what: str, path: Path, number: int = 0) -> None:
-            if any(path.is_relative_to(place.folder / name) for name in FOLDERS):
+            if path == place.folder or any(path.is_relative_to(place.folder / name) for name in FOLDERS):
                 calls.append(None)
                 note(what, path, number)
                 os.kill(os.getpid(), signal.SIGSTOP)

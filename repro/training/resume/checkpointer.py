@@ -185,8 +185,8 @@ class Checkpointer:
 
     def discard(self) -> None:
         """Remove the run's states: its record is written; `locked` then removes its folder."""
-        for path in self.folder.glob("step-*") if self.accelerator.is_main_process else ():
-            with suppress(OSError):  # it does no harm
+        for path in sorted(self.folder.glob("step-*")) if self.accelerator.is_main_process else ():
+            with suppress(OSError):  # the last one, if it stays, says that the run is complete
                 path.unlink()
 
     def _leave_where_agreed(self, may_leave: bool = True, *, where: str = "") -> None:
