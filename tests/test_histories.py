@@ -1,4 +1,4 @@
-"""The checker of histories, which `nox -s faults` relies on, sees bugs that are planted; the docs count what was tried."""
+"""The checker of histories, which `nox -s faults` relies on, sees planted bugs; the docs count what was tried."""
 
 from __future__ import annotations
 
