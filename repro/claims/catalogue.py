@@ -20,10 +20,10 @@ PACKAGED = ("seminar", "minilm", "rehearsal")
 
 
 class Headline(Strict):
-    """The claim that is answered in one sentence, what is said in it, and the command that measures it."""
+    """The claim that is answered in one sentence, the question, and the command that measures it."""
 
     claim: str
-    said: str
+    question: str
     command: str
 
 

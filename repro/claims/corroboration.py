@@ -32,8 +32,8 @@ def corroborate(claim: Claim, catalogue: Catalogue) -> str:
         parts.append(f"{part} {figure.spread} (n = {figure.n})".lstrip())
         if not low <= reported <= high:
             outside.append(part or number(reported))
-    place = f"outside their 95 % intervals: {', '.join(outside)}" if outside else "within their 95 % intervals"
-    return f"{len(runs.runs)} {runs.about}: {', '.join(parts)}; reported {place}"
+    place = f"outside the range of 95 % of them: {', '.join(outside)}" if outside else "inside the range of 95 % of them"
+    return f"{runs.about}: {', '.join(parts)}; reported: {place}"
 
 
 def public_runs(catalogue: Catalogue) -> Population:

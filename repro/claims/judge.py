@@ -215,19 +215,22 @@ def _how_to_run(claim: Claim, catalogue: Catalogue, runnable: Sequence[str]) -> 
 
 
 def headline(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> str:
-    """Return the answer in one sentence: what public runs give, and whether this suite has run it itself."""
-    said = catalogue.headline
-    if said is None:
+    """Return the answer: what public runs give, and whether this suite has run it itself."""
+    asked = catalogue.headline
+    if asked is None:
         return ""
-    verdict = next(v for v in verdicts if v.claim.id == said.claim)
+    verdict = next(v for v in verdicts if v.claim.id == asked.claim)
     runs = public_runs(catalogue)
     figure = runs.figure(verdict.claim.figures[""].partition(":")[2])
-    public = f"{figure.n} {runs.about} on transformers {version_span(runs)} give {figure.spread}"
+    low, high = figure.prediction_interval()
+    holds = "yes" if low <= verdict.claim.reported_of("") <= high else "no"
+    public = f"{figure.n} {runs.about} give {figure.spread} (mean and standard deviation)"
     if verdict.outcome in (Outcome.NOT_RUN, Outcome.NOT_COMPARABLE):
-        own = f"not yet run by this suite on the pinned weights ({said.command} does)"
+        own = f"nobody knows yet: this suite has not run the model that it is about; {asked.command} would"
     else:
-        own = f"this suite: {verdict.label} with {verdict.shown}"
-    return f"{said.said}: {public}; {own}"
+        own = f"this suite says: {verdict.label}, with {verdict.shown}"
+    before = f"With transformers {version_span(runs)}, {holds}: {public}."
+    return f"{asked.question} {before} With today's libraries, as pinned here, {own}."
 
 
 def reference_line(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> str:

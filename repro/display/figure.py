@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MIDDLE = 0.5  # of the ramp: on its light half the writing is black
+INK, SECOND = "#1a1a1a", "#c2571a"  # SECOND beside BARS: marks and signs tell the two apart too
 BARS = "#1f5a93"  # dark enough on white, and one colour alone: no kind of sight has to tell two apart
 
 
@@ -37,7 +37,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 def bars(values: Mapping[str, float], written: Sequence[str], *, across: bool = False) -> tuple[Figure, Axes]:
     """Draw a bar a name, upright or `across`, with its value as it is `written`; names show as they are."""
-    figure, axes = plain_axes(5.9, 3.4)
+    figure, (axes,) = panels(5.9, 3.4)
     places = range(len(values))
     drawn = (axes.barh if across else axes.bar)(places, list(values.values()), color=BARS)
     axes.bar_label(drawn, written, padding=3, fontsize=9)
@@ -45,26 +45,14 @@ def bars(values: Mapping[str, float], written: Sequence[str], *, across: bool = 
     return figure, axes
 
 
-def matrix(
-    axes: Axes, shares: Sequence[Sequence[float]], labels: Sequence[str], cells: Sequence[Sequence[str]]
-) -> None:
-    """Draw shares from 0 to 1 as shades, true class a row, with a text in each cell."""
-    axes.imshow(shares, cmap="cividis", vmin=0, vmax=1)  # one lightness ramp, the same for every kind of sight
-    for i, row in enumerate(shares):
-        for j, share in enumerate(row):
-            shade = "black" if share > MIDDLE else "white"
-            axes.text(j, i, cells[i][j], ha="center", va="center", color=shade, fontsize=9)
-    axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
-    axes.set_yticks(range(len(labels)), labels)
-    axes.set(xlabel="predicted", ylabel="true")
-
-
-def plain_axes(width: float, height: float) -> tuple[Figure, Axes]:
-    """Return a figure of that size in inches and its one pair of axes, without a frame above and to the right."""
+def panels(width: float, height: float, n: int = 1) -> tuple[Figure, list[Axes]]:
+    """Return a figure of that size in inches and its axes side by side, with text of 9 points: 12 pixels on a page."""
     figure = new_figure(width, height)
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
+    row: list[Axes] = list(figure.subplots(1, n, squeeze=False)[0])
+    for axes in row:
+        axes.tick_params(labelsize=9)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, row
 
 
 def save_figure(drawing: Drawing, folder: Path) -> Path:

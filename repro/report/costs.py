@@ -10,10 +10,9 @@ from statistics import fmean
 from repro.claims.cohorts import Cohort, cohorts_of
 from repro.claims.kinds import pair
 from repro.claims.wording import p_value, plural
-from repro.display.figure import BARS, Drawing
+from repro.display.figure import BARS, Drawing, panels
 from repro.display.table import Table
 from repro.records.schema import RunRecord
-from repro.report.inline import panels
 from repro.stats import mcnemar
 
 # name for people: section, its scores on validation, its rows there, the phases from texts to a trained classifier

@@ -9,17 +9,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from repro.display.figure import BARS, Drawing, new_figure, save_figure
+from repro.display.figure import BARS, INK, SECOND, Drawing, save_figure
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-INK, SECOND = "#1a1a1a", "#c2571a"  # SECOND beside BARS: marks and signs tell the two apart too
 COLOURS = {
     "#000000": "currentColor", INK: "currentColor", "#ffffff": "var(--paper)", BARS: "var(--fill)",
     SECOND: "var(--second)",
@@ -38,16 +32,6 @@ class Picture:
     caption: str
     alt: str
     svg: Markup
-
-
-def panels(width: float, height: float, n: int = 1) -> tuple[Figure, list[Axes]]:
-    """Return a figure of that size in inches and its axes side by side, with text of 9 points: 12 pixels on a page."""
-    figure = new_figure(width, height)
-    row: list[Axes] = list(figure.subplots(1, n, squeeze=False)[0])
-    for axes in row:
-        axes.tick_params(labelsize=9)
-        axes.spines[["top", "right"]].set_visible(False)
-    return figure, row
 
 
 def save_picture(drawing: Drawing, section: str, folder: Path) -> Picture:

@@ -117,13 +117,18 @@ def with_verdicts(text: str, catalogue: Catalogue, verdicts: Sequence[Verdict], 
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ResultsError("the README has no place for the verdicts", f"Put the lines {BEGIN} and {END} into it.")
+    answer = tables.answer_table(verdicts)
+    named = {outcome for outcome in tables.MEANINGS for row in answer.rows if outcome in row[-1]}
     block = render(
         "readme_verdicts.md",
         answers=tables.answers(catalogue, verdicts),
         counts=tables.outcome_counts(verdicts),
         records=len(records),
         environment={row[0]: row[1] for row in tables.environment_table(records).rows},
-        answer=tables.answer_table(verdicts),
+        answer=answer,
+        named=named,
+        meanings=tables.MEANINGS,
+        changes=_section_tables(records).get("api", Table((), ())),
     )
     return f"{before}{BEGIN}\n{block}{END}{after}"
 

@@ -11,10 +11,9 @@ from repro.claims.cohorts import Cohort, cohorts_of
 from repro.claims.judge import Verdict
 from repro.display.figure import Drawing
 from repro.records.schema import RunRecord
-from repro.report.classifiers import MATRICES, confusion_drawing, epoch_drawing
 from repro.report.costs import cost_drawings, costs_of
+from repro.report.epochs import epoch_drawing
 from repro.report.inline import Picture, save_picture
-from repro.report.plane import plane_drawing
 from repro.report.ratios import growth_drawing, ratio_drawings
 from repro.report.reruns import rerun_drawing
 from repro.report.tables import headlined
@@ -48,12 +47,8 @@ def _of_sections(
     headline = headlined(catalogue, verdicts)
     for section in map(section_named, SECTIONS):
         cohort = cohorts.get(section.name)
-        if cohort and section.name in MATRICES:
-            yield section.heading, confusion_drawing(cohort)
-        elif cohort and section.name == "projection":
-            yield section.heading, plane_drawing(cohort.records[0])
-        elif cohort:
-            yield from ((section.heading, drawing) for drawing in section.figures(cohort.records[0]))
+        if cohort:
+            yield from ((section.heading, drawing) for drawing in section.figures(cohort))
         if section.name == "finetune":
             yield section.heading, epoch_drawing(verdicts, catalogue)
             if headline:

@@ -9,8 +9,7 @@ from itertools import groupby
 import numpy as np
 
 from repro.benchfiles import Benchmark
-from repro.display.figure import BARS, Drawing
-from repro.report.inline import INK, SECOND, panels
+from repro.display.figure import BARS, INK, SECOND, Drawing, panels
 from repro.report.tables import SETTINGS, SIZES
 from repro.report.timings import heading, share_of_peak, variant
 

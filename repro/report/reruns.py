@@ -7,9 +7,8 @@ from repro.claims.corroboration import drifts, ordered, out_of_sample, public_ru
 from repro.claims.judge import Verdict
 from repro.claims.references import Figure
 from repro.claims.wording import number
-from repro.display.figure import BARS, Drawing
+from repro.display.figure import BARS, INK, SECOND, Drawing, panels
 from repro.display.table import Table
-from repro.report.inline import INK, SECOND, panels
 
 
 def rerun_table(catalogue: Catalogue) -> Table:

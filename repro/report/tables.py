@@ -20,6 +20,7 @@ from repro.records.schema import RunRecord
 
 _TEXTS = tomllib.loads(files("repro.report").joinpath("report.toml").read_text(encoding="utf-8"))
 SIGNS: Mapping[str, str] = _TEXTS["signs"]
+MEANINGS: Mapping[str, str] = _TEXTS["meanings"]
 RULES: Mapping[str, str] = _TEXTS["rules"]
 COLUMNS: Mapping[str, Mapping[str, str]] = _TEXTS["columns"]
 SETTINGS: Mapping[str, str] = _TEXTS["settings"]
@@ -105,8 +106,9 @@ def environment_table(records: Sequence[RunRecord]) -> Table:
 
 def answers(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> list[str]:
     """Return the answer as sentences: that of the headline, and whether this machine matches the suite's own runs."""
-    lines = headline(catalogue, verdicts), reference_line(catalogue, verdicts)
-    return [f"{line[0].upper()}{line[1:]}." for line in lines if line]
+    matches = reference_line(catalogue, verdicts)
+    lines = headline(catalogue, verdicts), f"{matches[0].upper()}{matches[1:]}." if matches else ""
+    return list(filter(None, lines))
 
 
 def headlined(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> Verdict | None:
@@ -121,14 +123,18 @@ def answer_table(verdicts: Sequence[Verdict]) -> Table:
     counted = {"corpus and tokenizer": ("Dataset", "Tokenizer"), "calls of the libraries": ("Libraries",)}
     for what, sections in counted.items():
         members = [v for v in verdicts if v.claim.section in sections]
-        counts = ", ".join(f"{SIGNS[name]} {n} {name}" for name, n in outcome_counts(members).items() if n)
-        rows.append((what, f"{len(members)} claims", "", "", counts))
-    shown = {"dummy.accuracy": "dummy", "linear.accuracy": "linear on frozen states", "finetune.f1": "fine-tuned"}
+        counts = ", ".join(f"{n} {name}" for name, n in outcome_counts(members).items() if n)
+        rows.append((what, f"{len(members)} statements", "", "", counts))
+    shown = {
+        "dummy.accuracy": "always the most frequent class, accuracy",
+        "linear.accuracy": "logistic regression on frozen states, accuracy",
+        "finetune.f1": "fine-tuned, weighted F1",
+    }
     for v in verdicts:
         if v.claim.id in shown:
-            ours = f"{v.shown} ({v.basis})" if v.shown else ""
-            rows.append((shown[v.claim.id], v.claim.shown, v.corroboration, ours, f"{SIGNS[v.outcome]} {v.label}"))
-    return Table(("what", "reported", "public reruns", "ours", "verdict"), tuple(rows))
+            ours = f"{v.shown} ({v.basis.partition(',')[0]})" if v.shown else ""
+            rows.append((shown[v.claim.id], v.claim.shown, v.corroboration, ours, v.label))
+    return Table(("what", "reported", "public reruns", "this suite", "verdict"), tuple(rows))
 
 
 def attention_table(verdicts: Sequence[Verdict]) -> Table:

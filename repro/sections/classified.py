@@ -1,24 +1,30 @@
-"""What sections that classify share: scores, and the confusion matrix drawn beside the published one."""
+"""What sections that classify share: scores, and one confusion matrix for all seeds, beside the reported one."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from repro.claims.catalogue import load_catalogue
-from repro.display.figure import Drawing, caption_of, matrix, new_figure
-from repro.records.schema import LABELS, RowResults, RunRecord, Scores
+from repro.claims.cohorts import Cohort
+from repro.claims.wording import plural
+from repro.display.figure import BARS, INK, SECOND, Drawing, panels
+from repro.records.schema import LABELS, RowResults, Scores
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from pydantic import JsonValue
 
     from repro.claims.claim import Claim
     from repro.training.predict import RowOutputs
 
-OUTLINE = "#ff5a36"  # on cividis, light and dark alike
+Rates = NDArray[np.float64]  # (classes, classes), true by predicted, each row adds up to 1
+DARKEST = 0.65  # of a cell: its text stays readable in light and dark
+OFF_DIAGONAL, DIFFERENCE = 0.3, 0.15  # that and more is darkest: an off-diagonal rate of 0.11 is seen
+LEAST = 0.005  # of a difference: less has no sign in two decimals
 
 
 def score_outputs(labels: list[int], outputs: RowOutputs) -> tuple[Scores, RowResults]:
@@ -46,42 +52,65 @@ def published_matrix(section: str) -> Claim | None:
     return next((claim for claim in claims if isinstance(claim.tolerance, float)), None)
 
 
-def figures(record: RunRecord) -> Iterator[Drawing]:
-    """Draw a classifier's row-normalised confusion matrices, of the last epoch; the published one beside validation."""
+def figures(cohort: Cohort) -> Iterator[Drawing]:
+    """Draw the mean of the seeds' row-normalised validation matrices, after the last epoch where there are several.
+
+    Beside it the reported one and the difference, where the seminar reports a matrix of these classes.
+    """
+    names = "logistic/validation", f"epoch-{cohort.records[0].recipe.epochs}/validation"
+    scored = [record.scores[name] for record in cohort.records for name in names if name in record.scores]
+    if not scored:
+        return
+    counts = [np.array(scores.confusion, dtype=float) for scores in scored]
+    mean: Rates = np.mean([matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1) for matrix in counts], axis=0)
+    labels = LABELS[: len(mean)]
+    claim = published_matrix(cohort.experiment) if len(mean) == len(LABELS) else None
+    seeds = f"mean of {plural(len(scored), 'seed')}"
+    figure, row = panels(12.0 if claim else 4.4, 4.1, 3 if claim else 1)
+    accuracy = np.mean([scores.accuracy for scores in scored])
+    title = f"measured, {seeds}: accuracy {accuracy:.4f}"
+    _matrix(row[-2 if claim else 0], mean, labels, title=title)
+    note = ""
+    if claim:
+        reported: Any = np.array(claim.reported)
+        tolerance = claim.tolerance_of("")
+        away = mean - reported
+        _matrix(row[0], reported, labels, title=f"reported ({claim.source})")
+        _matrix(row[2], away, labels, title="measured minus reported", limit=tolerance)
+        note = f", and their difference; framed: more than ±{tolerance:g} away ({(abs(away) > tolerance).sum()} cells)"
+    figure.supxlabel(
+        f"a row is a true class; off the diagonal the shade goes from 0 to {OFF_DIAGONAL} and more"
+        + (f", of a difference to ±{DIFFERENCE}" if claim else ""),
+        fontsize=9,
+    )
+    recalls = ", ".join(f"{label} {mean[i][i]:.2f}" for i, label in enumerate(labels))
+    beside = "Confusion matrices, reported and measured" if claim else "Confusion matrix"
+    yield Drawing(
+        name=f"confusion-{cohort.experiment}",
+        figure=figure,
+        title=f"{beside} ({seeds}, n = {scored[0].n:,}; {cohort.setup.label}){note}",
+        description=f"Row-normalised confusion matrices. Measured recall of each class: {recalls}.",
+    )
+
+
+def _matrix(axes: Axes, rates: Rates, labels: Sequence[str], *, title: str, limit: float | None = None) -> None:
+    """Draw one matrix; with a `limit` it is one of differences, and cells beyond the limit are framed."""
     from matplotlib.patches import Rectangle
 
-    spec, seeded = record.spec, bool(record.epochs)
-    epochs = [name for name in record.scores if re.fullmatch(r"epoch-[0-9]{1,4}/validation", name)]
-    for name in [*epochs[-1:], *(name for name in record.scores if name in {"logistic/validation", "test"})]:
-        scores = record.scores[name]
-        rates = [[count / max(sum(row), 1) for count in row] for row in scores.confusion]
-        labels = LABELS[: len(rates)]
-        comparable = name.endswith("validation") and len(rates) == len(LABELS)
-        claim = published_matrix(record.experiment) if comparable else None
-        caption = f"{record.experiment} ({name}): {caption_of(spec, seeded=seeded)}"
-        figure = new_figure(11.0 if claim else 6.4, 6.2 if claim else 6.4)
-        *others, panel = figure.subplots(1, 2 if claim else 1, squeeze=False)[0]
-        counts = [
-            [f"{rate:.2f}\n{scores.confusion[i][j]}" for j, rate in enumerate(row)] for i, row in enumerate(rates)
-        ]
-        matrix(panel, rates, labels, counts)
-        measured = f"n = {scores.n:,}, accuracy {scores.accuracy:.4f}, weighted F1 {scores.weighted_f1:.4f}"
-        panel.set_title(f"measured, {measured}" if claim else f"{caption}\n{measured}", fontsize=10)
-        if claim:
-            reported: Any = claim.reported
-            tolerance: Any = claim.tolerance
-            matrix(others[0], reported, labels, [[f"{rate:.2f}" for rate in row] for row in reported])
-            others[0].set_title(f"reported (distilbert, {claim.source}), n = 2,000", fontsize=10)
-            away = np.abs(np.subtract(rates, reported)) > tolerance
-            for i, j in np.argwhere(away):
-                panel.add_patch(Rectangle((j - 0.47, i - 0.47), 0.94, 0.94, fill=False, edgecolor=OUTLINE, lw=2))
-            note = f"outlined: further than ±{tolerance:g} from the reported rate ({away.sum()} of 36 cells)"
-            figure.supxlabel(note, fontsize=9)
-            figure.suptitle(caption, fontsize=11)
-        recalls = ", ".join(f"{label} {rates[i][i]:.2f}" for i, label in enumerate(labels))
-        yield Drawing(
-            name=f"confusion-{spec.slug}-{name.replace('/', '-')}" + (f"-seed{spec.seed}" if seeded else ""),
-            figure=figure,
-            title=f"{caption}, n = {scores.n:,}, accuracy {scores.accuracy:.4f}",
-            description=f"Row-normalised confusion matrix. Recall of each class: {recalls}.",
+    full = OFF_DIAGONAL if limit is None else DIFFERENCE
+    for (i, j), rate in np.ndenumerate(rates):
+        shade = 0.0 if i == j and limit is None else min(abs(rate) / full, 1) * DARKEST
+        axes.add_patch(
+            Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=SECOND if rate < 0 else BARS, alpha=shade, linewidth=0)
         )
+        if limit is not None and abs(rate) > limit:
+            axes.add_patch(Rectangle((j - 0.46, i - 0.46), 0.92, 0.92, fill=False, edgecolor=INK, linewidth=1.5))
+        text = f"{abs(rate):.2f}" if limit is None or abs(rate) < LEAST else f"{rate:+.2f}".replace("-", "−")
+        weight = "bold" if i == j else "normal"
+        axes.text(j, i, text, ha="center", va="center", fontsize=9, weight=weight, color=INK)
+    places = range(len(labels))
+    axes.set_xticks(places, labels, rotation=30, ha="right")
+    axes.set_yticks(places, labels)
+    axes.tick_params(length=0)
+    axes.set(xlim=(-0.5, len(labels) - 0.5), ylim=(len(labels) - 0.5, -0.5))
+    axes.set_title(title, fontsize=9.5)

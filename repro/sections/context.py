@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from repro.assets.recipes import Recipe
+    from repro.claims.cohorts import Cohort
     from repro.display.figure import Drawing
     from repro.display.table import Table
     from repro.training.data import Examples
@@ -39,7 +40,7 @@ class Section:
     `run` measures it for one seed; that of a `resumable` section also takes the Checkpointer of its training. Of
     processes that share a batch all work on a section that is `together`, the main one alone on the others. `prepare`
     may give the context another checkpoint; `reads` names one more file that decides the result. What is shown, also
-    without torch: `figures` of one record, `tables` of records by file name, those of one in the terminal after it ran.
+    without torch: `figures` of one cohort, `tables` of records by file name, those of one in the terminal after it ran.
     """
 
     name: str
@@ -51,7 +52,7 @@ class Section:
     resumable: bool = False
     prepare: Callable[[Context], Context] = lambda context: context
     reads: Callable[[Context, int], Path | None] = lambda context, seed: None
-    figures: Callable[[RunRecord], Iterable[Drawing]] = lambda record: ()
+    figures: Callable[[Cohort], Iterable[Drawing]] = lambda cohort: ()
     tables: Callable[[Sequence[RunRecord]], Mapping[str, Table]] = lambda records: {}
 
     @classmethod

@@ -13,8 +13,9 @@ from typing import Any
 from pydantic import JsonValue
 
 from repro.assets.corpus import SPLITS, row_line
-from repro.display.figure import BARS, Drawing, bars, plain_axes
-from repro.records.schema import LABELS, Measurements, RunRecord
+from repro.claims.cohorts import Cohort
+from repro.display.figure import BARS, Drawing, bars, panels
+from repro.records.schema import LABELS, Measurements
 from repro.sections.context import Context, Section
 
 
@@ -77,8 +78,9 @@ def five_numbers(values: Sequence[int]) -> dict[str, JsonValue]:
     return {name: float(stats[name]) for name in ("whislo", "q1", "med", "q3", "whishi")}
 
 
-def figures(record: RunRecord) -> Iterator[Drawing]:
-    """Draw class frequencies and words a tweet, as the notebook does."""
+def figures(cohort: Cohort) -> Iterator[Drawing]:
+    """Draw class frequencies and words per tweet, as the notebook does."""
+    record = cohort.records[0]
     limit = record.settings.limit  # no other setting changes what is counted
     base = record.corpus.name + (f"-first-{limit}" if limit else "")
     counts: Any = record.facts.get("class_counts", {})
@@ -101,7 +103,7 @@ def figures(record: RunRecord) -> Iterator[Drawing]:
 
 
 def _words(words: dict[str, dict[str, float]], name: str, of: str) -> Drawing:
-    figure, axes = plain_axes(5.9, 3.4)
+    figure, (axes,) = panels(5.9, 3.4)
     boxes = [{**words[label], "label": label} for label in sorted(words)]  # the notebook's order
     line, middle = {"color": BARS, "linewidth": 1.4}, {"color": "black", "linewidth": 2.2}
     axes.bxp(boxes, showfliers=False, boxprops=line, whiskerprops=line, capprops=line, medianprops=middle)
@@ -109,11 +111,11 @@ def _words(words: dict[str, dict[str, float]], name: str, of: str) -> Drawing:
         at: Any = (place, box["med"])
         axes.annotate(f"{box['med']:g}", at, (0, 4), textcoords="offset points", ha="center", fontsize=9)
     axes.set_ylim(bottom=0)
-    axes.set_ylabel("words a tweet")
-    title = f"Words a tweet, {of}"
+    axes.set_ylabel("words per tweet")
+    title = f"Words per tweet, {of}"
     axes.set_title(title + "\n(boxes: quartiles and median; whiskers within 1.5 boxes; no outliers)", fontsize=10)
     listed = ", ".join(f"{box['label']} {box['med']:g}" for box in boxes)
     return Drawing(name=name, figure=figure, title=title, description=f"Median words of each class: {listed}.")
 
 
-SECTION = Section.of(globals(), heading="Dataset", what="rows, labels, classes and words a tweet")
+SECTION = Section.of(globals(), heading="Dataset", what="rows, labels, classes and words per tweet")

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from repro.assets.checkpoints import WEIGHTS
 from repro.assets.loading import load_model, load_tokenizer, tokenizer_behaviour
+from repro.claims.cohorts import Cohort
 from repro.display.figure import Drawing, bars, caption_of
 from repro.errors import CheckpointError, UsageError
-from repro.records.schema import Measurements, RunRecord
+from repro.records.schema import Measurements
 from repro.sections.context import Context, Section
 from repro.sections.models import model_folder, read_stamp, trained_model
 
@@ -92,8 +93,9 @@ def predict(loaded: FinetunedModel, texts: Sequence[str]) -> list[Prediction]:
     return predictions
 
 
-def figures(record: RunRecord) -> Iterator[Drawing]:
-    """Draw the seminar's bar plot, each bar under the label that it belongs to."""
+def figures(cohort: Cohort) -> Iterator[Drawing]:
+    """Draw the seminar's bar plot for one seed, each bar under the label that it belongs to."""
+    record = cohort.records[0]
     probabilities: Any = record.facts.get("probabilities")
     if probabilities:
         spec = record.spec

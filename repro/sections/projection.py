@@ -8,11 +8,14 @@ the place", has no region to lie next to: it is nobody's nearest class.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from repro.claims.cohorts import Cohort
+from repro.display.figure import BARS, Drawing, caption_of, panels
 from repro.errors import UsageError
 from repro.records.schema import LABELS, Measurements
 from repro.sections.context import Context, Section
@@ -24,6 +27,7 @@ NEIGHBOURS = 15  # UMAP's own default, and as many are asked for their class
 FEWEST_ROWS = 5  # below it UMAP's spectral start has no solution
 SCATTERED = LABELS.index("surprise")
 GRID = 20  # hexagons a row, the seminar's
+SHADES = 6
 Points = NDArray[np.float64]
 
 
@@ -119,6 +123,47 @@ def hexagons(points: Points, labels: NDArray[np.int64]) -> dict[str, JsonValue]:
         counts[name] = [int(n) for n in np.asarray(drawn.get_array())]
     x, y = np.round(np.asarray(drawn.get_offsets()), 4).T.tolist()
     return {"gridsize": GRID, "extent": extent, "x": x, "y": y, "counts": counts}
+
+
+def figures(cohort: Cohort) -> Iterator[Drawing]:
+    """Draw one seed's density of each class from its hexagons, without the farthest hundredth at each end."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    record = cohort.records[0]
+    density: Any = record.facts.get("density")
+    if not density:
+        return
+    nearest: Any = record.facts.get("nearest_class", {})
+    ramp = LinearSegmentedColormap.from_list("density", [(BARS, 0.12), (BARS, 0.95)], N=SHADES)
+    x, y, counts = np.array(density["x"]), np.array(density["y"]), density["counts"]
+    total = np.sum(list(counts.values()), axis=0)
+    figure, row = panels(12.0, 2.5, len(counts))
+    for axes, (name, of_class) in zip(row, counts.items(), strict=True):
+        filled = np.array(of_class) > 0
+        axes.hexbin(
+            x[filled], y[filled], C=np.array(of_class)[filled], reduce_C_function=np.sum, linewidths=0,
+            gridsize=density["gridsize"], extent=density["extent"], cmap=ramp, vmin=0, vmax=max(*of_class, 1),
+        )  # fmt: skip
+        near = f"\nnearest: {nearest[name]}" if name in nearest else "\n"
+        axes.set_title(f"{name}, n = {sum(of_class):,}{near}", fontsize=9)
+        axes.set(xticks=[], yticks=[], xlim=_middle(x, total), ylim=_middle(y, total))
+    yield Drawing(
+        name="projection",
+        figure=figure,
+        title=f"UMAP of the training features, n = {total.sum():,}, 1st to 99th percentile of both axes; each class "
+        f"from 0 to its own fullest hexagon ({caption_of(record.spec)})",
+        description="Density of each class in the plane. Nearest class: "
+        + ", ".join(f"{name} to {other}" for name, other in nearest.items()),
+    )
+
+
+def _middle(places: NDArray[np.float64], counts: NDArray[np.int64]) -> tuple[float, float]:
+    """Return where the points between the 1st and the 99th percentile lie, and one twentieth more at each end."""
+    order = np.argsort(places)
+    shares = np.cumsum(counts[order]) / counts.sum()
+    low, high = (float(places[order][np.searchsorted(shares, share)]) for share in (0.01, 0.99))
+    beyond = (high - low) / 20 or 1.0
+    return low - beyond, high + beyond
 
 
 SECTION = Section.of(

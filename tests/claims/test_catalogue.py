@@ -61,7 +61,7 @@ def test_every_margin_is_half_a_point_of_f1_or_the_same_share_of_the_98_cards_sp
 
 
 def test_the_mean_that_stands_in_the_text_is_the_reruns() -> None:
-    assert f"{reruns().figure('f1_2').mean:.4f}" in CATALOGUE.claim_named("finetune.f1").shown
+    assert f"{reruns().figure('f1_2').mean:.4f}" in CATALOGUE.claim_named("finetune.f1").reason
 
 
 def test_ten_hardest_rows_are_shared_as_honest_pairs_of_seeds_share_them() -> None:
@@ -101,8 +101,9 @@ def test_another_course_is_judged_from_a_folder_of_data(runs: list[RunRecord], c
     catalogue = load_catalogue(str(course))
     rows, f1 = judge_all(catalogue, runs, ["finetune"])
     assert (rows.label, f1.label) == ("holds by construction", "reproduced")
-    assert f1.corroboration == "5 students' runs: 0.5000 ± 0.0158 (n = 5); reported within their 95 % intervals"
-    assert headline(catalogue, [rows, f1]).startswith("about half: 5 students' runs on transformers 4.50 to 4.54 give")
+    assert f1.corroboration == "students' runs: 0.5000 ± 0.0158 (n = 5); reported: inside the range of 95 % of them"
+    said = headline(catalogue, [rows, f1])
+    assert said.startswith("Is it half? With transformers 4.50 to 4.54, yes: 5 students' runs give")
 
 
 def test_the_commands_take_its_folder(

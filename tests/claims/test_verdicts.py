@@ -123,7 +123,7 @@ def test_known_deviations_are_those_that_were_marked_before_a_record_showed_them
 def test_public_runs_stand_beside_the_verdict_and_never_make_one(make_record: MakeRecord) -> None:
     verdict = judged("finetune.f1", make_record("linear"))
     assert verdict.label == "not run"
-    assert verdict.corroboration == "131 public reruns: 0.9246 ± 0.0027 (n = 129); reported within their 95 % intervals"
+    assert verdict.corroboration == "public reruns: 0.9246 ± 0.0027 (n = 129); reported: inside the range of 95 % of them"
     assert judged("linear.accuracy", make_record("linear")).corroboration == ""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.aa import SESSIONS, failing, failing_by_the_old_rule, read_sessions, share, slowed, table
+from benchmarks.aa import IDLE, SESSIONS, failing, failing_by_the_old_rule, read_sessions, share, slowed, table
 from benchmarks.stacks import stack_table
 from repro.records.schema import RowResults
 from repro.regression.session import Session
@@ -34,14 +34,10 @@ def test_a_planted_fifth_fails_in_turns_even_on_a_slower_day() -> None:
 
 
 def test_the_table_counts_quiet_and_disturbed_sessions_with_exact_intervals() -> None:
-    rows = table([session(seed) for seed in range(6)]).rows
-    assert [row[0] for row in rows] == [
-        "unchanged, quiet: 3 sessions", "unchanged, disturbed: 3 sessions", "planted: candidate × 1.1",
-        "planted: candidate × 1.2",
-    ]  # fmt: skip
-    assert rows[0][1] == "0 of 6 [0.0%, 45.9%]"
-    assert rows[3][1] == "12 of 12 [73.5%, 100.0%]"
-    assert share(0, 0) == "none measured"
+    rows = {row[0]: row[1] for row in table([session(seed) for seed in range(6)]).rows}
+    assert rows["unchanged, quiet: 3 sessions"] == rows["unchanged, disturbed: 3 sessions"] == "0 of 6 [0.0%, 45.9%]"
+    assert rows["planted × 1.2, quiet or disturbed: 6 sessions"] == "12 of 12 [73.5%, 100.0%]"
+    assert rows["planted × 1.2, idle: 0 sessions"] == share(0, 0) == "none measured"
 
 
 @pytest.fixture
@@ -52,15 +48,17 @@ def measured() -> Sequence[Any]:
 def test_unchanged_code_is_accused_once_at_most_in_all_measured_sessions(measured: Sequence[Any]) -> None:
     assert len(measured) >= 20
     assert sum(s["disturbed"] for s in measured) * 2 == len(measured)
-    assert SESSIONS.with_name("table.md").read_text() == table(measured).to_markdown()
+    assert SESSIONS.with_name("table.md").read_text() == table(measured, read_sessions(IDLE)).to_markdown()
     assert sum(len(failing(s)) for s in measured) <= 1
 
 
-@pytest.mark.xfail(strict=True, reason="60 of 80 on the busy machine that they were measured on: measure idle ones")
-def test_a_planted_fifth_is_caught_in_nine_of_ten_measured_benchmarks(measured: Sequence[Any]) -> None:
-    following = [*measured[1:], measured[0]]
-    caught = sum(len(failing(s, factor=1.2, fresh=t)) for s, t in zip(measured, following, strict=True))
-    assert caught >= 0.9 * sum(len(s["first"]) for s in measured)
+def test_a_fifth_is_caught_in_nine_of_ten_benchmarks_of_an_idle_machine() -> None:
+    idle = read_sessions(IDLE)
+    factors = [1.0 if s["planted"] else 1.2 for s in idle]
+    following = [*idle[1:], idle[0]]
+    caught = sum(len(failing(s, factor=f, fresh=t)) for s, f, t in zip(idle, factors, following, strict=True) if f > 1)
+    caught += sum(len(failing(s)) for s in idle if s["planted"])
+    assert caught >= 0.9 * sum(len(s["first"]) for s in idle)
 
 
 def test_a_machine_at_half_speed_is_not_accused_on_measured_rounds(measured: Sequence[Any]) -> None:

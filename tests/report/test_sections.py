@@ -16,12 +16,12 @@ from repro.claims.claim import Outcome
 from repro.claims.cohorts import cohorts_of
 from repro.claims.judge import Verdict, judge_all
 from repro.claims.references import Figure
-from repro.display.figure import BARS, Drawing, plain_axes
+from repro.display.figure import BARS, Drawing, panels
 from repro.records.schema import LABELS, RowResults, RunRecord
-from repro.report.classifiers import confusion_drawing, epoch_drawing
+from repro.report.epochs import epoch_drawing
 from repro.report.inline import save_picture
 from repro.report.pictures import draw_pictures
-from repro.sections.classified import published_matrix
+from repro.sections.classified import figures, published_matrix
 from repro.sections.projection import hexagons
 from repro.training.metrics import confusion_rates, most_often_taken_for, score
 from tests.claims.builders import epoch
@@ -107,8 +107,7 @@ def test_confusions_are_the_seeds_mean_beside_the_reported_and_the_difference(ma
     right, wrong = score(TRUE, TRUE, classes=6), score(TRUE, [0] * len(TRUE), classes=6)
     runs = [make_record(scores={"epoch-2/validation": scores}, seed=i) for i, scores in enumerate((right, wrong))]
     (cohort,) = cohorts_of(runs)
-    drawing = confusion_drawing(cohort)
-    assert drawing is not None
+    (drawing,) = figures(cohort)
     assert "recall of each class: sadness 1.00, joy 0.50, love 0.50" in drawing.description
     reported, measured, difference = (panel.get_title() for panel in drawing.figure.axes)
     assert (reported, difference) == ("reported (b-206)", "measured minus reported")
@@ -136,7 +135,7 @@ def test_epochs_are_drawn_seed_by_seed_over_the_reruns(make_record: MakeRecord) 
 
 
 def test_an_inline_figure_has_no_style_and_ids_of_its_own(tmp_path: Path) -> None:
-    figure, axes = plain_axes(3, 3)
+    figure, (axes,) = panels(3, 3)
     axes.plot([1, 2], [1, 2], color=BARS)
     axes.set_title('<b style="color: red">&amp;', fontsize=9)
     drawing = Drawing(name="toy", figure=figure, title="A toy", description='"Nothing"')

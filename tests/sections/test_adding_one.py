@@ -25,8 +25,8 @@ def run(context, seed):
     return Measurements(facts={"letters": max(map(len, context.corpus.texts("train"))), "seed": seed})
 
 
-def figures(record):
-    yield Drawing(name=f"toy-{record.spec.slug}", figure=new_figure(2, 2), title="A toy", description="Nothing")
+def figures(cohort):
+    yield Drawing(name=f"toy-{cohort.setup.slug}", figure=new_figure(2, 2), title="A toy", description="Nothing")
 
 
 def tables(records):
