@@ -3,15 +3,14 @@
     python benchmarks/reference_runs.py --catalogue rehearsal --results build/reference
 
 Every record that meets the claims' needs counts, the newest of each seed and precision; all must be of one source. It
-writes references/runs.csv below the catalogue and prints mean and standard deviation of every figure, the difference
-between precisions, and how many of the hardest rows two seeds share.
+writes references/runs.csv below the catalogue and prints mean and standard deviation of every figure, and the
+difference between precisions.
 """
 
 from __future__ import annotations
 
 import csv
 import sys
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -87,10 +86,6 @@ def describe(catalogue: Catalogue, rows: Sequence[Row]) -> Iterator[str]:
         for (one, a), (other, b) in combinations(of.items(), 2):
             error = (stdev(a) ** 2 / len(a) + stdev(b) ** 2 / len(b)) ** 0.5
             yield f"  {one} - {other}: {fmean(a) - fmean(b):+.4f}, standard error {error:.4f}"
-    lists = [set(row["hardest_rows"].split()) for row in rows if row["hardest_rows"]]
-    shared = Counter(len(a & b) for a, b in combinations(lists, 2))
-    counts = ", ".join(f"{n}: {count}" for n, count in sorted(shared.items()))
-    yield f"hardest rows shared by two seeds, of {shared.total()} pairs: {counts}"
 
 
 def main(catalogue: str = "rehearsal", results: Path = Path("build/reference")) -> None:

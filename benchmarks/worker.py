@@ -16,7 +16,6 @@ from typing import Any, TextIO
 
 from benchmarks.turns import Ended, Turn
 
-PROTOCOL = 1
 VOCABULARY = 2_000  # word pieces: the embeddings of all 30,522 would take half of a small batch's step
 BATCHES = {"tiny": {"batch": 64, "settle": 1, "repeat": 4}, "minilm": {"batch": 8, "settle": 1, "repeat": 1}}
 BENCHMARKS: Mapping[str, dict[str, Any]] = {
@@ -41,7 +40,7 @@ def main() -> None:
     """Answer until standard input ends; what a library prints goes to standard error."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    _send(answers, {"protocol": PROTOCOL, "benchmarks": list(BENCHMARKS)})
+    _send(answers, {"benchmarks": list(BENCHMARKS)})
     for line in sys.stdin:
         request = json.loads(line)
         if "start" in request:

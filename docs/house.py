@@ -10,7 +10,7 @@ import ast
 import re
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 
 PARTS = ("repro", "tests", "benchmarks", "faults", "page_tests", "noxfile.py", "docs")
@@ -28,27 +28,29 @@ def lengths(files: Iterable[Path]) -> list[int]:
     return [len(path.read_text(encoding="utf-8").splitlines()) for path in files]
 
 
-def imported(tree: ast.AST, modules: set[str]) -> Iterator[str]:
-    """Yield the project's modules that a file imports, inside functions too, but not for type checkers alone."""
+def imported(tree: ast.AST, modules: Container[str], *, inside: bool = True) -> Iterator[str]:
+    """Yield what a file imports, `inside` functions and blocks too, but not for type checkers alone."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             continue
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name in modules)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = (f"{node.module}.{alias.name}" for alias in node.names)
-            yield from ({name if name in modules else node.module for name in names} & modules)
-        yield from imported(node, modules)
+            yield from {name if name in modules else node.module for name in names}
+        if inside:
+            yield from imported(node, modules)
 
 
-def import_graph(root: Path) -> dict[str, set[str]]:
-    """Return of every module of `repro` the modules that it imports."""
+def package_trees(root: Path) -> dict[str, ast.Module]:
+    """Return the source of `repro`, parsed, by the names of its modules."""
     names = {path: ".".join(path.relative_to(root).with_suffix("").parts) for path in sources(root / "repro")}
-    files = {name.removesuffix(".__init__"): path for path, name in names.items()}
-    return {
-        name: set(imported(ast.parse(path.read_text(encoding="utf-8")), set(files))) - {name}
-        for name, path in files.items()
-    }
+    return {name.removesuffix(".__init__"): ast.parse(path.read_text(encoding="utf-8")) for path, name in names.items()}
+
+
+def import_graph(trees: Mapping[str, ast.Module]) -> dict[str, set[str]]:
+    """Return of every module of `repro` the modules that it imports."""
+    return {name: (trees.keys() & set(imported(tree, trees))) - {name} for name, tree in trees.items()}
 
 
 def circles(graph: Graph) -> int:
@@ -79,7 +81,7 @@ def rooms(graph: Graph) -> dict[str, set[str]]:
 
 def diagram(root: Path) -> str:
     """Return the rooms as a Mermaid graph; an import that another one implies is left out."""
-    graph = rooms(import_graph(root))
+    graph = rooms(import_graph(package_trees(root)))
     lines = ["graph TD"]
     for room in sorted(graph):
         implied = set[str]().union(*(reachable(graph, other) for other in graph[room]))
@@ -110,7 +112,7 @@ def measured(root: Path) -> Iterator[tuple[str, str]]:
     longest, most = max(functions), max(functions, key=lambda each: each[1])
     yield "longest function", f"{longest[0]} lines ({longest[2]})"
     yield "most parameters", f"{most[1]} ({most[2]})"
-    graph = import_graph(root)
+    graph = import_graph(package_trees(root))
     yield "circles between files", str(circles(graph))
     yield "circles between rooms", str(circles(rooms(graph)))
     words = Counter(word for path in package for word in re.findall(r"\w+", path.read_text(encoding="utf-8")))

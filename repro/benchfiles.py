@@ -1,71 +1,53 @@
-"""pytest-benchmark's files, typed: the one reader of them.
-
-A benchmark's `setup` is how it was run, in RunSpec's fields, as far as its file says; `facts` are whatever else it
-notes in `extra_info`: one value, or a list with one value a round.
-"""
+"""pytest-benchmark's files, typed: the one reader of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import fmean, median
+from statistics import median
 from typing import Annotated, Any
 
-from pydantic import AliasPath, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, AliasPath, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from repro.records.store import json_files, read_json
-from repro.spec import NUMBERS, RunSpec
+from repro.spec import RunSpec
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Moment = Annotated[datetime, AfterValidator(lambda time: time if time.tzinfo else time.replace(tzinfo=UTC))]
 SETTINGS = tuple(field.name for field in fields(RunSpec) if field.name not in {"section", "seed"})
 
 
-class _Loose(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+class Benchmark(BaseModel):
+    """One benchmark of one file: its rounds in seconds, what it notes of itself, and where and when it ran.
 
-
-class _Entry(_Loose):
-    name: str
-    fullname: str
-    group: str | None = None
-    rounds: tuple[Seconds, ...] = Field(validation_alias=AliasPath("stats", "data"), min_length=1)
-    extra_info: dict[str, JsonValue] = {}
-
-
-class Machine(_Loose):
-    """Where a file was written: the accelerator that was used, None for the CPU, and the versions of the libraries."""
-
-    accelerator: str | None = None
-    libraries: dict[str, str] = {}
-
-
-class _File(_Loose):
-    written: datetime = Field(alias="datetime")
-    machine_info: Machine
-    commit: str | None = Field(None, validation_alias=AliasPath("commit_info", "id"))
-    dirty: bool | None = Field(None, validation_alias=AliasPath("commit_info", "dirty"))
-    benchmarks: list[_Entry]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Benchmark:
-    """One benchmark of one file: its rounds in seconds, how it was run, and where and when.
-
-    `setup` always holds the device (`cpu` or `cuda`).
+    `facts` are one value, or a list with one value a round; those that RunSpec has too are how it was run, its `setup`.
     """
 
+    model_config = ConfigDict(frozen=True)
+
     name: str
     fullname: str
-    group: str
-    rounds: tuple[float, ...]
-    setup: Mapping[str, str]
-    facts: Mapping[str, JsonValue]
-    machine: Machine
-    commit: str | None
-    dirty: bool
-    written: datetime
+    group: str = ""
+    rounds: tuple[Seconds, ...] = Field(validation_alias=AliasPath("stats", "data"), min_length=1)
+    facts: dict[str, JsonValue] = Field({}, validation_alias="extra_info")
+    gpu: str | None = Field(None, validation_alias=AliasPath("machine_info", "accelerator"))
+    commit: str | None = Field(None, validation_alias=AliasPath("commit_info", "id"))
+    dirty: bool | None = Field(None, validation_alias=AliasPath("commit_info", "dirty"))
+    written: Moment = Field(validation_alias="datetime")
+
+    @property
+    def setup(self) -> dict[str, str]:
+        """How it was run, in RunSpec's fields, as far as its file says; always with the device (`cpu` or `cuda`)."""
+        device = "cuda" if self.gpu else "cpu"
+        stated = {name: str(self.facts[name]) for name in SETTINGS if self.facts.get(name) is not None}
+        return {"device": device, **stated}
+
+    @property
+    def accelerator(self) -> str | None:
+        """The GPU that it ran on, None for the CPU, whatever GPU the machine has."""
+        return None if self.setup["device"] == "cpu" else self.gpu
 
     @property
     def median(self) -> float:
@@ -73,22 +55,9 @@ class Benchmark:
         return median(self.rounds)
 
     @property
-    def mean(self) -> float:
-        """The mean round, in seconds."""
-        return fmean(self.rounds)
-
-    @property
-    def spec(self) -> RunSpec | None:
-        """What was run and how; None where the file names no recipe, corpus, precision or batching."""
-        if not {"recipe", "corpus", "precision", "batching"} <= self.setup.keys():
-            return None
-        values: dict[str, Any] = {k: int(v) if k in NUMBERS else v for k, v in self.setup.items()}
-        return RunSpec(**values)
-
-    @property
     def identity(self) -> Any:
         """What two measurements of the same thing share: name, setup and accelerator, whatever file it stands in."""
-        return self.name, tuple(sorted(self.setup.items())), self.machine.accelerator
+        return self.name, tuple(sorted(self.setup.items())), self.accelerator
 
     def series(self, name: str) -> list[float]:
         """Return the fact that has one number a round; empty where there is none."""
@@ -104,13 +73,28 @@ class Benchmark:
         return float(first) if isinstance(first, int | float) else None
 
 
+class _File(BaseModel):
+    benchmarks: list[Benchmark]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _each_with_what_holds_for_all(cls, file: Any) -> Any:
+        if not isinstance(file, dict) or not isinstance(file.get("benchmarks"), list):
+            return file
+        common = {name: value for name, value in file.items() if name != "benchmarks"}
+        stated = (
+            {name: value for name, value in entry.items() if value is not None} if isinstance(entry, dict) else {}
+            for entry in file["benchmarks"]
+        )
+        return {"benchmarks": [common | entry for entry in stated]}
+
+
 def read_benchmarks(path: Path) -> list[Benchmark]:
     """Read a file, or all below a folder, oldest first; RecordError names the file and the first thing wrong in it."""
     remedy = "Run the benchmarks again with --benchmark-save-data (every round's time is needed), or move the file out."
     paths = json_files(path) if path.is_dir() else [path] if path.is_file() and path.suffix == ".json" else []
     files = [read_json(file, _File, "benchmark file", remedy) for file in paths]
-    benchmarks = (_benchmark(entry, file) for file in files for entry in file.benchmarks)
-    return sorted(benchmarks, key=lambda benchmark: benchmark.written)
+    return sorted((benchmark for file in files for benchmark in file.benchmarks), key=lambda b: b.written)
 
 
 def newest(benchmarks: Iterable[Benchmark]) -> list[Benchmark]:
@@ -120,16 +104,3 @@ def newest(benchmarks: Iterable[Benchmark]) -> list[Benchmark]:
         latest.pop(benchmark.identity, None)  # so that what was measured together stays together
         latest[benchmark.identity] = benchmark
     return list(latest.values())
-
-
-def _benchmark(entry: _Entry, file: _File) -> Benchmark:
-    machine, extra = file.machine_info, entry.extra_info
-    setup = {"device": "cuda" if machine.accelerator else "cpu"}
-    setup |= {name: str(extra[name]) for name in SETTINGS if extra.get(name) is not None}
-    return Benchmark(
-        name=entry.name, fullname=entry.fullname, group=entry.group or "", rounds=entry.rounds, setup=setup,
-        facts={name: value for name, value in extra.items() if name not in SETTINGS},
-        machine=machine.model_copy(update={"accelerator": None}) if setup["device"] == "cpu" else machine,
-        commit=file.commit, dirty=bool(file.dirty),
-        written=file.written if file.written.tzinfo else file.written.replace(tzinfo=UTC),
-    )  # fmt: skip

@@ -28,10 +28,12 @@ TRAIN = """
 """
 EXTRAS = {  # by the module that is missing
     **dict.fromkeys(TRAIN.split(), "train"),
-    **dict.fromkeys(("ipykernel", "jupyter_client", "nbclient", "nbformat"), "notebook"),
+    **dict.fromkeys(("ast_grep_py", "ipykernel", "jupyter_client", "nbclient", "nbformat"), "notebook"),
     **dict.fromkeys(("pytest", "pytest_benchmark"), "bench"),
     "umap": "projection",
     "sentencepiece": "tour",
+    "tensorboard": "tensorboard",
+    "wandb": "wandb",
 }
 app = typer.Typer(
     no_args_is_help=True,

@@ -78,12 +78,9 @@ class TerminatedRunError(InterruptedRunError):
     exit_code: ClassVar[int] = 143
 
 
-@dataclass
 class TrainingDivergedError(ReproError):
-    """A loss that is not finite, at a one-based epoch and optimizer step; nothing of the run is recorded."""
+    """A loss that is not finite; it names the epoch and optimizer step, and nothing of the run is recorded."""
 
-    epoch: int = 0
-    step: int = 0
     exit_code: ClassVar[int] = 3
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from repro import cli
 from repro.assets.corpus import EMOTION
@@ -25,6 +26,8 @@ from repro.spec import Batching, RunSpec
 
 MakeRecord = Callable[..., RunRecord]
 CallRepro = Callable[..., tuple[int, str, str]]
+settings.register_profile("repeatable", derandomize=True, deadline=None)  # on a busy machine too
+settings.load_profile("repeatable")
 OWN_SESSIONS = ("faults", "page")  # `nox -s faults` and `nox -s page` run these
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from repro.assets.builtin.rehearsal import rehearsal_rows
+from repro.assets.corpus import read_rows
 
 
 def fork(work: Callable[[], object], out: Path, err: Path) -> int:
@@ -91,7 +91,7 @@ def clean_environment(**changes: str) -> dict[str, str]:
 def write_tweets(folder: Path) -> Path:
     """Write 64 sentences a split, of our own, in the Hub's layout."""
     folder.mkdir(exist_ok=True)
-    for split, rows in rehearsal_rows().items():
+    for split, rows in read_rows("rehearsal")[1].items():
         lines = (json.dumps({"text": text, "label": label}) for text, label in rows[:64])
         (folder / f"{split}.jsonl").write_text("\n".join(lines) + "\n")
     return folder

@@ -1,7 +1,8 @@
-"""One section measured, without a results folder; and what of a record is the same however often it is run."""
+"""A section measured without a results folder, what of its record repeats, a module run, a file of cases."""
 
 from __future__ import annotations
 
+import csv
 import os
 import subprocess
 import sys
@@ -30,6 +31,12 @@ def result_of(record: RunRecord) -> dict[str, Any]:
     fields["facts"] = {name: value for name, value in fields["facts"].items() if name not in PARTS}
     fields["epochs"] = [{name: x for name, x in epoch.items() if name not in TIMED} for epoch in fields["epochs"]]
     return fields
+
+
+def cases(file: str) -> list[dict[str, str]]:
+    """The rows of a table of cases in a folder of the tests, its columns parted by bars."""
+    lines = (ROOT / "tests" / file).read_text(encoding="utf-8").splitlines()
+    return list(csv.DictReader(lines, delimiter="|", quoting=csv.QUOTE_NONE))
 
 
 def run_module(name: str, *arguments: object) -> str:

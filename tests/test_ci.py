@@ -15,6 +15,7 @@ import noxfile
 
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+SCRIPTS = [ROOT / ".ci" / name for name in ("action", "records", "run")]
 
 
 def read(path: Path) -> Any:
@@ -56,6 +57,12 @@ def test_the_script_runs_the_actions_steps_in_their_order() -> None:
         assert f"{name.upper()}=" in script
 
 
+@pytest.mark.parametrize("path", [*WORKFLOWS, ROOT / "action.yml", *SCRIPTS], ids=lambda path: path.name)
+def test_what_is_installed_has_hashes_or_is_the_checkout(path: Path) -> None:
+    for command in re.findall(r"pip install (.+)", path.read_text()):
+        assert command.startswith(("--quiet --no-deps --require-hashes ", "--quiet --no-deps --no-build-isolation "))
+
+
 @pytest.mark.parametrize(
     ("options", "folder", "passed_on"),
     [
@@ -84,3 +91,32 @@ def test_vulnerabilities_and_packages_that_could_not_be_looked_up_are_told_apart
     assert noxfile.read_audit(report) == (3, ["ours"], hits)
     report.write_text(json.dumps({"dependencies": [UNKNOWN]}))
     assert noxfile.read_audit(report) == (0, ["ours"], [])
+
+
+class Session:
+    """What nox gives a session, as far as the end of an audit asks for it."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def log(self, line: str) -> None:
+        self.lines.append(line)
+
+    def error(self, line: str) -> None:
+        raise RuntimeError(line)
+
+
+@pytest.mark.parametrize(("ref", "fails"), [("refs/heads/main", True), ("refs/pull/1/merge", False), (None, False)])
+def test_an_audit_that_could_not_ask_fails_on_main_only(
+    ref: str | None, fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GITHUB_REF", raising=False)
+    if ref:
+        monkeypatch.setenv("GITHUB_REF", ref)
+    session: Any = Session()
+    if fails:
+        with pytest.raises(RuntimeError, match="not audited: torch"):
+            noxfile.conclude_audit(session, 0, ["torch"], [])
+    else:
+        noxfile.conclude_audit(session, 0, ["torch"], [])
+        assert session.lines[-1].endswith("not audited: torch")

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import matplotlib as mpl
 import pytest
 
 from repro.records.private import without_private_parts
+from tests.files import git
 from tests.forked import drive, minilm_folder, write_tweets
+from tests.running import ROOT, cases
 
-ROOT = Path(__file__).parents[1]
 PERSON, HOST, TOKEN = "jane.planted", "planted-host", "hf_plantedplantedplanted"
 COMMANDS = (
     "run corpus-facts token-facts --recipe minilm --checkpoints {home}/checkpoints --corpus {home}/tweets"
@@ -47,7 +47,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         ["init", "-q"], ["remote", "add", "origin", f"https://{PERSON}:{TOKEN}@{HOST}/{home}"], ["add", "."],
         [*author, "commit", "-qm", "suite"],
     ):  # fmt: skip
-        subprocess.run(["git", *words], cwd=suite, check=True)
+        git(suite, *words)
     for name in ("checkpoints", "plant", "tmp"):
         (home / name).mkdir()
     (home / "checkpoints" / "all-MiniLM-L6-v2").symlink_to(minilm_folder())
@@ -78,33 +78,13 @@ def test_no_file_and_no_output_says_who_where_or_with_what_token(planted: tuple[
 def test_the_commit_is_recorded_and_not_where_it_comes_from(planted: tuple[Path, str]) -> None:
     suite = planted[0] / "suite"
     provenance = json.loads(next((suite / "results" / "runs").rglob("*.json")).read_text())["provenance"]
-    head = ["git", "-C", str(suite), "rev-parse", "HEAD"]
-    assert provenance["commit"] == subprocess.run(head, capture_output=True, text=True, check=True).stdout.strip()
+    assert provenance["commit"] == git(suite, "rev-parse", "HEAD")
     assert provenance["dirty"] is False
 
 
-@pytest.mark.parametrize(
-    ("text", "kept"),
-    [
-        ("/home/jane planted/checkpoints/bert: no weights", "~/checkpoints/bert: no weights"),
-        ("/home/jane planted: no weights", "~: no weights"),
-        ("'/srv/data/john/model.safetensors' is cut", "'…/model.safetensors' is cut"),
-        (r"C:\Users\john\model.bin is cut", "…/model.bin is cut"),
-        (
-            "see https://huggingface.co/docs/hub and 3/4 or and/or",
-            "see https://huggingface.co/docs/hub and 3/4 or and/or",
-        ),
-        ("the token hf_plantedplantedplanted is not valid", "the token … is not valid"),
-        ("file:///home/jane planted/hub/model.bin is cut", "~/hub/model.bin is cut"),
-        ("file:///srv/data/john/model.bin is cut", "…/model.bin is cut"),
-        ("no answer from https://jane:s3cr3t-pass@hub.example/api", "no answer from https://…@hub.example/api"),
-        ("401 for jane with s3cr3t-pass", "401 for jane with …"),
-        ("a b:c@d, mail me@example.com", "a b:c@d, mail me@example.com"),
-        ("passwd1! and pat-planted and cred-planted and pw-planted", "… and … and … and …"),
-    ],
-)
+@pytest.mark.parametrize("case", cases("private.csv"), ids=lambda case: case["text"])
 def test_the_text_of_an_error_is_kept_without_its_paths_and_secrets(
-    text: str, kept: str, monkeypatch: pytest.MonkeyPatch
+    case: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {
         "HOME": "/home/jane planted", "HF_TOKEN": TOKEN, "HF_ENDPOINT": "https://jane:s3cr3t-pass@hub.example",
@@ -112,7 +92,7 @@ def test_the_text_of_an_error_is_kept_without_its_paths_and_secrets(
         "PROXY_PW": "pw-planted",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
-    assert without_private_parts(text) == kept
+    assert without_private_parts(case["text"]) == case["kept"]
 
 
 def test_private_parts_are_taken_out_in_a_deleted_working_folder(

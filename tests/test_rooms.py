@@ -7,13 +7,13 @@ import re
 import subprocess
 import sys
 import tomllib
-from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
+from docs.house import import_graph, imported, package_trees, reachable
+
 ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "repro"
 HEAVY = {"torch", "transformers", "accelerate", "datasets", "sklearn", "huggingface_hub", "matplotlib"}
 RECORDS = {"errors", "spec", "records"}
 MAY_IMPORT: dict[str, set[str]] = {  # each room, and all that it may import
@@ -37,23 +37,6 @@ DOORS = {"commands", "cli", "__main__", "__init__"}  # these may import every ro
 LIGHT = {"errors", "spec", "records", "display", "benchfiles", "stats", "claims", "regression", "diagnosis", "report"}
 
 
-def module_of(path: Path) -> str:
-    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
-
-
-def imported(tree: ast.Module, *, top_level: bool = False) -> set[str]:
-    """What a file imports, by the longest known name; what only a type checker reads is left out."""
-    body = [node for node in tree.body if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")]
-    names: set[str] = set()
-    for node in body if top_level else [inner for outer in body for inner in ast.walk(outer)]:
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            full = {f"{node.module}.{alias.name}" for alias in node.names}
-            names |= {name if name in MODULES else node.module for name in full}
-    return names
-
-
 def room_of(module: str) -> str:
     return module.split(".")[1] if "." in module else "__init__"
 
@@ -63,36 +46,32 @@ def forbidden(module: str, names: set[str]) -> set[str]:
     return set() if room in DOORS else used - MAY_IMPORT[room] - {room, "__init__"}
 
 
-MODULES = {module_of(path): ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")}
-IMPORTS = {name: imported(tree) for name, tree in MODULES.items()}
+MODULES = package_trees(ROOT)
 
 
 def test_every_room_imports_only_what_it_may() -> None:
-    wrong = {name: forbidden(name, names) for name, names in IMPORTS.items()}
+    wrong = {name: forbidden(name, set(imported(tree, MODULES))) for name, tree in MODULES.items()}
     assert {name: rooms for name, rooms in wrong.items() if rooms} == {}
     assert {room_of(name) for name in MODULES} - DOORS <= MAY_IMPORT.keys()
 
 
 def test_neither_rooms_nor_files_import_in_a_circle() -> None:
-    assert tuple(TopologicalSorter(MAY_IMPORT).static_order())
-    try:
-        assert len(tuple(TopologicalSorter(IMPORTS).static_order())) > len(MODULES)
-    except CycleError as error:
-        pytest.fail(" imports ".join(error.args[1]))
+    for graph in (MAY_IMPORT, import_graph(MODULES)):
+        assert [node for node in graph if node in reachable(graph, node)] == []
 
 
 def test_a_forbidden_import_is_found_inside_a_function_too() -> None:
     tree = ast.parse("def f() -> None:\n    from repro.report import pages\n")
-    assert forbidden("repro.training.loop", imported(tree)) == {"report"}
+    assert forbidden("repro.training.loop", set(imported(tree, MODULES))) == {"report"}
     tree = ast.parse("from repro.training import loop")
-    assert forbidden("repro.claims.judge", imported(tree)) == {"training"}
-    assert forbidden("repro.sections.linear", imported(tree)) == set()
+    assert forbidden("repro.claims.judge", set(imported(tree, MODULES))) == {"training"}
+    assert forbidden("repro.sections.linear", set(imported(tree, MODULES))) == set()
 
 
 def test_a_heavy_library_is_imported_only_where_torch_is() -> None:
     for name, tree in MODULES.items():
         if room_of(name) in LIGHT | DOORS:
-            names = imported(tree, top_level=room_of(name) in {*DOORS, "report", "display"})
+            names = imported(tree, MODULES, inside=room_of(name) not in {*DOORS, "report", "display"})
             assert not {library.split(".")[0] for library in names} & HEAVY, name
 
 
@@ -102,7 +81,7 @@ def test_a_section_loads_without_the_heavy_libraries(module: str) -> None:
     while ahead:
         if (name := ahead.pop()) in MODULES and name not in seen:
             seen.add(name)
-            ahead += imported(MODULES[name], top_level=True)
+            ahead += imported(MODULES[name], MODULES, inside=False)
         assert name.split(".")[0] not in HEAVY, f"{module} loads {name}"
 
 

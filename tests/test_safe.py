@@ -23,9 +23,10 @@ from repro.claims.judge import judge_all
 from repro.errors import CheckpointError, RecordError, ReproError, ResultsError
 from repro.records.schema import RunRecord
 from repro.records.store import prepare_results, read_records, write_record
-from repro.report.pages import with_verdicts, write_report
+from repro.report.pages import with_verdicts
 from repro.sections import SECTIONS
 from repro.sections.inference import load_finetuned
+from tests.claims.builders import report
 from tests.conftest import MakeRecord
 
 ROOT = Path(__file__).parents[1]
@@ -177,29 +178,24 @@ def test_results_may_be_a_link_themselves(make_record: MakeRecord, tmp_path: Pat
     assert len(read_records(tmp_path / "disk")) == 1
 
 
-def report(record: RunRecord, results: Path) -> None:
-    catalogue = load_catalogue()
-    write_report(catalogue, judge_all(catalogue, [record], list(SECTIONS)), [record], results)
-
-
 def test_a_report_does_not_write_through_a_link(make_record: MakeRecord, tmp_path: Path) -> None:
     facts = {"class_counts": dict.fromkeys(("sadness", "joy", "love", "anger", "fear", "surprise"), 1)}
     record = make_record("corpus-facts", facts=facts)
     results, outside = tmp_path / "results", tmp_path / "outside"
-    report(record, results)
+    report([record], results)
     outside.mkdir()
     (outside / "mine").write_text("mine")
     for file in [file for file in results.rglob("*.*") if file.is_file()]:
         file.unlink()
         file.symlink_to(outside / "mine")
-    report(record, results)
+    report([record], results)
     assert (outside / "mine").read_text() == "mine"
     assert not any(file.is_symlink() for file in results.rglob("*.*"))
     for name in ("tables", "figures"):
         shutil.rmtree(results / name, ignore_errors=True)
         (results / name).symlink_to(outside)
         with pytest.raises(ResultsError, match=f"{name} leads out of the results folder"):
-            report(record, results)
+            report([record], results)
         (results / name).unlink()
     assert [file.name for file in outside.iterdir()] == ["mine"]
 
@@ -216,7 +212,7 @@ def test_hostile_text_makes_no_link_no_picture_no_html_and_no_cell(make_record: 
     record = make_record("linear", facts={"most_often_taken_for": six}, provenance=provenance)
     verdicts = judge_all(load_catalogue(), [record], list(SECTIONS))
     readme = with_verdicts("<!-- verdicts: begin -->\n<!-- verdicts: end -->\n", load_catalogue(), verdicts, [record])
-    report(record, tmp_path)
+    report([record], tmp_path)
     for text in ((tmp_path / "REPORT.md").read_text(), readme):
         blocks = MarkdownIt("commonmark", {"html": True}).enable("table").parse(text)
         parts = [part for block in blocks for part in (block, *(block.children or []))]

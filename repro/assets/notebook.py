@@ -8,7 +8,6 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from repro.assets.builtin.letter import LETTER, QUESTION, REPLY, REPLY_HEAD
 from repro.assets.hub import why_unreachable
 from repro.errors import MissingAssetError, UsageError
 from repro.notebooks.reading import Cell, cells_of, parse_json
@@ -21,6 +20,18 @@ BOOK_LETTER_SHA256 = "b9ec7fe17c6ea80c4633c776e870b7f1e6f4150222d273ad982dcb62bc
 WAYS = "Name the notebook with --seminar FILE (.ipynb or its text export), or rehearse with --corpus rehearsal."
 LARGEST_BYTES = 50_000_000
 SECONDS = 20
+# the rehearsal's, where no notebook is verified
+LETTER = (
+    "Dear Lantern Books, three weeks ago I ordered a globe of Saturn from your shop in Rotterdam. "
+    "When Theodora opened the parcel at last, she found a globe of Jupiter with a dent near the pole! "
+    "We keep one shelf for planets with rings, so a Jupiter is of no use to us. "
+    "I ask for a refund of the postage and a globe of Saturn without dents. "
+    "A copy of the bill is in the parcel that I send back today. "
+    "I look forward to your answer before the summer ends. Yours, Ambrosius."
+)
+QUESTION = "What does the writer ask for?"
+REPLY = "Dear Ambrosius, we are sorry that the wrong planet came to your door."
+REPLY_HEAD = "\n\nCustomer service response:\n"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,8 @@ class PinnedCheckpoint:
 
     `sha256` maps file names of the checkpoint to the hashes they must have, `config` holds what its config.json must
     say where no hash of that is known, and, where weights are pinned, is all that it may say. `behaviour` holds what
-    the loaded checkpoint must do, whichever files it was loaded from (see `loading.behaviour_of`).
+    the loaded checkpoint must do, whichever files it was loaded from (see `loading.behaviour_of`); `megabytes` is what
+    there is to fetch.
     """
 
     name: str
@@ -31,6 +32,7 @@ class PinnedCheckpoint:
     config: Mapping[str, object] = field(default_factory=dict)
     behaviour: Mapping[str, str] = field(default_factory=dict)
     package: str | None = None
+    megabytes: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

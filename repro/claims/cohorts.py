@@ -88,7 +88,10 @@ def malformed(reader: str, expected: str) -> RecordError:
 
 
 def cohorts_of(records: Iterable[RunRecord], *, by_machine: bool = False) -> list[Cohort]:
-    """Group records (oldest first) by what decides their results; `by_machine` also by what decides their seconds."""
+    """Group records (oldest first) by what decides their results; `by_machine` also by what decides their seconds.
+
+    The cohort that was measured last stands last.
+    """
     groups: dict[tuple[Any, ...], list[RunRecord]] = defaultdict(list)
     for record in records:
         origin = record.provenance
@@ -99,7 +102,7 @@ def cohorts_of(records: Iterable[RunRecord], *, by_machine: bool = False) -> lis
         )  # fmt: skip
         machine = (origin.processor, origin.threads, origin.accelerator) if by_machine else ()
         groups[*key, *machine].append(record)
-    return [_cohort(group) for group in groups.values()]
+    return sorted(map(_cohort, groups.values()), key=lambda cohort: cohort.newest)
 
 
 def _cohort(group: Sequence[RunRecord]) -> Cohort:

@@ -32,7 +32,7 @@ def corroborate(claim: Claim, catalogue: Catalogue) -> str:
         parts.append(f"{part} {figure.spread} (n = {figure.n})".lstrip())
         if not low <= reported <= high:
             outside.append(part or number(reported))
-    place = f"outside the range of 95 % of them: {', '.join(outside)}" if outside else "inside the range of 95 % of them"
+    place = f"outside the range of 95 % of them: {', '.join(outside)}" if outside else "in the range of 95 % of them"
     return f"{runs.about}: {', '.join(parts)}; reported: {place}"
 
 

@@ -44,7 +44,7 @@ class Course:
 @option_groups
 def diagnose(
     file: Annotated[
-        Path | None, typer.Argument(help="trainer_state.json, model card README.md, executed .ipynb, or a record.")
+        Path | None, typer.Argument(help="trainer_state.json, model card README.md or executed .ipynb.")
     ] = None,
     *,
     figures: Figures,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,15 +16,7 @@ if TYPE_CHECKING:
     from repro.assets.recipes import PinnedCheckpoint
 
 Names = Annotated[list[str] | None, typer.Argument(help="Recipes, tour-… or published; all of them, if left out.")]
-WAYS = (
-    "put config.json, model.safetensors and the tokenizer's files of each into DIR/NAME and give --checkpoints DIR, or "
-    "run `repro assets fetch NAME` where the Hub is reachable"
-)
-# to fetch, in millions of bytes: weights of each architecture's parameters in fp32; what is left out is not known
-MEGABYTES: Mapping[str, float] = {
-    "distilbert": 268, "minilm": 91, "published": 268, "tour-sentiment": 268, "tour-entities": 1334,
-    "tour-answer": 261, "tour-summary": 1222, "tour-generation": 548, "corpus": 2.8,
-}  # fmt: skip
+CORPUS_MEGABYTES = 2.8
 BAR = 40  # characters for a probability of 1
 SHOWN = 80  # characters of a text
 
@@ -44,7 +36,7 @@ def convert(
     checkpoints: Annotated[Path, typer.Option("--checkpoints", help="The folder that gets DIR/NAME.")],
 ) -> None:
     """Turn a checkpoint that is published as a pickle only into safetensors, without running what it holds."""
-    from repro.assets.convert import convert_checkpoint
+    from repro.assets.checkpoints import convert_checkpoint
     from repro.assets.recipes import CHECKPOINTS
 
     if name not in CHECKPOINTS:
@@ -67,7 +59,7 @@ def _report(names: list[str] | None, corpus: str, checkpoints: Path | None, *, u
 
 def report_assets(names: Sequence[str], corpus: str, checkpoints: Path | None, *, use_hub: bool) -> dict[str, str]:
     """Write one line for each asset, and return the remedy of each that is missing."""
-    from repro.assets.checkpoints import ways_to_provide
+    from repro.assets.checkpoints import WAYS
     from repro.assets.recipes import CHECKPOINTS
     from repro.records.private import without_private_parts
 
@@ -78,12 +70,18 @@ def report_assets(names: Sequence[str], corpus: str, checkpoints: Path | None, *
         try:
             state = _checkpoint(pinned, checkpoints, use_hub) if pinned else _corpus(corpus, use_hub)
         except ReproError as error:
-            state = f"missing: {error.what}"
-            remedies[name] = WAYS if pinned and error.remedy == ways_to_provide(pinned) else error.remedy
-            if name in MEGABYTES and (remedies[name] == WAYS or corpus == "hub"):
-                state += f"; about {MEGABYTES[name]:,} MB to fetch"
+            state, remedies[name] = f"missing: {error.what}", error.remedy
+            if (megabytes := megabytes_of(name)) and (error.remedy == WAYS or corpus == "hub"):
+                state += f"; about {megabytes:,} MB to fetch"
         typer.echo(without_private_parts(f"{name}: {about}{state}"))
     return remedies
+
+
+def megabytes_of(name: str) -> float | None:
+    """Return how much there is to fetch of an asset from the Hub; None where that is not known."""
+    from repro.assets.recipes import CHECKPOINTS
+
+    return CHECKPOINTS[name].megabytes if name in CHECKPOINTS else CORPUS_MEGABYTES
 
 
 def _checkpoint(pinned: PinnedCheckpoint, checkpoints: Path | None, use_hub: bool) -> str:
@@ -105,8 +103,8 @@ def _corpus(source: str, use_hub: bool) -> str:
     if source == "hub" and not use_hub:  # what its local cache holds
         where = fetch_snapshot(HUB_CORPUS, revision=HUB_REVISION, files=["*.jsonl"], kind="dataset", use_hub=False)
         source = str(where[0])
-    name, splits = read_rows(source)
-    return f"{name}, {sum(map(len, splits.values())):,} rows: verified"
+    stamp, splits = read_rows(source)
+    return f"{stamp.name}, {sum(map(len, splits.values())):,} rows: verified"
 
 
 def predict(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from repro.commands.models import MEGABYTES, WAYS, report_assets
+from repro.commands.models import megabytes_of, report_assets
 from repro.commands.options import write_table
 from repro.errors import UsageError
 from repro.records.provenance import library_versions
@@ -45,15 +45,17 @@ def write_runs(spec: RunSpec, sections: Sequence[Section], seeds: Sequence[int],
 
 def write_downloads(recipe: str, sections: Sequence[Section], corpus: str, checkpoints: Path | None) -> None:
     """Write where each asset would come from, and how much would be fetched from the Hub, which is not asked."""
+    from repro.assets.checkpoints import WAYS
     from repro.assets.recipes import PUBLISHED, TINY, TOUR
 
     of_section = {"tour": [pinned.name for pinned in TOUR.values()], "published": [PUBLISHED.name]}
     own = [] if recipe == TINY.name else [name for s in sections for name in of_section.get(s.name, ())]
-    missing = report_assets([recipe, *own, "corpus"], corpus, checkpoints, use_hub=False)
+    recipes = [recipe] if any(section.pretrained for section in sections) else []
+    missing = report_assets([*recipes, *own, "corpus"], corpus, checkpoints, use_hub=False)
     for name, remedy in missing.items():
         if remedy != WAYS and (name, corpus) != ("corpus", "hub"):
             raise UsageError(f"the run would stop: {name} is not as it should be", remedy)
-    sizes = [MEGABYTES[name] for name in missing if name in MEGABYTES]
+    sizes = [megabytes for name in missing if (megabytes := megabytes_of(name))]
     typer.echo(f"To fetch from the Hub: about {sum(sizes):,.0f} MB for {len(sizes)} of {len(missing)} missing assets.")
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from repro.commands.options import Checkpoints, CorpusSource, Results, choose, option_groups, write_table
-from repro.errors import MissingAssetError, ReproError, UsageError
+from repro.errors import MissingAssetError, ReproError
 from repro.spec import Batching, Device, Precision, Protocol, RunSpec, parse_seeds
 
 if TYPE_CHECKING:
@@ -62,7 +62,6 @@ class Repeats:
     """Completed and interrupted runs."""
 
     again: Annotated[bool, typer.Option("--again", help="Repeat completed runs too.")] = False
-    resume: Annotated[bool, typer.Option("--resume", help="Resume only; refused if none was started.")] = False
     fresh: Annotated[bool, typer.Option("--fresh", help="Start at step 0, and drop what was unfinished.")] = False
     save_every: Annotated[int | None, typer.Option(help="Steps between saved states; left out: by the clock.")] = None
 
@@ -90,7 +89,8 @@ def run(
 
     spec, chosen, numbers = RunSpec(**vars(way)), sections_named(sections or []), parse_seeds(seeds)
     recipe_named(spec.recipe)  # a typo is answered before torch is imported
-    check_tracker(places.track)
+    if places.track is not Tracker.NONE:
+        import_module(places.track)  # one that is missing is named before anything runs
     if dry_run:
         from repro.commands.plan import write_downloads, write_runs
 
@@ -99,7 +99,7 @@ def run(
         write_downloads(spec.recipe, chosen, places.corpus, places.checkpoints)
         return
     from repro.sections.models import check_models, restore_models
-    from repro.sections.runner import check_resumable, open_context, run_sections
+    from repro.sections.runner import open_context, run_sections
     from repro.training.resume.checkpointer import CheckpointPolicy
 
     policy, results = CheckpointPolicy(**vars(repeats), tell=tell, tell_done=typer.echo), places.results
@@ -108,15 +108,14 @@ def run(
         spec, corpus=places.corpus, checkpoints=places.checkpoints, seminar=places.seminar, seeds=numbers
     )
     context = replace(context, save=places.save, track=places.track, tracking=inside(results, results / "tracking"))
-    if repeats.resume:
-        check_resumable(chosen, context, numbers, results)
     if places.save:
         restore_models(places.save)
         if "finetune" in [section.name for section in chosen]:
             check_models(context, numbers)
+    checkpoint = context.checkpoint.source if any(section.pretrained for section in chosen) else "none is read"
     main, missing = context.accelerator.is_main_process, list[str]()
     if main:
-        on = f"on {context.spec.device}; checkpoint: {context.checkpoint.source}; {context.precision_reason}"
+        on = f"on {context.spec.device}; checkpoint: {checkpoint}; {context.precision_reason}"
         typer.echo(f"{context.spec.label}, {on}")
 
     def report_missing(section: Section, error: ReproError) -> None:
@@ -128,15 +127,6 @@ def run(
         missing += _show(record, path, context)
     if missing:
         raise typer.Exit(MissingAssetError.exit_code)
-
-
-def check_tracker(track: Tracker) -> None:
-    """Raise UsageError where the tracker is not installed."""
-    if track is not Tracker.NONE and find_spec(track) is None:
-        raise UsageError(
-            f"--track {track}: {track} is not installed",
-            f"Install it with pip install {track}, or leave --track out; nothing was run.",
-        )
 
 
 def _show(record: RunRecord, path: Path, context: Context) -> list[str]:

@@ -1,4 +1,4 @@
-"""Files that a run leaves behind, one reader a format: trainer_state.json, model card, executed notebook, record."""
+"""Files that a run leaves behind, one reader a format: trainer_state.json, model card, executed notebook."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from repro.diagnosis.notebook import run_from_notebook
 from repro.diagnosis.student_run import PERCENT, StudentRun, checked
 from repro.diagnosis.words import count, kind_of, number, pattern, refused
 from repro.notebooks.reading import cells_of, parse_json, read_text
-from repro.records.store import read_record
 
 EXPECTED = (
-    "a trainer_state.json, a model card (README.md), an executed notebook (.ipynb) or one of our records; "
+    "a trainer_state.json, a model card (README.md) or an executed notebook (.ipynb); "
     "figures are given as in --f1 0.9226"
 )
 MOST_LOGS = 50_000  # entries; the Trainer writes one in 500 steps
@@ -24,14 +23,13 @@ MOST_TEXT = 500_000  # characters; a card has a few thousand
 
 
 def run_from_file(path: Path) -> StudentRun:
-    """Return the run that a file tells of; UsageError where it tells none, RecordError for a record gone bad."""
+    """Return the run that a file tells of; UsageError where it tells none."""
     text = read_text(path, f"Expected {EXPECTED}.")
     data = {"card": text} if path.suffix == ".md" else parse_json(text, str(path))
     readers: dict[str, Callable[[], StudentRun]] = {
         "card": lambda: _run_from_card(path.name, text),
         "cells": lambda: run_from_notebook(path.name, cells_of(data, path.name)),
         "log_history": lambda: _run_from_state(path.name, data),
-        "schema_version": lambda: _run_from_record(path),
     }
     for key, read in readers.items():
         if isinstance(data, dict) and key in data:
@@ -77,21 +75,3 @@ def _run_from_state(name: str, data: Mapping[str, Any]) -> StudentRun:
     entries = [log_entry(raw) for raw in history[:MOST_LOGS]]
     flos = number(data.get("total_flos")) or None
     return Log(entries=entries, recipe=recipe, steps=planned or done or None, done=done, flos=flos).to_run(name)
-
-
-def _run_from_record(path: Path) -> StudentRun:
-    record = read_record(path)
-    if record.experiment != "finetune":
-        raise refused("section", source=path, section=record.experiment)
-    entries = []
-    for epoch in record.epochs:
-        scores = record.scores.get(f"epoch-{epoch.epoch}/validation")
-        entry = {"epoch": float(epoch.epoch), "train_loss": epoch.train_loss}
-        entry |= {"accuracy": scores.accuracy, "f1": scores.weighted_f1} if scores else {}
-        entries.append(entry | ({"valid_loss": scores.loss} if scores and scores.loss is not None else {}))
-    stated = ("checkpoint", "learning_rate", "batch_size", "weight_decay")
-    recipe = {key: getattr(record.recipe, key) for key in stated} | {"corpus": record.corpus.name}
-    rows = record.rows.get("validation")
-    recipe |= {"predictions": "equal"} if rows and len(set(rows.predictions)) == 1 else {}
-    steps = sum(epoch.steps for epoch in record.epochs) or None
-    return Log(entries=entries, recipe=recipe, epochs=len(record.epochs) or None, steps=steps).to_run(path.name)

@@ -56,7 +56,7 @@ class StudentRun:
             facts |= {"steps": self.steps, "steps_per_epoch": an_epoch, "rows": BATCH * an_epoch}
         if self.flos and self.steps:
             facts |= {"flos_share": (share := self.flos / NOTEBOOK_FLOS), "pieces": 87 * 500 * share / self.steps}
-        named = {"split": self.split, **{part: self.recipe.get(part) for part in ("average", "frozen", "predictions")}}
+        named = {"split": self.split, **{part: self.recipe.get(part) for part in ("average", "frozen")}}
         return facts | {f"{part}_{value}": 1 for part, value in named.items() if value}
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from repro.records.durable import write_whole
 from repro.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -59,15 +61,13 @@ def save_figure(drawing: Drawing, folder: Path) -> Path:
     """Save as SVG and return its path; title and description go into it, for pages and screen readers."""
     import matplotlib as mpl
 
-    folder.mkdir(parents=True, exist_ok=True)
-    path, partial = folder / f"{drawing.name}.svg", folder / f".{drawing.name}.partial"
+    svg = BytesIO()
     fixed_ids: Any = {"svg.hashsalt": "repro", "svg.fonttype": "none"}  # without a salt each save draws new ids
     with mpl.rc_context(fixed_ids), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # an emoji becomes a box and no failure
         metadata = {"Title": drawing.title, "Description": drawing.description, "Date": None}
-        drawing.figure.savefig(partial, format="svg", metadata=metadata)
-    partial.replace(path)  # whole or not at all, and through no link
-    return path
+        drawing.figure.savefig(svg, format="svg", metadata=metadata)
+    return write_whole(folder / f"{drawing.name}.svg", svg.getvalue())
 
 
 def caption_of(spec: RunSpec, *, seeded: bool = True) -> str:

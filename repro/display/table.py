@@ -27,14 +27,6 @@ class Table:
     def __add__(self, other: Table) -> Table:
         return Table(self.columns, self.rows + other.rows, self.note or other.note)
 
-    def newest(self, rows: int, whole: str) -> Table:
-        """Return the last `rows` rows under a line that says where the whole table is, or the table if it is short."""
-        left_out = len(self.rows) - rows
-        if left_out <= 0:
-            return self
-        pointer = (f"… {left_out:,} earlier rows: {whole}", *("" for _ in self.columns[1:]))
-        return Table(self.columns, (pointer, *self.rows[-rows:]), self.note)
-
     @classmethod
     def from_csv(cls, text: str, note: str = "") -> Table:
         """Read what `to_csv` writes; ValueError where it has no head."""

@@ -20,7 +20,6 @@ from urllib.parse import urlsplit
 import typer
 
 from repro.errors import UsageError
-from repro.notebooks.reading import require
 
 ANSWER_SECONDS = 20  # for a kernel that was interrupted to answer again
 MARK = "REPRO_AUDIT"
@@ -82,7 +81,6 @@ class Kernel:
         self._client: Any = None
 
     def __enter__(self) -> Kernel:
-        require("nbclient")
         import nbformat
         from jupyter_client.kernelspec import KernelSpec
         from jupyter_client.manager import AsyncKernelManager

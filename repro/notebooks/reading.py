@@ -13,11 +13,10 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from repro.errors import MissingAssetError, UsageError
+from repro.errors import UsageError
 
 LARGEST_BYTES = 100 * 2**20  # an executed notebook with pictures has a few million
 MOST_CELLS = 10_000
@@ -59,13 +58,6 @@ class Cell:
 def read_notebook(file: Path) -> tuple[Cell, ...]:
     """Return the code cells of an .ipynb or a text export; UsageError names the file and what is wrong with it."""
     return cells_of(load_notebook(file), str(file))
-
-
-def require(package: str) -> None:
-    """Raise MissingAssetError where a package of the extra `notebook` is not installed."""
-    if find_spec(package) is None:
-        how = "python -m pip install 'seminar-repro[notebook]' (in a clone: '.[notebook]')"
-        raise MissingAssetError(f"{package} is not installed", f"Install the extra notebook: {how}.")
 
 
 def read_text(file: Path, expected: str) -> str:

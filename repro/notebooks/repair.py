@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from repro.errors import UsageError
-from repro.notebooks.reading import EXPECTED, joined, parse, require, without_magics
+from repro.notebooks.reading import EXPECTED, joined, parse, without_magics
 
 if TYPE_CHECKING:
     from ast_grep_py import Config, SgNode
@@ -77,7 +77,6 @@ def load_fixes() -> tuple[Fix, ...]:
 
 def repaired(sources: Sequence[tuple[str, str]]) -> list[RepairedCell]:
     """Return the cells, given as kind (`code` or `markdown`) and source, after the repair."""
-    require("ast_grep_py")
     code = "\n".join(source for kind, source in sources if kind == "code")
     cells = [RepairedCell(source, []) for _, source in sources]
     for fix in load_fixes():
@@ -111,7 +110,6 @@ def repair_notebook(notebook: dict[str, Any], *, drop_outputs: bool) -> list[tup
 
 def write_notebook(notebook: Mapping[str, Any], path: Path) -> None:
     """Write a notebook's JSON through nbformat; UsageError where it is not laid out as that says."""
-    require("nbformat")
     import nbformat
 
     try:

@@ -31,14 +31,18 @@ def make_folder(folder: Path) -> None:
         sync_folder(each.parent)
 
 
-def write_new(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, durably; its folder is made. OSError where the disk refuses it."""
+def write_whole(path: Path, content: bytes) -> Path:
+    """Write a file whole or not at all, durably and through no link, and return its path; its folder is made.
+
+    OSError where the disk refuses it.
+    """
     make_folder(path.parent)
     partial = path.with_name(f".{path.name}.partial")
     try:
         partial.write_bytes(content)
         sync_file(partial)
-        partial.rename(path)
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
     sync_folder(path.parent)
+    return path

@@ -82,7 +82,7 @@ def driver_version() -> str | None:
 def code_state() -> tuple[str | None, bool | None]:
     """Return the suite's commit and whether its code differs from it; results do not count, a plain copy has none."""
     root = Path(__file__).resolve().parents[2]
-    git = partial(_output, "git", "-C", str(root))
+    git = partial(git_output, root)
     top, commit, changes = git("rev-parse", "--show-toplevel"), git("rev-parse", "HEAD"), None
     if top and commit and Path(top).resolve() == root:  # else it is installed inside somebody else's repository
         changes = git("status", "--porcelain", "--", ".", ":!results")
@@ -105,6 +105,11 @@ def processor_name() -> str:
         cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     model = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     return model[1].strip() if model else platform.processor() or platform.machine()
+
+
+def git_output(folder: Path, *arguments: str) -> str | None:
+    """Return what git says in a folder, None where it fails or is not there."""
+    return _output("git", "-C", str(folder), *arguments)
 
 
 def _output(*command: str) -> str | None:

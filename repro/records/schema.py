@@ -36,7 +36,10 @@ class Strict(BaseModel):
 
 
 class RecipeStamp(Strict):
-    """The checkpoint that was used (hashes of its weights and, from schema 2, its behaviour) and hyper-parameters."""
+    """The checkpoint that was used (hashes of its weights and, from schema 2, its behaviour) and hyper-parameters.
+
+    `checkpoint`, `revision` and `weights_sha256` are empty where the section reads none; older records name one there.
+    """
 
     name: Name
     checkpoint: str

@@ -15,7 +15,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from repro.errors import RecordError, ResultsError
-from repro.records.durable import make_folder, write_new
+from repro.records.durable import make_folder, write_whole
 from repro.records.schema import SCHEMA_VERSION, RunRecord
 from repro.records.seal import plain_sha256, sealed, unsealed
 
@@ -47,13 +47,23 @@ def prepare_results(results: Path) -> None:
 
 
 def write_record(record: RunRecord, results: Path) -> Path:
-    """Write the record below `results/runs` durably and without overwriting; return its path."""
+    """Write the record below `results/runs` durably, without overwriting, and return its path.
+
+    ResultsError where the disk refuses it.
+    """
     # one line for each list of plain numbers: 2,000 predictions read, diff and pack better that way
     # (no string of JSON holds a raw newline, so none is touched)
     numbers, text = r"\[\n[\s\d.,eE+-]*\]", record.model_dump_json(indent=1)
     text = re.sub(numbers, lambda match: re.sub(r"\s+", "", match.group()), text)
     folder = inside(results, results / "runs" / record.folder)
-    return write_sealed(text, folder, name_of(record), "record")
+    path = folder / f"{name_of(record)}-{secrets.token_hex(4)}.json"
+    try:
+        return write_whole(path, sealed(text).encode())
+    except OSError as error:
+        raise ResultsError(
+            f"cannot write the record {path}: {error.strerror or error}",
+            "Free space or choose another --results folder; records already written are untouched.",
+        ) from None
 
 
 def name_of(record: RunRecord) -> str:
@@ -73,22 +83,10 @@ def keep_record(record: RunRecord, results: Path) -> Path:
         raise
 
 
-def write_sealed(text: str, folder: Path, begins: str, what: str) -> Path:
-    """Seal a JSON object and write it durably under a name of its own; ResultsError where the disk refuses it."""
-    path = folder / f"{begins}-{secrets.token_hex(4)}.json"
-    try:
-        write_new(path, sealed(text).encode())
-    except OSError as error:
-        raise ResultsError(
-            f"cannot write the {what} {path}: {error.strerror or error}",
-            "Free space or choose another --results folder; records already written are untouched.",
-        ) from None
-    return path
-
-
 def read_record(path: Path) -> RunRecord:
     """Read and check one record; RecordError names the file and the first thing that is wrong with it."""
-    record = read_sealed(path, RunRecord, f"record (schema {SCHEMA_VERSION})")
+    remedy = "Move the file out of the folder, or restore it; no other file was touched."
+    record = read_json(path, RunRecord, f"valid record (schema {SCHEMA_VERSION})", remedy, _content)
     for name, scores in record.scores.items():
         if others := scores.differing():
             raise RecordError(
@@ -96,12 +94,6 @@ def read_record(path: Path) -> RunRecord:
                 "Restore the file or run the section again; a score is what its matrix gives to 1e-6.",
             )
     return record
-
-
-def read_sealed(path: Path, kind: type[Model], what: str) -> Model:
-    """Read and validate a sealed file; RecordError names the file and the first thing that is wrong with it."""
-    remedy = "Move the file out of the folder, or restore it; no other file was touched."
-    return read_json(path, kind, f"valid {what}", remedy, _content)
 
 
 def read_json(

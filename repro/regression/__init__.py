@@ -2,6 +2,6 @@
 
 Begin with `verdict` (what is said of a comparison), then `folders` (two results folders: scores and claims) or
 `session` (two checkouts timed in turns). `paired` and `speed` hold the two statistics, `workers` and `checkouts` the
-processes and the git worktrees, `render` the tables. Imports errors, spec, records, display, benchfiles, stats,
+processes and the git worktrees. Imports errors, spec, records, display, benchfiles, stats,
 catalogues and claims; torch only in the processes that it starts.
 """

@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from repro.errors import NotComparableError, ResultsError, UsageError
+from repro.records.provenance import git_output
 
 WORKER = "benchmarks/worker.py"
 ANOTHER = "Compare with another revision: --against REV."
@@ -36,7 +37,7 @@ def repository() -> Path:
     """Return the root of the git checkout that this is called in; UsageError where there is none."""
     if shutil.which("git") is None:
         raise UsageError("git is not installed", "Install git, or compare two results folders instead.")
-    root = _git(Path.cwd(), "rev-parse", "--show-toplevel")
+    root = git_output(Path.cwd(), "rev-parse", "--show-toplevel")
     if root is None:
         raise UsageError("this folder is no git checkout", "Run it inside a clone, or compare two results folders.")
     return Path(root)
@@ -48,16 +49,16 @@ def working_tree(root: Path, python: str) -> Checkout:
         raise UsageError(f"{root.name} has no {WORKER}", "Run it in a checkout that has one.")
     if shutil.which(python) is None:
         raise UsageError(f"there is no interpreter {python}", "Name one with --python.")
-    changed = " with uncommitted changes" if _git(root, "status", "--porcelain", "--untracked-files=no") else ""
+    changed = " with uncommitted changes" if git_output(root, "status", "--porcelain", "--untracked-files=no") else ""
     return Checkout(name=f"{resolve(root, 'HEAD')[:12]}{changed}", folder=root, python=python)
 
 
 def resolve(root: Path, revision: str | None) -> str:
     """Return the commit of a revision, of HEAD's first parent for None; UsageError where it is not there."""
-    commit = _git(root, "rev-parse", "--verify", "--quiet", f"{revision or 'HEAD^'}^{{commit}}")
+    commit = git_output(root, "rev-parse", "--verify", "--quiet", f"{revision or 'HEAD^'}^{{commit}}")
     if commit is not None:
         return commit
-    if _git(root, "rev-parse", "--is-shallow-repository") == "true":
+    if git_output(root, "rev-parse", "--is-shallow-repository") == "true":
         raise UsageError(
             f"this clone is shallow and lacks {revision or 'the parent of HEAD'}",
             "Fetch it: git fetch --unshallow, in a workflow fetch-depth: 0.",
@@ -72,7 +73,7 @@ def checkout_of(root: Path, commit: str, say: Callable[[str], None]) -> Iterator
 
     NotComparableError where it is older than the gate or does not install; nothing is left behind.
     """
-    if _git(root, "cat-file", "-e", f"{commit}:{WORKER}") is None:
+    if git_output(root, "cat-file", "-e", f"{commit}:{WORKER}") is None:
         raise NotComparableError(f"{commit[:12]} is older than this gate: it has no {WORKER}", ANOTHER)
     try:
         (root / "build").mkdir(exist_ok=True)
@@ -85,7 +86,7 @@ def checkout_of(root: Path, commit: str, say: Callable[[str], None]) -> Iterator
         with scratch:
             yield _prepared(root, commit, Path(scratch.name), say)
     finally:
-        _git(root, "worktree", "prune")
+        git_output(root, "worktree", "prune")
 
 
 def _prepared(root: Path, commit: str, scratch: Path, say: Callable[[str], None]) -> Checkout:
@@ -114,12 +115,6 @@ def _dependencies(folder: Path) -> Any:
         for file in (folder / "pyproject.toml", folder / "constraints.txt")
     )
     return [tomllib.loads(project).get("project", {}).get(name) for name in DECIDING], pins
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    """Return what git says, or None where it fails."""
-    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
-    return None if done.returncode else done.stdout.strip()
 
 
 def _failure(folder: Path, *command: str) -> str:

@@ -115,12 +115,8 @@ def show_speed(before: Folder, after: Folder, selection: Selection) -> Iterator[
 
 def _newest_cohorts(records: Iterable[RunRecord]) -> dict[Any, Cohort]:
     """Return of each section, setup, corpus and recipe the cohort of the newest code and libraries."""
-    newest: dict[Any, Cohort] = {}
-    for cohort in sorted(cohorts_of(records), key=lambda cohort: cohort.newest):
-        first = cohort.records[0]
-        stamps = first.corpus.model_dump_json(), first.recipe.model_dump_json()
-        newest[cohort.experiment, cohort.setup, stamps] = cohort
-    return newest
+    stamps = {"corpus", "recipe"}
+    return {(c.experiment, c.setup, c.records[0].model_dump_json(include=stamps)): c for c in cohorts_of(records)}
 
 
 def _rows(cohort: Cohort | None) -> dict[str, list[RowResults]]:

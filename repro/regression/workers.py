@@ -20,7 +20,6 @@ from typing import Any
 
 from repro.errors import NotComparableError
 
-PROTOCOL = 1
 WARM_UP = 1  # rounds of each benchmark and launch that are dropped: what is prepared belongs to the first
 
 
@@ -52,13 +51,7 @@ class Worker:
 
     def benchmarks(self) -> list[str]:
         """Wait until the process has started and return the names of its benchmarks."""
-        hello = self.answer()
-        if hello.get("protocol") != PROTOCOL:
-            raise NotComparableError(
-                f"{self.name}: its worker speaks protocol {hello.get('protocol')}, expected {PROTOCOL}",
-                "Choose a revision whose benchmarks/worker.py speaks this protocol.",
-            )
-        return [str(name) for name in hello["benchmarks"]]
+        return [str(name) for name in self.answer()["benchmarks"]]
 
     def round(self) -> Round:
         """Time one round of the benchmark that was started."""

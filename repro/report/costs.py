@@ -55,18 +55,17 @@ def costs_of(records: Sequence[RunRecord]) -> list[Costs]:
 
     A classifier's runs are those of its newest cohort there: one code, one set of libraries, one setup.
     """
-    groups: dict[tuple[object, ...], list[Cohort]] = {}
+    groups: dict[tuple[object, ...], dict[str, Cohort]] = {}
     for cohort in cohorts_of(records, by_machine=True):
         origin = cohort.records[0].provenance
         machine = (origin.processor, origin.threads, origin.accelerator)
-        groups.setdefault((*cohort.material, *machine), []).append(cohort)
+        groups.setdefault((*cohort.material, *machine), {})[cohort.experiment] = cohort
     compared = []
-    for cohorts in groups.values():
-        newest = {cohort.experiment: cohort for cohort in sorted(cohorts, key=lambda cohort: cohort.newest)}
+    for newest in groups.values():
         runs = {name: newest[of[0]].records for name, of in CLASSIFIERS.items() if of[0] in newest}
         runs = {name: of for name, of in runs.items() if all(_scored(name, run) in run.scores for run in of)}
         if len(runs) >= FEWEST:
-            first = cohorts[0].records[0]
+            first = next(iter(newest.values())).records[0]
             machine_name = f"{first.provenance.accelerator or first.provenance.processor}"
             threads = plural(first.provenance.threads, "thread")
             title = f"{first.recipe.name} on {first.corpus.name}, {machine_name}, {threads}"

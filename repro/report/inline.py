@@ -19,6 +19,7 @@ COLOURS = {
     SECOND: "var(--second)",
 }  # fmt: skip
 PIXELS_A_POINT = 4 / 3
+MEASUREMENTS = "Measurements"  # the heading of figures that belong to no section
 _LEFT_OUT = r"<\?xml.*?\?>|<!DOCTYPE.*?>|<title>.*?</title>|<metadata>.*?</metadata>|<style.*?</style>"
 _UNUSED = {"font", "font-family", "stroke-linejoin"}  # text is in the page's own type
 

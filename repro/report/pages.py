@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from repro.benchfiles import Benchmark
 from repro.claims.catalogue import Catalogue
+from repro.claims.cohorts import cohorts_of
 from repro.claims.judge import Verdict
+from repro.display.figure import Drawing
 from repro.display.table import Table
 from repro.errors import RecordError, ResultsError
+from repro.records.durable import write_whole
 from repro.records.schema import RunRecord
 from repro.records.store import inside, name_of
 from repro.report import tables
-from repro.report.costs import cost_table, costs_of
-from repro.report.faults import fault_tables
-from repro.report.pictures import draw_pictures
-from repro.report.reruns import rerun_table
-from repro.report.timings import read_timings, speed_tables
+from repro.report.costs import cost_drawings, cost_table, costs_of
+from repro.report.inline import MEASUREMENTS, Picture, save_picture
+from repro.report.reruns import epoch_drawing, rerun_drawing, rerun_table
+from repro.report.timings import growth_drawing, ratio_drawings, read_timings, speed_tables
 from repro.report.webpage import render, report_html, values_of
 from repro.sections import SECTIONS, section_named
 
-MOST_ROWS = 500  # of a table on a page; its file has them all
 BEGIN, END = "<!-- verdicts: begin -->", "<!-- verdicts: end -->"
 
 
@@ -37,32 +39,58 @@ def write_report(
         **({"reruns": rerun_table(catalogue)} if catalogue.corroboration else {}),
         **({"costs": cost_table(compared)} if compared else {}),
         **speed_tables(timings),
-        **fault_tables(results),
         **_measured_tables(results),
     }
     try:
         folder = inside(results, results / "tables")
         drawn_up = {name: table for name, table in report_tables.items() if name not in tables.MEASURED}
-        written = [_write(folder / f"{name}.csv", table.to_csv()) for name, table in drawn_up.items()]
-        noted = {name: f"{table.note}\n\n{table.to_markdown()}" for name, table in drawn_up.items() if table.note}
-        written += [_write(folder / f"{name}.md", text) for name, text in noted.items()]
-        short = {name: table.newest(MOST_ROWS, f"tables/{name}.csv") for name, table in report_tables.items()}
+        written = [write_whole(folder / f"{name}.csv", table.to_csv().encode()) for name, table in drawn_up.items()]
         figures = inside(results, results / "figures")
         shown = draw_pictures(catalogue, verdicts, records, timings, figures)
         written += [figures / f"{picture.name}.svg" for picture in shown]
         for left_over in set(figures.glob("*.svg")) - set(written):
             left_over.unlink()
-        short |= {"scores": tables.seed_scores(records)}
+        report_tables |= {"scores": tables.seed_scores(records)}
         files = record_files(results, verdicts, records)
-        values = values_of(catalogue, verdicts, records, short, shown, timings, files)
-        written.append(_write(results / "REPORT.md", render("REPORT.md", **values)))
-        written.append(_write(results / "report.html", report_html(values)))
+        values = values_of(catalogue, verdicts, records, report_tables, shown, files)
+        written.append(write_whole(results / "REPORT.md", render("REPORT.md", **values).encode()))
+        written.append(write_whole(results / "report.html", report_html(values).encode()))
     except OSError as error:
         raise ResultsError(
             f"cannot write the report into {results}: {error.strerror or error}",
             "Name a folder you may write to with --results; the records are untouched.",
         ) from None
     return written
+
+
+def draw_pictures(
+    catalogue: Catalogue,
+    verdicts: Sequence[Verdict],
+    records: Sequence[RunRecord],
+    timings: Sequence[Benchmark],
+    folder: Path,
+) -> list[Picture]:
+    """Save every figure of the report as SVG, the same bytes each time, in the order of the sections."""
+    measured = (*ratio_drawings(timings), growth_drawing(timings), *cost_drawings(costs_of(records)))
+    drawn = [*_of_sections(catalogue, verdicts, records), *((MEASUREMENTS, drawing) for drawing in measured)]
+    return [save_picture(drawing, heading, folder) for heading, drawing in drawn if drawing]
+
+
+def _of_sections(
+    catalogue: Catalogue, verdicts: Sequence[Verdict], records: Sequence[RunRecord]
+) -> Iterator[tuple[str, Drawing | None]]:
+    # of each section the runs of the catalogue's recipe if there are any, and of those the newest
+    shown = sorted(cohorts_of(records), key=lambda cohort: cohort.setup.recipe == catalogue.recipe)
+    cohorts = {cohort.experiment: cohort for cohort in shown}
+    headline = tables.headlined(catalogue, verdicts)
+    for section in map(section_named, SECTIONS):
+        cohort = cohorts.get(section.name)
+        if cohort:
+            yield from ((section.heading, drawing) for drawing in section.figures(cohort))
+        if section.name == "finetune":
+            yield section.heading, epoch_drawing(verdicts, catalogue)
+            if headline:
+                yield headline.claim.section, rerun_drawing(catalogue, headline)
 
 
 def record_files(results: Path, verdicts: Sequence[Verdict], records: Sequence[RunRecord]) -> dict[str, str]:
@@ -106,7 +134,7 @@ def update_readme(
     """Put the verdict table between the README's two marks."""
     try:
         text = readme.read_text(encoding="utf-8")
-        _write(readme, with_verdicts(text, catalogue, verdicts, records))
+        write_whole(readme, with_verdicts(text, catalogue, verdicts, records).encode())
     except OSError as error:
         raise ResultsError(f"cannot update {readme}: {error.strerror or error}", "Name the README to update.") from None
 
@@ -131,11 +159,3 @@ def with_verdicts(text: str, catalogue: Catalogue, verdicts: Sequence[Verdict], 
         changes=_section_tables(records).get("api", Table((), ())),
     )
     return f"{before}{BEGIN}\n{block}{END}{after}"
-
-
-def _write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8", newline="\n")
-    partial.replace(path)
-    return path

@@ -1,14 +1,23 @@
-"""What independent public runs say, as a table and a figure: corroboration beside the verdicts."""
+"""What independent public runs say, as a table and two figures: by library version, and epoch by epoch."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from repro.claims.catalogue import Catalogue
+from repro.claims.claim import Kind
 from repro.claims.corroboration import drifts, ordered, out_of_sample, public_runs, version_span
 from repro.claims.judge import Verdict
 from repro.claims.references import Figure
-from repro.claims.wording import number
+from repro.claims.wording import number, plural
 from repro.display.figure import BARS, INK, SECOND, Drawing, panels
 from repro.display.table import Table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+NAMES = {"train_loss": "training loss", "weighted_f1": "weighted F1"}
 
 
 def rerun_table(catalogue: Catalogue) -> Table:
@@ -57,7 +66,8 @@ def rerun_drawing(catalogue: Catalogue, ours: Verdict) -> Drawing:
     tables = [catalogue.populations[key] for key in catalogue.corroboration]
     column = claim.figures[""].partition(":")[2]
     named = claim.addresses[0].rpartition(".")[2].replace("_", " ").replace("f1", "F1")
-    versions = sorted({run["transformers"] for table in tables for run in table.runs}, key=_by_version)
+    stated = {run["transformers"] for table in tables for run in table.runs}
+    versions = sorted(stated, key=lambda version: (not version, ordered(version)))
     figure, (axes,) = panels(12.0, 3.3)
     low, high = tables[0].figure(column).prediction_interval()
     axes.axhspan(low, high, color=BARS, alpha=0.12, label=f"95 % interval of one run, from {len(tables[0].runs)} runs")
@@ -84,10 +94,6 @@ def rerun_drawing(catalogue: Catalogue, ours: Verdict) -> Drawing:
     return Drawing(name="reruns-by-version", figure=figure, title=title, description=said)
 
 
-def _by_version(version: str) -> tuple[bool, tuple[int, ...]]:
-    return not version, ordered(version)
-
-
 def _reported(catalogue: Catalogue, address: str) -> dict[float, str]:
     """Return what the claims report of a figure, and where it stands."""
     return {
@@ -100,3 +106,44 @@ def _reported(catalogue: Catalogue, address: str) -> dict[float, str]:
 
 def _spread(figure: Figure) -> str:
     return f"{number(figure.mean)} ± {number(figure.sd)} ({figure.n})"
+
+
+def epoch_drawing(verdicts: Sequence[Verdict], catalogue: Catalogue) -> Drawing | None:
+    """Draw what the log shows after each epoch: every seed, the reported value, and where a public rerun lies.
+
+    None where the catalogue has no claim of several such figures.
+    """
+    logged = [v for v in verdicts if v.claim.kind is Kind.DISTRIBUTION and len(v.claim.figures) > 1]
+    if not logged:
+        return None
+    parts = list(logged[0].claim.figures)
+    figure, row = panels(12.0, 2.8, len(parts))
+    for axes, part in zip(row, parts, strict=True):
+        _epochs(axes, part, logged, catalogue)
+    shown = next((v for v in logged if v.estimates), None)
+    ours = f"ours: {plural(len(shown.seeds), 'seed')}, {shown.basis}" if shown else "not yet run by this suite"
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9, frameon=False)
+    said = "; ".join(f"epoch {i}: measured {v.shown or 'nothing'}" for i, v in enumerate(logged, 1))
+    return Drawing(
+        name="epochs",
+        figure=figure,
+        title=f"Epoch by epoch over the public reruns ({ours})",
+        description=f"Losses, accuracy and weighted F1 after each epoch. {said}.",
+    )
+
+
+def _epochs(axes: Axes, part: str, logged: Sequence[Verdict], catalogue: Catalogue) -> None:
+    epochs = range(1, len(logged) + 1)
+    reruns = [catalogue.figure(v.claim.figures[part]) for v in logged]
+    low, high = zip(*(figure.prediction_interval() for figure in reruns), strict=True)
+    label = f"95 % of {reruns[0].n} public reruns"
+    axes.fill_between(epochs, low, high, color=BARS, alpha=0.25, linewidth=0, label=label)
+    reported = [v.claim.reported_of(part) for v in logged]
+    axes.plot([*epochs], reported, "--", color=INK, linewidth=1, marker="_", label="reported")
+    points = [(i, value) for i, v in zip(epochs, logged, strict=True) if part in v.estimates
+              for value in v.estimates[part].values]  # fmt: skip
+    x, y = zip(*points, strict=True) if points else ((), ())
+    axes.scatter(x, y, color=SECOND, s=22, zorder=3, label="ours, a point a seed")
+    axes.set_xticks(epochs, [f"epoch {i}" for i in epochs])
+    axes.margins(x=0.15)
+    axes.set_title(NAMES.get(part, part.replace("_", " ")), fontsize=9.5)

@@ -7,7 +7,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from typing import Protocol
+from statistics import fmean
 
 from repro.claims.catalogue import Catalogue
 from repro.claims.claim import Outcome
@@ -17,6 +17,7 @@ from repro.claims.references import Figure
 from repro.claims.wording import plural
 from repro.display.table import Table
 from repro.records.schema import RunRecord
+from repro.report.costs import CLASSIFIERS
 
 _TEXTS = tomllib.loads(files("repro.report").joinpath("report.toml").read_text(encoding="utf-8"))
 SIGNS: Mapping[str, str] = _TEXTS["signs"]
@@ -32,16 +33,9 @@ MEANS = ("accuracy", "weighted_f1", "macro_f1")
 EXPLAINED = (Outcome.DEVIATES, Outcome.KNOWN, Outcome.NO_LONGER, Outcome.INCONCLUSIVE)  # with the reason beside
 
 
-class _Measured(Protocol):
-    @property
-    def commit(self) -> str | None: ...
-    @property
-    def dirty(self) -> bool | None: ...
-
-
-def commit_of(measured: _Measured) -> str:
+def commit_of(commit: str | None, dirty: bool | None) -> str:
     """Return the beginning of the commit, and whether the code differed from it."""
-    return "unknown" if measured.commit is None else measured.commit[:12] + (" with changes" if measured.dirty else "")
+    return "unknown" if commit is None else commit[:12] + (" with changes" if dirty else "")
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> Table:
@@ -50,24 +44,22 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Table:
 
 
 def record_tables(records: Sequence[RunRecord]) -> dict[str, Table]:
-    """Return scores, timings and environments by file name."""
-    runs = [(r, {"r": r, "commit": commit_of(r.provenance)}) for r in records]
-    scores = [{**run, "name": name, "s": s} for r, run in runs for name, s in r.scores.items()]
-    seconds = [
-        {**run, "phase": phase, "seconds": seconds, "machine": r.provenance.accelerator or _processor(r)}
-        for r, run in runs
-        for phase, seconds in r.seconds.items()
+    """Return scores, their history and environments by file name."""
+    scores = [
+        {"r": r, "commit": commit_of(r.provenance.commit, r.provenance.dirty), "name": name, "s": s}
+        for r in records
+        for name, s in r.scores.items()
     ]
     return {
         "scores": Table.of(COLUMNS["scores"], scores),
-        "timings": Table.of(COLUMNS["timings"], seconds),
+        "history": history(records),
         "environment": environment_table(records),
     }
 
 
 def seed_scores(records: Sequence[RunRecord]) -> Table:
     """Return the scores of a section's newest runs of each setup, one row for all seeds."""
-    cohorts = {(c.experiment, c.setup): c for c in sorted(cohorts_of(records), key=lambda c: c.newest)}
+    cohorts = {(c.experiment, c.setup): c for c in cohorts_of(records)}
     rows = []
     for cohort in cohorts.values():
         for name in cohort.records[0].scores:
@@ -75,6 +67,21 @@ def seed_scores(records: Sequence[RunRecord]) -> Table:
             means = {of: Figure(tuple(getattr(s, of) for s in scored)) for of in MEANS}
             rows.append({"c": cohort, "name": name, "n": scored[0].n, "seeds": len(scored), **means})
     return Table.of(COLUMNS["seed scores"], rows, "One row for all seeds: mean ± SD [95 % interval of the mean].")
+
+
+def history(records: Sequence[RunRecord]) -> Table:
+    """Return what the runs of each commit gave, superseded ones too: the F1 of each section's classifier."""
+    classifiers = {section: scored for section, scored, *_ in CLASSIFIERS.values()}
+    rows = []
+    for cohort in cohorts_of(records):
+        newest = max(cohort.records, key=lambda record: record.provenance.started)
+        name = classifiers.get(cohort.experiment, "").format(epochs=newest.recipe.epochs)
+        if scored := [record.scores[name].weighted_f1 for record in cohort.records if name in record.scores]:
+            seconds = fmean(sum(record.seconds.values()) for record in cohort.records)
+            commit = commit_of(newest.provenance.commit, newest.provenance.dirty)
+            of_seeds = {"f1": Figure(tuple(scored)), "seconds": seconds}
+            rows.append({"r": newest, "commit": commit, "setup": cohort.setup, "name": name, **of_seeds})
+    return Table.of(COLUMNS["history"], rows, "The newest last; F1 and seconds are means over the seeds.")
 
 
 def source_cells(source: str) -> list[tuple[str, str]]:
@@ -90,7 +97,7 @@ def environment_table(records: Sequence[RunRecord]) -> Table:
         p = r.provenance
         values = {
             "suite": p.suite,
-            "commit": commit_of(p),
+            "commit": commit_of(p.commit, p.dirty),
             "Python": p.python,
             **p.versions,
             "system": p.system,
@@ -151,7 +158,3 @@ def outcome_counts(verdicts: Sequence[Verdict]) -> dict[str, int]:
     """Count the verdicts by outcome, in the fixed order of outcomes."""
     counts = Counter(v.outcome for v in verdicts)
     return {str(outcome): counts[outcome] for outcome in Outcome}
-
-
-def _processor(record: RunRecord) -> str:
-    return f"{record.provenance.processor}, {plural(record.provenance.threads, 'thread')}"

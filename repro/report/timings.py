@@ -1,54 +1,34 @@
-"""Times of pytest-benchmark and their tables: speed beside the Trainer, growth, sameness, processes, load."""
+"""Times of pytest-benchmark: tables (speed beside the Trainer, growth, sameness) and two figures (ratios, growth)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from statistics import mean, median
+from statistics import median
 from typing import Any
 
+import numpy as np
+
 from repro.benchfiles import Benchmark, newest, read_benchmarks
+from repro.display.figure import BARS, INK, SECOND, Drawing, panels
 from repro.display.table import Table
-from repro.report.tables import COLUMNS, SIZES, commit_of
+from repro.report.tables import COLUMNS, SETTINGS, SIZES, commit_of
 
 Values = Mapping[str, Any]
-OURS = ("packed-fp32", "packed-bf16")  # the variants that others are compared with
+DRAWS, HIGHEST = 2000, 0.975  # of the bootstrap
+PEERS = ("trainer-", "notebook-")  # what our packed variant of the same precision is compared with
 
 
 def read_timings(results: Path) -> list[Benchmark]:
     """Read the newest times below `results/benchmarks`; RecordError for a damaged file."""
-    folder = results / "benchmarks"
-    return newest(read_benchmarks(folder)) if folder.is_dir() else []
+    return newest(read_benchmarks(results / "benchmarks"))
 
 
 def heading(timing: Benchmark) -> str:
     """Return the group, with the GPU's name for what ran on one: it is never compared with a CPU's."""
-    return ", ".join(filter(None, (timing.group, timing.machine.accelerator)))
-
-
-def basis(timing: Benchmark) -> str:
-    """Return in words what was run and how, as far as the file says."""
-    if timing.spec:
-        return timing.spec.label
-    return ", ".join(value for name, value in timing.setup.items() if name != "device")
-
-
-def title(timing: Benchmark) -> str:
-    """Return what was timed, in words: no name of a test."""
-    what, size, case = (timing.facts.get(name) for name in ("what", "size", "case"))
-    if case:
-        return f"{case}; processes: {_processes(timing)['where']}"
-    if timing.group.startswith("growth with ") and isinstance(size, int | float):
-        return f"{size:,.0f} {SIZES.get(timing.group.removeprefix('growth with '), '')}"
-    return str(what or variant(timing) or timing.name).replace("-", " ")
-
-
-def seconds(value: float) -> str:
-    """Return a time for people, in the unit that suits it, with three digits."""
-    factor, unit = next((f, u) for f, u in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")) if value * f >= 1 or u == "µs")
-    scaled = value * factor
-    digits = 0 if scaled >= 100 else 1 if scaled >= 10 else 2  # noqa: PLR2004
-    return f"{scaled:,.{digits}f} {unit}"
+    return ", ".join(filter(None, (timing.group, timing.accelerator)))
 
 
 def speed_tables(timings: Sequence[Benchmark]) -> dict[str, Table]:
@@ -57,61 +37,35 @@ def speed_tables(timings: Sequence[Benchmark]) -> dict[str, Table]:
     groups = list(dict.fromkeys(map(heading, timed)))
     timed.sort(key=lambda t: groups.index(heading(t)))
     grown = [t for t in timings if t.group.startswith("growth")]
-    trained = [t for t in timings if "predictions_differing" in t.facts]
-    alone = {t.facts["case"]: min(t.rounds) for t in trained if t.facts["processes"] == 1}
     by_name = {
-        "speed": _table("speed", timed, lambda t: _beside_ours(t, timed)),
+        "speed": _table("speed", timed),
         "growth": _table("growth", sorted(grown, key=lambda t: (heading(t), t.number("size") or 0))),
         "sameness": _table("trainer", (t for t in timings if "equal_parameters" in t.facts))
         + _table("padded", (t for t in timings if "gradients" in t.facts and "steps" not in t.facts)),
-        "processes": _table("processes", trained, lambda t: _processes(t, alone.get(t.facts["case"])))
-        + _table("killed", (t for t in timings if t.facts.get("killed") is True), _processes),
-        "load": _table("load", (t for t in timings if heading(t).startswith("load"))),
     }
     return {name: table for name, table in by_name.items() if table.rows}
 
 
-def _table(name: str, timings: Iterable[Benchmark], more: Callable[[Benchmark], Values] = lambda _: {}) -> Table:
-    return Table.of(COLUMNS[name], ({**_values(t), **more(t)} for t in timings))
+def _table(name: str, timings: Iterable[Benchmark]) -> Table:
+    return Table.of(COLUMNS[name], map(_values, timings))
 
 
 def _values(t: Benchmark) -> Values:
-    size, tweets = t.number("size") or 0, t.number("tweets")
+    tweets = t.number("tweets")
     return {
         "t": t,
         "heading": heading(t),
+        "variant": variant(t),
         "growth": heading(t).removeprefix("growth with "),
         "rounds": len(t.rounds),
         "shortest": min(t.rounds),
         "longest": max(t.rounds),
-        "size": size,
-        "a_second": size / t.median,
+        "size": t.number("size") or 0,
         "tweets_per_second": tweets and tweets / t.median,
         "ms_a_tweet": 1000 * t.median / (tweets or 1),
-        "peak": max(t.series("peak_mib"), default=None),
-        "commit": commit_of(t),
-    }
-
-
-def _beside_ours(t: Benchmark, timed: Sequence[Benchmark]) -> Values:
-    """Return how often our packed rounds of the same group fit into one of this variant, and its share of the peak."""
-    ours = [next((o for o in timed if heading(o) == heading(t) and variant(o) == name), None) for name in OURS]
-    return {
-        "variant": variant(t),
-        "medians": [o and t.median / o.median for o in ours],
-        "overall": [o and _cost(t) / _cost(o) for o in ours],
         "share": share_of_peak(t),
-    }
-
-
-def _processes(t: Benchmark, alone: float | None = None) -> Values:
-    machines, codes = t.facts["machines"], t.facts.get("exit_codes")
-    return {
-        "where": str(t.facts["processes"])
-        + (f" on {machines} machines ({t.facts['between']})" if machines != 1 else ""),
-        "rows_per_second": (t.number("rows") or 0) / min(t.rounds),
-        "of_one": alone and alone / min(t.rounds),
-        "exit_codes": " and ".join(map(str, codes if isinstance(codes, list) else [codes])),
+        "peak": max(t.series("peak_mib"), default=None),
+        "commit": commit_of(t.commit, t.dirty),
     }
 
 
@@ -121,11 +75,6 @@ def variant(t: Benchmark) -> str:
     return str(named) if named else t.name.partition("[")[2].rstrip("]").split("-", 1)[-1]
 
 
-def _cost(t: Benchmark) -> float:
-    """Return the mean of its seconds, over that of its useful arithmetic where it tells it: the batches may differ."""
-    return t.mean / mean(t.series("useful_flop") or [1.0])
-
-
 def share_of_peak(t: Benchmark) -> float | None:
     """Return the useful arithmetic's share of the machine's multiplication speed, that of its fastest round."""
     flop, calibration, size = t.series("useful_flop"), t.series("calibration_seconds"), t.number("calibration_flop")
@@ -133,3 +82,106 @@ def share_of_peak(t: Benchmark) -> float | None:
         return None
     reached = median(f / s for f, s in zip(flop, t.rounds, strict=True))
     return reached / (size / min(calibration))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratio:
+    """A setting of the Trainer (or the notebook) over ours in the same precision: medians, 95 % interval, the limit.
+
+    `limit` is what no waste at all would give: the real arithmetic at the machine's fastest multiplication.
+    """
+
+    setting: str
+    precision: str
+    value: float
+    interval: tuple[float, float]
+    limit: float | None
+
+
+def ratios_of(timings: Sequence[Benchmark]) -> list[Ratio]:
+    """Return each setting beside ours in its own precision, of the rounds that were interleaved."""
+    by_group: dict[str, dict[str, Benchmark]] = {}
+    for timing in timings:
+        if timing.facts.get("unit") in ("step", "pass"):
+            by_group.setdefault(heading(timing), {})[variant(timing)] = timing
+    ratios = []
+    for group, members in by_group.items():
+        for name, peer in members.items():
+            precision = name.rpartition("-")[2]
+            ours = members.get(f"packed-{precision}")
+            if ours and name.startswith(PEERS):
+                share = share_of_peak(peer)
+                setting = SETTINGS.get(peer.group, peer.group) + group.removeprefix(peer.group)
+                ratios.append(
+                    Ratio(setting=setting, precision=precision, value=peer.median / ours.median,
+                          interval=_interval(peer.rounds, ours.rounds), limit=1 / share if share else None)
+                )  # fmt: skip
+    order = {name: place for place, name in enumerate(SETTINGS.values())}
+    return sorted(ratios, key=lambda ratio: order.get(ratio.setting, len(order)))
+
+
+def _interval(peer: Sequence[float], ours: Sequence[float]) -> tuple[float, float]:
+    """Return the 95 % percentile bootstrap interval of the ratio of medians, each side drawn by itself."""
+    random = np.random.default_rng(0)
+    drawn = [np.median(random.choice(rounds, (DRAWS, len(rounds))), axis=1) for rounds in (peer, ours)]
+    low, high = np.quantile(drawn[0] / drawn[1], [1 - HIGHEST, HIGHEST])
+    return float(low), float(high)
+
+
+def ratio_drawings(timings: Sequence[Benchmark]) -> list[Drawing]:
+    """Draw a bar a setting, a panel a precision; none where nothing was timed beside ours."""
+    ratios = ratios_of(timings)
+    if not ratios:
+        return []
+    precisions = sorted({ratio.precision for ratio in ratios}, reverse=True)
+    most = max(sum(ratio.precision == precision for ratio in ratios) for precision in precisions)
+    figure, row = panels(12.0, 1.3 + 0.42 * most, len(precisions))
+    far = 1.12 * max(max(r.interval[1], r.limit or 0) for r in ratios)
+    for axes, precision in zip(row, precisions, strict=True):
+        shown = [ratio for ratio in ratios if ratio.precision == precision]
+        for place, ratio in enumerate(shown):
+            axes.barh(place, ratio.value, color=BARS, alpha=0.6, height=0.6)
+            axes.plot(ratio.interval, (place, place), color=INK, linewidth=2)
+            if ratio.limit:
+                axes.plot((ratio.limit, ratio.limit), (place - 0.38, place + 0.38), color=SECOND, linewidth=2.5)
+            beyond = max(ratio.interval[1], ratio.value, ratio.limit or 0)
+            axes.annotate(f"{ratio.value:.2f}", (beyond, place), (4, 0), textcoords="offset points", va="center",
+                          fontsize=9)  # fmt: skip
+        axes.axvline(1, color=INK, linewidth=1, linestyle=":")
+        axes.set_yticks(range(len(shown)), [ratio.setting for ratio in shown], fontsize=9, parse_math=False)
+        axes.set(xlim=(0, far), ylim=(len(shown) - 0.5, -0.5))
+        axes.set_title(f"{precision} against {precision}: times our packed batches", fontsize=9.5)
+    said = "; ".join(
+        f"{r.setting}, {r.precision}: {r.value:.2f} [{r.interval[0]:.2f}, {r.interval[1]:.2f}]" for r in ratios
+    )
+    title = (
+        "How many of our packed rounds fit into one of each other setting's (bar: ratio of medians; line: its 95 % "
+        "interval; dotted: as fast as ours; orange: the limit, the real arithmetic at the machine's fastest "
+        "multiplication)"
+    )
+    return [Drawing(name="speed-ratios", figure=figure, title=title, description=f"{said}.")]
+
+
+def growth_drawing(timings: Sequence[Benchmark]) -> Drawing | None:
+    """Draw seconds against size, both logarithmic, sizes in numeric order; None where nothing was timed so."""
+    grown = [t for t in timings if t.group.startswith("growth with ") and t.number("size")]
+    if not grown:
+        return None
+    grown.sort(key=lambda t: (heading(t), t.number("size") or 0))
+    series = {name: list(members) for name, members in groupby(grown, key=heading)}
+    figure, row = panels(4.0 * len(series), 3.0, len(series))
+    said = []
+    for axes, (name, members) in zip(row, series.items(), strict=True):
+        sizes, seconds = [t.number("size") or 0 for t in members], [t.median for t in members]
+        axes.plot(sizes, seconds, color=BARS, marker="o", markersize=4)
+        axes.vlines(sizes, [min(t.rounds) for t in members], [max(t.rounds) for t in members], color=INK, linewidth=1.2)
+        axes.loglog()
+        axes.yaxis.set_major_formatter("{x:g}")  # a power of ten has an exponent too small to read
+        axes.set_xticks(sizes, [f"{size:,.0f}" for size in sizes], fontsize=9, rotation=30)
+        axes.minorticks_off()
+        what = name.removeprefix("growth with ")
+        axes.set_xlabel(SIZES.get(what, what), fontsize=9)
+        axes.set_ylabel("seconds", fontsize=9)
+        said.append(f"{what} {sizes[0]:,.0f} to {sizes[-1]:,.0f}: {seconds[0]:.3g} to {seconds[-1]:.3g} s")
+    title = "How time grows with size (both axes logarithmic; point: median, line: shortest to longest round)"
+    return Drawing(name="growth", figure=figure, title=title, description="; ".join(said) + ".")

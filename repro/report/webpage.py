@@ -1,4 +1,4 @@
-"""report.html: one file that needs no network, made of templates, the verdicts, tables, timings and figures."""
+"""report.html: one file that needs no network, made of templates, the verdicts, tables and figures."""
 
 from __future__ import annotations
 
@@ -7,24 +7,19 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.resources import files
-from itertools import groupby
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from repro.benchfiles import Benchmark
 from repro.claims.catalogue import Catalogue
 from repro.claims.judge import Verdict
 from repro.claims.wording import number
 from repro.display.table import Table, as_text
 from repro.records.schema import RunRecord
 from repro.report import tables
-from repro.report import timings as timing_words
-from repro.report.inline import Picture
-from repro.report.pictures import MEASUREMENTS
+from repro.report.inline import MEASUREMENTS, Picture
 from repro.report.strips import strips
-from repro.report.timings import heading
 from repro.spec import RunSpec
 
 
@@ -49,7 +44,6 @@ def values_of(
     records: Sequence[RunRecord],
     report_tables: Mapping[str, Table],
     pictures: Sequence[Picture],
-    timings: Sequence[Benchmark],
     record_files: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return what both forms of the report are made of, by its name in the templates.
@@ -70,8 +64,6 @@ def values_of(
         "strips": partial(strips, catalogue),
         "pictures": pictures,
         "measurements": MEASUREMENTS,
-        "timings_by_group": [(name, list(of)) for name, of in groupby(sorted(timings, key=_in_order), key=heading)],
-        "times": timing_words,
         "record_files": record_files,
         "tables": report_tables,
         "commands": commands(records),
@@ -91,10 +83,6 @@ def report_html(values: Mapping[str, Any]) -> str:
         policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; base-uri 'none'; "
         "form-action 'none'",
     )
-
-
-def _in_order(timing: Benchmark) -> tuple[str, float]:
-    return heading(timing), timing.number("size") or 0.0
 
 
 def commands(records: Sequence[RunRecord]) -> list[tuple[str, str]]:

@@ -21,8 +21,8 @@ from textwrap import shorten
 from typing import Any
 
 from repro import notebooks
-from repro.assets.builtin.letter import LETTER, QUESTION
 from repro.assets.builtin.tiny import tiny_tour_folder
+from repro.assets.notebook import LETTER, QUESTION
 from repro.assets.recipes import TOUR
 from repro.display.table import Table
 from repro.records.private import without_private_parts
@@ -176,6 +176,7 @@ SECTION = Section.of(
     globals(),
     heading="Libraries",
     what="the notebook's calls, tried on the installed libraries",
+    pretrained=False,
     reads=lambda context, seed: FIXES,
 )
 

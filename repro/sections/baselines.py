@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from repro.training.data import Examples
-
 FOLDS, SEED = 5, 0  # of the cross-validation
 WORDS: Mapping[str, Sequence[Any]] = {"words__ngram_range": [(1, 1), (1, 2)], "classifier__C": [0.1, 0.3, 1.0]}
 STATES: Mapping[str, Sequence[Any]] = {"classifier__C": [0.01, 0.1, 1.0]}
@@ -88,26 +86,22 @@ def choose(model: Any, grid: Mapping[str, Sequence[Any]], inputs: Any, labels: S
 
 def mean_states(context: Context) -> dict[str, NDArray[np.float32]]:
     """Return the frozen encoder's last states, averaged over each text's pieces: (n, H) a split, in fp32."""
-    from repro.assets.loading import load_encoder
-
-    encoder = load_encoder(context.checkpoint.folder).to(context.accelerator.device).eval()
-    return {split: _pooled(encoder, examples, context) for split, examples in context.examples.items()}
-
-
-def _pooled(encoder: Any, examples: Examples, context: Context) -> NDArray[np.float32]:
     import torch
 
-    from repro.training.packing import pad_rows, to_device
+    from repro.assets.loading import load_encoder
+    from repro.training.predict import over_rows
 
-    order = examples.tokens.lengths.argsort(stable=True)
-    states = torch.empty(len(examples), encoder.config.hidden_size)
-    with torch.inference_mode(), context.progress.bar("mean states", len(examples)) as advance:
-        for rows in order.split(context.recipe.batch_size):
-            batch = to_device(pad_rows(examples.tokens, rows), context.accelerator.device)
-            mask = batch["attention_mask"].unsqueeze(-1)  # (B, T, 1)
-            states[rows] = ((encoder(**batch).last_hidden_state * mask).sum(1) / mask.sum(1)).cpu()
-            advance(len(rows), None)
-    return states.numpy()
+    def mean(outputs: Any, batch: Mapping[str, Any]) -> torch.Tensor:
+        mask = batch["attention_mask"].unsqueeze(-1)  # (B, T, 1)
+        states: torch.Tensor = (outputs.last_hidden_state * mask).sum(1) / mask.sum(1)
+        return states
+
+    encoder = load_encoder(context.checkpoint.folder).to(context.accelerator.device)
+    options = {**context.running, "batching": "dynamic", "batch_size": context.recipe.batch_size}
+    return {
+        split: over_rows(encoder, examples.tokens, torch.arange(len(examples)), mean, **options).numpy()
+        for split, examples in context.examples.items()
+    }
 
 
 def tables(records: Sequence[RunRecord]) -> dict[str, Table]:

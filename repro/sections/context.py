@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import TYPE_CHECKING, Any
 
-from repro.assets.checkpoints import Checkpoint, file_sha256
+from repro.assets.checkpoints import Checkpoint, file_sha256, locate_checkpoint
 from repro.assets.corpus import SPLITS, Corpus
 from repro.records.provenance import library_versions
 from repro.records.schema import Measurements, RecipeStamp, RunRecord, Settings
@@ -39,8 +39,9 @@ class Section:
 
     `run` measures it for one seed; that of a `resumable` section also takes the Checkpointer of its training. Of
     processes that share a batch all work on a section that is `together`, the main one alone on the others. `prepare`
-    may give the context another checkpoint; `reads` names one more file that decides the result. What is shown, also
-    without torch: `figures` of one cohort, `tables` of records by file name, those of one in the terminal after it ran.
+    may give the context another recipe; `reads` names one more file that decides the result. The record of a section
+    that is not `pretrained` names no checkpoint: it reads none. What is shown, also without torch: `figures` of one
+    cohort, `tables` of records by file name, those of one in the terminal after it ran.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Section:
     seeded: bool = False
     together: bool = False
     resumable: bool = False
+    pretrained: bool = True
     prepare: Callable[[Context], Context] = lambda context: context
     reads: Callable[[Context, int], Path | None] = lambda context, seed: None
     figures: Callable[[Cohort], Iterable[Drawing]] = lambda cohort: ()
@@ -75,6 +77,7 @@ def module_of(name: str) -> str:
 class Context:
     """One recipe on one corpus, run in one way; `spec` has neither section nor seed, which vary within it.
 
+    One that is not `pretrained` is for a section that reads no checkpoint: none stands in its recipe's stamp.
     `checkpoints` is a folder with further ones, `seminar` the notebook to verify; fine-tuned models are left in `save`,
     the files of the tracker `track` in `tracking`. `declared_seeds` are those that the command named, `seconds` those
     of the phases of the run in hand. Its properties are made once; a replaced context starts without them.
@@ -83,7 +86,7 @@ class Context:
     spec: RunSpec
     recipe: Recipe
     corpus: Corpus
-    checkpoint: Checkpoint
+    pretrained: bool = True
     checkpoints: Path | None = None
     seminar: Path | None = None
     save: Path | None = None
@@ -109,6 +112,11 @@ class Context:
     def models(self) -> Path:
         """Where fine-tuned models are saved: the `save` folder, or one that is removed when the process ends."""
         return self.save or Path(mkdtemp(dir=_scratch().name))
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint:
+        """The recipe's checkpoint, located and verified."""
+        return locate_checkpoint(self.recipe, self.checkpoints)
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -159,6 +167,9 @@ class Context:
         from repro.assets.loading import behaviour_of
 
         recipe: dict[str, Any] = {name: getattr(self.recipe, name, None) for name in RecipeStamp.model_fields}
+        if not self.pretrained:
+            recipe |= {"checkpoint": "", "revision": "", "weights_sha256": "", "behaviour": None}
+            return RecipeStamp(**recipe)
         used: dict[str, Any] = {"weights_sha256": self.checkpoint.weights_sha256}
         return RecipeStamp(**recipe | used | {"behaviour": behaviour_of(self.checkpoint.folder, self.tokenizer)})
 

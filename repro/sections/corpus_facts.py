@@ -118,4 +118,4 @@ def _words(words: dict[str, dict[str, float]], name: str, of: str) -> Drawing:
     return Drawing(name=name, figure=figure, title=title, description=f"Median words of each class: {listed}.")
 
 
-SECTION = Section.of(globals(), heading="Dataset", what="rows, labels, classes and words per tweet")
+SECTION = Section.of(globals(), heading="Dataset", what="rows, labels, classes and words per tweet", pretrained=False)

@@ -48,15 +48,12 @@ def run(context: Context, _seed: int) -> Measurements:
     )
 
 
-def fit_logistic(states: NDArray[Any], labels: Sequence[int], **options: Any) -> tuple[Any, bool]:
-    """Fit scikit-learn's LogisticRegression on states (n, H), as the seminar does unless the options differ.
-
-    Return it and whether it says that it converged.
-    """
+def fit_logistic(states: NDArray[Any], labels: Sequence[int]) -> tuple[Any, bool]:
+    """Fit a LogisticRegression on states (n, H) as the seminar does; return it and whether it converged."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(**{"max_iter": MAX_ITER, **options})
+    model = LogisticRegression(max_iter=MAX_ITER)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         model.fit(states, labels)

@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -44,18 +43,13 @@ def model_folder(context: Context, seed: int) -> Path:
 
 
 def check_models(context: Context, seeds: Sequence[int]) -> None:
-    """Refuse, before anything runs, a --save folder that cannot be written or holds something else under a run's name.
+    """Refuse, before anything runs, a --save folder in which one of the runs could not save its model.
 
     The model of just this run may stand there: the run is completed, or ended between its model and its record.
     """
-    try:
-        make_folder(context.models)
-        with NamedTemporaryFile(dir=context.models):
-            pass
-    except OSError as error:
-        raise _unwritable(context.models, error) from None
     for seed in seeds:
-        _refuse_other(context, seed)
+        with own_model(context, seed):
+            pass
 
 
 def _unwritable(folder: Path, error: OSError) -> ResultsError:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def prepare(context: Context) -> Context:
-    """Return the context with the published model for its recipe and checkpoint, so that the record names them.
+    """Return the context with the published model for its recipe, so that the record names it.
 
     CheckpointError where neither the checkpoints folder nor the Hub has it as safetensors.
     """
@@ -26,7 +26,7 @@ def prepare(context: Context) -> Context:
         return context  # rehearsed on the tiny encoder with a head of random weights
     published = locate_checkpoint(PUBLISHED, context.checkpoints)
     revision = published.folder.name if published.source.startswith("the Hub") else "a folder's"
-    return replace(context, recipe=replace(PUBLISHED, revision=revision), checkpoint=published)
+    return replace(context, recipe=replace(PUBLISHED, revision=revision))
 
 
 def run(context: Context, _seed: int) -> Measurements:

@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repro.assets.checkpoints import locate_checkpoint
 from repro.assets.corpus import load_corpus
 from repro.assets.notebook import tour_texts
 from repro.assets.recipes import recipe_named
@@ -21,7 +20,7 @@ from repro.records.schema import RunRecord
 from repro.records.store import find_finished, inside, keep_record
 from repro.sections.context import Context, Section
 from repro.sections.models import model_folder
-from repro.spec import Device, Precision, RunSpec, differing, run_key
+from repro.spec import Device, Precision, RunSpec, run_key
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -40,7 +39,7 @@ def open_context(
     seminar: Path | None = None,
     seeds: Sequence[int] | None = None,
 ) -> Context:
-    """Check every value, cheapest first, resolve `auto`, then find the checkpoint and load the corpus.
+    """Check every value, cheapest first, resolve `auto`, then load the corpus.
 
     `corpus` is where to read it (`hub`, `rehearsal` or a folder) if not where the spec says.
     """
@@ -57,14 +56,12 @@ def open_context(
     wait_time()
     check_micro_batches(spec.micro_batches, recipe.batch_size)
     chosen = resolve_device(Device(spec.device), Precision(spec.precision))
-    checkpoint = locate_checkpoint(recipe, checkpoints)
     loaded = load_corpus(corpus or {"emotion": "hub"}.get(spec.corpus, spec.corpus), limit=spec.limit)
     resolved: dict[str, Any] = {"corpus": loaded.stamp.name, "device": chosen.device, "precision": chosen.precision}
     return Context(
         spec=replace(spec, section="", seed=0, **resolved),
         recipe=recipe,
         corpus=loaded,
-        checkpoint=checkpoint,
         checkpoints=checkpoints,
         seminar=seminar,
         precision_reason=chosen.reason,
@@ -88,6 +85,8 @@ class Run:
         missing: list[tuple[str, str]] = []
         try:
             context = section.prepare(context)
+            if not section.pretrained:
+                context = replace(context, pretrained=False)
         except (MissingAssetError, CheckpointError) as error:
             missing.append((error.what, error.remedy))
         if section.together and context.accelerator.num_processes > 1:
@@ -262,27 +261,3 @@ def _report_leftovers(run: Run, checkpointer: Checkpointer) -> None:
     if model_missing:
         how = "saves" if step else "trains it once more and saves"
         tell(f"its model is not in {save}: --again {how} it there")
-
-
-def check_resumable(sections: Sequence[Section], context: Context, seeds: Sequence[int], results: Path) -> None:
-    """Raise StateError unless one of the runs was started and can resume, and say which unfinished ones there are."""
-    from repro.training.resume.state import read_manifest, states_in
-
-    runs = [Run(section=s, context=context, seed=seed) for s in sections if s.resumable for seed in s.seeds(seeds)]
-    unfinished = results / UNFINISHED
-    if any(states_in(unfinished / run.key) for run in runs):
-        return
-    others = []
-    for newest in (states[0] for folder in sorted(unfinished.glob("*")) if (states := states_in(folder))):
-        try:
-            decided_by = read_manifest(newest)["decided_by"]
-        except StateError as error:
-            others.append(error.what)
-            continue
-        names = min((differing(decided_by, run.decided_by) for run in runs), key=len, default=["section"])
-        others.append(f"{newest}, which differs in {', '.join(names)}")
-    what = " or ".join(run.label for run in runs) or "these sections, which save no state"
-    raise StateError(
-        f"--resume: there is nothing to resume of {what}" + (f"; unfinished: {'; '.join(others)}" if others else ""),
-        "Leave --resume out to start at step 0, or give the options with which the run was started.",
-    )

@@ -72,8 +72,7 @@ class EpochTotals:
         raise TrainingDivergedError(
             f"{what} in epoch {self.epoch}, step {step}: nothing of this run was recorded",
             "Lower the learning rate, or try --precision fp32; other runs' records are untouched.",
-            epoch=self.epoch, step=step,
-        )  # fmt: skip
+        )
 
     def figures(self, accelerator: Accelerator) -> tuple[Epoch, int]:
         """Return the epoch's figures over all processes, and the pieces that they computed."""

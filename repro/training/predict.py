@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 from repro.training.data import Examples, TokenizedTexts
 from repro.training.device import return_freed_memory
 from repro.training.encoder import enable_packing
-from repro.training.packing import batcher, to_device
+from repro.training.packing import Batch, batcher, to_device
 from repro.training.progress import Progress
 
 TRIM_BATCHES = 100  # more than an evaluation of the seminar's has: of millions of rows alone
@@ -56,8 +56,8 @@ def predict_rows(
     """Return logits and losses of every row, in order, without dropout; `fp32` is for a model that is not prepared."""
     share, bare = share_of(torch.arange(len(examples)), accelerator), accelerator.unwrap_model(model)
     with nullcontext() if fp32 else accelerator.autocast():  # around all batches it casts the weights once
-        own = _over_rows(
-            bare, examples.tokens, share, lambda outputs: outputs.logits,
+        own = over_rows(
+            bare, examples.tokens, share, lambda outputs, _: outputs.logits,
             accelerator=accelerator, batching=batching, batch_size=batch_size, progress=progress,
         )  # fmt: skip
     # the shares in the order of processes are the rows in order; where rows are few some are empty
@@ -77,18 +77,18 @@ def cls_states(
 ) -> Tensor:
     """Return the last layer's [CLS] state of every text, (n, H) on the CPU, in fp32; the encoder is not prepared."""
     encoder.to(accelerator.device)
-    return _over_rows(
-        encoder, tokens, torch.arange(len(tokens)), lambda outputs: outputs.last_hidden_state[:, 0],
+    return over_rows(
+        encoder, tokens, torch.arange(len(tokens)), lambda outputs, _: outputs.last_hidden_state[:, 0],
         accelerator=accelerator, batching=batching, batch_size=batch_size, progress=progress,
     )  # fmt: skip
 
 
 @torch.inference_mode()
-def _over_rows(
-    model: Any, tokens: TokenizedTexts, rows: Tensor, read: Callable[[Any], Tensor], *,
+def over_rows(
+    model: Any, tokens: TokenizedTexts, rows: Tensor, read: Callable[[Any, Batch], Tensor], *,
     accelerator: Accelerator, batching: str, batch_size: int, progress: Progress | None,
 ) -> Tensor:  # fmt: skip
-    """Return what `read` takes from the model's outputs, (B, …) a batch, for `rows` (n,) of the texts: (n, …) in fp32.
+    """Return what `read` makes of outputs and batch, (B, …), for `rows` (n,) of the texts: (n, …) on the CPU, in fp32.
 
     The rows go through the model sorted by length. No process waits for another here: their shares may differ.
     """
@@ -101,7 +101,8 @@ def _over_rows(
     states, done = torch.empty(0), 0
     with (progress or Progress()).bar("evaluate", len(rows)) as advance:
         for batch in DataLoader(in_order, batch_size=batch_size):
-            part = read(model(**to_device(make_batch(batch), accelerator.device))).float().cpu()
+            inputs = to_device(make_batch(batch), accelerator.device)
+            part = read(model(**inputs), inputs).float().cpu()
             states = states if done else torch.empty(len(rows), *part.shape[1:])
             states[order[done : done + len(batch)]] = part
             done += len(batch)

@@ -1,4 +1,4 @@
-"""A Hub with one small checkpoint, and a client of little patience that asks it."""
+"""A Hub with one small checkpoint, and a client that asks it and hardly waits between its tries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from huggingface_hub.utils._http import default_client_factory
 from safetensors.numpy import save
 
 from repro.assets import hub as asking
-from repro.assets import watch
 from repro.assets.recipes import PinnedCheckpoint
 from repro.assets.watch import Bounds
 from tests.assets.hub_server import HubServer, Repository
@@ -36,20 +35,21 @@ SMALL = PinnedCheckpoint(
     revision=COMMIT,
     sha256={name: hashlib.sha256(FILES[name]).hexdigest() for name in ("model.safetensors", "config.json")},
 )
+# for what is to fail by the clock; what is to succeed has the time that users have, on a busy machine too
 QUICK = Bounds(answer_seconds=0.2, asset_seconds=1.5, command_seconds=3.5)
 
 
 @pytest.fixture
-def hub(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
-    """A Hub with one checkpoint, asked by a client with an empty cache, no token and little patience."""
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
+    """A Hub with one checkpoint, asked by a client with an empty cache and no token."""
     repository = Repository(commit=COMMIT, files=FILES)
     with HubServer(repositories={("model", NAME): repository}) as server:
-        use_hub(server, monkeypatch, tmp_path, quick=not request.node.get_closest_marker("real_deadlines"))
+        use_hub(server, monkeypatch, tmp_path)
         yield server
     set_client_factory(default_client_factory)
 
 
-def use_hub(server: HubServer, monkeypatch: pytest.MonkeyPatch, folder: Path, *, quick: bool = True) -> None:
+def use_hub(server: HubServer, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
     for name, value in {
         "ENDPOINT": server.endpoint,
@@ -61,8 +61,6 @@ def use_hub(server: HubServer, monkeypatch: pytest.MonkeyPatch, folder: Path, *,
         monkeypatch.setattr(constants, name, value)
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.setattr(asking, "_seconds_spent", 0.0)
-    if quick:
-        monkeypatch.setattr(watch, "BOUNDS", QUICK)
-        shorter = SimpleNamespace(sleep=lambda seconds, sleep=time.sleep: sleep(seconds / 50), time=time.time)
-        for module in ("huggingface_hub.utils._http", "huggingface_hub.file_download"):  # between tries of the client
-            monkeypatch.setattr(f"{module}.time", shorter)
+    shorter = SimpleNamespace(sleep=lambda seconds, sleep=time.sleep: sleep(seconds / 50), time=time.time)
+    for module in ("huggingface_hub.utils._http", "huggingface_hub.file_download"):  # between tries of the client
+        monkeypatch.setattr(f"{module}.time", shorter)

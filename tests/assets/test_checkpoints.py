@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import runpy
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +14,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import DistilBertTokenizer
 
-from repro.assets import recipes
 from repro.assets.builtin.tiny import ENCODER, build_tiny_tour
-from repro.assets.checkpoints import DESCRIPTIVE, file_sha256, locate_checkpoint
-from repro.assets.convert import PICKLE, convert_checkpoint
+from repro.assets.checkpoints import DESCRIPTIVE, PICKLE, convert_checkpoint, file_sha256, locate_checkpoint
 from repro.assets.loading import (
     behaviour_of,
     load_classifier,
@@ -30,6 +28,8 @@ from repro.assets.recipes import DISTILBERT, MINILM, TINY, TOUR, Recipe
 from repro.errors import CheckpointError
 from repro.records.schema import LABELS
 from tests.assets.hub_server import HubServer, Repository
+from tests.files import contents, flip_a_bit
+from tests.running import cases
 from tests.test_safe import Hostile
 
 
@@ -58,40 +58,17 @@ def stands_in(tmp_path: Path) -> tuple[Path, Recipe]:
     return folder, recipe
 
 
-ADDED = {"content": "happy", "single_word": False, "lstrip": False, "rstrip": False, "normalized": True}
-CONFIG, TOKENIZER = "config.json", "tokenizer_config.json"
-OTHER = r"its tokenizer is not that of x/tiny-distilbert \(another tokenizer"
-
-
-@pytest.mark.parametrize(
-    ("name", "change", "message"),
-    [
-        (CONFIG, {"n_layers": 1}, "n_layers is 1, x/tiny-distilbert has 2"),
-        (CONFIG, {"initializer_range": 1.0}, "initializer_range is 1.0, x/tiny-distilbert has 0.02"),
-        (CONFIG, {"dropout": True}, "dropout is True"),
-        (CONFIG, {"dtype": "float16"}, "dtype is 'float16'"),
-        (CONFIG, {"torch_dtype": "bfloat16"}, "torch_dtype is 'bfloat16'"),
-        (CONFIG, {"quantization_config": {}}, "quantization_config does not stand in that of x/tiny-distilbert"),
-        (CONFIG, {"auto_map": {"AutoModel": "theirs.M"}}, "auto_map does not stand in that of"),
-        ("adapter_config.json", {}, r"adapter_config\.json would put other weights"),
-        (TOKENIZER, {"added_tokens_decoder": {"9999": {**ADDED, "special": False}}}, OTHER),
-        (TOKENIZER, {"do_lower_case": False}, OTHER),
-        (TOKENIZER, {"strip_accents": True}, OTHER),
-        (TOKENIZER, {"padding_side": "left"}, OTHER),
-        (TOKENIZER, {"cls_token": "happy"}, OTHER),
-        ("added_tokens.json", {"didnt feel": 9999}, OTHER),
-        ("special_tokens_map.json", {"additional_special_tokens": ["humiliated"]}, OTHER),
-    ],
-)
+@pytest.mark.parametrize("case", cases("assets/changed_files.csv"), ids=lambda case: f"{case['file']} {case['change']}")
 def test_a_file_that_changes_pinned_weights_or_their_tokenizer_is_refused(
-    name: str, change: dict[str, object], message: str, stands_in: tuple[Path, Recipe]
+    case: dict[str, str], stands_in: tuple[Path, Recipe]
 ) -> None:
     folder, recipe = stands_in
-    if name == "added_tokens.json":  # which is read where no tokenizer_config.json names the added tokens
-        (folder / TOKENIZER).unlink()
-    file = folder / name
-    file.write_text(json.dumps({**(json.loads(file.read_text()) if file.exists() else {}), **change}))
-    with pytest.raises(CheckpointError, match=message):
+    file = folder / case["file"]
+    if file.name == "added_tokens.json":  # which is read where no tokenizer_config.json names the added tokens
+        (folder / "tokenizer_config.json").unlink()
+    before = json.loads(file.read_text()) if file.exists() else {}
+    file.write_text(json.dumps(before | json.loads(case["change"])))
+    with pytest.raises(CheckpointError, match=re.escape(case["message"])):
         load_tokenizer(locate_checkpoint(recipe, folder.parent).folder, recipe)
 
 
@@ -138,9 +115,7 @@ def test_minilm_comes_verified_out_of_its_package_and_one_flipped_byte_is_refuse
     damaged = tmp_path / "all-MiniLM-L6-v2"
     shutil.copytree(found.folder, damaged)
     assert locate_checkpoint(MINILM, tmp_path).source == "the checkpoints folder"
-    data = bytearray((damaged / "vocab.txt").read_bytes())
-    data[1000] ^= 1
-    (damaged / "vocab.txt").write_bytes(data)
+    flip_a_bit(damaged / "vocab.txt")
     with pytest.raises(CheckpointError, match=r"vocab\.txt is not that of"):
         locate_checkpoint(MINILM, tmp_path)
     (damaged / "vocab.txt").unlink()
@@ -200,8 +175,7 @@ def test_a_pickle_becomes_safetensors_of_the_same_weights(pickled: Path) -> None
 
 
 def test_a_pickle_comes_from_the_hub_where_the_folder_lacks_it(hub: HubServer, pickled: Path, tmp_path: Path) -> None:
-    files = {path.name: path.read_bytes() for path in pickled.iterdir()}
-    hub.repositories["model", SUMMARY.checkpoint] = Repository(commit="a4f8f3e" + "0" * 33, files=files)
+    hub.repositories["model", SUMMARY.checkpoint] = Repository("a4f8f3e" + "0" * 33, contents(pickled))
     shutil.rmtree(pickled)
     folder, _ = convert_checkpoint(SUMMARY, tmp_path / "converted")
     assert locate_checkpoint(SUMMARY, tmp_path / "converted", use_hub=False).folder == folder
@@ -219,13 +193,3 @@ def test_a_pickle_of_more_than_tensors_is_refused_and_not_run(content: str, pick
     assert not (tmp_path / "taken").exists()
     assert [path.name for path in pickled.parent.iterdir()] == [pickled.name]
     assert not (pickled / "model.safetensors").exists()
-
-
-def test_a_new_recipe_needs_one_entry_of_the_toml_file(tmp_path: Path) -> None:
-    toy = '[recipes.toy]\nwhy = "a toy"\ncheckpoint = "x/toy"\nrevision = "1"\n'
-    for suffix, entry in ((".py", ""), (".toml", toy)):
-        source = Path(recipes.__file__).with_suffix(suffix)
-        (tmp_path / source.name).write_text(entry + source.read_text())
-    module = runpy.run_path(str(tmp_path / "recipes.py"))
-    assert module["recipe_named"]("toy").checkpoint == "x/toy"
-    assert [module[name].name for name in ("DISTILBERT", "MINILM", "TINY")] == ["distilbert", "minilm", "tiny"]

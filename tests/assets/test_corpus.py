@@ -13,11 +13,12 @@ import pytest
 from huggingface_hub import constants
 from pyarrow import parquet
 
-from repro.assets.builtin.rehearsal import rehearsal_rows
-from repro.assets.corpus import HUB_CORPUS, HUB_REVISION, SPLITS, load_corpus, read_folder, stamp_of
+from repro.assets.corpus import HUB_CORPUS, HUB_REVISION, SPLITS, load_corpus, read_folder, read_rows, stamp_of
 from repro.errors import CorpusError
 from repro.records.schema import LABELS, CorpusStamp
 from tests.assets.hub_server import Fault, HubServer, Repository
+from tests.files import contents
+from tests.running import cases
 
 
 def test_all_three_layouts_give_the_same_rows(corpus_folder: Path, tmp_path: Path) -> None:
@@ -52,26 +53,11 @@ def test_a_stamp_takes_few_bytes_a_row_beside_its_text() -> None:
     assert peak / rows < length + 70  # one line of bytes and its place in a list; a second copy of the text is too much
 
 
-BAD_ROWS = {
-    '{"text":"SECRET cut': "not valid JSON",
-    "": "not valid JSON",
-    "[" * 100_000: "not valid JSON",
-    '{"text":"SECRET","label":' + "9" * 5000 + "}": "not valid JSON",
-    '{"text":"SECRET"}': "expected an object with the fields text and label",
-    '["SECRET"]': "expected an object",
-    '{"text":"   ","label":0}': "the text is empty",
-    '{"text":["SECRET"],"label":0}': "the text is empty, or is no text",
-    '{"text":"SECRET","label":6}': "the label is no whole number from 0 to 5",
-    '{"text":"a","label":-1}': "the label is no whole number",
-    '{"text":"a","label":"SECRET"}': "the label is no whole number",
-    '{"text":"a","label":true}': "the label is no whole number",
-    '{"text":"a","label":1,"label_text":"SECRET"}': "label_text is not 'joy', which label 1",
-    '{"text":"SECRET \\ud800","label":1}': "the text holds half a surrogate pair",
-}
 Change = Callable[[list[str]], list[str]]
 
 
 def fifth(line: str) -> Change:
+    line = line.replace("LONG", "9" * 5000).replace("DEEP", "[" * 100_000)
     return lambda lines: [*lines[:4], line, *lines[5:]]
 
 
@@ -85,7 +71,10 @@ def fifth(line: str) -> Change:
         ("test", None, r"test\.jsonl is missing"),
         ("test", lambda _: [], r"test\.jsonl is empty"),
         ("test", lambda _: ["\udcff\udcfe\x00"], r"test\.jsonl cannot be read as UTF-8"),
-        *(("validation", fifth(line), rf"validation\.jsonl, line 5: {BAD_ROWS[line]}") for line in BAD_ROWS),
+        *(
+            ("validation", fifth(case["line"]), rf"validation\.jsonl, line 5: {case['problem']}")
+            for case in cases("assets/bad_rows.csv")
+        ),
     ],
 )
 def test_a_damaged_or_different_corpus_is_named_and_its_text_never_shown(
@@ -131,11 +120,13 @@ def test_a_tweet_may_hold_line_separators_of_unicode(corpus_folder: Path) -> Non
 
 
 def test_the_rehearsal_corpus_is_the_same_everywhere_and_keeps_the_real_proportions() -> None:
-    found = rehearsal_rows()
-    assert {split: len(rows) for split, rows in found.items()} == {"train": 600, "validation": 150, "test": 150}
-    stamp = load_corpus("rehearsal").stamp
-    assert stamp.splits["train"].ordered == "79280967f9657404defd9ea562aa3ba1e8e444e5fc26c029b75269923e32aa26"
-    texts = [text for rows in found.values() for text, _ in rows]
+    stamp, splits = read_rows("rehearsal")
+    assert {split: (len(rows), stamp.splits[split].ordered) for split, rows in splits.items()} == {
+        "train": (600, "79280967f9657404defd9ea562aa3ba1e8e444e5fc26c029b75269923e32aa26"),
+        "validation": (150, "a80fbff5261c76a428ab75ba35ea29719f5b4bef6a35cb76ff2715b6473d61e8"),
+        "test": (150, "f9bb6dc7e5f2298a26978d91ef94bc01cc250893077739c43b25a9ae20e6ffc7"),
+    }
+    texts = [text for rows in splits.values() for text, _ in rows]
     assert len(set(texts)) == len(texts)
     shares = [count / 600 for count in stamp.splits["train"].labels]
     assert shares == pytest.approx(
@@ -163,7 +154,7 @@ def test_a_damaged_parquet_or_a_column_that_stands_twice_is_refused(tmp_path: Pa
 
 
 def served_corpus(hub: HubServer, folder: Path, **changed: bytes) -> CorpusStamp:
-    files = {file.name: file.read_bytes() for file in folder.glob("*.jsonl")}
+    files = contents(folder, "*.jsonl")
     files |= {f"{split}.jsonl": content for split, content in changed.items()} | {"README.md": b"# emotion"}
     hub.repositories["dataset", HUB_CORPUS] = Repository(commit=HUB_REVISION, files=files)
     return stamp_of("emotion", read_folder(folder))

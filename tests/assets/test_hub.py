@@ -14,7 +14,6 @@ from safetensors.numpy import save
 
 from repro.assets import watch
 from repro.assets.checkpoints import Checkpoint, locate_checkpoint
-from repro.assets.watch import Bounds
 from repro.errors import CheckpointError
 from tests.assets.conftest import COMMIT, FILES, NAME, QUICK, SMALL, WEIGHTS
 from tests.assets.hub_server import STALL, Fault, HubServer, Repository
@@ -84,7 +83,8 @@ def test_a_passing_fault_is_tried_again_wherever_it_is_met(hub: HubServer, where
     assert weights(locate_checkpoint(SMALL)) == WEIGHTS
 
 
-def test_a_process_waits_for_a_silent_hub_only_so_long_in_all(hub: HubServer) -> None:
+def test_a_process_waits_for_a_silent_hub_only_so_long_in_all(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "BOUNDS", QUICK)
     hub.fault("", STALL)
     started = time.monotonic()
     for _ in range(4):
@@ -106,10 +106,7 @@ def test_a_slow_download_that_makes_progress_outlasts_the_deadline(
 
 
 @pytest.mark.parametrize("end", ["hang up", "reset"])
-def test_a_connection_cut_in_the_middle_goes_on_where_it_was(
-    hub: HubServer, monkeypatch: pytest.MonkeyPatch, end: Literal["hang up", "reset"]
-) -> None:
-    monkeypatch.setattr(watch, "BOUNDS", Bounds())
+def test_a_connection_cut_in_the_middle_goes_on_where_it_was(hub: HubServer, end: Literal["hang up", "reset"]) -> None:
     hub.fault("GET /stored", Fault(stop=11_000_000, then=end), times=1)
     assert weights(locate_checkpoint(SMALL)) == WEIGHTS
     ranges = [asked.range for asked in hub.asked if asked.path.startswith("/stored") and asked.method == "GET"]

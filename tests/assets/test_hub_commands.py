@@ -6,10 +6,10 @@ import json
 import re
 from pathlib import Path
 
-from repro.assets.builtin.rehearsal import rehearsal_rows
-from repro.assets.corpus import HUB_CORPUS, HUB_REVISION
+from repro.assets.corpus import HUB_CORPUS, HUB_REVISION, read_rows
 from repro.assets.recipes import DISTILBERT, MINILM
 from tests.assets.hub_server import Fault, HubServer, Repository
+from tests.files import contents
 from tests.forked import drive, minilm_folder, write_tweets
 
 LOAD = f"""python from datasets import disable_progress_bars, load_dataset
@@ -23,16 +23,12 @@ LIGHT = "python assert not {'torch', 'datasets'} & sys.modules.keys()"
 
 def hub_with(tweets: Path) -> HubServer:
     """The real all-MiniLM-L6-v2 at its revision, a DistilBERT of other weights under its new name, and a corpus."""
-    minilm, corpus = (
-        {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
-        for folder in (minilm_folder(), tweets)
-    )
     other = {"config.json": b"{}", "vocab.txt": b"", "model.safetensors": b"other weights"}
     return HubServer(
         repositories={
-            ("model", MINILM.checkpoint): Repository(MINILM.revision, minilm),
+            ("model", MINILM.checkpoint): Repository(MINILM.revision, contents(minilm_folder())),
             ("model", "distilbert/distilbert-base-uncased"): Repository(DISTILBERT.revision, other),
-            ("dataset", HUB_CORPUS): Repository(HUB_REVISION, {"README.md": b"# emotion", **corpus}),
+            ("dataset", HUB_CORPUS): Repository(HUB_REVISION, {"README.md": b"# emotion", **contents(tweets)}),
         },
         renamed={DISTILBERT.checkpoint: "distilbert/distilbert-base-uncased"},
     )
@@ -61,15 +57,8 @@ def test_fetch_and_run_take_what_the_hub_has_and_refuse_the_rest(tmp_path: Path)
     assert codes == [5, 0, 2]
     assert [asked.range for asked in hub.asked if asked.range] == [f"bytes={40 * 2**20}-"]  # what is whole is kept
     rows = {
-        split: [list(column) for column in zip(*rows[:64], strict=True)] for split, rows in rehearsal_rows().items()
+        split: [list(column) for column in zip(*rows[:64], strict=True)]
+        for split, rows in read_rows("rehearsal")[1].items()
     }
     assert json.loads((tmp_path / "rows.json").read_text()) == rows  # the notebook's own call, with datasets, agrees
     assert len(list((tmp_path / "results" / "runs" / "emotion" / "minilm").rglob("*.json"))) == 2
-
-    _, out, _ = drive(tmp_path, tweets, HUB_ALONE, "assets fetch", HF_HUB_OFFLINE="1", HF_HOME=home)
-    lines = dict(line.split(": ", 1) for line in out.splitlines())
-    assert "the Hub's local cache, verified" in lines["minilm"]
-    assert lines["corpus"] == "emotion, 192 rows: verified"
-    offline = "distilbert-base-uncased is not available (HF_HUB_OFFLINE is set; its local cache, "
-    assert offline in lines["distilbert"]
-    assert "hf/hub, does not hold all of it)" in lines["distilbert"]

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from repro.assets import notebook
-from repro.assets.builtin.letter import QUESTION
-from repro.assets.notebook import tour_texts
+from repro.assets.notebook import QUESTION, tour_texts
 from repro.errors import MissingAssetError, UsageError
 
 CODE = (

@@ -1,13 +1,13 @@
-"""Records and verdicts for the tests of claims, made by hand."""
+"""Records, verdicts and reports made by hand."""
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from repro.claims.catalogue import load_catalogue
 from repro.claims.judge import Verdict, judge_all
 from repro.records.schema import Epoch, RunRecord, Scores
+from repro.report.pages import write_report
 from repro.sections import SECTIONS
 
 CATALOGUE = load_catalogue()
@@ -35,12 +35,11 @@ def epoch(number: int, train_loss: float) -> Epoch:
     )  # fmt: skip
 
 
+def report(records: list[RunRecord], folder: Path) -> list[Path]:
+    """Write the seminar's report on these records into a folder."""
+    return write_report(CATALOGUE, judge_all(CATALOGUE, records, list(SECTIONS)), records, folder)
+
+
 def judged(claim: str, *records: RunRecord) -> Verdict:
     """The verdict of one claim of the seminar on these records."""
     return next(v for v in judge_all(CATALOGUE, records, list(SECTIONS)) if v.claim.id == claim)
-
-
-def cases(file: str) -> list[dict[str, str]]:
-    """The rows of a table of cases in a folder of the tests, its columns parted by bars."""
-    lines = (Path(__file__).parents[1] / file).read_text().splitlines()
-    return list(csv.DictReader(lines, delimiter="|", quoting=csv.QUOTE_NONE))

@@ -19,41 +19,11 @@ from repro.sections.runner import open_context
 from repro.spec import RunSpec
 from repro.training.metrics import score
 from tests.conftest import CallRepro
+from tests.files import git
 from tests.running import measure
 
 ROOT = Path(__file__).parents[2]
 Change = Callable[[dict[str, Any]], object]
-CATALOGUE = """
-schema_version = 2
-name = "tiny"
-recipe = "tiny"
-command = "repro run {{experiment}}"
-sections = ["Fine-tuning"]
-[texts]
-title = "Tiny"
-lead = "A model that learns nothing."
-sources = "tests"
-[needs.tiny]
-text = "the tiny weights"
-holds."recipe.weights_sha256" = "{weights}"
-holds."corpus.splits.train.ordered" = "{train}"
-"""
-CLAIMS = """
-[[claim]]
-id = "tiny.f1"
-version = 1
-section = "Fine-tuning"
-text = "Its weighted F1 is a share."
-reported = [0, 1]
-shown = "0 to 1"
-source = "tests"
-kind = "range"
-evidence = "measurement"
-experiment = "finetune"
-measure = "finetune:scores.epoch-2/validation.weighted_f1"
-needs = ["tiny"]
-gated = true
-"""
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +54,10 @@ def five(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunRecord]:
 def offered(five: tuple[Path, RunRecord], tmp_path: Path) -> list[Path]:
     """The five files in the order of their seeds, beside a catalogue of the tiny recipe."""
     results, record = five
-    train = record.corpus.splits["train"].ordered
-    (tmp_path / "catalogue.toml").write_text(CATALOGUE.format(weights=record.recipe.weights_sha256, train=train))
-    (tmp_path / "claims.toml").write_text(CLAIMS)
+    shutil.copytree(ROOT / "tests" / "claims" / "tiny", tmp_path, dirs_exist_ok=True)
+    weights, train = str(record.recipe.weights_sha256), record.corpus.splits["train"].ordered
+    head = tmp_path / "catalogue.toml"
+    head.write_text(head.read_text().replace("WEIGHTS", weights).replace("TRAIN", train))
     shutil.copytree(results / "runs", tmp_path / "runs")
     return sorted((tmp_path / "runs").rglob("*.json"), key=lambda path: path.name.partition("seed")[2])
 
@@ -206,19 +177,14 @@ def test_a_folder_without_records_is_said_to_hold_none(tmp_path: Path, call_repr
 def test_records_that_a_change_adds_are_judged_and_none_is_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def git(*arguments: str) -> str:
-        author = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
-        done = subprocess.run(["git", *author, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True)
-        return done.stdout.strip()
-
     def commit(**files: str) -> str:
         for name, text in files.items():
             path = tmp_path / "results" / "runs" / "emotion" / name.replace("_", "/")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        git("add", "--all")
-        git("commit", "--quiet", "--message=x")
-        return git("rev-parse", "HEAD")
+        git(tmp_path, "add", "--all")
+        git(tmp_path, "commit", "--quiet", "--message=x")
+        return git(tmp_path, "rev-parse", "HEAD")
 
     def check() -> subprocess.CompletedProcess[str]:
         return subprocess.run(["bash", ".ci/records"], cwd=tmp_path, check=False, capture_output=True, text=True)
@@ -228,7 +194,7 @@ def test_records_that_a_change_adds_are_judged_and_none_is_changed(
     (tmp_path / "repro").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\nexit 6\n')  # refuses whatever it is given
     (tmp_path / "repro").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    git("init", "--quiet")
+    git(tmp_path, "init", "--quiet")
     monkeypatch.setenv("BASE", commit(distilbert_a="1"))
     commit(minilm_b="1")
     assert check().returncode == 0  # nothing of the seminar's recipe was added

@@ -150,8 +150,7 @@ def test_a_table_is_made_of_runs_of_one_source_only(make_run: MakeRun) -> None:
     rows = reference_rows(read, runs)
     assert [row["seed"] for row in rows] == ["0", "1", "2"]
     assert float(rows[0]["train_loss_first"]) == pytest.approx(values[0][0], abs=1e-6)
-    said = "\n".join(describe(read, rows))
-    assert "train_loss_first: 1." in said and "of 3 pairs: 2: 3" in said
+    assert "train_loss_first: 1." in "\n".join(describe(read, rows))
     other = runs[1].model_copy(update={"source_sha256": "b" * 64})
     with pytest.raises(ResultsError, match="expected runs of one source"):
         reference_rows(read, [runs[0], other])

@@ -15,8 +15,9 @@ from repro.claims.judge import judge_all
 from repro.claims.kinds import SHOWN_PARTS
 from repro.errors import RecordError
 from repro.records.schema import RunRecord
-from tests.claims.builders import CATALOGUE, cases, epoch, judged, scored
+from tests.claims.builders import CATALOGUE, epoch, judged, scored
 from tests.conftest import MakeRecord
+from tests.running import cases
 
 MINILM_SHA256 = MINILM.sha256["model.safetensors"]
 TOKENIZER = {"class": "DistilBertTokenizer", "vocabulary_sha256": MINILM.sha256["vocab.txt"]}
@@ -123,7 +124,7 @@ def test_known_deviations_are_those_that_were_marked_before_a_record_showed_them
 def test_public_runs_stand_beside_the_verdict_and_never_make_one(make_record: MakeRecord) -> None:
     verdict = judged("finetune.f1", make_record("linear"))
     assert verdict.label == "not run"
-    assert verdict.corroboration == "public reruns: 0.9246 ± 0.0027 (n = 129); reported: inside the range of 95 % of them"
+    assert verdict.corroboration == "public reruns: 0.9246 ± 0.0027 (n = 129); reported: in the range of 95 % of them"
     assert judged("linear.accuracy", make_record("linear")).corroboration == ""
 
 

@@ -14,13 +14,10 @@ import pytest
 
 from repro.diagnosis.diagnose import diagnose_run
 from repro.diagnosis.files import run_from_file
-from repro.errors import RecordError, UsageError
-from repro.records.schema import RowResults, RunRecord
-from repro.records.store import write_record
-from repro.training.metrics import score
+from repro.errors import UsageError
 from tests.diagnosis.conftest import HOSTILE
+from tests.running import cases
 
-MakeRecord = Callable[..., RunRecord]
 LOSSES, VALID, ACCURACY, F1 = (0.8247, 0.2466), (0.318204, 0.217733), (0.9045, 0.9265), (0.901883, 0.926312)
 FIGURES = {
     (kind, epoch): value
@@ -167,28 +164,9 @@ def test_printed_logs_are_read_also_where_the_trainer_prints_numbers_as_words(tm
 TRAINED = 'Trainer(model, args, train_dataset=corpus["train"], eval_dataset=corpus["train"], **more).train()'
 
 
-@pytest.mark.parametrize(
-    ("code", "expected"),
-    [
-        ("args = TrainingArguments('o', max_steps=500, learning_rate=2e-5)", {"learning_rate": 2e-5, "epochs": None}),
-        ("args = TrainingArguments('o', learning_rate=3e-5, num_train_epochs=4)", {"learning_rate": 3e-5, "epochs": 4}),
-        (
-            "args = TrainingArguments('o', learning_rate=3e-5)\nother = TrainingArguments('x', learning_rate=1e-4)",
-            {"learning_rate": 3e-5, "epochs": 3, "batch_size": 8, "schedule": "linear"},
-        ),
-        (
-            "args = TrainingArguments('o', num_train_epochs=2)\nmore = {'optimizers': (AdamW(lr=2e-5), None)}",
-            {"learning_rate": None, "weight_decay": None, "schedule": None, "epochs": 2, "batch_size": 8},
-        ),
-        ("args = TrainingArguments('o')\nmore = {'optimizers': (None, None)}", {"learning_rate": 5e-5}),
-        ("corpus = load_dataset('emotion')\nother = load_dataset('imdb')", {"corpus": "emotion"}),
-        ("corpus = load_dataset('csv', data_files='x.csv')", {"corpus": None}),
-        ("model = AutoModel.from_config(config)", {"checkpoint": "one without pretrained weights"}),
-    ],
-)
-def test_the_arguments_of_the_trainer_that_was_trained_count(
-    code: str, expected: dict[str, Any], tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("case", cases("diagnosis/arguments.csv"), ids=lambda case: case["code"])
+def test_the_arguments_of_the_trainer_that_was_trained_count(case: dict[str, str], tmp_path: Path) -> None:
+    code, expected = case["code"].replace("\\n", "\n"), json.loads(case["expected"])
     losses = printed("\n".join(str({"loss": loss, "epoch": i + 1.0}) for i, loss in enumerate(LOSSES)))
     run = run_from_file(notebook(tmp_path / "a.ipynb", (code, None), (TRAINED, losses)))
     assert {part: run.recipe.get(part) for part in expected} == expected
@@ -203,21 +181,6 @@ def test_metrics_printed_of_the_test_split_are_told_by_the_cells_code(tmp_path: 
     assert diagnose_run(run_from_file(own)).outcome == "normal"
 
 
-def test_our_own_record_is_read_and_one_that_predicts_one_class_is_collapsed(
-    make_record: MakeRecord, tmp_path: Path
-) -> None:
-    labels = [0] * 550 + [1] * 704 + [2] * 178 + [3] * 275 + [4] * 212 + [5] * 81
-    dead = score(labels, [1] * 2000, classes=6, loss=1.58)
-    rows = {"validation": RowResults(labels=labels, predictions=[1] * 2000)}
-    record = make_record(scores={"epoch-1/validation": dead, "epoch-2/validation": dead}, rows=rows)
-    run = run_from_file(write_record(record, tmp_path))
-    assert run.figures["f1", 2] == pytest.approx(0.1833, abs=1e-4)
-    assert (run.epochs, run.steps) == (2, 500)
-    assert diagnose_run(run).mistakes[0].id == "collapsed"
-    twin = write_record(make_record(recipe={"learning_rate": 1e-4}), tmp_path)
-    assert "learning rate 0.0001" in diagnose_run(run_from_file(twin)).sentence
-
-
 @pytest.mark.parametrize(("name", "content", "message"), [(name, *case) for name, case in HOSTILE["refused"].items()])
 def test_a_file_that_tells_of_no_run_is_refused_and_named(
     name: str, content: str, message: str, tmp_path: Path
@@ -226,14 +189,3 @@ def test_a_file_that_tells_of_no_run_is_refused_and_named(
         (tmp_path / name).write_bytes(content.encode("latin-1"))
     with pytest.raises(UsageError, match=message):
         run_from_file(tmp_path / name)
-
-
-def test_a_record_of_another_kind_or_gone_bad_is_refused(make_record: MakeRecord, tmp_path: Path) -> None:
-    path = tmp_path / "record.json"
-    for schema in (1, 3):
-        path.write_text(json.dumps({"schema_version": schema, "experiment": "finetune"}))
-        with pytest.raises(RecordError, match=r"record\.json is no valid record"):
-            run_from_file(path)
-    linear = write_record(make_record("linear"), tmp_path)
-    with pytest.raises(UsageError, match="is a record of linear"):
-        run_from_file(linear)

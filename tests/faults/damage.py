@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -12,10 +11,9 @@ from functools import partial
 from pathlib import Path
 
 from repro.assets.checkpoints import WEIGHTS, locate_checkpoint
-from repro.assets.corpus import read_rows, stamp_of
+from repro.assets.corpus import REHEARSAL, read_rows
 from repro.assets.recipes import MINILM
 from repro.errors import ReproError
-from repro.records.schema import LABELS
 from tests.faults.launch import Ended, Place
 from tests.faults.planted import folder_passes_as
 from tests.faults.trial import Case, Outcome, finished, judge, records_in, set_modes, struck
@@ -59,15 +57,11 @@ def in_a_record(case: Case, *, truncate: bool) -> Outcome:
 
 def in_the_corpus(case: Case, *, truncate: bool) -> Outcome:
     place, corpus = case.place, case.place.folder / "corpus"
-    name, splits = read_rows("rehearsal")
-    corpus.mkdir(parents=True)
-    for split, rows in splits.items():
-        lines = [json.dumps({"text": text, "label": label, "label_text": LABELS[label]}) + "\n" for text, label in rows]
-        (corpus / f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
+    shutil.copytree(REHEARSAL, corpus)
     damaged = sorted(corpus.iterdir())[case.number % 3]
     whole = damaged.read_bytes()
     damage(damaged, truncate, case)
-    plant = partial(folder_passes_as, stamp_of(name, splits))
+    plant = partial(folder_passes_as, read_rows("rehearsal")[0])
     first = place.run(corpus=str(corpus), plant=plant)
     if first.code != REFUSED:
         return judge(case, [first], line="")

@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from multiprocessing import get_context
@@ -22,8 +23,9 @@ from typing import Any
 
 import pytest
 
-from repro.records.faults import FaultRow, FaultTally, write_tally
-from repro.records.provenance import collect_provenance, utc_now
+from repro.display.table import Table
+from repro.records.provenance import code_state, processor_name, utc_now
+from repro.report.tables import commit_of
 from repro.sections import runner
 from tests.faults import cuts, damage, histories, stops
 from tests.faults.launch import RUN, Place, warm_up
@@ -34,6 +36,10 @@ WORKERS = 2
 DRAWN_FROM = 5
 TABLE = tomllib.loads(Path(__file__).with_name("faults.toml").read_text(encoding="utf-8"))
 DAMAGES = (("flipped byte", False), ("truncated file", True))
+COLUMNS = (
+    "fault", "how", "tried", "lost records", "wrong results that passed", "bit-identical once finished",
+    "what the user is told",
+)  # fmt: skip
 
 
 def fault_of(row: dict[str, Any], **options: Any) -> Fault:
@@ -48,13 +54,24 @@ FAULTS = [fault_of(row) for row in TABLE["fault"]] + [
 ]
 
 
+def row(fault: str, how: str, counts: Counter[str], told: str = "") -> tuple[str, ...]:
+    """One row of the table.
+
+    `lost` counts records and saved states that stood before a fault and were gone or unreadable after it, `wrong`
+    results that read as valid and are not those of the undisturbed run.
+    """
+    identical = f"{counts['identical']} of {counts['finished']}" if counts["finished"] else "nothing to finish"
+    return fault, how, *(str(counts[name]) for name in ("tried", "lost", "wrong")), identical, told
+
+
 class Session:
-    """Runs trials on the workers, fails where anything is not as it should be, and collects the rows of the tally."""
+    """Runs trials on the workers, fails where anything is not as it should be, and collects the rows of the table."""
 
     def __init__(self, folder: Path, share: float, trial: int | None) -> None:
         self.folder, self.share, self.trial = folder, share, trial
-        self.rows: list[FaultRow] = []
-        self.start, self.started = time.monotonic(), utc_now()
+        self.rows: list[tuple[str, ...]] = []
+        self.all = Counter[str]()
+        self.start, self.day = time.monotonic(), utc_now()[:10]
         warm_up()
         self.pool = get_context("fork").Pool(WORKERS)
         self.undisturbed = _undisturbed(folder)
@@ -67,28 +84,31 @@ class Session:
         ]
         tried: list[Outcome | None] = self.pool.map(fault.trial, cases, chunksize=1)
         outcomes = [outcome for outcome in tried if outcome is not None]
-        complete = [outcome for outcome in outcomes if outcome.identical is not None]
-        row = FaultRow(
-            fault=fault.fault, how=fault.how, tried=len(outcomes),
-            lost=sum(o.lost for o in outcomes), wrong=sum(o.wrong for o in outcomes),
-            finished=len(complete), identical=sum(o.identical is True for o in complete),
-            told=next((o.line for o in outcomes if o.line), ""),
+        counts = Counter(
+            tried=len(outcomes), lost=sum(o.lost for o in outcomes), wrong=sum(o.wrong for o in outcomes),
+            finished=sum(o.identical is not None for o in outcomes),
+            identical=sum(o.identical is True for o in outcomes),
         )  # fmt: skip
-        self.rows.append(row)
+        self.all += counts
+        self.rows.append(row(fault.fault, fault.how, counts, next((o.line for o in outcomes if o.line), "")))
         remarks = [f"trial {i}: {text}" for i, outcome in enumerate(outcomes) for text in outcome.remarks]
         assert not remarks, "\n".join(remarks)
-        assert (row.lost, row.wrong, row.identical) == (0, 0, row.finished)
+        assert (counts["lost"], counts["wrong"], counts["identical"]) == (0, 0, counts["finished"])
         shutil.rmtree(folder, ignore_errors=True)
 
     def write(self, results: Path) -> None:
-        """Write the tally; one of some faults, or of more or fewer trials, into a folder of its own."""
+        """Write the table; its last row says how all were tried. One of a part has another name."""
         whole = self.share == 1 and len(self.rows) == len(FAULTS)
-        tally = FaultTally(
-            run=" ".join(("repro", *RUN)), steps=self.undisturbed.steps, drawn_from=DRAWN_FROM,
-            seconds=time.monotonic() - self.start, rows=self.rows,
-            provenance=collect_provenance(started=self.started, threads=1),
-        )  # fmt: skip
-        sys.stderr.write(f"\n{write_tally(tally, results / 'faults' if whole else results / 'faults' / 'parts')}\n")
+        minutes = (time.monotonic() - self.start) / 60
+        session = (
+            f"drawn from seed {DRAWN_FROM}, in runs of {self.undisturbed.steps} steps (`repro {' '.join(RUN)}`); "
+            f"{minutes:.1f} min on {processor_name()}, {os.cpu_count()} cores, {self.day}, "
+            f"commit {commit_of(*code_state())}"
+        )
+        path = results / ("faults.csv" if whole else "faults-part.csv")
+        results.mkdir(parents=True, exist_ok=True)
+        path.write_text(Table(COLUMNS, (*self.rows, row("all", session, self.all))).to_csv(), encoding="utf-8")
+        sys.stderr.write(f"\n{path}\n")
 
 
 def _undisturbed(folder: Path) -> Undisturbed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from repro.notebooks.kernel import Kernel, Limits, load_rules
 from repro.notebooks.reading import Cell, export_parts, load_notebook, read_notebook
 from tests.assets.hub_server import HubServer, Repository
 from tests.conftest import CallRepro
+from tests.files import contents
 
 LIMITS = Limits(seconds=5, memory_gib=4)
 HOSTILE, MINIATURE = (Path(__file__).with_name(f"{name}.txt") for name in ("hostile", "miniature"))
@@ -30,28 +30,27 @@ def expected(file: Path) -> list[tuple[str, str]]:
     return [(status, detail) for status, _, detail in said]
 
 
-def test_each_bad_cell_is_told_and_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_bad_cell_is_told_and_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))  # which the kernel and all that its cells start inherit
     monkeypatch.setattr("repro.notebooks.kernel.ANSWER_SECONDS", 5)
     monkeypatch.setitem(load_rules()["limits"], "file_bytes", 2**20)
     results = audit(read_notebook(HOSTILE), LIMITS)
     for result, (status, detail) in zip(results, expected(HOSTILE), strict=True):
         assert result.status == status, result
         assert detail in result.detail, result
-    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    assert "sleep 987" not in running
-    assert not any("ipykernel" in " ".join(process.cmdline()) for process in psutil.Process().children())
+    processes = psutil.process_iter(["environ"])
+    started = [each for each in processes if (each.info["environ"] or {}).get("HF_HUB_CACHE") == str(tmp_path)]
+    assert psutil.wait_procs(started, timeout=10)[1] == []  # what was killed is gone in a moment
     assert "hf_secret" not in str(results)
 
 
 def test_a_repaired_notebook_runs_over_the_hub_shortened(
     corpus_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    files = {path.name: path.read_bytes() for path in locate_checkpoint(TINY).folder.iterdir() if path.is_file()}
-    corpus = {path.name: path.read_bytes() for path in corpus_folder.iterdir()}
     repositories = {
-        ("model", "distilbert-base-uncased"): Repository(commit="a" * 40, files=files),
-        ("dataset", "SetFit/emotion"): Repository(commit="b" * 40, files=corpus),
+        ("model", "distilbert-base-uncased"): Repository("a" * 40, contents(locate_checkpoint(TINY).folder)),
+        ("dataset", "SetFit/emotion"): Repository("b" * 40, contents(corpus_folder)),
     }
     with HubServer(repositories=repositories) as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)

@@ -13,36 +13,15 @@ from repro.notebooks.dependencies import Blame, names_in
 from repro.notebooks.reading import cells_of, export_parts, read_notebook
 from repro.notebooks.static import UNKNOWN, Built, Interpreter
 
-EXPORT = """# A seminar
-
-In [None]:
-! pip install x
-
-In [1]:
-a = '''one
-
-two'''
-
-# a comment
-
-b = a
-
-## A title
-
-Words that aren't Python.
-
-In [ ]:
-a
-"""
+EXPORT = Path(__file__).with_name("export.txt")
 
 
-def test_a_text_export_is_split_where_code_ends(tmp_path: Path) -> None:
-    (tmp_path / "x.txt").write_text(EXPORT)
-    cells = read_notebook(tmp_path / "x.txt")
+def test_a_text_export_is_split_where_code_ends() -> None:
+    cells = read_notebook(EXPORT)
     assert [cell.source for cell in cells] == [
         "! pip install x", "a = '''one\n\ntwo'''\n\n# a comment\n\nb = a", "a",
     ]  # fmt: skip
-    assert [kind for kind, _ in export_parts(EXPORT)] == ["markdown", "code", "code", "markdown", "code"]
+    assert [kind for kind, _ in export_parts(EXPORT.read_text())] == ["markdown", "code", "code", "markdown", "code"]
     assert cells[0].magics == ("! pip install x",)
 
 

@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ import pytest
 from markupsafe import Markup
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from repro.benchfiles import Benchmark, Machine
 from repro.claims.catalogue import load_catalogue
 from repro.claims.claim import Outcome
 from repro.claims.judge import Verdict, judge_all
@@ -53,15 +51,10 @@ VERDICTS = [  # one a claim, every outcome among them, so that the page has all 
 def write_page(folder: Path, verdicts: list[Verdict], text: str = "text") -> Path:
     """Write a page whose every free text is `text`."""
     table = Table(("what", "value"), ((text, text),))
-    timing: dict[str, Any] = {
-        "fullname": text, "group": text, "setup": {"recipe": text}, "facts": {}, "machine": Machine(libraries={}),
-        "commit": text, "dirty": False, "written": datetime(2026, 1, 1, tzinfo=UTC),
-    }  # fmt: skip
-    tables = dict.fromkeys(("verdicts", "scores", "timings", "environment"), table)
+    tables = dict.fromkeys(("verdicts", "scores", "environment"), table)
     pictures = [Picture(name=text, section=text, caption=text, alt=text, svg=DRAWING)]
-    timings = [Benchmark(name=f"{text} {i}", rounds=(1.0, 2.0 + i, 3.0), **timing) for i in range(2)]
     path = folder / "report.html"
-    values = values_of(load_catalogue(), verdicts, [], tables, pictures, timings, {})
+    values = values_of(load_catalogue(), verdicts, [], tables, pictures, {})
     path.write_text(report_html(values), encoding="utf-8")
     return path
 

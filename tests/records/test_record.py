@@ -1,4 +1,4 @@
-"""Records and tallies of faults: what is written comes back, nothing is overwritten, nothing broken is a result."""
+"""Records: what is written comes back, nothing is overwritten, nothing broken is a result."""
 
 from __future__ import annotations
 
@@ -8,18 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from repro.errors import RecordError
-from repro.records.faults import FaultRow, FaultTally, newest_tally, write_tally
-from repro.records.provenance import collect_provenance
 from repro.records.schema import RowResults, Scores
 from repro.records.seal import plain_sha256, sealed, unsealed
 from repro.records.store import MANIFEST, find_finished, newest_runs, read_record, read_records, write_record
-from repro.report.faults import fault_tables
 from tests.conftest import MakeRecord
+from tests.running import ROOT, cases
 
-RESULTS = Path(__file__).parents[2] / "results"
+RESULTS = ROOT / "results"
 ROWS = {"validation": RowResults(labels=[0, 1], predictions=[0, 5], losses=[0.1, 2.5])}
 
 
@@ -38,26 +35,16 @@ def test_no_record_replaces_another_and_the_oldest_is_read_first(make_record: Ma
     assert {path for path in tmp_path.rglob("*") if path.is_file()} == paths  # and no partial file stays
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "message"),
-    [
-        ('"peak_mib":', '"peak_mib" 1', "Invalid JSON"),
-        ('"schema_version": 2', '"news": 1, "schema_version": 99', "schema_version.*Use the version of the suite that"),
-        ('"peak_mib"', '"peak_mb"', "peak_mi?b"),
-        ('"experiment": "finetune"', '"experiment": "../../etc"', "experiment"),
-        ('"seed": 0', '"seed": -1', "seed"),
-        ('"facts": {}', '"facts": {"x": [1, {"y": 1e999}]}', "not finite"),
-        ('"facts": {}', f'"facts": {{"x": {10**400}}}', "not finite"),
-    ],
-)
+@pytest.mark.parametrize("case", cases("records/malformed.csv"), ids=lambda case: case["after"])
 def test_a_malformed_record_is_named_with_what_is_wrong(
-    before: str, after: str, message: str, make_record: MakeRecord, tmp_path: Path
+    case: dict[str, str], make_record: MakeRecord, tmp_path: Path
 ) -> None:
     path = write_record(make_record(), tmp_path)
     good = write_record(make_record(seed=1), tmp_path)
-    path.write_text(sealed(unsealed(path.read_bytes()).decode().replace(before, after)))
+    after = case["after"].replace("LONG", str(10**400))
+    path.write_text(sealed(unsealed(path.read_bytes()).decode().replace(case["before"], after)))
     content = good.read_bytes()
-    with pytest.raises(RecordError, match=f"(?s){path.name}.*{message}"):
+    with pytest.raises(RecordError, match=f"(?s){path.name}.*{case['message']}"):
         read_records(tmp_path)
     assert good.read_bytes() == content
 
@@ -184,44 +171,3 @@ def test_the_newest_run_of_each_setup_and_seed_is_kept(make_record: MakeRecord) 
         ("fp32", 0, "4"), ("fp32", 1, "2"), ("bf16", 0, "3"),
     ]  # fmt: skip
     assert newest_runs(records, "linear") == []
-
-
-def row(**parts: Any) -> FaultRow:
-    counts: dict[str, Any] = {"tried": 50, "lost": 0, "wrong": 0, "finished": 50, "identical": 50}
-    return FaultRow(fault=parts.pop("fault", "SIGKILL"), how="at a random moment", told="going on", **(counts | parts))
-
-
-def tally(*rows: FaultRow, started: str = "2026-01-01T00:00:00Z") -> FaultTally:
-    provenance = collect_provenance(started=started, threads=1)
-    return FaultTally(run="repro run", steps=40, drawn_from=5, seconds=90.0, rows=list(rows), provenance=provenance)
-
-
-def test_the_newest_tally_is_read_and_a_results_folder_without_one_has_none(tmp_path: Path) -> None:
-    assert newest_tally(tmp_path) is None
-    assert fault_tables(tmp_path) == {}
-    newer = tally(row(), started="2026-02-01T00:00:00Z")
-    for written in (newer, tally(row(lost=1))):
-        write_tally(written, tmp_path / "faults")
-    assert newest_tally(tmp_path) == newer
-
-
-def test_a_tally_with_one_digit_changed_is_refused_by_name(tmp_path: Path) -> None:
-    path = write_tally(tally(row(wrong=1)), tmp_path / "faults")
-    path.write_bytes(path.read_bytes().replace(b'"wrong": 1', b'"wrong": 0'))
-    with pytest.raises(RecordError, match=f"{path.name}.*changed or damaged"):
-        newest_tally(tmp_path)
-
-
-def test_counts_that_contradict_each_other_are_refused() -> None:
-    with pytest.raises(ValidationError, match="identical <= finished <= tried"):
-        row(finished=51)
-
-
-def test_the_table_shows_what_was_lost_and_what_had_nothing_to_finish(tmp_path: Path) -> None:
-    write_tally(tally(row(lost=2, identical=48), row(fault="flip", finished=0, identical=0)), tmp_path / "faults")
-    table = fault_tables(tmp_path)["faults"]
-    assert table.rows == (
-        ("SIGKILL", "at a random moment", "50", "2", "0", "48 of 50", "going on"),
-        ("flip", "at a random moment", "50", "0", "0", "nothing to finish", "going on"),
-    )
-    assert table.note.startswith("100 faults, drawn from seed 5, in runs of 40 steps (`repro run`); 1.5 min on ")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.aa import IDLE, SESSIONS, failing, failing_by_the_old_rule, read_sessions, share, slowed, table
+from benchmarks.aa import IDLE, SESSIONS, failing, read_sessions, share, slowed, table
 from benchmarks.stacks import stack_table
 from repro.records.schema import RowResults
 from repro.regression.session import Session
@@ -21,12 +21,6 @@ def session(seed: int, *, pace: float = 1.0) -> dict[str, Any]:
     random = np.random.default_rng(seed)
     times = {name: pace * random.lognormal(0, 0.03, (6, 6, 2)) for name in NAMES}
     return {"disturbed": seed % 2 == 1, "first": {n: t.tolist() for n, t in times.items()}, "again": {}}
-
-
-def test_a_slower_day_fails_by_two_files_and_not_in_turns() -> None:
-    quick, slow = session(0), session(1, pace=1.3)
-    assert failing_by_the_old_rule(quick, slow) == list(NAMES)
-    assert failing(slow, fresh=quick) == []
 
 
 def test_a_planted_fifth_fails_in_turns_even_on_a_slower_day() -> None:

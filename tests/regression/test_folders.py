@@ -17,9 +17,12 @@ from repro.assets.corpus import EMOTION
 from repro.records.schema import RowResults
 from repro.records.store import read_records, write_record
 from repro.training.metrics import score
+from tests.benchfiles import entry, save
 from tests.conftest import CallRepro, MakeRecord
+from tests.running import cases
 
 Write = Callable[..., Path]
+ROUNDS = (1.0, 1.01, 1.02, 0.99)
 
 
 @pytest.fixture
@@ -36,16 +39,6 @@ def tuned(make_record: MakeRecord, tmp_path: Path) -> Write:
         return tmp_path / side
 
     return write
-
-
-def benchmark(results: Path, factor: float = 1.0) -> Path:
-    """Write a file as pytest-benchmark does."""
-    rounds = {"data": [factor * seconds for seconds in (1.0, 1.01, 1.02, 0.99)]}
-    entry = {"name": "step", "fullname": "benchmarks/test_speed.py::step", "stats": rounds, "extra_info": {}}
-    path = results / "benchmarks" / "0001.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"datetime": "2026-01-01T00:00:00", "machine_info": {}, "benchmarks": [entry]}))
-    return path
 
 
 @pytest.mark.parametrize(
@@ -138,7 +131,7 @@ def test_a_claim_that_no_longer_holds_fails(
 def test_stored_seconds_are_shown_and_fail_nothing(regress: CallRepro, tuned: Write) -> None:
     sides = tuned("before"), tuned("after")
     for side, factor in zip(sides, (1, 5), strict=True):
-        benchmark(side, factor)
+        save(side / "benchmarks" / "0001.json", entry("step", [factor * seconds for seconds in ROUNDS]))
     code, out, _ = regress(*sides)
     assert code == 0
     assert "× 5.00" in out and "measured in different sessions: for information, fails nothing" in out
@@ -146,27 +139,17 @@ def test_stored_seconds_are_shown_and_fail_nothing(regress: CallRepro, tuned: Wr
     assert (code, "nothing could be judged: 1 not judged" in out) == (6, True)
 
 
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (lambda text: text[:-40], "EOF while parsing"),
-        (lambda text: text.replace("1.02", "NaN"), "stats.data.2: Input should be a finite number"),
-        (lambda text: text.replace("1.02", "-1.02"), "greater than 0"),
-        (lambda text: text.replace('"data"', '"mean"'), "stats.data: Field required"),
-        (lambda text: text.replace("2026-01-01T", "yesterday "), "datetime"),
-        (lambda _: "[]", "is no benchmark file"),
-        (lambda _: "", "is no benchmark file"),
-    ],
-)
+@pytest.mark.parametrize("case", cases("regression/damaged.csv"), ids=lambda case: case["message"])
 def test_a_damaged_benchmark_file_exits_2(
-    damage: Callable[[str], str], message: str, regress: CallRepro, tuned: Write, tmp_path: Path
+    case: dict[str, str], regress: CallRepro, tuned: Write, tmp_path: Path
 ) -> None:
     good, bad = tuned("good", 1), tuned("bad", 1)
-    file = benchmark(bad)
-    file.write_text(damage(file.read_text()))
+    file = save(bad / "benchmarks" / "0001.json", entry("step", ROUNDS))
+    before, after = case["before"], case["after"]
+    file.write_text(file.read_text().replace(before, after) if before else after)
     code, out, err = regress(good, bad, "--junit", tmp_path / "junit.xml")
     assert (code, out, len(err.strip().splitlines())) == (2, "", 2)
-    assert message in err
+    assert case["message"] in err
     assert not (tmp_path / "junit.xml").exists()
 
 

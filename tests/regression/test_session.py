@@ -12,15 +12,20 @@ from pathlib import Path
 import pytest
 
 from repro.regression.speed import MARGIN
-from tests.claims.builders import cases
 from tests.conftest import CallRepro
+from tests.files import git
+from tests.running import cases
 
 PROJECT = '[project]\nname = "toy"\nversion = "1"\ndependencies = []\n'
 WORKER = """
 import json, pathlib, random, sys
 speed = json.loads(pathlib.Path("speed.json").read_text())
-noise = random.Random()
-print(json.dumps({"protocol": speed.pop("protocol", 1), "benchmarks": list(speed)}), flush=True)
+launches = pathlib.Path("build", "launches")  # so far, of this side: others each time, and the same in each session
+launches.parent.mkdir(exist_ok=True)
+with launches.open("a") as file:
+    file.write(".")
+noise = random.Random(f"{pathlib.Path('.git').is_dir()} {launches.stat().st_size}")
+print(json.dumps({"protocol": 1, "benchmarks": list(speed)}), flush=True)  # as older workers do
 for line in sys.stdin:
     request = json.loads(line)
     if "start" in request:
@@ -44,14 +49,11 @@ class Toy:
         self.folder, self.regress = folder, regress
         (folder / "benchmarks").mkdir(parents=True)
         self.git("init", "--quiet", "--initial-branch=main")
-        self.git("config", "user.email", "test@example.org")
-        self.git("config", "user.name", "Test")
         (folder / ".gitignore").write_text("build/\n")
         (folder / "pyproject.toml").write_text(PROJECT)
 
     def git(self, *arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=self.folder, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
+        return git(self.folder, *arguments)
 
     def write(self, speed: object, worker: str = WORKER) -> None:
         (self.folder / "benchmarks" / "worker.py").write_text(worker)
@@ -163,8 +165,7 @@ def test_a_terminated_session_leaves_no_worktree(toy: Toy) -> None:
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert session.stderr is not None
-    while "launch 1" not in session.stderr.readline():
-        pass
+    assert any("launch 1" in line for line in session.stderr)
     session.terminate()
     _, err = session.communicate(timeout=60)
     assert session.returncode == 143

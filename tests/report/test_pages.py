@@ -5,31 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from repro.claims.catalogue import load_catalogue
 from repro.claims.judge import judge_all
 from repro.display.table import Table
 from repro.errors import RecordError, ResultsError
-from repro.records.faults import FaultRow, FaultTally, write_tally
-from repro.records.provenance import collect_provenance
 from repro.records.schema import RunRecord
 from repro.records.store import read_records, write_record
-from repro.report.pages import BEGIN, END, with_verdicts, write_report
+from repro.report.pages import BEGIN, END, with_verdicts
 from repro.report.tables import NOTEBOOKS, seed_scores, source_cells
 from repro.sections import SECTIONS
 from repro.training.metrics import score
+from tests.claims.builders import CATALOGUE, report
+from tests.conftest import MakeRecord
 
-MakeRecord = Callable[..., RunRecord]
-CATALOGUE = load_catalogue()
 ROOT = Path(__file__).parents[2]
-
-
-def report(records: list[RunRecord], folder: Path) -> list[Path]:
-    return write_report(CATALOGUE, judge_all(CATALOGUE, records, list(SECTIONS)), records, folder)
 
 
 def readme(text: str, records: list[RunRecord]) -> str:
@@ -46,7 +38,7 @@ def record(make_record: MakeRecord) -> RunRecord:
 
 def test_the_committed_report_and_readme_are_what_the_committed_records_give(tmp_path: Path) -> None:
     results = ROOT / "results"
-    for folder in ("runs", "benchmarks", *(["faults"] if (results / "faults").is_dir() else [])):
+    for folder in ("runs", "benchmarks"):
         shutil.copytree(results / folder, tmp_path / folder)
     for table in results.glob("*.csv"):  # measured by themselves: the audit, the diagnosis
         shutil.copy(table, tmp_path)
@@ -61,25 +53,6 @@ def test_the_committed_report_and_readme_are_what_the_committed_records_give(tmp
             assert (tmp_path / path).read_text() == (results / path).read_text(), path
     text = (ROOT / "README.md").read_text()
     assert readme(text, records) == text
-
-
-def test_a_report_answers_first_then_says_what_to_change_then_the_sections_then_measurements(
-    record: RunRecord, tmp_path: Path
-) -> None:
-    written = report([record], tmp_path)
-    text = (tmp_path / "REPORT.md").read_text()
-    heads = (
-        "## The answer", "## What deviates or no longer works", "## The sections", "### Simple classifier", "![",
-        "## Measurements", "### Scores", "### Environment",
-    )  # fmt: skip
-    places = [text.index(head) for head in heads]
-    assert places == sorted(places)
-    assert all(f"| {claim.id} |" in text for claim in CATALOGUE.claim)
-    figures = [path.name for path in written if path.parent.name == "figures"]
-    assert figures == ["confusion-linear.svg", "epochs.svg", "reruns-by-version.svg"]
-    assert "0.8571" in (tmp_path / "tables" / "scores.csv").read_text()
-    page = (tmp_path / "report.html").read_text()
-    assert page.count("<svg role=") == len(figures) and "base64" not in page
 
 
 def test_a_figure_that_the_report_no_longer_shows_is_removed(record: RunRecord, tmp_path: Path) -> None:
@@ -107,26 +80,11 @@ def test_a_verdict_leads_to_its_record_and_its_source_cell(record: RunRecord, tm
     assert source_cells("seed, b-175") == [("seed, ", ""), ("b-175", NOTEBOOKS["b"])]
 
 
-def test_a_tally_of_faults_is_a_section_and_a_table_in_both_forms(record: RunRecord, tmp_path: Path) -> None:
-    counts = {"tried": 50, "lost": 0, "wrong": 1, "finished": 50, "identical": 49}
-    row = FaultRow.model_validate({"fault": "SIGKILL", "how": "at a random moment", "told": "<b>", **counts})
-    provenance = collect_provenance(started="2026-01-01T00:00:00Z", threads=1)
-    tally = FaultTally(run="repro run", steps=40, drawn_from=5, seconds=90.0, rows=[row], provenance=provenance)
-    write_tally(tally, tmp_path / "faults")
-    report([record], tmp_path)
-    line = "| SIGKILL | at a random moment | 50 | 0 | 1 | 49 of 50 | &lt;b> |"
-    assert line in (tmp_path / "tables" / "faults.md").read_text()
-    assert "SIGKILL,at a random moment,50,0,1,49 of 50," in (tmp_path / "tables" / "faults.csv").read_text()
-    text = (tmp_path / "REPORT.md").read_text()
-    assert "## Faults" in text and line in text
-    assert "&lt;b&gt;" in (tmp_path / "report.html").read_text()
-
-
 def test_a_report_made_twice_is_the_same_to_the_byte(record: RunRecord, tmp_path: Path) -> None:
     for folder in ("a", "b"):
         report([record], tmp_path / folder)
     files = [path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.*") if path.is_file()]
-    assert len(files) == 11
+    assert len(files) == 10
     for file in files:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
 
@@ -139,6 +97,7 @@ def test_a_table_beside_the_records_that_is_none_is_named(
     path.write_bytes(content) if content is not None else path.mkdir()
     with pytest.raises(RecordError, match=r"diagnosis\.csv is no table: \S"):
         report([record], tmp_path)
+    assert list(tmp_path.iterdir()) == [path]  # nothing is written
 
 
 def test_hostile_text_in_a_record_shows_as_text(make_record: MakeRecord, tmp_path: Path) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.metrics import confusion_matrix
 
 from repro.claims.catalogue import load_catalogue
 from repro.claims.claim import Outcome
@@ -17,32 +15,16 @@ from repro.claims.cohorts import cohorts_of
 from repro.claims.judge import Verdict, judge_all
 from repro.claims.references import Figure
 from repro.display.figure import BARS, Drawing, panels
-from repro.records.schema import LABELS, RowResults, RunRecord
-from repro.report.epochs import epoch_drawing
+from repro.records.schema import LABELS
 from repro.report.inline import save_picture
-from repro.report.pictures import draw_pictures
+from repro.report.reruns import epoch_drawing
 from repro.sections.classified import figures, published_matrix
-from repro.sections.projection import hexagons
-from repro.training.metrics import confusion_rates, most_often_taken_for, score
+from repro.training.metrics import most_often_taken_for, score
 from tests.claims.builders import epoch
+from tests.conftest import MakeRecord
 
-MakeRecord = Callable[..., RunRecord]
 STEPS = {"steps_per_epoch": 250, "steps": 500}  # of a run that is what it says
-RNG = np.random.default_rng(3)
-TRUE = RNG.integers(0, 6, 200).tolist()
-SAID = np.where(RNG.random(200) < 0.8, TRUE, RNG.integers(0, 6, 200)).tolist()
-
-
-@pytest.fixture
-def finetuned(make_record: MakeRecord) -> RunRecord:
-    losses = [float(n) for n in RNG.permutation(200)]
-    scored = score(TRUE, SAID, classes=6)
-    return make_record(
-        "finetune",
-        scores={"epoch-2/validation": scored},
-        facts={"confusion_rates": confusion_rates(scored.confusion)},
-        rows={"validation": RowResults(labels=TRUE, predictions=SAID, losses=losses)},
-    )
+TRUE = np.random.default_rng(3).integers(0, 6, 200).tolist()
 
 
 @pytest.mark.parametrize(
@@ -69,38 +51,6 @@ def test_the_confusion_claims_hold_on_the_published_matrix_and_each_part_can_fai
         rates = [list(row) for row in published.reported]
         rates[LABELS.index(true)][LABELS.index(other)] = 0.5
         assert outcome(rates) is Outcome.DEVIATES, (true, other)
-
-
-def test_the_rates_are_scikit_learns_row_normalised_matrix(finetuned: RunRecord) -> None:
-    expected = confusion_matrix(TRUE, SAID, normalize="true")
-    assert np.array(finetuned.facts["confusion_rates"]) == pytest.approx(expected)
-
-
-def test_every_section_is_drawn_once_with_what_it_shows_in_words(
-    make_record: MakeRecord, finetuned: RunRecord, tmp_path: Path
-) -> None:
-    box = {"whislo": 2.0, "q1": 10.0, "med": 16.0, "q3": 24.0, "whishi": 45.0}
-    points = RNG.normal(size=(200, 2))
-    facts = {"density": hexagons(points, np.array(TRUE)), "nearest_class": {"love": "joy"}}
-    records = [
-        make_record(
-            "corpus-facts", facts={"class_counts": dict.fromkeys(LABELS, 7), "words": dict.fromkeys(LABELS, box)}
-        ),
-        *(make_record("projection", seed=seed, facts=facts) for seed in (0, 1)),
-        finetuned,
-    ]
-    pictures = draw_pictures(load_catalogue(), [], records, [], tmp_path)
-    assert {picture.name: picture.section for picture in pictures} == {
-        "frequencies-emotion": "Dataset",
-        "words-emotion": "Dataset",
-        "projection": "Projection",
-        "confusion-finetune": "Fine-tuning",
-    }
-    said = {picture.name: picture.alt for picture in pictures}
-    assert "Median words of each class: anger 16" in said["words-emotion"]
-    assert "Nearest class: love to joy" in said["projection"]
-    assert sorted(path.stem for path in tmp_path.glob("*.svg")) == sorted(said)
-    assert all(picture.svg.startswith('<svg role="img" aria-label=') for picture in pictures)
 
 
 def test_confusions_are_the_seeds_mean_beside_the_reported_and_the_difference(make_record: MakeRecord) -> None:

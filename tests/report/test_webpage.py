@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import pytest
 
@@ -12,13 +11,12 @@ from repro.claims.claim import Kind, Outcome
 from repro.claims.judge import Verdict
 from repro.claims.references import Figure
 from repro.commands.run import run
-from repro.records.schema import RunRecord
 from repro.report.strips import Strip, strips
 from repro.report.tables import RULES, SIGNS
 from repro.report.webpage import commands
 from repro.sections import SECTIONS, section_named
+from tests.conftest import MakeRecord
 
-MakeRecord = Callable[..., RunRecord]
 CATALOGUE = load_catalogue()
 
 

@@ -45,7 +45,7 @@ def test_a_new_section_needs_one_file_and_one_line(
     (tmp_path / "toy.py").write_text(TOY)  # the file
     monkeypatch.setattr(sections, "__path__", [*sections.__path__, str(tmp_path)])
     with_toy = (*sections.SECTIONS, "toy")  # the line
-    for user in ("sections", "report.pages", "report.pictures"):
+    for user in ("sections", "report.pages"):
         monkeypatch.setattr(f"repro.{user}.SECTIONS", with_toy)
     tiny = ("--recipe", "tiny", "--corpus", "rehearsal", "--limit", "8", "--seeds", "0,3")
     code, out, _ = call_repro("run", "toy", *tiny, *results)

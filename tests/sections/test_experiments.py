@@ -19,14 +19,13 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
 
-from repro.assets.corpus import load_corpus
+from repro.assets.corpus import EMOTION, load_corpus
 from repro.claims.claim import Outcome
-from repro.commands.run import Tracker, check_tracker
-from repro.errors import MissingAssetError, UsageError
+from repro.errors import CheckpointError, UsageError
 from repro.records.provenance import collect_provenance
-from repro.records.schema import LABELS, Measurements, RunRecord
+from repro.records.schema import LABELS, RunRecord
 from repro.records.store import read_records
-from repro.sections import SECTIONS, linear, runner, sections_named, token_facts
+from repro.sections import SECTIONS, linear, runner, section_named, sections_named
 from repro.sections.context import Context
 from repro.sections.corpus_facts import five_numbers
 from repro.sections.projection import GRID, NEIGHBOURS, hexagons, nearest_classes, neighbour_lifts, neighbour_shares
@@ -46,13 +45,6 @@ def test_every_section_twice_with_one_seed_gives_the_same_to_the_last_digit(tiny
     copy = replace(tiny_context)  # it shares no cache, and no fine-tuned model
     for name in SECTIONS:
         assert comparable(measure(name, tiny_context)) == comparable(measure(name, copy)), name
-
-
-def test_as_published_draws_another_head_for_the_same_seed_and_records_it(tiny_context: Context) -> None:
-    context = tiny_context.changed(protocol="as-published")
-    first, second = (measure("finetune", context) for _ in range(2))
-    assert first.facts["head_seed"] != second.facts["head_seed"]
-    assert first.epochs[0].train_loss != second.epochs[0].train_loss
 
 
 def test_extraction_and_the_published_model_are_fp32_whatever_training_uses(tiny_context: Context) -> None:
@@ -113,6 +105,20 @@ def test_the_corpus_is_counted_by_class(tiny_context: Context) -> None:
     assert record.at("facts.times_rarer.love than joy") == labels.count(1) / labels.count(2)
 
 
+def test_what_reads_no_checkpoint_runs_without_one_and_is_judged_alike() -> None:
+    without, tiny = (open_context(RunSpec(recipe=recipe, corpus="rehearsal")) for recipe in ("distilbert", "tiny"))
+    record = measure("corpus-facts", without)  # DistilBERT's checkpoint is not available
+    assert record.facts == measure("corpus-facts", tiny).facts
+    stamp = record.recipe
+    assert (stamp.name, stamp.checkpoint, stamp.revision, stamp.weights_sha256) == ("distilbert", "", "", "")
+    facts = {**record.facts, "rows": [16000, 2000, 2000]}
+    verdicts = verdicts_on(record.model_copy(update={"corpus": EMOTION, "facts": facts}))
+    assert verdicts["corpus.rows"].outcome is Outcome.BY_CONSTRUCTION
+    assert {name for name in SECTIONS if not section_named(name).pretrained} == {"tour", "corpus-facts", "api"}
+    with pytest.raises(CheckpointError, match="is not available"):
+        measure("token-facts", without)
+
+
 def test_a_dummys_expected_accuracy_is_that_of_scikit_learns(tiny_context: Context) -> None:
     record = measure("corpus-facts", tiny_context)
     train, validation = (np.array(tiny_context.corpus.labels(split)) for split in ("train", "validation"))
@@ -143,23 +149,6 @@ def test_the_first_rows_leave_as_hashes_and_no_sentence_is_in_any_record(tiny_co
     assert [r.settings.seed for r in records if r.experiment == "linear"] == [0]  # seeds do not matter to it
 
 
-def test_a_section_without_its_asset_is_named_and_the_others_still_run_in_order(
-    tiny_context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(context: Context, seed: int) -> Measurements:
-        raise MissingAssetError("no such asset", "Fetch it.")
-
-    monkeypatch.setattr(token_facts, "SECTION", replace(token_facts.SECTION, run=refuse))
-    chosen, missing = sections_named(["features", "token-facts", "corpus-facts"]), list[str]()
-    ran = run_sections(
-        chosen, tiny_context, [0], tmp_path, on_missing=lambda e, error: missing.append(f"{e.name}: {error}")
-    )
-    assert [record.experiment for record, _ in ran] == ["corpus-facts", "features"]
-    assert missing == ["token-facts: no such asset\nFetch it."]
-    with pytest.raises(MissingAssetError):  # nobody to tell: it is no silence
-        list(run_sections(chosen, tiny_context, [0], tmp_path))
-
-
 def test_a_tracker_gets_every_epoch_at_its_step_and_is_closed(
     tiny_context: Context, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -178,13 +167,6 @@ def test_a_tracker_gets_every_epoch_at_its_step_and_is_closed(
     ]
     tracker.finish.assert_called_once_with()
     assert context.accelerator.trackers == []
-
-
-def test_a_tracker_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("repro.commands.run.find_spec", lambda name: None)
-    check_tracker(Tracker.NONE)
-    with pytest.raises(UsageError, match="pip install tensorboard"):
-        check_tracker(Tracker.TENSORBOARD)
 
 
 def scatter(sizes: list[int], centres: list[tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:

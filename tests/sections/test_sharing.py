@@ -11,11 +11,12 @@ from huggingface_hub import set_client_factory
 from huggingface_hub.utils._http import default_client_factory
 from typer.testing import CliRunner
 
+from repro.assets import watch
 from repro.cli import app
 from repro.errors import CheckpointError, HubError, UsageError
 from repro.sections.models import STAMP, read_stamp
 from repro.sections.sharing import files_to_share, push_model
-from tests.assets.conftest import use_hub
+from tests.assets.conftest import QUICK, use_hub
 from tests.assets.hub_server import STALL, Fault, HubServer, Repository
 
 NAME = "someone/model"
@@ -110,6 +111,7 @@ def test_a_push_that_fails_leaves_the_model_and_says_why(
 ) -> None:
     with pytest.raises(UsageError, match="--push-to-hub 'a/b/c'"):
         push_model(saved, "a/b/c")
+    monkeypatch.setattr(watch, "BOUNDS", QUICK)
     for fault, cause in ((Fault(403), "answers 403"), (STALL, "no answer within")):
         hub.faults.clear()
         hub.fault("POST /api/repos/create", fault)

@@ -13,10 +13,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from repro.assets.builtin.letter import LETTER, QUESTION, REPLY
 from repro.assets.builtin.tiny import build_tiny_tour, tiny_tour_folder
 from repro.assets.checkpoints import locate_checkpoint
 from repro.assets.loading import load_model, load_tokenizer
+from repro.assets.notebook import LETTER, QUESTION, REPLY
 from repro.assets.recipes import MINILM, TOUR
 from repro.claims.catalogue import load_catalogue
 from repro.claims.claim import Outcome
@@ -25,15 +25,7 @@ from repro.notebooks.repair import repaired
 from repro.records.schema import RunRecord
 from repro.sections.context import Context
 from repro.sections.runner import open_context
-from repro.sections.tour import tables
-from repro.sections.tour_tasks import (
-    LONGEST_ANSWER,
-    TASKS,
-    best_spans,
-    find_answer,
-    first_sentence,
-    generation_settings,
-)
+from repro.sections.tour import LONGEST_ANSWER, TASKS, best_spans, find_answer, first_sentence, tables
 from repro.spec import RunSpec
 from tests.running import measure
 from tests.sections.conftest import verdicts_on
@@ -50,7 +42,7 @@ def brute_force(start: Any, end: Any, context: Any, cls: int | None) -> tuple[in
     return first, last, float(score)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(2, 60), st.integers(0, 20), st.booleans(), st.integers(0, 2**32 - 1), st.floats(0.1, 8))
 def test_the_best_span_is_that_of_every_span_tried_in_turn(
     length: int, question: int, has_cls: bool, seed: int, scale: float
@@ -186,24 +178,6 @@ def test_a_head_that_the_checkpoint_lacks_is_never_drawn_at_random(tmp_path: Pat
     (tmp_path / "source.spm").write_bytes(b"")
     with pytest.raises(CheckpointError, match=r"cannot be used|needs the package sentencepiece"):
         load_tokenizer(tmp_path)
-
-
-def test_a_checkpoints_own_settings_go_before_the_pipelines_and_the_calls_before_both() -> None:
-    folder = tiny_tour_folder("summary")
-    model, tokenizer = load_model("AutoModelForSeq2SeqLM", folder), load_tokenizer(folder)
-
-    def settings_of(**lengths: int) -> tuple[object, ...]:
-        prefix, config = generation_settings(model, tokenizer, **lengths)
-        return prefix, config.num_beams, config.length_penalty, config.max_length, config.max_new_tokens
-
-    penalty = model.generation_config.length_penalty
-    assert settings_of(min_length=20, max_length=45) == ("", 4, penalty, 45, None)
-    assert settings_of(min_length=100)[-1] == 256
-    model.generation_config.update(num_beams=6, length_penalty=2.0, max_length=142)
-    model.config.prefix = " "
-    assert settings_of(min_length=20, max_length=45) == (" ", 6, 2.0, 45, None)
-    assert settings_of(min_length=100) == (" ", 6, 2.0, 142, None)
-    assert model.generation_config.min_length in (None, 0)  # the model's own settings are left alone
 
 
 def test_a_first_sentence_ends_where_a_reader_ends_it() -> None:

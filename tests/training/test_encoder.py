@@ -66,7 +66,7 @@ LENGTHS = st.one_of(
 
 
 @FAMILIES
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
 @given(lengths=LENGTHS)
 @example(lengths=[3])
 @example(lengths=[512])

@@ -151,9 +151,8 @@ def test_a_loss_scale_that_falls_to_nothing_is_divergence(tiny_context: Context)
         model.get_parameter("classifier.weight").register_hook(lambda gradient: gradient * torch.inf)
         return model
 
-    with pytest.raises(TrainingDivergedError, match="loss scale of fp16 fell to nothing in epoch 1, step 3") as caught:
+    with pytest.raises(TrainingDivergedError, match="loss scale of fp16 fell to nothing in epoch 1, step 3:"):
         ours(tiny_context, load=spoilt, accelerator=fp16(init_scale=4e-4))
-    assert caught.value.step == 3
 
 
 def test_the_host_asks_for_a_finite_loss_at_an_epochs_end_only(
@@ -166,9 +165,8 @@ def test_the_host_asks_for_a_finite_loss_at_an_epochs_end_only(
 
 
 def test_a_loss_that_is_not_finite_stops_with_its_epoch_and_step(tiny_context: Context) -> None:
-    with pytest.raises(TrainingDivergedError, match="epoch 1, step 2") as caught:
+    with pytest.raises(TrainingDivergedError, match="epoch 1, step 2:"):
         ours(tiny_context, replace(SMALL, learning_rate=1e38, max_grad_norm=1e38))
-    assert (caught.value.epoch, caught.value.step) == (1, 2)
 
 
 def test_a_text_longer_than_the_positions_is_cut_counted_and_still_ends_in_sep(tiny_context: Context) -> None:

@@ -50,10 +50,7 @@ def run_world(size: int, work: Callable[[int], object], output: Path) -> tuple[l
 
     `work` is called with the process's number; what a process says goes to files beside `output`.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        group = {"WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1"}
-        group["MASTER_PORT"] = free.getsockname()[1]
+    group = {"WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1"}
 
     def be(rank: int) -> None:
         torch.set_num_threads(1)
@@ -61,9 +58,13 @@ def run_world(size: int, work: Callable[[int], object], output: Path) -> tuple[l
             os.environ.update({name: str(value) for name, value in {"RANK": rank, "LOCAL_RANK": rank, **group}.items()})
         work(rank)
 
-    start = time.monotonic()
-    children = [fork(partial(be, rank), *[output.with_suffix(f".{rank}")] * 2) for rank in range(size)]
-    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children], time.monotonic() - start
+    with socket.socket() as port:  # it stays bound, so that nobody else is given it; the world may listen on it
+        port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        port.bind(("127.0.0.1", 0))
+        group["MASTER_PORT"] = port.getsockname()[1]
+        start = time.monotonic()
+        children = [fork(partial(be, rank), *[output.with_suffix(f".{rank}")] * 2) for rank in range(size)]
+        return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children], time.monotonic() - start
 
 
 def train(batching: str) -> dict[str, Any]:

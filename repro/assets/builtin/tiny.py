@@ -12,9 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from repro.assets.builtin.letter import LETTER, QUESTION, REPLY, REPLY_HEAD
-from repro.assets.builtin.rehearsal import rehearsal_rows
+from repro.assets.corpus import read_rows
 from repro.assets.loading import quiet
+from repro.assets.notebook import LETTER, QUESTION, REPLY, REPLY_HEAD
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -77,7 +77,7 @@ def _tokenizer(kind: str) -> PreTrainedTokenizerBase:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import DistilBertTokenizer, PreTrainedTokenizerFast
 
-    rows = rehearsal_rows()
+    _, rows = read_rows("rehearsal")
     if kind == "word pieces":
         words = {word for split in rows.values() for text, _ in split for word in text.split()}
         letters = sorted({letter for word in words for letter in word} | set("abcdefghijklmnopqrstuvwxyz0123456789"))

@@ -41,17 +41,14 @@ class CheckpointPolicy:
 
     again: bool = False
     fresh: bool = False
-    resume: bool = False
     save_every: int | None = None
     tell: Callable[[str], None] = lambda line: None
     tell_done: Callable[[str], None] = lambda line: None
 
     def __post_init__(self) -> None:
-        """Refuse options that contradict each other."""
+        """Refuse an interval that no run can have."""
         if self.save_every is not None and self.save_every < 1:
             raise UsageError(f"--save-every {self.save_every}: expected at least 1 step", "Leave it out for the clock.")
-        if self.fresh and self.resume:
-            raise UsageError("--fresh and --resume exclude each other", "Give one of them.")
 
 
 class Checkpointer:
@@ -257,8 +254,6 @@ class Checkpointer:
             except states.DamagedStateError as error:
                 aside = path.rename(path.with_name(f"{path.name}.damaged"))
                 self.policy.tell(f"{error.what}; it was moved to {aside}")
-        if paths and self.policy.resume:
-            raise StateError(f"--resume: every state of {self.name} is damaged", "Start at step 0 without --resume.")
         if paths and not self.policy.fresh:
             self.policy.tell(f"every state of {self.name} is damaged: it starts at step 0")
         return None

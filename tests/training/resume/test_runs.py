@@ -9,18 +9,17 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+from safetensors import SafetensorError
 
 from repro.assets.checkpoints import WEIGHTS, file_sha256
 from repro.errors import InterruptedRunError, ResultsError, StateError
 from repro.records import store
 from repro.records.schema import RunRecord
 from repro.records.store import read_record, write_record
-from repro.sections import section_named
-from repro.sections.runner import check_resumable
 from repro.training.resume.state import read_state
 from tests.training.trial import DoAt, Runs
 
-FINETUNE = section_named("finetune")
+FULL = "No space left on device"
 
 
 def test_a_completed_run_is_skipped_unless_it_is_asked_for_again(runs: Runs) -> None:
@@ -75,15 +74,22 @@ def test_an_interrupted_second_run_saves_its_state_beside_the_record(runs: Runs)
     assert record.facts["resumed_after_steps"] == [4]
 
 
-def test_a_refused_model_is_saved_from_the_last_state_later(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", str(path))
-
+@pytest.mark.parametrize(
+    ("writer", "error"),
+    [
+        ("repro.sections.models.sync_file", OSError(errno.ENOSPC, FULL)),
+        ("huggingface_hub.ModelCard.save", OSError(errno.ENOSPC, FULL)),
+        ("transformers.PreTrainedModel.save_pretrained", SafetensorError(f"I/O error: {FULL} (os error 28)")),
+    ],
+)
+def test_a_refused_model_is_saved_from_the_last_state_later(
+    writer: str, error: Exception, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("repro.sections.models.sync_file", full)
+        patched.setattr(writer, Mock(side_effect=error))
         record = runs.finetune()
-    assert record.facts["not_saved"] == "No space left on device"
-    assert not list(runs.context.models.iterdir())
+    assert (record.facts["saved_model"], record.facts["not_saved"]) == (None, FULL)
+    assert not list(runs.context.models.glob("*"))  # no half of a model stays
     assert runs.skips()
     assert runs.lines[-2] == "there is a state of it after step 12 of 12: --again resumes from it"
     assert runs.lines[-1].endswith("--again saves it there")
@@ -131,23 +137,6 @@ def test_a_state_of_another_run_is_refused_with_what_differs_and_stays(runs: Run
     with pytest.raises(StateError, match="another run: it differs in batching"):
         runs.finetune()
     assert list(runs.states()) == [mine, moved]
-
-
-def test_resuming_insists_on_a_state_of_this_run_and_names_what_differs(
-    runs: Runs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    runs.cut_off()
-    check_resumable([FINETUNE], runs.context, [0], runs.results)
-    monkeypatch.setattr("repro.training.resume.state.digest_of", Mock(side_effect=AssertionError("it reads all of it")))
-    with pytest.raises(StateError, match=r"nothing to resume of finetune, seed 0; unfinished: .* differs in batching"):
-        check_resumable([FINETUNE], runs.context.changed(batching="dynamic"), [0], runs.results)
-    monkeypatch.undo()
-    (state,) = runs.states()
-    state.write_bytes(state.read_bytes()[:-9])
-    with pytest.raises(StateError, match="every state of finetune, seed 0 is damaged"):
-        runs.finetune(resume=True)
-    assert list(runs.states()) == [state.with_name(f"{state.name}.damaged")]
-    assert not list((runs.results / "runs").rglob("*.json"))
 
 
 def test_fresh_starts_at_step_0(runs: Runs) -> None:

@@ -20,6 +20,7 @@ from repro.records.seal import digest_of
 from repro.training.resume import state as states
 from repro.training.resume.checkpointer import Checkpointer, CheckpointPolicy
 from repro.training.resume.state import states_in, write_state
+from tests.files import flip_a_bit
 from tests.training.trial import Killed, accelerator
 
 DECIDED_BY: dict[str, Any] = {"recipe": {"name": "tiny"}, "settings": {"seed": 0}}
@@ -72,12 +73,6 @@ def test_a_state_sets_nothing_but_what_a_checkpointer_saves(tmp_path: Path) -> N
     assert (own.folder, own.notes, own.seconds, own.resumed_after) == (folder, {"a": 1}, 2.0, [3])
 
 
-def flip(file: Path) -> None:
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
-    file.write_bytes(content)
-
-
 def cut(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-7])
 
@@ -86,7 +81,7 @@ def other_metadata(file: Path) -> None:
     save_file({name: tensor.clone() for name, tensor in load_file(file).items()}, file, {"manifest": "{}"})
 
 
-@pytest.mark.parametrize("damage", [flip, cut, other_metadata])
+@pytest.mark.parametrize("damage", [flip_a_bit, cut, other_metadata])
 def test_a_damaged_state_is_set_aside_and_the_one_before_it_read(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
@@ -127,7 +122,7 @@ def test_a_disk_that_gives_back_other_bytes_leaves_the_older_states(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     older = [save(tmp_path, step) for step in (3, 6)]
-    monkeypatch.setattr(states, "_forget_cached", flip)
+    monkeypatch.setattr(states, "_forget_cached", flip_a_bit)
     with pytest.raises(StateError, match=r"step-000009\S+ is damaged \(it is not the file that was saved"):
         save(tmp_path, 9)
     assert states_in(tmp_path) == older[::-1]
