@@ -182,7 +182,7 @@ def warm_up() -> None:
     for section in ("finetune", "inference", "linear"):
         source_sha256(module_of(section))
     vars(context)["library_versions"] = cache(library_versions)  # read from the disk seven times a run
-    context.library_versions()
+    vars(context)["library_versions"]()
     for kind in (RunRecord, ModelStamp):
         kind.model_rebuild()
     gc.collect()

@@ -112,7 +112,7 @@ def _set_clocks(steps: Mapping[int, float], calls: list[None]) -> None:
 
 
 def _note_progress(note: Callable[..., None]) -> None:
-    write_state, read, keep_record = states.write_state, Checkpointer._read, runner.keep_record
+    write_state, read, keep_record = states.write_state, Checkpointer._read, vars(runner)["keep_record"]
 
     def saving(folder: Path, *arguments: Any, step: int, **named: Any) -> Path:
         path = write_state(folder, *arguments, step=step, **named)
