@@ -98,7 +98,7 @@ def run(
         write_runs(asked, chosen, numbers, places.results, again=repeats.again)
         write_downloads(spec.recipe, chosen, places.corpus, places.checkpoints)
         return
-    from repro.sections.models import check_models
+    from repro.sections.models import check_models, restore_models
     from repro.sections.runner import open_context, run_sections
     from repro.training.resume.checkpointer import CheckpointPolicy
 
@@ -108,8 +108,10 @@ def run(
         spec, corpus=places.corpus, checkpoints=places.checkpoints, seminar=places.seminar, seeds=numbers
     )
     context = replace(context, save=places.save, track=places.track, tracking=inside(results, results / "tracking"))
-    if places.save and "finetune" in [section.name for section in chosen]:
-        check_models(context, numbers)
+    if places.save:
+        restore_models(places.save)
+        if "finetune" in [section.name for section in chosen]:
+            check_models(context, numbers)
     checkpoint = context.checkpoint.source if any(section.pretrained for section in chosen) else "none is read"
     main, missing = context.accelerator.is_main_process, list[str]()
     if main:

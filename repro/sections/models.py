@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from repro.assets.checkpoints import WEIGHTS, disk_errors, file_sha256
 from repro.assets.corpus import HUB_CORPUS, HUB_REVISION
 from repro.assets.loading import behaviour_of, load_tokenizer, quiet
 from repro.errors import CheckpointError, MissingAssetError, RecordError, ResultsError, UsageError
-from repro.records.durable import sync_file, sync_folder
+from repro.records.durable import make_folder, sync_file, sync_folder
 from repro.records.schema import ModelStamp
 from repro.records.seal import sealed, unsealed
 from repro.spec import run_key
@@ -68,26 +68,47 @@ def own_model(context: Context, seed: int) -> Iterator[None]:
 
     ResultsError where another one does or the folder cannot be written, UsageError where something else has its name.
     """
-    from filelock import FileLock, Timeout
+    from filelock import Timeout
 
     if context.save is None or not context.accelerator.is_main_process:
         yield
         return
     folder = model_folder(context, seed)
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise ResultsError(f"another process is making {folder}", f"Wait until it is done. {ELSEWHERE}.") from None
-    except OSError as error:
-        raise _unwritable(folder.parent, error) from None
-    try:
+    with ExitStack() as owned:
+        try:
+            make_folder(folder.parent)
+            owned.enter_context(_locked(folder))
+        except Timeout:
+            raise ResultsError(f"another process is making {folder}", f"Wait until it is done. {ELSEWHERE}.") from None
+        except OSError as error:
+            raise _unwritable(folder.parent, error) from None
         _refuse_other(context, seed)
+        yield
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Be the only process that gives a model this name; Timeout, an OSError, where another one does."""
+    from filelock import FileLock
+
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    lock.acquire(timeout=0)
+    try:
         yield
     finally:
         Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
+
+
+def restore_models(models: Path) -> None:
+    """Give each model its name back that a process had moved aside for a newer one when it was killed."""
+    for replaced in models.glob(".*.replaced"):
+        folder = models / replaced.stem.removeprefix(".")
+        with suppress(OSError), _locked(folder):  # else its process lives, and is about to name the newer one
+            if folder.exists():
+                shutil.rmtree(replaced, ignore_errors=True)
+            else:
+                replaced.rename(folder)
 
 
 def save_model(model: PreTrainedModel, context: Context, seed: int, scores: dict[str, Scores]) -> Path:
@@ -159,6 +180,8 @@ def read_stamp(folder: Path) -> ModelStamp:
 
     CheckpointError names the file that was changed, is missing, or was put beside them; the card may be rewritten.
     """
+    if not folder.exists():
+        restore_models(folder.parent)
     if missing := [name for name in (WEIGHTS, STAMP) if not (folder / name).is_file()]:
         inside = [path.parent.name for path in sorted(folder.glob(f"[!.]*/{STAMP}"))]
         hint = f"; did you mean its folder {inside[0]}?" if inside else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import resource
@@ -12,9 +13,20 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from repro.assets.builtin.tiny import tiny_folder
+from repro.assets.loading import load_classifier
+from repro.records.provenance import code_state, library_versions
+from repro.records.schema import ModelStamp, RunRecord
+from repro.records.source import source_sha256
+from repro.sections import context
+from repro.sections.context import module_of
 from repro.training.resume import state as states
 from tests.forked import fork, repro
 
@@ -24,6 +36,10 @@ Plant = Callable[[], object]  # called in the child, before the suite
 KEY = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")
 # the run that all faults are put into: 20 steps, a state after every third and after each epoch
 RUN = ("run", "finetune", "--recipe", "tiny", "--corpus", "rehearsal", "--save-every", "3")
+WARM = (  # what a run imports
+    "datasets", "repro.commands.run", "repro.commands.verify", "repro.sections.finetune", "repro.sections.runner",
+    "repro.training.device", "repro.training.loop", "repro.training.metrics",
+)  # fmt: skip
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
 
 
@@ -69,7 +85,10 @@ class Run:
             resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (size, size))
 
     def wait(self) -> Ended:
-        _, status = os.waitpid(self.pid, 0)
+        return self.ended(os.waitpid(self.pid, 0)[1])
+
+    def ended(self, status: int) -> Ended:
+        """Return how it ended, from the status with which it was waited for."""
         out, err = (file.read_text(encoding="utf-8", errors="replace") for file in (self.out, self.err))
         return Ended(code=os.waitstatus_to_exitcode(status), out=out, err=err)
 
@@ -92,7 +111,6 @@ class Place:
     def start(
         self,
         *arguments: str,
-        seed: int = 0,
         corpus: str = "rehearsal",
         plant: Plant | None = None,
         as_nobody: bool = False,
@@ -106,7 +124,7 @@ class Place:
             folder.mkdir(parents=True, exist_ok=True)
         self.saved.touch()
         self.saved.chmod(0o666)
-        options = ("--seeds", str(seed), "--results", str(self.results), "--save", str(self.models))
+        options = ("--results", str(self.results), "--save", str(self.models))
         command = arguments or (*(corpus if word == "rehearsal" else word for word in RUN), *options)
 
         def work() -> None:
@@ -147,3 +165,25 @@ def _note_saved_states(file: Path) -> None:
         return state
 
     states.write_state = noted
+
+
+def warm_up() -> None:
+    """Import what a run imports, and make what every run would make alike, before the first fork."""
+    os.environ.update(ONE_THREAD)
+    torch.set_num_threads(1)
+    for checkpoint in (tiny_folder().parent, tiny_folder()):
+        checkpoint.chmod(0o755)
+    for file in tiny_folder().iterdir():
+        file.chmod(0o644)
+    load_classifier(tiny_folder())
+    code_state()
+    for name in WARM:
+        import_module(name)
+    for section in ("finetune", "inference", "linear"):
+        source_sha256(module_of(section))
+    vars(context)["library_versions"] = cache(library_versions)  # read from the disk seven times a run
+    vars(context)["library_versions"]()
+    for kind in (RunRecord, ModelStamp):
+        kind.model_rebuild()
+    gc.collect()
+    gc.freeze()  # else every run would go through all that was imported, and copy it

@@ -6,43 +6,34 @@ it disturbs. All runs have one thread, so that a trial has a core and its arithm
 
 from __future__ import annotations
 
-import gc
 import os
 import re
 import shutil
+import signal
 import sys
 import time
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
 import pytest
-import torch
 
-from repro.assets.builtin.tiny import tiny_folder
-from repro.assets.loading import load_classifier
 from repro.display.table import Table
 from repro.records.provenance import code_state, processor_name, utc_now
 from repro.report.tables import commit_of
-from tests.faults import damage, stops
-from tests.faults.launch import ONE_THREAD, RUN, Place
-from tests.faults.planted import killed_at, read_trace, traced
+from repro.sections import runner
+from tests.faults import cuts, damage, histories, stops
+from tests.faults.launch import RUN, Place, warm_up
 from tests.faults.trial import Case, Fault, Outcome, Undisturbed, models_in, records_in
 from tests.running import result_of
 
 WORKERS = 2
-SEEDS = (0, 1)
 DRAWN_FROM = 5
-WARM = (  # what a run imports
-    "datasets", "repro.commands.run", "repro.commands.verify", "repro.sections.finetune", "repro.sections.runner",
-    "repro.training.device", "repro.training.loop", "repro.training.metrics",
-)  # fmt: skip
 TABLE = tomllib.loads(Path(__file__).with_name("faults.toml").read_text(encoding="utf-8"))
 DAMAGES = (("flipped byte", False), ("truncated file", True))
 COLUMNS = (
@@ -52,7 +43,7 @@ COLUMNS = (
 
 
 def fault_of(row: dict[str, Any], **options: Any) -> Fault:
-    trial = vars(stops).get(row["trial"]) or vars(damage)[row["trial"]]
+    trial = next(vars(file)[row["trial"]] for file in (stops, damage, histories, cuts) if row["trial"] in vars(file))
     return Fault(**row | {"trial": partial(trial, **options, **row.pop("options", {}))})
 
 
@@ -76,12 +67,12 @@ def row(fault: str, how: str, counts: Counter[str], told: str = "") -> tuple[str
 class Session:
     """Runs trials on the workers, fails where anything is not as it should be, and collects the rows of the table."""
 
-    def __init__(self, folder: Path, share: float) -> None:
-        self.folder, self.share = folder, share
+    def __init__(self, folder: Path, share: float, trial: int | None) -> None:
+        self.folder, self.share, self.trial = folder, share, trial
         self.rows: list[tuple[str, ...]] = []
         self.all = Counter[str]()
         self.start, self.day = time.monotonic(), utc_now()[:10]
-        _warm_up()
+        warm_up()
         self.pool = get_context("fork").Pool(WORKERS)
         self.undisturbed = _undisturbed(folder)
 
@@ -89,9 +80,10 @@ class Session:
         folder, name = self.folder / re.sub(r"\W+", "-", fault.fault), f"{DRAWN_FROM} {fault}"
         cases = [
             Case(number=i, place=Place(folder / str(i)), undisturbed=self.undisturbed, drawn_from=name)
-            for i in range(max(1, round(fault.times * self.share)))
+            for i in (range(max(1, round(fault.times * self.share))) if self.trial is None else [self.trial])
         ]
-        outcomes: list[Outcome] = self.pool.map(fault.trial, cases, chunksize=1)
+        tried: list[Outcome | None] = self.pool.map(fault.trial, cases, chunksize=1)
+        outcomes = [outcome for outcome in tried if outcome is not None]
         counts = Counter(
             tried=len(outcomes), lost=sum(o.lost for o in outcomes), wrong=sum(o.wrong for o in outcomes),
             finished=sum(o.identical is not None for o in outcomes),
@@ -105,63 +97,40 @@ class Session:
         shutil.rmtree(folder, ignore_errors=True)
 
     def write(self, results: Path) -> None:
-        """Write the table, if it is of every fault: a part is no tally. Its last row says how all were tried."""
-        if self.share != 1 or len(self.rows) < len(FAULTS):
-            return
+        """Write the table; its last row says how all were tried. One of a part has another name."""
+        whole = self.share == 1 and len(self.rows) == len(FAULTS)
         minutes = (time.monotonic() - self.start) / 60
         session = (
             f"drawn from seed {DRAWN_FROM}, in runs of {self.undisturbed.steps} steps (`repro {' '.join(RUN)}`); "
             f"{minutes:.1f} min on {processor_name()}, {os.cpu_count()} cores, {self.day}, "
             f"commit {commit_of(*code_state())}"
         )
-        path = results / "faults.csv"
+        path = results / ("faults.csv" if whole else "faults-part.csv")
         results.mkdir(parents=True, exist_ok=True)
         path.write_text(Table(COLUMNS, (*self.rows, row("all", session, self.all))).to_csv(), encoding="utf-8")
         sys.stderr.write(f"\n{path}\n")
 
 
-def _warm_up() -> None:
-    """Import what a run imports, and make what every run would make alike, before the first fork."""
-    os.environ.update(ONE_THREAD)
-    torch.set_num_threads(1)
-    for checkpoint in (tiny_folder().parent, tiny_folder()):
-        checkpoint.chmod(0o755)
-    for file in tiny_folder().iterdir():
-        file.chmod(0o644)
-    load_classifier(tiny_folder())
-    code_state()
-    for name in WARM:
-        import_module(name)
-    gc.collect()
-    gc.freeze()  # else every run would go through all that was imported, and copy it
-
-
 def _undisturbed(folder: Path) -> Undisturbed:
-    places = {seed: Place(folder / f"undisturbed-{seed}") for seed in SEEDS}
-    results, weights, seconds = {}, {}, 0.0
-    for seed, place in places.items():
-        start = time.perf_counter()
-        ended = place.run(seed=seed, plant=traced(place.results))
-        seconds = max(seconds, time.perf_counter() - start)
-        assert ended.code == 0, ended.err
-        (record,) = records_in(place).values()
-        assert record is not None
-        results[seed], weights[seed] = result_of(record), models_in(place)[seed]
-    calls, unfinished = read_trace(places[0].results), Place(folder / "unfinished")
-    writes_record = next(call for call in calls if call.writes_record)
-    unfinished.run(plant=killed_at(unfinished.results, writes_record.number, after=False))
+    place, unfinished, start = Place(folder / "undisturbed"), Place(folder / "unfinished"), time.perf_counter()
+    ended = place.run()
+    seconds = time.perf_counter() - start
+    assert ended.code == 0, ended.err
+    (record,) = records_in(place).values()
+    assert record is not None
+    unfinished.run(plant=lambda: vars(runner).update(keep_record=lambda *_: os.kill(os.getpid(), signal.SIGKILL)))
     assert len(unfinished.states()) == 2
     return Undisturbed(
-        place=places[0], unfinished=unfinished, results=results, weights=weights, seconds=seconds, calls=calls
+        place=place, unfinished=unfinished, result=result_of(record), weights=models_in(place)[0], seconds=seconds
     )
 
 
 @pytest.fixture(scope="module")
 def session(request: pytest.FixtureRequest) -> Iterator[Session]:
-    """The workers and the undisturbed runs; at the end the tally, where a folder is named."""
+    """The workers and the undisturbed run; at the end the tally, where a folder is named."""
     folder = Path(mkdtemp(prefix="faults-"))
     folder.chmod(0o755)  # a run without root's rights comes here too
-    session = Session(folder, request.config.getoption("--share"))
+    session = Session(folder, *map(request.config.getoption, ("--share", "--trial")))
     with session.pool:
         yield session
     if results := request.config.getoption("--results"):

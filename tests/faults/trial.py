@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -22,7 +21,6 @@ from repro.sections.models import read_stamp
 from repro.spec import differing
 from repro.training.resume.state import NAME
 from tests.faults.launch import Ended, Place, Run
-from tests.faults.planted import Call
 from tests.running import result_of
 
 RECORD = re.compile(r"^  (\S.*\.json)$", re.MULTILINE)  # as `repro run` names what it has written
@@ -30,21 +28,20 @@ RECORD = re.compile(r"^  (\S.*\.json)$", re.MULTILINE)  # as `repro run` names w
 
 @dataclass(frozen=True, kw_only=True)
 class Undisturbed:
-    """The undisturbed run; results and SHA-256 of the weights by seed; how long a run takes, and its system calls.
+    """The undisturbed run; its result, the SHA-256 of its weights, and how long it takes.
 
     `unfinished` is a run that was killed where it would have written its record, with two states.
     """
 
     place: Place
     unfinished: Place
-    results: Mapping[int, dict[str, Any]]
-    weights: Mapping[int, str]
+    result: Mapping[str, Any]
+    weights: str
     seconds: float
-    calls: Sequence[Call]
 
     @property
     def steps(self) -> int:
-        return sum(epoch["steps"] for epoch in self.results[0]["epochs"])
+        return sum(epoch["steps"] for epoch in self.result["epochs"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +81,7 @@ class Fault:
 
     fault: str
     how: str
-    trial: Callable[[Case], Outcome]
+    trial: Callable[[Case], Outcome | None]  # None: there are fewer such trials
     times: int
 
     def __str__(self) -> str:
@@ -105,37 +102,28 @@ def reported(ended: Ended) -> list[Path]:
     return [Path(name) for name in RECORD.findall(ended.out)]
 
 
-def models_in(place: Place) -> dict[int, str]:
-    """The SHA-256 of the weights of every saved model that its stamp vouches for, by seed."""
-    models = {}
+def models_in(place: Place) -> list[str]:
+    """The SHA-256 of the weights of every saved model that its stamp vouches for."""
+    models = []
     for file in sorted(place.models.glob(f"[!.]*/{WEIGHTS}")):
         with suppress(CheckpointError):
-            models[read_stamp(file.parent).settings.seed] = file_sha256(file)
+            read_stamp(file.parent)
+            models.append(file_sha256(file))
     return models
 
 
-def judge(
-    case: Case, runs: Sequence[Ended], *, seeds: Sequence[int] = (0,), lost_states: int = 0, line: str | None = None
-) -> Outcome:
+def judge(case: Case, runs: Sequence[Ended], *, lost_states: int = 0, line: str | None = None) -> Outcome:
     """Judge a trial by what is in its folder after its last run; records that a run reported must still be there."""
-    place, expected, weights = case.place, case.undisturbed.results, case.undisturbed.weights
+    place, expected = case.place, case.undisturbed
     records, models = records_in(place), models_in(place)
     lost = sorted(path for ended in runs for path in reported(ended) if records.get(path) is None)
     good = [record for record in records.values() if record is not None]
-    times = Counter(record.settings.seed for record in good)
-    unsaved = {r.settings.seed for r in good if "not_saved" in r.facts and any("not saved" in e.err for e in runs)}
+    unsaved = any("not_saved" in record.facts for record in good) and any("not saved" in e.err for e in runs)
     wrong = [
-        *(
-            f"seed {record.settings.seed}: another result in {names}"
-            for record in good
-            if (names := differing(result_of(record), expected.get(record.settings.seed, {})))
-        ),
-        *(f"seed {seed}: other weights" for seed, sha256 in models.items() if sha256 != weights.get(seed)),
+        *(f"another result in {names}" for r in good if (names := differing(result_of(r), expected.result))),
+        *("other weights" for sha256 in models if sha256 != expected.weights),
     ]
-    missing = [
-        *(f"seed {seed}: {times[seed]} records" for seed in seeds if times[seed] != 1),
-        *(f"seed {seed}: no saved model" for seed in seeds if seed not in models and seed not in unsaved),
-    ]
+    missing = [*[f"{len(good)} records"] * (len(good) != 1), *["no saved model"] * (not models and not unsaved)]
     remarks = [
         *(f"{path.name} is gone or unreadable" for path in lost),
         *(f"{path.name} is left and refused" for path, record in records.items() if record is None),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from repro.records.store import read_records
 from repro.sections import section_named
 from repro.sections.context import Context
 from repro.sections.inference import TWEET, load_finetuned, predict
-from repro.sections.models import STAMP, check_models, model_folder, read_stamp, trained_model
+from repro.sections.models import STAMP, check_models, model_folder, read_stamp, restore_models, trained_model
 from repro.sections.runner import run_sections
 from tests.files import flip_a_bit
 from tests.running import ROOT, measure
@@ -163,6 +164,16 @@ def test_two_processes_do_not_make_the_model_of_one_run_at_once(tiny_context: Co
         measure("finetune", context, 0)
     measure("finetune", context, 0)
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]  # the lock is gone
+
+
+def test_a_model_that_a_killed_process_moved_aside_gets_its_name_back(saved: Path) -> None:
+    aside = saved.rename(saved.with_name(f".{saved.name}.replaced"))
+    with FileLock(saved.with_name(f".{saved.name}.lock")), pytest.raises(CheckpointError, match="no model folder"):
+        load_finetuned(saved)  # that process is alive, and about to name the newer model
+    load_finetuned(saved)
+    shutil.copytree(saved, aside)  # it was killed before it removed the older one
+    restore_models(saved.parent)
+    assert [path.name for path in saved.parent.iterdir()] == [saved.name]
 
 
 RACER = "from repro import cli; import repro.sections.finetune; print(flush=True); input(); cli.main()"

@@ -83,7 +83,9 @@ class Checkpointer:
                 yield
             finally:
                 if not list(self.folder.glob("step-*")):
-                    self.discard()
+                    shutil.rmtree(self.folder, ignore_errors=True)  # here alone: without it there is no lock
+                    with suppress(OSError):  # others are unfinished
+                        self.folder.parent.rmdir()
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
@@ -179,11 +181,10 @@ class Checkpointer:
         return max(map(states.step_of, states.states_in(self.folder)), default=0)
 
     def discard(self) -> None:
-        """Remove the run's folder: its record is written, or nothing of it was saved."""
-        if self.accelerator.is_main_process:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            with suppress(OSError):  # others are unfinished
-                self.folder.parent.rmdir()
+        """Remove the run's states: its record is written; `locked` then removes its folder."""
+        for path in sorted(self.folder.glob("step-*")) if self.accelerator.is_main_process else ():
+            with suppress(OSError):  # the last one, if it stays, says that the run is complete
+                path.unlink()
 
     def _leave_where_agreed(self, may_leave: bool = True, *, where: str = "") -> None:
         if not self._agree(may_leave) or not self._signal:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -168,12 +167,30 @@ def test_cut_off_at_any_call_of_a_save_a_whole_state_is_left(
         assert not list(own.folder.glob(".step-*"))
 
 
+def test_the_newest_state_of_a_completed_run_is_removed_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, real, calls = checkpointer(tmp_path, []), os.unlink, iter(range(9))
+    saved = [save(own.folder, step) for step in (3, 6)]
+
+    def killed(*arguments: Any, **named: Any) -> None:
+        if next(calls):
+            raise Killed
+        real(*arguments, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", killed)
+        with suppress(Killed):
+            own.discard()
+    assert states_in(own.folder) == saved[1:]  # an older one would look like a run that is not complete
+
+
 def test_a_folder_is_locked_while_a_run_has_it(tmp_path: Path) -> None:
     own, other = checkpointer(tmp_path, []), checkpointer(tmp_path, [])
     with own.locked():
-        with pytest.raises(StateError, match="seed 0 is being run by another process"), other.locked():
-            pass
-        shutil.rmtree(own.folder)  # as a finished run does
+        save(own.folder, 3)
+        for _ in range(2):
+            with pytest.raises(StateError, match="seed 0 is being run by another process"), other.locked():
+                pass
+            own.discard()  # as a completed run does: until it ends, nobody else makes it
     with other.locked():
         assert own.folder.is_dir()
     assert not own.folder.exists()
