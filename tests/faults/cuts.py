@@ -61,7 +61,7 @@ class Disk:
         """Return this disk with what was synced earlier, and by the call that was noted."""
         folders = {inode: None for inode, content in self.contents.items() if content is None}
         names, contents = {**earlier.synced_names}, {**earlier.synced_contents, **folders}
-        if note.what == "synced" and note.number in folders:
+        if note.what == "synced" and self.contents.get(note.number) is None:
             names[note.number] = self.names_in(Path(note.path))
         elif note.what == "synced":
             contents[note.number] = self.contents[note.number]
