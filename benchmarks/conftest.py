@@ -153,7 +153,9 @@ def context(pytestconfig: pytest.Config, results: Path, seeds: list[int], source
     spec = {name: pytestconfig.getoption(f"--{name}") for name in names}
     folders = {"checkpoints": source["checkpoints"], "seminar": pytestconfig.getoption("--seminar")}
     paths: dict[str, Any] = {name: Path(folder) for name, folder in folders.items() if folder}
-    return open_context(RunSpec(**spec), corpus=source["corpus"], seeds=seeds, **paths)
+    opened = open_context(RunSpec(**spec), corpus=source["corpus"], seeds=seeds, **paths)
+    _ = opened.checkpoint  # what is missing is said before anything is measured
+    return opened
 
 
 @pytest.fixture
