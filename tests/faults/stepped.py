@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 from repro.records import provenance
 from repro.records.schema import RunRecord
@@ -125,13 +126,13 @@ def _note_progress(note: Callable[..., None]) -> None:
         note("resumed", self.folder, self.resumed_after[-1] if len(self.resumed_after) > times else 0)
 
     def recording(record: RunRecord, results: Path) -> Path:
-        path = keep_record(record, results)
+        path: Path = keep_record(record, results)
         note("recorded", path)
         note("completed", results / runner.UNFINISHED / str(record.run_key))
         return path
 
     vars(states)["write_state"], vars(runner)["keep_record"] = saving, recording
-    Checkpointer._read = reading  # type: ignore[method-assign]
+    patch.object(Checkpointer, "_read", reading).start()
 
 
 class Stepped:
