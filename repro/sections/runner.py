@@ -6,6 +6,7 @@ A completed run is recognised by its key and skipped; an unfinished training res
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from repro.assets.corpus import load_corpus
 from repro.assets.notebook import tour_texts
 from repro.assets.recipes import recipe_named
-from repro.errors import CheckpointError, MissingAssetError, ReproError, StateError
+from repro.errors import CheckpointError, MissingAssetError, ReproError, ResultsError, StateError
 from repro.records.provenance import code_state, collect_provenance, driver_version, peak_mib, utc_now
 from repro.records.schema import RunRecord
 from repro.records.store import find_finished, inside, keep_record
@@ -204,12 +205,19 @@ def run_once(section: Section, context: Context, seed: int, results: Path, polic
     if not (section.together or main):
         return None
     run = Run.prepare(section, context, seed)
-    if not section.resumable:
-        record = None if run.completed(results, policy) else run.measure()
-        return (record, keep_record(record, results)) if record and main else None
     unfinished = inside(results, results / UNFINISHED)
     inside(results, unfinished / run.key)
     checkpointer = Checkpointer(unfinished, run.label, run.decided_by, context.accelerator, policy)
+    if not section.resumable:
+        if run.completed(results, policy):
+            return None
+        record = run.measure()
+        with ExitStack() as locked:
+            with suppress(ResultsError):  # a disk that refuses a lock: `keep_record` says where the record is
+                locked.enter_context(checkpointer.locked())
+            if run.completed(results, policy) or not main:  # another process may have completed it meanwhile
+                return None
+            return record, keep_record(record, results)
     with checkpointer.locked():
         if run.completed(results, policy):
             if main:

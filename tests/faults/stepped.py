@@ -22,7 +22,7 @@ from repro.records import provenance
 from repro.records.schema import RunRecord
 from repro.sections import runner
 from repro.training.resume import state as states
-from repro.training.resume.checkpointer import Checkpointer
+from repro.training.resume.checkpointer import Checkpointer, CheckpointPolicy
 from tests.faults.launch import LIMIT_SECONDS, Ended, Place, Plant
 
 FOLDERS = ("results", "elsewhere", "models")  # of a Place: it is stopped at calls on them and on what lists them
@@ -114,6 +114,7 @@ def _set_clocks(steps: Mapping[int, float], calls: list[None]) -> None:
 
 def _note_progress(note: Callable[..., None]) -> None:
     write_state, read, keep_record = states.write_state, Checkpointer._read, vars(runner)["keep_record"]
+    completed = runner.Run.completed
 
     def saving(folder: Path, *arguments: Any, step: int, **named: Any) -> Path:
         path = write_state(folder, *arguments, step=step, **named)
@@ -131,8 +132,14 @@ def _note_progress(note: Callable[..., None]) -> None:
         note("completed", results / runner.UNFINISHED / str(record.run_key))
         return path
 
+    def skipping(self: runner.Run, results: Path, policy: CheckpointPolicy) -> bool:
+        if answer := completed(self, results, policy):  # also where the process that recorded it was killed right then
+            note("completed", results / runner.UNFINISHED / self.key)
+        return answer
+
     vars(states)["write_state"], vars(runner)["keep_record"] = saving, recording
     patch.object(Checkpointer, "_read", reading).start()
+    patch.object(runner.Run, "completed", skipping).start()
 
 
 class Stepped:

@@ -29,7 +29,7 @@ from repro.sections import SECTIONS, linear, runner, section_named, sections_nam
 from repro.sections.context import Context
 from repro.sections.corpus_facts import five_numbers
 from repro.sections.projection import GRID, NEIGHBOURS, hexagons, nearest_classes, neighbour_lifts, neighbour_shares
-from repro.sections.runner import open_context, run_sections
+from repro.sections.runner import Run, open_context, run_sections
 from repro.spec import RunSpec
 from tests.running import measure
 from tests.sections.conftest import verdicts_on
@@ -147,6 +147,23 @@ def test_the_first_rows_leave_as_hashes_and_no_sentence_is_in_any_record(tiny_co
     records = read_records(tmp_path)
     assert sorted(r.settings.seed for r in records if r.experiment == "finetune") == [0, 1]
     assert [r.settings.seed for r in records if r.experiment == "linear"] == [0]  # seeds do not matter to it
+
+
+def test_of_two_runs_of_a_section_at_once_one_leaves_a_record(
+    tiny_context: Context, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    section, real = section_named("linear"), Run.measure
+
+    def overtaken(run: Run) -> RunRecord:
+        with monkeypatch.context() as patched:
+            patched.setattr(Run, "measure", real)
+            list(run_sections([section], tiny_context, [0], tmp_path))  # another process, faster
+        return real(run)
+
+    monkeypatch.setattr(Run, "measure", overtaken)
+    assert list(run_sections([section], tiny_context, [0], tmp_path)) == []
+    assert len(read_records(tmp_path)) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
 
 
 def test_a_tracker_gets_every_epoch_at_its_step_and_is_closed(
