@@ -67,11 +67,13 @@ def test_the_mean_that_stands_in_the_text_is_the_reruns() -> None:
 
 def test_ten_hardest_rows_are_shared_as_honest_pairs_of_seeds_share_them() -> None:
     folder = Path(__file__).parents[2] / "results" / "runs" / "emotion" / "minilm" / "finetune"
-    runs = [read_record(path) for path in sorted(folder.glob("*.json"))]  # the newest of each seed
-    lists = {run.settings.seed: set(map(str, run.at("facts.hardest_rows"))) for run in runs}
-    shared = [len(a & b) for a, b in combinations(lists.values(), 2)]
+    runs = [read_record(path) for path in folder.glob("*.json")]
+    reference = [run for run in runs if run.settings.seed >= 1000]  # of one source; a seed is one run
+    assert len({run.source_sha256 for run in reference}) == 1
+    lists = [set(map(str, run.at("facts.hardest_rows"))) for run in reference]
+    shared = [len(a & b) for a, b in combinations(lists, 2)]
     least = CATALOGUE.claim_named("finetune.hardest").tolerance_of("")
-    assert len(shared) >= 36
+    assert len(shared) >= 15
     assert sum(n < least for n in shared) / len(shared) <= 0.05
 
 
