@@ -19,7 +19,7 @@ from pathlib import Path
 from repro.assets.hub import discard, fetch_snapshot
 from repro.assets.recipes import RECIPES, TINY, PinnedCheckpoint
 from repro.errors import CheckpointError, HubError
-from repro.records.seal import digest_of
+from repro.records.durable import digest_of
 
 WEIGHTS, PICKLE = "model.safetensors", "pytorch_model.bin"
 WAYS = (

@@ -14,8 +14,7 @@ import typer
 from repro.commands.models import megabytes_of, report_assets
 from repro.commands.options import write_table
 from repro.errors import UsageError
-from repro.records.provenance import library_versions
-from repro.records.source import source_sha256
+from repro.records.provenance import library_versions, source_sha256
 from repro.records.store import read_records
 from repro.sections.context import module_of
 

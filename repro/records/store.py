@@ -15,9 +15,8 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from repro.errors import RecordError, ResultsError
-from repro.records.durable import make_folder, write_whole
+from repro.records.durable import make_folder, plain_sha256, sealed, unsealed, write_whole
 from repro.records.schema import SCHEMA_VERSION, RunRecord
-from repro.records.seal import plain_sha256, sealed, unsealed
 
 Model = TypeVar("Model", bound=BaseModel)
 MANIFEST = "manifest.json"  # beside the records in `runs`: SHA-256 by path of those from before there were seals

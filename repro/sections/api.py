@@ -25,7 +25,7 @@ from repro.assets.builtin.tiny import tiny_tour_folder
 from repro.assets.notebook import LETTER, QUESTION
 from repro.assets.recipes import TOUR
 from repro.display.table import Table
-from repro.records.private import without_private_parts
+from repro.errors import without_private_parts
 from repro.records.schema import LABELS, Measurements, RunRecord
 from repro.records.store import newest_runs
 from repro.sections.context import Context, Section

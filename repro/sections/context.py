@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from repro.assets.checkpoints import Checkpoint, file_sha256, locate_checkpoint
 from repro.assets.corpus import SPLITS, Corpus
-from repro.records.provenance import library_versions
+from repro.records.provenance import library_versions, source_sha256
 from repro.records.schema import Measurements, RecipeStamp, RunRecord, Settings
-from repro.records.source import source_sha256
 from repro.spec import RunSpec
 from repro.training.progress import Progress
 

@@ -20,8 +20,7 @@ from repro.assets.loading import load_model, load_tokenizer
 from repro.assets.notebook import TourTexts, tour_texts
 from repro.assets.recipes import TINY, TOUR
 from repro.display.table import Table
-from repro.errors import CheckpointError, MissingAssetError, UsageError
-from repro.records.private import without_private_parts
+from repro.errors import CheckpointError, MissingAssetError, UsageError, without_private_parts
 from repro.records.schema import Measurements, RunRecord
 from repro.records.store import newest_runs
 from repro.sections.context import Context, Section

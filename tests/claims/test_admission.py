@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from repro.records.durable import plain_sha256, sealed, unsealed
 from repro.records.schema import LABELS, RunRecord
-from repro.records.seal import plain_sha256, sealed, unsealed
 from repro.records.store import MANIFEST, write_record
 from repro.sections.runner import open_context
 from repro.spec import RunSpec

@@ -24,9 +24,8 @@ from torch import Tensor
 
 from repro.assets.checkpoints import disk_errors
 from repro.errors import StateError
-from repro.records.durable import sync_file, sync_folder
+from repro.records.durable import digest_of, sync_file, sync_folder
 from repro.records.provenance import utc_now
-from repro.records.seal import digest_of
 from repro.spec import differing
 
 STATES = 2  # that stay: the newest, and the one before it should the newest be damaged later
