@@ -23,13 +23,11 @@ from transformers.trainer_pt_utils import get_parameter_names
 
 from repro.assets.recipes import Recipe
 from repro.errors import UsageError
-from repro.training.data import Examples
-from repro.training.device import keep_freed_memory, report_out_of_memory
+from repro.training.data import GROUPS, Batch, Examples, batcher, to_device
+from repro.training.device import check_processes, keep_freed_memory, process_seed, report_out_of_memory
 from repro.training.encoder import enable_packing
 from repro.training.epochs import EpochResult, EpochTotals, Training
-from repro.training.packing import GROUPS, Batch, batcher, to_device
 from repro.training.predict import predict_rows, share_of
-from repro.training.processes import check_processes, process_seed
 from repro.training.progress import Progress
 from repro.training.resume.checkpointer import Checkpointer
 

@@ -15,10 +15,9 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel
 
-from repro.training.data import Examples, TokenizedTexts
+from repro.training.data import Batch, Examples, TokenizedTexts, batcher, to_device
 from repro.training.device import return_freed_memory
 from repro.training.encoder import enable_packing
-from repro.training.packing import Batch, batcher, to_device
 from repro.training.progress import Progress
 
 TRIM_BATCHES = 100  # more than an evaluation of the seminar's has: of millions of rows alone

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.regression.speed import MARGIN
+from repro.regression.session import MARGIN
 from tests.conftest import CallRepro
 from tests.files import git
 from tests.running import cases

@@ -20,10 +20,9 @@ from repro.assets.loading import load_classifier
 from repro.assets.recipes import TINY, Recipe
 from repro.errors import TrainingDivergedError, UsageError
 from repro.sections.context import Context
-from repro.training.data import tokenize
+from repro.training.data import pad_rows, tokenize
 from repro.training.epochs import EpochTotals
 from repro.training.loop import check_micro_batches
-from repro.training.packing import pad_rows
 from repro.training.predict import cls_states, predict_rows
 from tests.training.trial import SMALL, accelerator, fp16, without_dropout
 from tests.training.trial import train as ours
