@@ -49,7 +49,7 @@ def locate_checkpoint(recipe: PinnedCheckpoint, checkpoints: Path | None = None,
     provide it, where no source has it.
     """
     if recipe.name == TINY.name:
-        from repro.assets.builtin.tiny import tiny_folder
+        from repro.assets.tiny import tiny_folder
 
         return _verified(recipe, tiny_folder(), "built on the spot")
     if checkpoints is not None:

@@ -24,9 +24,8 @@ from jinja2 import Environment
 
 from repro.display.table import Table
 from repro.errors import UsageError
-from repro.notebooks.dependencies import Blame, names_in
 from repro.notebooks.kernel import Executed, Kernel, Limits, load_rules
-from repro.notebooks.reading import Cell, parse
+from repro.notebooks.reading import Blame, Cell, names_in, parse
 from repro.notebooks.repair import load_fixes, repaired
 from repro.records.provenance import processor_name
 

@@ -21,9 +21,9 @@ from textwrap import shorten
 from typing import Any
 
 from repro import notebooks
-from repro.assets.builtin.tiny import tiny_tour_folder
 from repro.assets.notebook import LETTER, QUESTION
 from repro.assets.recipes import TOUR
+from repro.assets.tiny import tiny_tour_folder
 from repro.display.table import Table
 from repro.errors import without_private_parts
 from repro.records.schema import LABELS, Measurements, RunRecord

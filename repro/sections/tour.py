@@ -72,7 +72,7 @@ def run(context: Context, _seed: int) -> Measurements:
 def _locate(context: Context, task: str) -> Checkpoint:
     if context.recipe.name != TINY.name:
         return locate_checkpoint(TOUR[task], context.checkpoints)
-    from repro.assets.builtin.tiny import tiny_tour_folder
+    from repro.assets.tiny import tiny_tour_folder
 
     folder = tiny_tour_folder(task)
     weights_sha256 = file_sha256(folder / "model.safetensors")

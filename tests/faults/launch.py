@@ -20,8 +20,8 @@ from typing import Any
 
 import torch
 
-from repro.assets.builtin.tiny import tiny_folder
 from repro.assets.loading import load_classifier
+from repro.assets.tiny import tiny_folder
 from repro.records.provenance import code_state, library_versions, source_sha256
 from repro.records.schema import ModelStamp, RunRecord
 from repro.sections import context

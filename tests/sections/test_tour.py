@@ -13,11 +13,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from repro.assets.builtin.tiny import build_tiny_tour, tiny_tour_folder
 from repro.assets.checkpoints import locate_checkpoint
 from repro.assets.loading import load_model, load_tokenizer
 from repro.assets.notebook import LETTER, QUESTION, REPLY
 from repro.assets.recipes import MINILM, TOUR
+from repro.assets.tiny import build_tiny_tour, tiny_tour_folder
 from repro.claims.catalogue import load_catalogue
 from repro.claims.claim import Outcome
 from repro.errors import CheckpointError, MissingAssetError, UsageError
