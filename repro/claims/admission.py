@@ -17,7 +17,6 @@ from repro.claims.cohorts import Cohort, cohorts_of
 from repro.claims.gates import failed_gate, on_stand_in, unmet_need
 from repro.errors import NotComparableError, RecordError
 from repro.records.schema import RowResults, RunRecord, Scores
-from repro.records.seal import SEAL
 from repro.records.store import read_record
 
 SEEDS = 5  # that are declared with a run whose claims are gated, and have all run
@@ -53,8 +52,6 @@ def refusals(paths: Sequence[Path], catalogue: Catalogue) -> list[Refusal]:
 
 
 def _problems(path: Path, record: RunRecord) -> Iterator[tuple[str, int]]:
-    if not SEAL.search(path.read_bytes()):
-        yield "it has no seal of its own", DAMAGED
     if path.absolute().parent.parts[-len(record.folder.parts) :] != record.folder.parts:
         yield f"it belongs into the folder {record.folder.as_posix()}", DAMAGED
     for name, scores in record.scores.items():
