@@ -34,7 +34,7 @@ def write_report(
     timings, compared = read_timings(results), costs_of(records)
     report_tables = {
         "verdicts": tables.verdict_table(verdicts),
-        **tables.record_tables(records),
+        **tables.record_tables(records, _measured_table(results, "history", "")),
         **_section_tables(records),
         **({"reruns": rerun_table(catalogue)} if catalogue.corroboration else {}),
         **({"costs": cost_table(compared)} if compared else {}),
@@ -106,17 +106,19 @@ def record_files(results: Path, verdicts: Sequence[Verdict], records: Sequence[R
 
 def _measured_tables(results: Path) -> dict[str, Table]:
     """Return the tables that stand beside the records; RecordError names one that cannot be read."""
-    by_name: dict[str, Table] = {}
-    for name, note in tables.MEASURED.items():
-        path = results / f"{name}.csv"
-        if not path.exists():
-            continue
-        try:
-            by_name[name] = Table.from_csv(path.read_text(encoding="utf-8"), note)
-        except (OSError, ValueError, csv.Error) as error:
-            why = getattr(error, "strerror", None) or error
-            raise RecordError(f"{path} is no table: {why}", "Restore the file, or move it out of the folder.") from None
-    return by_name
+    read = {name: _measured_table(results, name, note) for name, note in tables.MEASURED.items()}
+    return {name: table for name, table in read.items() if table}
+
+
+def _measured_table(results: Path, name: str, note: str) -> Table | None:
+    path = results / f"{name}.csv"
+    if not path.exists():
+        return None
+    try:
+        return Table.from_csv(path.read_text(encoding="utf-8"), note)
+    except (OSError, ValueError, csv.Error) as error:
+        why = getattr(error, "strerror", None) or error
+        raise RecordError(f"{path} is no table: {why}", "Restore the file, or move it out of the folder.") from None
 
 
 def _section_tables(records: Sequence[RunRecord]) -> dict[str, Table]:
