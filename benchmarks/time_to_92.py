@@ -26,6 +26,7 @@ from typing import Annotated, Any
 import torch
 import typer
 from accelerate.data_loader import SeedableRandomSampler
+from repro.training.packing import batcher
 from scipy.stats import ttest_1samp
 from sklearn.metrics import f1_score
 from torch import nn
@@ -46,7 +47,6 @@ from repro.spec import Device, Precision, RunSpec, parse_seeds
 from repro.training.data import Examples, TokenizedTexts
 from repro.training.device import make_accelerator
 from repro.training.encoder import enable_packing
-from repro.training.packing import batcher
 from repro.training.predict import predict_rows
 
 TARGET, LEVEL = 0.9244, 0.01  # of mean weighted F1 on validation: what the seminar's recipe gives; one-sided

@@ -16,7 +16,6 @@ from repro.claims.claim import Outcome
 from repro.claims.cohorts import Cohort, cohorts_of
 from repro.claims.gates import failed_gate, on_stand_in, unmet_need
 from repro.errors import NotComparableError, RecordError
-from repro.records.durable import SEAL
 from repro.records.schema import RowResults, RunRecord, Scores
 from repro.records.store import read_record
 
