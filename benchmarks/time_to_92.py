@@ -26,7 +26,6 @@ from typing import Annotated, Any
 import torch
 import typer
 from accelerate.data_loader import SeedableRandomSampler
-from repro.training.packing import batcher
 from scipy.stats import ttest_1samp
 from sklearn.metrics import f1_score
 from torch import nn
@@ -44,7 +43,7 @@ from repro.records.provenance import collect_provenance, utc_now
 from repro.sections.context import Context
 from repro.sections.runner import open_context
 from repro.spec import Device, Precision, RunSpec, parse_seeds
-from repro.training.data import Examples, TokenizedTexts
+from repro.training.data import Examples, TokenizedTexts, batcher
 from repro.training.device import make_accelerator
 from repro.training.encoder import enable_packing
 from repro.training.predict import predict_rows
