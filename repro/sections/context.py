@@ -17,7 +17,6 @@ from repro.assets.corpus import SPLITS, Corpus
 from repro.records.provenance import library_versions, source_sha256
 from repro.records.schema import Measurements, RecipeStamp, RunRecord, Settings
 from repro.spec import RunSpec
-from repro.training.progress import Progress
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -91,7 +90,6 @@ class Context:
     save: Path | None = None
     track: str = "none"
     tracking: Path = Path("tracking")
-    progress: Progress = field(default_factory=Progress.for_terminal)
     precision_reason: str | None = None
     declared_seeds: tuple[int, ...] | None = None
     seconds: dict[str, float] = field(init=False, repr=False, compare=False, default_factory=dict)
@@ -157,8 +155,8 @@ class Context:
 
     @property
     def running(self) -> dict[str, Any]:
-        """What training and prediction are given alike: `accelerator`, `batching` and `progress`."""
-        return {"accelerator": self.accelerator, "batching": self.spec.batching, "progress": self.progress}
+        """What training and prediction are given alike."""
+        return {"accelerator": self.accelerator, "batching": self.spec.batching}
 
     @cached_property
     def recipe_stamp(self) -> RecipeStamp:

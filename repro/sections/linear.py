@@ -12,6 +12,7 @@ from repro.errors import UsageError
 from repro.records.schema import LABELS, Measurements, RowResults
 from repro.sections.classified import confusion_facts, figures
 from repro.sections.context import Context, Section
+from repro.training.progress import waiting
 
 MAX_ITER = 3000  # the seminar's, "to guarantee convergence"
 
@@ -29,7 +30,7 @@ def run(context: Context, _seed: int) -> Measurements:
         raise UsageError("all training rows have one label, nothing can be learned", "Use more rows with --limit.")
     with context.timed("dummy"):
         models = {"dummy": DummyClassifier(strategy="most_frequent").fit(states["train"], train)}
-    with context.timed("logistic"), context.progress.wait("logistic regression"):
+    with context.timed("logistic"), waiting("logistic regression"):
         models["logistic"], converged = fit_logistic(states["train"], train)
     said = {f"{name}/validation": model.predict(states["validation"]).tolist() for name, model in models.items()}
     scores = {name: score(true, predictions, classes=len(LABELS)) for name, predictions in said.items()}

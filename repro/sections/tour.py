@@ -24,6 +24,7 @@ from repro.errors import CheckpointError, MissingAssetError, UsageError, without
 from repro.records.schema import Measurements, RunRecord
 from repro.records.store import newest_runs
 from repro.sections.context import Context, Section
+from repro.training.progress import waiting
 
 if TYPE_CHECKING:
     import torch
@@ -51,7 +52,7 @@ def run(context: Context, _seed: int) -> Measurements:
     for task, pinned in TOUR.items():
         try:
             checkpoint = _locate(context, task)
-            with context.timed(task), context.progress.wait(f"tour, {task}"):
+            with context.timed(task), waiting(f"tour, {task}"):
                 facts[task] = TASKS[task](checkpoint.folder, texts, context.accelerator.device)
         except CheckpointError as error:
             facts["not_run"][task] = without_private_parts(str(error))
