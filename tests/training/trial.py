@@ -143,7 +143,7 @@ class Runs:
         AcceleratorState._reset_state(reset_partial_state=True)
         policy = CheckpointPolicy(tell=self.lines.append, tell_done=self.lines.append, **{"save_every": 4, **options})
         with patch.object(bars, "bar", progress or bars.bar):
-            return list(run_sections([section_named("finetune")], context, [0], self.results, policy=policy))
+            return list(run_sections([section_named("finetune")], replace(context), [0], self.results, policy=policy))
 
     def cut_off(self, context: Context | None = None, *, at: int = 5, **options: Any) -> None:
         """Run it until an advance of its bars, by default step 5, after a state of step 4."""
