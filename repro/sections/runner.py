@@ -251,13 +251,13 @@ def _report_leftovers(run: Run, checkpointer: Checkpointer) -> None:
 
     States stay where `--again` was interrupted, and the last one where the model that it holds could not be saved.
     """
-    from repro.training.resume.state import read_manifest, states_in
+    from repro.training.resume.state import read_state, states_in
 
     save, tell, step, steps = run.context.save, checkpointer.policy.tell, checkpointer.saved_step, 0
     model_missing = bool(save) and not model_folder(run.context, run.seed).is_dir()
     try:
         for newest in states_in(checkpointer.folder)[:1]:
-            steps = read_manifest(newest)["steps"]
+            steps = read_state(newest).steps
     except StateError as error:  # what it holds may be needed
         tell(error.what)
         return

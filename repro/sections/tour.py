@@ -73,9 +73,9 @@ def run(context: Context, _seed: int) -> Measurements:
 def _locate(context: Context, task: str) -> Checkpoint:
     if context.recipe.name != TINY.name:
         return locate_checkpoint(TOUR[task], context.checkpoints)
-    from repro.assets.tiny import tiny_tour_folder
+    from repro.assets.tiny import tiny_folder
 
-    folder = tiny_tour_folder(task)
+    folder = tiny_folder(task)
     weights_sha256 = file_sha256(folder / "model.safetensors")
     return Checkpoint(folder=folder, weights_sha256=weights_sha256, source="built on the spot")
 

@@ -64,26 +64,17 @@ def predict_rows(
     return RowOutputs(logits=gathered, losses=losses)
 
 
-def cls_states(
-    encoder: PreTrainedModel,
-    tokens: TokenizedTexts,
-    *,
-    accelerator: Accelerator,
-    batching: str = "packed",
-    batch_size: int = 64,
-) -> Tensor:
-    """Return the last layer's [CLS] state of every text, (n, H) on the CPU, in fp32; the encoder is not prepared."""
-    encoder.to(accelerator.device)
-    return over_rows(
-        encoder, tokens, torch.arange(len(tokens)), lambda outputs, _: outputs.last_hidden_state[:, 0],
-        accelerator=accelerator, batching=batching, batch_size=batch_size,
-    )  # fmt: skip
+def cls_states(encoder: PreTrainedModel, tokens: TokenizedTexts, **options: Any) -> Tensor:
+    """Return the last layer's [CLS] state of every text, (n, H) on the CPU, in fp32; `options` are `over_rows`'s."""
+    encoder.to(options["accelerator"].device)
+    rows = torch.arange(len(tokens))
+    return over_rows(encoder, tokens, rows, lambda outputs, _: outputs.last_hidden_state[:, 0], **options)
 
 
 @torch.inference_mode()
 def over_rows(
     model: Any, tokens: TokenizedTexts, rows: Tensor, read: Callable[[Any, Batch], Tensor], *,
-    accelerator: Accelerator, batching: str, batch_size: int,
+    accelerator: Accelerator, batching: str = "packed", batch_size: int = 64,
 ) -> Tensor:  # fmt: skip
     """Return what `read` makes of outputs and batch, (B, …), for `rows` (n,) of the texts: (n, …) on the CPU, in fp32.
 

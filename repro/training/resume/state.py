@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import JsonValue
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -125,16 +125,6 @@ def read_state(path: Path, decided_by: Mapping[str, JsonValue] | None = None) ->
             "Move it back to where it was, or start at step 0 with --fresh.",
         )
     return State(path=path, **fields)
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """Return what stands in a state's header, without the tensors and their hash; StateError where it is unreadable."""
-    try:
-        with safe_open(path, "pt") as opened:
-            manifest: dict[str, Any] = json.loads(opened.metadata()[MANIFEST])
-    except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
-        raise StateError(f"the state {path} cannot be read ({error}); it stays as it is", "Try again later.") from None
-    return manifest
 
 
 def _forget_cached(file: Path) -> None:
