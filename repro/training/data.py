@@ -5,16 +5,14 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.utils._pytree import tree_map_only
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 CHUNK = 10_000  # texts handed to the tokenizer at once, which bounds what its encodings hold in memory
 FILL = 32  # a row of pieces is filled up to a multiple of it: few shapes, so kernels and memory are used again
