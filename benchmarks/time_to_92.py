@@ -44,7 +44,7 @@ from repro.sections.context import Context
 from repro.sections.runner import open_context
 from repro.spec import Device, Precision, RunSpec, parse_seeds
 from repro.training.data import Examples, TokenizedTexts, batcher
-from repro.training.device import make_accelerator
+from repro.training.device import keep_freed_memory, make_accelerator
 from repro.training.encoder import enable_packing
 from repro.training.predict import predict_rows
 
@@ -115,6 +115,7 @@ def train(model: PreTrainedModel, entry: Entry, examples: Examples, seed: int, *
     `most` ends it after so many steps. With one rate for all an epoch is that of `repro.training.loop.fit` bit for bit.
     """
     start = time.perf_counter()
+    keep_freed_memory()
     set_seed(seed)
     model.train()
     if entry.batching == "packed":
