@@ -70,7 +70,8 @@ def _tokenizer(kind: str) -> PreTrainedTokenizerBase:
     kind of Marian's SentencePiece models.
     """
     from tokenizers import Tokenizer, processors
-    from tokenizers.implementations import ByteLevelBPETokenizer, SentencePieceBPETokenizer
+    from tokenizers.implementations.byte_level_bpe import ByteLevelBPETokenizer
+    from tokenizers.implementations.sentencepiece_bpe import SentencePieceBPETokenizer
     from transformers import DistilBertTokenizer, PreTrainedTokenizerFast
 
     _, rows = read_rows("rehearsal")
