@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import logging
 import re
+import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from repro.errors import HubError, ReproError, without_private_parts
 from repro.records.durable import digest_of
@@ -29,6 +33,30 @@ REASONS = {
     "RemoteEntryNotFoundError": ", a file that it lists is not there",
 }
 _seconds_spent = 0.0  # by this process, without progress
+
+
+def why_unreachable(seconds: float = 10.0) -> str | None:
+    """Return why the Hub cannot be reached, or None where only asking it would tell; ends within `seconds`."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE is set"
+    parts = urlsplit(constants.ENDPOINT)
+    answer: list[str | None] = [f"the name of {parts.hostname} was not resolved within {seconds:.0f} seconds"]
+
+    def resolve() -> None:
+        try:
+            socket.getaddrinfo(parts.hostname, parts.port or parts.scheme)
+            answer[0] = None
+        except (OSError, ValueError):
+            answer[0] = f"no network, or {parts.hostname} is not known in it"
+
+    if getproxies():
+        return None  # the proxy knows names that this machine does not
+    resolver = threading.Thread(target=resolve, daemon=True)  # the system's resolver takes no deadline
+    resolver.start()
+    resolver.join(seconds)
+    return answer[0]
 
 
 def fetch_snapshot(
@@ -47,10 +75,9 @@ def fetch_snapshot(
     from huggingface_hub import constants, errors, snapshot_download
 
     ask = partial(snapshot_download, repository, repo_type=kind, revision=revision, allow_patterns=files)
-    failure, source = "" if use_hub else "the Hub was not asked", CACHE
-    if use_hub and constants.HF_HUB_OFFLINE:
-        failure = "HF_HUB_OFFLINE is set"
-    if not failure:
+    failure = why_unreachable() if use_hub else "the Hub was not asked"
+    source = CACHE
+    if failure is None:
         try:
             with bounded_hub() as watch:
                 folder = Path(ask())
@@ -58,7 +85,7 @@ def fetch_snapshot(
                 source = "the Hub"
         except HubError as error:
             failure = f"the Hub, asked for revision {revision[:12]}: {error.what}"
-    if failure:
+    if failure is not None:
         try:
             folder = Path(ask(local_files_only=True))
         except errors.LocalEntryNotFoundError:

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from repro.assets.hub import why_unreachable
 from repro.errors import MissingAssetError, UsageError
 from repro.notebooks.reading import Cell, cells_of, parse_json, read_notebook
 from repro.notebooks.static import Interpreter
@@ -54,11 +55,9 @@ def tour_texts(seminar: Path | None, *, rehearsal: bool) -> TourTexts:
         return _texts_in(read_notebook(seminar), str(seminar))
     if rehearsal:
         return TourTexts(letter=LETTER, question=QUESTION, prompt=LETTER + REPLY_HEAD + REPLY)
-    from huggingface_hub import constants
-
     try:
-        if constants.HF_HUB_OFFLINE:
-            raise URLError("HF_HUB_OFFLINE is set")
+        if offline := why_unreachable():
+            raise URLError(offline)
         with urlopen(BOOK, timeout=SECONDS) as answer:
             content = answer.read(LARGEST_BYTES).decode()
     except (OSError, UnicodeDecodeError) as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from repro.assets.hub import bounded_hub
+from repro.assets.hub import bounded_hub, why_unreachable
 from repro.errors import CheckpointError, HubError, UsageError
 from repro.sections.models import STAMP, read_stamp
 
@@ -51,6 +51,8 @@ def push_model(folder: Path, repository: str, *, public: bool = False) -> str:
             raise CheckpointError(f"{folder / name} is not the file that was saved with {STAMP}", "Nothing was sent.")
     if not (token := get_token()):
         raise HubError("no token for the Hub, in the environment or from a login", LOG_IN)
+    if unreachable := why_unreachable():
+        raise HubError(f"cannot reach the Hub: {unreachable}", f"Push again later; {folder} is untouched.")
     api = HfApi(token=token)
     try:
         with bounded_hub():

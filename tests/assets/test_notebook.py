@@ -7,7 +7,6 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants
 
 from repro.assets import notebook
 from repro.assets.notebook import QUESTION, tour_texts
@@ -56,7 +55,7 @@ def test_without_a_notebook_only_the_rehearsal_has_a_letter() -> None:
 
 
 def test_a_book_whose_letter_is_another_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("repro.assets.notebook.why_unreachable", lambda: None)
     monkeypatch.setattr(notebook, "urlopen", lambda *_, **__: BytesIO(IPYNB.encode()))
     with pytest.raises(MissingAssetError, match="does not hold the letter that the claims are about"):
         tour_texts(None, rehearsal=False)
