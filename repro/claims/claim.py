@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
-from repro.claims.wording import is_number
+from repro.display import is_number
 from repro.records.schema import RunRecord, Strict
 
 

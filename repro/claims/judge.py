@@ -14,12 +14,11 @@ from typing import Any
 from repro.claims.catalogue import Catalogue
 from repro.claims.claim import POPULATION, Claim, Evidence, Judgement, Kind, Outcome
 from repro.claims.cohorts import Cohort, cohorts_of
-from repro.claims.corroboration import corroborate, public_runs, version_span
 from repro.claims.distribution import judge_distribution, judge_placed
 from repro.claims.gates import failed_gate, on_stand_in, unmet_need
 from repro.claims.kinds import check_shape, judge_ordering, judge_overlap, judge_parts, shared_members
-from repro.claims.references import Figure
-from repro.claims.wording import brief, is_number, number
+from repro.claims.references import Figure, version_span
+from repro.display import brief, is_number, number
 from repro.records.schema import RunRecord
 
 
@@ -82,6 +81,22 @@ def judge_all(catalogue: Catalogue, records: Sequence[RunRecord], runnable: Sequ
         )
         for claim in catalogue.claim
     ]
+
+
+def corroborate(claim: Claim, catalogue: Catalogue) -> str:
+    """Return what all public runs together give for the claim's figures, and where the reported ones lie among them."""
+    own = {name.partition(":")[0] for name in claim.figures.values()}
+    if not own or not own <= set(catalogue.corroboration):
+        return ""
+    parts, outside = [], []
+    for part, name in claim.figures.items():
+        figure, reported = catalogue.public_runs.figure(name.partition(":")[2]), claim.reported_of(part)
+        low, high = figure.prediction_interval()
+        parts.append(f"{part} {figure.spread} (n = {figure.n})".lstrip())
+        if not low <= reported <= high:
+            outside.append(part or number(reported))
+    place = f"outside their 95 % range: {', '.join(outside)}" if outside else "in their 95 % range"
+    return f"{catalogue.public_runs.about}: {', '.join(parts)}; reported: {place}"
 
 
 def judge(claim: Claim, catalogue: Catalogue, cohorts: Sequence[Cohort], runnable: Sequence[str]) -> Verdict:
@@ -220,7 +235,7 @@ def headline(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> str:
     if asked is None:
         return ""
     verdict = next(v for v in verdicts if v.claim.id == asked.claim)
-    runs = public_runs(catalogue)
+    runs = catalogue.public_runs
     figure = runs.figure(verdict.claim.figures[""].partition(":")[2])
     low, high = figure.prediction_interval()
     holds = "yes" if low <= verdict.claim.reported_of("") <= high else "no"

@@ -85,8 +85,8 @@ def admit(
     Exit code 0: all are admitted; 1: a gate fails, or declared seeds are missing; 2: a file is damaged, or its rows
     give other scores; 6: another corpus or other weights than the pinned ones, or a limited run.
     """
-    from repro.claims.admission import refusals
     from repro.claims.catalogue import load_catalogue
+    from repro.claims.gates import refusals
     from repro.records.store import MANIFEST, json_files
 
     paths = [path for file in files for path in (json_files(file) if file.is_dir() else [file])]
@@ -94,10 +94,10 @@ def admit(
     if not paths:
         raise ResultsError(f"{files[0]} holds no records", "Name records, or a folder of them.")
     refused = refusals(paths, load_catalogue(catalogue))
-    for refusal in refused:
-        typer.echo(printable(refusal.line), err=True)
+    for line, _ in refused:
+        typer.echo(printable(line), err=True)
     if refused:
-        raise typer.Exit(refused[0].exit_code)
+        raise typer.Exit(refused[0][1])
     typer.echo(f"{len(paths)} records admitted")
 
 
@@ -107,14 +107,11 @@ def report(
     readme: Annotated[Path | None, typer.Option(help="Also put the verdict table into this README.")] = None,
 ) -> None:
     """Write REPORT.md, report.html, tables and figures from the records."""
-    from repro.report.pages import update_readme, write_report
+    from repro.report.pages import write_report
 
     read, verdicts, records = judged(results, catalogue)
-    for path in write_report(read, verdicts, records, results):
+    for path in write_report(read, verdicts, records, results, readme):
         typer.echo(path)
-    if readme:
-        update_readme(readme, read, verdicts, records)
-        typer.echo(readme)
 
 
 def judged(results: Path, name: str) -> tuple[Catalogue, list[Verdict], list[RunRecord]]:

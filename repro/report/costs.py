@@ -9,9 +9,7 @@ from statistics import fmean
 
 from repro.claims.cohorts import Cohort, cohorts_of
 from repro.claims.kinds import pair
-from repro.claims.wording import p_value, plural
-from repro.display.figure import BARS, Drawing, panels
-from repro.display.table import Table
+from repro.display import BARS, Drawing, Table, p_value, panels, plural
 from repro.records.schema import RunRecord
 from repro.stats import mcnemar
 

@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from repro.benchfiles import Benchmark
 from repro.claims.catalogue import Catalogue
 from repro.claims.cohorts import cohorts_of
 from repro.claims.judge import Verdict
-from repro.display.figure import Drawing
-from repro.display.table import Table
+from repro.display import Drawing, Table
 from repro.errors import RecordError, ResultsError
 from repro.records.durable import write_whole
 from repro.records.schema import RunRecord
-from repro.records.store import inside, name_of
+from repro.records.store import inside, name_of, newest_runs
 from repro.report import tables
-from repro.report.costs import cost_drawings, cost_table, costs_of
-from repro.report.inline import MEASUREMENTS, Picture, save_picture
-from repro.report.reruns import epoch_drawing, rerun_drawing, rerun_table
+from repro.report.costs import Costs, cost_drawings, cost_table, costs_of
+from repro.report.reruns import rerun_drawings, rerun_table
 from repro.report.timings import growth_drawing, ratio_drawings, read_timings, speed_tables
-from repro.report.webpage import render, report_html, values_of
+from repro.report.webpage import Picture, render, report_html, save_picture, strips
 from repro.sections import SECTIONS, section_named
+from repro.spec import RunSpec
 
 BEGIN, END = "<!-- verdicts: begin -->", "<!-- verdicts: end -->"
+MEASUREMENTS = "Measurements"  # the heading of figures that belong to no section
 
 
 def write_report(
-    catalogue: Catalogue, verdicts: Sequence[Verdict], records: Sequence[RunRecord], results: Path
+    catalogue: Catalogue,
+    verdicts: Sequence[Verdict],
+    records: Sequence[RunRecord],
+    results: Path,
+    readme: Path | None = None,
 ) -> list[Path]:
-    """Write tables, figures, REPORT.md and report.html into the results folder; return what was written."""
+    """Write tables, figures, REPORT.md and report.html into the results folder; return what was written.
+
+    The verdict table also goes between the two marks of a README, if one is named.
+    """
     timings, compared = read_timings(results), costs_of(records)
     report_tables = {
         "verdicts": tables.verdict_table(verdicts),
@@ -39,20 +48,21 @@ def write_report(
         **({"reruns": rerun_table(catalogue)} if catalogue.corroboration else {}),
         **({"costs": cost_table(compared)} if compared else {}),
         **speed_tables(timings),
-        **_measured_tables(results),
     }
+    measured = _measured_tables(results)
     try:
-        folder = inside(results, results / "tables")
-        drawn_up = {name: table for name, table in report_tables.items() if name not in tables.MEASURED}
-        written = [write_whole(folder / f"{name}.csv", table.to_csv().encode()) for name, table in drawn_up.items()]
-        figures = inside(results, results / "figures")
-        shown = draw_pictures(catalogue, verdicts, records, timings, figures)
-        written += [figures / f"{picture.name}.svg" for picture in shown]
+        folder, figures = (inside(results, results / name) for name in ("tables", "figures"))
+        written = [
+            write_whole(folder / f"{name}.csv", table.to_csv().encode()) for name, table in report_tables.items()
+        ]
+        drawn = _drawings(catalogue, verdicts, records, timings, compared)
+        pictures = [save_picture(drawing, heading, figures) for heading, drawing in drawn if drawing]
+        written += [figures / f"{picture.name}.svg" for picture in pictures]
         for left_over in set(figures.glob("*.svg")) - set(written):
             left_over.unlink()
-        report_tables |= {"scores": tables.seed_scores(records)}
+        report_tables |= measured | {"scores": tables.seed_scores(records)}
         files = record_files(results, verdicts, records)
-        values = values_of(catalogue, verdicts, records, report_tables, shown, files)
+        values = values_of(catalogue, verdicts, records, report_tables, pictures, files)
         written.append(write_whole(results / "REPORT.md", render("REPORT.md", **values).encode()))
         written.append(write_whole(results / "report.html", report_html(values).encode()))
     except OSError as error:
@@ -60,37 +70,26 @@ def write_report(
             f"cannot write the report into {results}: {error.strerror or error}",
             "Name a folder you may write to with --results; the records are untouched.",
         ) from None
-    return written
+    return [*written, update_readme(readme, values)] if readme else written
 
 
-def draw_pictures(
+def _drawings(
     catalogue: Catalogue,
     verdicts: Sequence[Verdict],
     records: Sequence[RunRecord],
     timings: Sequence[Benchmark],
-    folder: Path,
-) -> list[Picture]:
-    """Save every figure of the report as SVG, the same bytes each time, in the order of the sections."""
-    measured = (*ratio_drawings(timings), growth_drawing(timings), *cost_drawings(costs_of(records)))
-    drawn = [*_of_sections(catalogue, verdicts, records), *((MEASUREMENTS, drawing) for drawing in measured)]
-    return [save_picture(drawing, heading, folder) for heading, drawing in drawn if drawing]
-
-
-def _of_sections(
-    catalogue: Catalogue, verdicts: Sequence[Verdict], records: Sequence[RunRecord]
+    compared: Sequence[Costs],
 ) -> Iterator[tuple[str, Drawing | None]]:
+    """Yield every figure of the report with the heading that it stands under, in the order of the sections."""
     # of each section the runs of the catalogue's recipe if there are any, and of those the newest
     shown = sorted(cohorts_of(records), key=lambda cohort: cohort.setup.recipe == catalogue.recipe)
     cohorts = {cohort.experiment: cohort for cohort in shown}
-    headline = tables.headlined(catalogue, verdicts)
     for section in map(section_named, SECTIONS):
-        cohort = cohorts.get(section.name)
-        if cohort:
-            yield from ((section.heading, drawing) for drawing in section.figures(cohort))
-        if section.name == "finetune":
-            yield section.heading, epoch_drawing(verdicts, catalogue)
-            if headline:
-                yield headline.claim.section, rerun_drawing(catalogue, headline)
+        if section.name in cohorts:
+            yield from ((section.heading, drawing) for drawing in section.figures(cohorts[section.name]))
+    yield from rerun_drawings(catalogue, verdicts)
+    for drawing in (*ratio_drawings(timings), growth_drawing(timings), *cost_drawings(compared)):
+        yield MEASUREMENTS, drawing
 
 
 def record_files(results: Path, verdicts: Sequence[Verdict], records: Sequence[RunRecord]) -> dict[str, str]:
@@ -121,41 +120,64 @@ def _measured_tables(results: Path) -> dict[str, Table]:
 
 def _section_tables(records: Sequence[RunRecord]) -> dict[str, Table]:
     """Return by file name what the sections show besides verdicts and figures; a table without rows is left out."""
-    by_name: dict[str, Table] = {}
-    for section in map(section_named, SECTIONS):
-        for name, table in section.tables(records).items():
-            by_name[name] = by_name[name] + table if name in by_name else table
-    return {name: table for name, table in by_name.items() if table.rows}
+    sections = map(section_named, SECTIONS)
+    shown = [table for section in sections for table in section.tables(newest_runs(records, section.name)).items()]
+    return {name: table for name, table in shown if table.rows}
 
 
-def update_readme(
-    readme: Path, catalogue: Catalogue, verdicts: Sequence[Verdict], records: Sequence[RunRecord]
-) -> None:
-    """Put the verdict table between the README's two marks."""
+def values_of(
+    catalogue: Catalogue,
+    verdicts: Sequence[Verdict],
+    records: Sequence[RunRecord],
+    report_tables: Mapping[str, Table],
+    pictures: Sequence[Picture],
+    record_files: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return what all forms of the report are made of, by its name in the templates.
+
+    `record_files` says by claim where the record behind its verdict lies, as seen from the page.
+    """
+    return {
+        "texts": catalogue.texts,
+        "needs": catalogue.needs,
+        "answers": tables.answers(catalogue, verdicts),
+        "answer": tables.answer_table(verdicts),
+        "headlined": tables.headlined(catalogue, verdicts),
+        "attention": [v for v in verdicts if v.outcome in tables.EXPLAINED],
+        "verdicts": verdicts,
+        "sections": list(dict.fromkeys(v.claim.section for v in verdicts)),
+        "counts_of": tables.outcome_counts,
+        "about": tables,
+        "strips": partial(strips, catalogue),
+        "pictures": pictures,
+        "measurements": MEASUREMENTS,
+        "record_files": record_files,
+        "tables": report_tables,
+        "commands": commands(records),
+        "commits": list(dict.fromkeys(r.provenance.commit for r in records if r.provenance.commit)),
+        "records": len(records),
+    }
+
+
+def commands(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
+    """Return (what it ran, command) of every setup, in the records' order."""
+    by_setup: dict[RunSpec, list[RunSpec]] = {}
+    for spec in (r.spec for r in records if r.experiment != "published"):  # it runs with any recipe: the book's model
+        by_setup.setdefault(spec.setup, []).append(spec)
+    return [
+        (setup.label, setup.command(list(dict.fromkeys(s.section for s in specs)), {s.seed for s in specs}))
+        for setup, specs in by_setup.items()
+    ]
+
+
+def update_readme(readme: Path, values: Mapping[str, Any]) -> Path:
+    """Put the verdict table between the README's two marks; ResultsError where it lacks them."""
     try:
-        text = readme.read_text(encoding="utf-8")
-        write_whole(readme, with_verdicts(text, catalogue, verdicts, records).encode())
+        before, begin, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
+        _, end, after = rest.partition(END)
+        if not begin or not end:
+            raise ResultsError("the README has no place for the verdicts", f"Put the lines {BEGIN} and {END} into it.")
+        block = render("readme_verdicts.md", **values)
+        return write_whole(readme, f"{before}{BEGIN}\n{block}{END}{after}".encode())
     except OSError as error:
         raise ResultsError(f"cannot update {readme}: {error.strerror or error}", "Name the README to update.") from None
-
-
-def with_verdicts(text: str, catalogue: Catalogue, verdicts: Sequence[Verdict], records: Sequence[RunRecord]) -> str:
-    """Return the text with the verdict table between the marks; ResultsError where it lacks them."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ResultsError("the README has no place for the verdicts", f"Put the lines {BEGIN} and {END} into it.")
-    answer = tables.answer_table(verdicts)
-    named = {outcome for outcome in tables.MEANINGS for row in answer.rows if outcome in row[-1]}
-    block = render(
-        "readme_verdicts.md",
-        answers=tables.answers(catalogue, verdicts),
-        counts=tables.outcome_counts(verdicts),
-        records=len(records),
-        environment={row[0]: row[1] for row in tables.environment_table(records).rows},
-        answer=answer,
-        named=named,
-        meanings=tables.MEANINGS,
-        changes=_section_tables(records).get("api", Table((), ())),
-    )
-    return f"{before}{BEGIN}\n{block}{END}{after}"

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from repro.claims.catalogue import Catalogue
 from repro.claims.claim import Kind
-from repro.claims.corroboration import drifts, ordered, out_of_sample, public_runs, version_span
 from repro.claims.judge import Verdict
-from repro.claims.references import Figure
-from repro.claims.wording import number, plural
-from repro.display.figure import BARS, INK, SECOND, Drawing, panels
-from repro.display.table import Table
+from repro.claims.references import Figure, drifts, ordered, out_of_sample, version_span
+from repro.display import BARS, INK, SECOND, Drawing, Table, number, panels, plural
+from repro.report.tables import headlined
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +21,7 @@ NAMES = {"train_loss": "training loss", "weighted_f1": "weighted F1"}
 def rerun_table(catalogue: Catalogue) -> Table:
     """One row a figure: the runs that are judged by, the later ones, how many of these fit, all, and any drift."""
     first, *others = (catalogue.populations[name] for name in catalogue.corroboration)
-    runs, rows = public_runs(catalogue), []
+    runs, rows = catalogue.public_runs, []
     drift = {of: f"{rho:+.2f} (p = {p:.2g}, n = {n})" for of, (rho, p, n) in drifts(runs).items()}
     for name in first.figures:
         low, high = first.figure(name).prediction_interval()
@@ -52,17 +50,24 @@ def _note(catalogue: Catalogue) -> str:
             f"({inside / figures:.1%}) lie inside the 95 % intervals of the first; jointly odd: {odd}, kept"
         )
     return (
-        f"{'; '.join(parts)}. On transformers {version_span(public_runs(catalogue))}. Mean ± SD (n); drift is "
+        f"{'; '.join(parts)}. On transformers {version_span(catalogue.public_runs)}. Mean ± SD (n); drift is "
         "Spearman's rank correlation. The runs were published by whoever chose to, kept where the training loss of "
         "epoch 1 is that of a fresh start, and name no hardware."
     )
 
 
-def rerun_drawing(catalogue: Catalogue, ours: Verdict) -> Drawing:
+def rerun_drawings(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> Iterator[tuple[str, Drawing]]:
+    """Yield the two figures with the section of their claims, as far as the catalogue has such claims."""
+    logged = [v for v in verdicts if v.claim.kind is Kind.DISTRIBUTION and len(v.claim.figures) > 1]
+    if logged:
+        yield logged[0].claim.section, _epoch_drawing(logged, catalogue)
+    if ours := headlined(catalogue, verdicts):
+        yield ours.claim.section, _version_drawing(ours, catalogue)
+
+
+def _version_drawing(ours: Verdict, catalogue: Catalogue) -> Drawing:
     """Draw the headline's figure of every public run by library version, with what is reported and what we measured."""
-    if catalogue.headline is None:
-        raise ValueError("the catalogue has no headline")
-    claim = catalogue.claim_named(catalogue.headline.claim)
+    claim = ours.claim
     tables = [catalogue.populations[key] for key in catalogue.corroboration]
     column = claim.figures[""].partition(":")[2]
     named = claim.addresses[0].rpartition(".")[2].replace("_", " ").replace("f1", "F1")
@@ -88,7 +93,7 @@ def rerun_drawing(catalogue: Catalogue, ours: Verdict) -> Drawing:
     axes.set_xlabel("transformers")
     axes.set_ylabel(named)
     axes.legend(fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False)
-    all_runs = public_runs(catalogue).figure(column)
+    all_runs = catalogue.public_runs.figure(column)
     title = f"{named[0].upper()}{named[1:]} of {all_runs.n} public runs by library version"
     said = f"{title}. Mean ± SD (n): {_spread(all_runs)}."
     return Drawing(name="reruns-by-version", figure=figure, title=title, description=said)
@@ -105,17 +110,11 @@ def _reported(catalogue: Catalogue, address: str) -> dict[float, str]:
 
 
 def _spread(figure: Figure) -> str:
-    return f"{number(figure.mean)} ± {number(figure.sd)} ({figure.n})"
+    return f"{figure.spread} ({figure.n})"
 
 
-def epoch_drawing(verdicts: Sequence[Verdict], catalogue: Catalogue) -> Drawing | None:
-    """Draw what the log shows after each epoch: every seed, the reported value, and where a public rerun lies.
-
-    None where the catalogue has no claim of several such figures.
-    """
-    logged = [v for v in verdicts if v.claim.kind is Kind.DISTRIBUTION and len(v.claim.figures) > 1]
-    if not logged:
-        return None
+def _epoch_drawing(logged: Sequence[Verdict], catalogue: Catalogue) -> Drawing:
+    """Draw what the log shows after each epoch: every seed, the reported value, and where a public rerun lies."""
     parts = list(logged[0].claim.figures)
     figure, row = panels(12.0, 2.8, len(parts))
     for axes, part in zip(row, parts, strict=True):

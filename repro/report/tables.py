@@ -14,8 +14,7 @@ from repro.claims.claim import Outcome
 from repro.claims.cohorts import cohorts_of
 from repro.claims.judge import Verdict, headline, reference_line
 from repro.claims.references import Figure
-from repro.claims.wording import plural
-from repro.display.table import Table
+from repro.display import Table, plural
 from repro.records.schema import RunRecord
 from repro.report.costs import CLASSIFIERS
 

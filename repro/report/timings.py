@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from repro.benchfiles import Benchmark, newest, read_benchmarks
-from repro.display.figure import BARS, INK, SECOND, Drawing, panels
-from repro.display.table import Table
+from repro.display import BARS, INK, SECOND, Drawing, Table, panels
 from repro.report.tables import COLUMNS, SETTINGS, SIZES, commit_of
 
 Values = Mapping[str, Any]

@@ -24,10 +24,9 @@ from repro import notebooks
 from repro.assets.builtin.tiny import tiny_tour_folder
 from repro.assets.notebook import LETTER, QUESTION
 from repro.assets.recipes import TOUR
-from repro.display.table import Table
+from repro.display import Table
 from repro.records.private import without_private_parts
 from repro.records.schema import LABELS, Measurements, RunRecord
-from repro.records.store import newest_runs
 from repro.sections.context import Context, Section
 
 FIXES = Path(notebooks.__path__[0], "fixes.toml")
@@ -160,10 +159,10 @@ def _notebook_names(folder: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def tables(records: Sequence[RunRecord]) -> dict[str, Table]:
+def tables(runs: Sequence[RunRecord]) -> dict[str, Table]:
     """Return the newest record's calls that fail or have no effect, what they say and what to write instead."""
     rows = []
-    for record in newest_runs(records, "api")[-1:]:
+    for record in runs[-1:]:
         for trial in (trial for trial in record.at("facts.calls") if not trial["runs"]):
             tried = {True: "", False: " (tried: fails as well)", None: " (not tried)"}[trial["instead_runs"]]
             kind = "no effect" if trial["error"] == "NoEffectError" else trial["error"]

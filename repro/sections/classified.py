@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from repro.claims.catalogue import load_catalogue
 from repro.claims.cohorts import Cohort
-from repro.claims.wording import plural
-from repro.display.figure import BARS, INK, SECOND, Drawing, panels
+from repro.display import BARS, INK, SECOND, Drawing, panels, plural
 from repro.records.schema import LABELS, RowResults, Scores
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from repro.assets.corpus import SPLITS, row_line
 from repro.claims.cohorts import Cohort
-from repro.display.figure import BARS, Drawing, bars, panels
+from repro.display import BARS, Drawing, bars, panels
 from repro.records.schema import LABELS, Measurements
 from repro.sections.context import Context, Section
 

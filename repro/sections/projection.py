@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro.claims.cohorts import Cohort
-from repro.display.figure import BARS, Drawing, caption_of, panels
+from repro.display import BARS, Drawing, panels
 from repro.errors import UsageError
 from repro.records.schema import LABELS, Measurements
 from repro.sections.context import Context, Section
@@ -151,7 +151,7 @@ def figures(cohort: Cohort) -> Iterator[Drawing]:
         name="projection",
         figure=figure,
         title=f"UMAP of the training features, n = {total.sum():,}, 1st to 99th percentile of both axes; each class "
-        f"from 0 to its own fullest hexagon ({caption_of(record.spec)})",
+        f"from 0 to its own fullest hexagon ({record.spec.label}, seed {record.spec.seed})",
         description="Density of each class in the plane. Nearest class: "
         + ", ".join(f"{name} to {other}" for name, other in nearest.items()),
     )
@@ -159,9 +159,7 @@ def figures(cohort: Cohort) -> Iterator[Drawing]:
 
 def _middle(places: NDArray[np.float64], counts: NDArray[np.int64]) -> tuple[float, float]:
     """Return where the points between the 1st and the 99th percentile lie, and one twentieth more at each end."""
-    order = np.argsort(places)
-    shares = np.cumsum(counts[order]) / counts.sum()
-    low, high = (float(places[order][np.searchsorted(shares, share)]) for share in (0.01, 0.99))
+    low, high = np.quantile(np.repeat(places, counts), (0.01, 0.99), method="inverted_cdf").tolist()
     beyond = (high - low) / 20 or 1.0
     return low - beyond, high + beyond
 

@@ -35,9 +35,9 @@ def epoch(number: int, train_loss: float) -> Epoch:
     )  # fmt: skip
 
 
-def report(records: list[RunRecord], folder: Path) -> list[Path]:
-    """Write the seminar's report on these records into a folder."""
-    return write_report(CATALOGUE, judge_all(CATALOGUE, records, list(SECTIONS)), records, folder)
+def report(records: list[RunRecord], folder: Path, readme: Path | None = None) -> list[Path]:
+    """Write the seminar's report on these records into a folder, and into a README."""
+    return write_report(CATALOGUE, judge_all(CATALOGUE, records, list(SECTIONS)), records, folder, readme)
 
 
 def judged(claim: str, *records: RunRecord) -> Verdict:

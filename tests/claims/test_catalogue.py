@@ -78,7 +78,7 @@ def test_ten_hardest_rows_are_shared_as_honest_pairs_of_seeds_share_them() -> No
 
 
 def test_ids_of_the_catalogues_that_come_with_the_suite_are_of_one_catalogue_each() -> None:
-    ids = [one.id for name in PACKAGED for one in read_header(name)[0].claim]
+    ids = [one.id for name in PACKAGED for one in read_header(name).claim]
     assert len(ids) == len(set(ids)) == 58 + 3 + 3
 
 

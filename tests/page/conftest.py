@@ -18,11 +18,10 @@ from repro.claims.catalogue import load_catalogue
 from repro.claims.claim import Outcome
 from repro.claims.judge import Verdict, judge_all
 from repro.claims.references import Figure
-from repro.display.table import Table
+from repro.display import Table
 from repro.records.store import read_records
-from repro.report.inline import Picture
-from repro.report.pages import write_report
-from repro.report.webpage import report_html, values_of
+from repro.report.pages import values_of, write_report
+from repro.report.webpage import Picture, report_html
 from repro.sections import SECTIONS
 
 FLAGS = ("gpu", "quic", "background-networking", "component-update", "sync")  # what a test has no use for

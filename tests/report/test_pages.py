@@ -9,23 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from repro.claims.judge import judge_all
-from repro.display.table import Table
+from repro.display import Table
 from repro.errors import RecordError, ResultsError
 from repro.records.schema import RunRecord
 from repro.records.store import read_records, write_record
-from repro.report.pages import BEGIN, END, with_verdicts
+from repro.report.pages import BEGIN, END
 from repro.report.tables import NOTEBOOKS, seed_scores, source_cells
-from repro.sections import SECTIONS
 from repro.training.metrics import score
-from tests.claims.builders import CATALOGUE, report
+from tests.claims.builders import report
 from tests.conftest import MakeRecord
 
 ROOT = Path(__file__).parents[2]
-
-
-def readme(text: str, records: list[RunRecord]) -> str:
-    return with_verdicts(text, CATALOGUE, judge_all(CATALOGUE, records, list(SECTIONS)), records)
 
 
 @pytest.fixture
@@ -43,7 +37,8 @@ def test_the_committed_report_and_readme_are_what_the_committed_records_give(tmp
     for table in results.glob("*.csv"):  # measured by themselves: the audit, the diagnosis
         shutil.copy(table, tmp_path)
     records = read_records(tmp_path)
-    written = {path.relative_to(tmp_path) for path in report(records, tmp_path)}
+    readme = Path(shutil.copy(ROOT / "README.md", tmp_path))
+    written = {path.relative_to(tmp_path) for path in report(records, tmp_path, readme)} - {Path(readme.name)}
     pages = [results / "REPORT.md", results / "report.html"]
     folders = [path for name in ("tables", "figures") for path in (results / name).iterdir()]
     committed = {path.relative_to(results) for path in (*pages, *folders)}
@@ -51,8 +46,7 @@ def test_the_committed_report_and_readme_are_what_the_committed_records_give(tmp
     for path in written:
         if path.suffix in {".md", ".csv", ".svg"}:
             assert (tmp_path / path).read_text() == (results / path).read_text(), path
-    text = (ROOT / "README.md").read_text()
-    assert readme(text, records) == text
+    assert readme.read_text() == (ROOT / "README.md").read_text()
 
 
 def test_a_figure_that_the_report_no_longer_shows_is_removed(record: RunRecord, tmp_path: Path) -> None:
@@ -119,10 +113,14 @@ def test_csv_survives_commas_quotes_and_newlines() -> None:
     assert table.to_markdown().count("\n") == 3
 
 
-def test_a_readme_without_its_marks_is_refused(record: RunRecord) -> None:
+def test_a_readme_without_its_marks_is_refused(record: RunRecord, tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("no marks")
     with pytest.raises(ResultsError, match="no place for the verdicts"):
-        readme("no marks", [record])
-    text = readme(f"head\n{BEGIN}\nSTALE\n{END}\ntail\n", [record])
+        report([record], tmp_path, readme)
+    readme.write_text(f"head\n{BEGIN}\nSTALE\n{END}\ntail\n")
+    report([record], tmp_path, readme)
+    text = readme.read_text()
     assert text.startswith("head\n") and text.endswith(f"{END}\ntail\n") and "STALE" not in text
 
 

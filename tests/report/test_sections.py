@@ -14,10 +14,10 @@ from repro.claims.claim import Outcome
 from repro.claims.cohorts import cohorts_of
 from repro.claims.judge import Verdict, judge_all
 from repro.claims.references import Figure
-from repro.display.figure import BARS, Drawing, panels
+from repro.display import BARS, Drawing, panels
 from repro.records.schema import LABELS
-from repro.report.inline import save_picture
-from repro.report.reruns import epoch_drawing
+from repro.report.reruns import rerun_drawings
+from repro.report.webpage import save_picture
 from repro.sections.classified import figures, published_matrix
 from repro.training.metrics import most_often_taken_for, score
 from tests.claims.builders import epoch
@@ -75,13 +75,13 @@ def test_epochs_are_drawn_seed_by_seed_over_the_reruns(make_record: MakeRecord) 
                 estimates=dict.fromkeys(claim.figures, seeds))
         for claim in map(catalogue.claim_named, ("finetune.epoch-1", "finetune.epoch-2"))
     ]  # fmt: skip
-    drawing = epoch_drawing(verdicts, catalogue)
-    assert drawing is not None
+    ((heading, drawing),) = rerun_drawings(catalogue, verdicts)
+    assert heading == "Fine-tuning"
     panels = {panel.get_title(): panel for panel in drawing.figure.axes}
     assert list(panels) == ["training loss", "validation loss", "accuracy", "weighted F1"]
     points: Any = panels["accuracy"].collections[-1].get_offsets()
     assert points.tolist() == [[epoch, value] for epoch in (1, 2) for value in seeds.values]
-    assert epoch_drawing([], catalogue) is None
+    assert list(rerun_drawings(catalogue, [])) == []
 
 
 def test_an_inline_figure_has_no_style_and_ids_of_its_own(tmp_path: Path) -> None:

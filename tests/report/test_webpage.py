@@ -11,9 +11,9 @@ from repro.claims.claim import Kind, Outcome
 from repro.claims.judge import Verdict
 from repro.claims.references import Figure
 from repro.commands.run import run
-from repro.report.strips import Strip, strips
+from repro.report.pages import commands
 from repro.report.tables import RULES, SIGNS
-from repro.report.webpage import commands
+from repro.report.webpage import Strip, strips
 from repro.sections import SECTIONS, section_named
 from tests.conftest import MakeRecord
 
@@ -22,7 +22,7 @@ CATALOGUE = load_catalogue()
 
 def strips_of(claim: str, **estimates: Figure) -> tuple[Strip, ...]:
     one = CATALOGUE.claim_named(claim)
-    return strips(CATALOGUE, Verdict(claim=one, outcome=Outcome.REPRODUCED, why="", estimates=estimates))
+    return tuple(strips(CATALOGUE, Verdict(claim=one, outcome=Outcome.REPRODUCED, why="", estimates=estimates)))
 
 
 def test_a_figures_section_is_a_section_of_the_claims() -> None:
