@@ -38,8 +38,8 @@ Refusal = tuple[str, int]  # why a file is not admitted, and the exit code that 
 def unmet_need(claim: Claim, catalogue: Catalogue, cohort: Cohort) -> str | None:
     """Return what the cohort lacks for the claim to be comparable, in words, or None."""
     for need, path, value in _other_values(claim, catalogue, cohort):
-        if value not in _any_of(need.stand_in.get(path, [])):
-            wanted = " or ".join(map(brief, _any_of(need.holds[path])))
+        if value not in need.stand_in.get(path, []):
+            wanted = " or ".join(map(brief, need.holds[path]))
             return f"needs {need.text}; {path} is {brief(value)}, not {wanted}"
     return None
 
@@ -60,12 +60,8 @@ def _other_values(claim: Claim, catalogue: Catalogue, cohort: Cohort) -> Iterato
                     value = record.at(path)
                 except KeyError:
                     value = None
-                if value not in _any_of(wanted):
+                if value not in wanted:
                     yield need, path, value
-
-
-def _any_of(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def failed_gate(claim: Claim, catalogue: Catalogue, records: Sequence[RunRecord]) -> Judgement | None:

@@ -74,13 +74,12 @@ def judge_all(catalogue: Catalogue, records: Sequence[RunRecord], runnable: Sequ
     judged on runs of one machine and number of threads.
     """
     by_result, by_seconds = cohorts_of(records), cohorts_of(records, by_machine=True)
-    return [
-        replace(
-            judge(claim, catalogue, by_seconds if claim.reads_seconds else by_result, runnable),
-            corroboration=corroborate(claim, catalogue),
-        )
-        for claim in catalogue.claim
-    ]
+    verdicts = []
+    for claim in catalogue.claim:
+        reads_seconds = any(":seconds." in address for address in claim.addresses)
+        verdict = judge(claim, catalogue, by_seconds if reads_seconds else by_result, runnable)
+        verdicts.append(replace(verdict, corroboration=corroborate(claim, catalogue)))
+    return verdicts
 
 
 def corroborate(claim: Claim, catalogue: Catalogue) -> str:

@@ -11,18 +11,9 @@ from repro.claims.cohorts import Cohort, cohorts_of
 from repro.claims.kinds import pair
 from repro.display import BARS, Drawing, Table, p_value, panels, plural
 from repro.records.schema import RunRecord
+from repro.report.tables import CLASSIFIERS
 from repro.stats import mcnemar
 
-# name for people: section, its scores on validation, its rows there, the phases from texts to a trained classifier
-CLASSIFIERS: Mapping[str, tuple[str, str, str, tuple[str, ...]]] = {
-    "dummy": ("linear", "dummy/validation", "dummy/validation", ("dummy",)),
-    "bag of words": ("baselines", "bag-of-words/validation", "bag-of-words/validation", ("bag-of-words",)),
-    "mean-pooled states": (
-        "baselines", "mean-states/validation", "mean-states/validation", ("mean states", "mean-states"),
-    ),
-    "[CLS] states": ("linear", "logistic/validation", "logistic/validation", ("extract", "logistic")),
-    "fine-tuning": ("finetune", "epoch-{epochs}/validation", "validation", ("train",)),
-}  # fmt: skip
 FEWEST = 3  # classifiers that make a comparison
 LABEL = 0.1  # of F1: a point that has another so little above it is named below it
 
@@ -40,12 +31,16 @@ class Costs:
 
     def seconds(self, name: str) -> float:
         """Return the seconds from texts to the trained classifier, the mean over its seeds."""
-        phases = CLASSIFIERS[name][3]
+        phases = CLASSIFIERS[name][2]
         return fmean(sum(run.seconds.get(phase, 0.0) for phase in phases) for run in self.runs[name])
 
 
 def _scored(name: str, run: RunRecord) -> str:
     return CLASSIFIERS[name][1].format(epochs=run.recipe.epochs)
+
+
+def _rows(name: str) -> str:
+    return CLASSIFIERS[name][1].removeprefix("epoch-{epochs}/")  # of all epochs the last one's rows are kept
 
 
 def costs_of(records: Sequence[RunRecord]) -> list[Costs]:
@@ -77,9 +72,8 @@ def cost_table(compared: Sequence[Costs]) -> Table:
     for costs in compared:
         p_values: dict[str, list[str]] = {name: [] for name in costs.runs}
         for one, other in combinations(costs.runs, 2):
-            first, second = (costs.runs[name][0].rows.get(CLASSIFIERS[name][2]) for name in (one, other))
-            counts = pair(first, second) if first and second else None
-            if counts:
+            first, second = (costs.runs[name][0].rows.get(_rows(name)) for name in (one, other))
+            if first and second and (counts := pair(first, second)):
                 p_values[one].append(f"{other} {counts[0]}:{counts[1]}, p {p_value(mcnemar(*counts))}")
         rows += [
             (costs.title, name, f"{costs.f1(name):.4f}", str(len(runs)), f"{costs.seconds(name):.1f}",

@@ -40,15 +40,12 @@ def write_report(
 
     The verdict table also goes between the two marks of a README, if one is named.
     """
-    timings, compared = read_timings(results), costs_of(records)
-    report_tables = {
-        "verdicts": tables.verdict_table(verdicts),
-        **tables.record_tables(records),
-        **_section_tables(records),
-        **({"reruns": rerun_table(catalogue)} if catalogue.corroboration else {}),
-        **({"costs": cost_table(compared)} if compared else {}),
-        **speed_tables(timings),
-    }
+    timings, compared, by_name = read_timings(results), costs_of(records), dict[str, Table]()
+    for section in map(section_named, SECTIONS):
+        by_name |= section.tables(newest_runs(records, section.name))
+    by_name |= {"reruns": rerun_table(catalogue), "costs": cost_table(compared), **speed_tables(timings)}
+    report_tables = {"verdicts": tables.verdict_table(verdicts), **tables.record_tables(records)}
+    report_tables |= {name: table for name, table in by_name.items() if table.rows}
     measured = _measured_tables(results)
     try:
         folder, figures = (inside(results, results / name) for name in ("tables", "figures"))
@@ -116,13 +113,6 @@ def _measured_tables(results: Path) -> dict[str, Table]:
             why = getattr(error, "strerror", None) or error
             raise RecordError(f"{path} is no table: {why}", "Restore the file, or move it out of the folder.") from None
     return by_name
-
-
-def _section_tables(records: Sequence[RunRecord]) -> dict[str, Table]:
-    """Return by file name what the sections show besides verdicts and figures; a table without rows is left out."""
-    sections = map(section_named, SECTIONS)
-    shown = [table for section in sections for table in section.tables(newest_runs(records, section.name)).items()]
-    return {name: table for name, table in shown if table.rows}
 
 
 def values_of(

@@ -20,6 +20,8 @@ NAMES = {"train_loss": "training loss", "weighted_f1": "weighted F1"}
 
 def rerun_table(catalogue: Catalogue) -> Table:
     """One row a figure: the runs that are judged by, the later ones, how many of these fit, all, and any drift."""
+    if not catalogue.corroboration:
+        return Table((), ())
     first, *others = (catalogue.populations[name] for name in catalogue.corroboration)
     runs, rows = catalogue.public_runs, []
     drift = {of: f"{rho:+.2f} (p = {p:.2g}, n = {n})" for of, (rho, p, n) in drifts(runs).items()}

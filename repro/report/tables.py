@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from statistics import fmean
+from typing import Any
 
 from repro.claims.catalogue import Catalogue
 from repro.claims.claim import Outcome
@@ -16,7 +17,6 @@ from repro.claims.judge import Verdict, headline, reference_line
 from repro.claims.references import Figure
 from repro.display import Table, plural
 from repro.records.schema import RunRecord
-from repro.report.costs import CLASSIFIERS
 
 _TEXTS = tomllib.loads(files("repro.report").joinpath("report.toml").read_text(encoding="utf-8"))
 SIGNS: Mapping[str, str] = _TEXTS["signs"]
@@ -28,6 +28,8 @@ SIZES: Mapping[str, str] = _TEXTS["sizes"]
 MEASURED: Mapping[str, str] = _TEXTS["measured"]
 NAMES: Mapping[str, str] = _TEXTS["names"]
 NOTEBOOKS: Mapping[str, str] = _TEXTS["notebooks"]
+CLASSIFIERS: Mapping[str, tuple[str, str, Sequence[str]]] = _TEXTS["classifiers"]
+ANSWER: Mapping[str, Mapping[str, Any]] = _TEXTS["answer"]
 MEANS = ("accuracy", "weighted_f1", "macro_f1")
 EXPLAINED = (Outcome.DEVIATES, Outcome.KNOWN, Outcome.NO_LONGER, Outcome.INCONCLUSIVE)  # with the reason beside
 
@@ -126,20 +128,14 @@ def headlined(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> Verdict | No
 def answer_table(verdicts: Sequence[Verdict]) -> Table:
     """The answer in five rows, for the README: two sections counted, and one claim for each classifier."""
     rows = []
-    counted = {"corpus and tokenizer": ("Dataset", "Tokenizer"), "calls of the libraries": ("Libraries",)}
-    for what, sections in counted.items():
+    for what, sections in ANSWER["counted"].items():
         members = [v for v in verdicts if v.claim.section in sections]
         counts = ", ".join(f"{n} {name}" for name, n in outcome_counts(members).items() if n)
         rows.append((what, f"{len(members)} statements", "", "", counts))
-    shown = {
-        "dummy.accuracy": "always the most frequent class, accuracy",
-        "linear.accuracy": "logistic regression on frozen states, accuracy",
-        "finetune.f1": "fine-tuned, weighted F1",
-    }
     for v in verdicts:
-        if v.claim.id in shown:
+        if what := ANSWER["shown"].get(v.claim.id):
             ours = f"{v.shown} ({v.basis.partition(',')[0]})" if v.shown else ""
-            rows.append((shown[v.claim.id], v.claim.shown, v.corroboration, ours, v.label))
+            rows.append((what, v.claim.shown, v.corroboration, ours, v.label))
     return Table(("what", "reported", "public reruns", "this suite", "verdict"), tuple(rows))
 
 

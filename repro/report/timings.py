@@ -16,6 +16,7 @@ from repro.display import BARS, INK, SECOND, Drawing, Table, panels
 from repro.report.tables import COLUMNS, SETTINGS, SIZES, commit_of
 
 Values = Mapping[str, Any]
+UNITS = ("step", "pass")  # of what is compared with the Trainer and the notebook
 DRAWS, HIGHEST = 2000, 0.975  # of the bootstrap
 PEERS = ("trainer-", "notebook-")  # what our packed variant of the same precision is compared with
 
@@ -31,18 +32,17 @@ def heading(timing: Benchmark) -> str:
 
 
 def speed_tables(timings: Sequence[Benchmark]) -> dict[str, Table]:
-    """Return the tables by file name; one without rows is left out."""
-    timed = [t for t in timings if t.facts.get("unit") in ("step", "pass")]
+    """Return the tables by file name."""
+    timed = [t for t in timings if t.facts.get("unit") in UNITS]
     groups = list(dict.fromkeys(map(heading, timed)))
     timed.sort(key=lambda t: groups.index(heading(t)))
     grown = [t for t in timings if t.group.startswith("growth")]
-    by_name = {
+    return {
         "speed": _table("speed", timed),
         "growth": _table("growth", sorted(grown, key=lambda t: (heading(t), t.number("size") or 0))),
         "sameness": _table("trainer", (t for t in timings if "equal_parameters" in t.facts))
         + _table("padded", (t for t in timings if "gradients" in t.facts and "steps" not in t.facts)),
     }
-    return {name: table for name, table in by_name.items() if table.rows}
 
 
 def _table(name: str, timings: Iterable[Benchmark]) -> Table:
@@ -99,22 +99,18 @@ class Ratio:
 
 def ratios_of(timings: Sequence[Benchmark]) -> list[Ratio]:
     """Return each setting beside ours in its own precision, of the rounds that were interleaved."""
-    by_group: dict[str, dict[str, Benchmark]] = {}
-    for timing in timings:
-        if timing.facts.get("unit") in ("step", "pass"):
-            by_group.setdefault(heading(timing), {})[variant(timing)] = timing
+    timed = {(heading(t), variant(t)): t for t in timings if t.facts.get("unit") in UNITS}
     ratios = []
-    for group, members in by_group.items():
-        for name, peer in members.items():
-            precision = name.rpartition("-")[2]
-            ours = members.get(f"packed-{precision}")
-            if ours and name.startswith(PEERS):
-                share = share_of_peak(peer)
-                setting = SETTINGS.get(peer.group, peer.group) + group.removeprefix(peer.group)
-                ratios.append(
-                    Ratio(setting=setting, precision=precision, value=peer.median / ours.median,
-                          interval=_interval(peer.rounds, ours.rounds), limit=1 / share if share else None)
-                )  # fmt: skip
+    for (group, name), peer in timed.items():
+        precision = name.rpartition("-")[2]
+        ours = timed.get((group, f"packed-{precision}"))
+        if ours and name.startswith(PEERS):
+            share = share_of_peak(peer)
+            setting = SETTINGS.get(peer.group, peer.group) + group.removeprefix(peer.group)
+            ratios.append(
+                Ratio(setting=setting, precision=precision, value=peer.median / ours.median,
+                      interval=_interval(peer.rounds, ours.rounds), limit=1 / share if share else None)
+            )  # fmt: skip
     order = {name: place for place, name in enumerate(SETTINGS.values())}
     return sorted(ratios, key=lambda ratio: order.get(ratio.setting, len(order)))
 

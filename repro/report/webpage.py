@@ -44,7 +44,6 @@ SPELT = {"weighted f1": "weighted F1", "macro f1": "macro F1"}
 WIDTH = 600.0  # of a strip in its own units; the page scales it
 MARGIN = 24.0  # for the numbers at both ends of the axis
 TICKS = 4
-BINS = 16
 Span = tuple[float, float]
 
 
@@ -160,16 +159,6 @@ class Strip:
         digits = max(0, -math.floor(math.log10(step)))
         numbers = range(math.ceil(low / step), math.floor(high / step) + 1)
         return [(self.x(i * step), f"{i * step:,.{digits}f}") for i in numbers]
-
-    @property
-    def bins(self) -> list[tuple[float, float, float]]:
-        """The reference's histogram: left end, width and height (1 is the fullest) of every bin that holds a run."""
-        import numpy as np
-
-        counts, edges = np.histogram(self.reference, bins=BINS)
-        lefts = [self.x(float(edge)) for edge in edges] if self.reference else []
-        spans = zip(lefts, lefts[1:], counts.tolist(), strict=False)
-        return [(left, round(right - left, 1), round(n / max(counts), 3)) for left, right, n in spans if n]
 
 
 def strips(catalogue: Catalogue, verdict: Verdict) -> Iterator[Strip]:

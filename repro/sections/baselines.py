@@ -67,9 +67,8 @@ def folds_of(labels: Sequence[int]) -> list[Any]:
 
     folds = list(KFold(FOLDS, shuffle=True, random_state=SEED).split(labels)) if len(labels) >= FOLDS else []
     if not folds or any(len({labels[i] for i in rows}) == 1 for rows, _ in folds):
-        few, one = f"{len(labels)} training rows are too few for {FOLDS} folds", "all training rows have one label"
-        problem = few if not folds else one if len(set(labels)) == 1 else f"{one} without those of one of {FOLDS} folds"
-        raise UsageError(f"baselines: {problem}", "Use more rows with --limit, or leave it out.")
+        what = f"{len(labels)} training rows of {len(set(labels))} label(s) are too few for {FOLDS} folds"
+        raise UsageError(f"baselines: {what}", "Use more rows with --limit, or leave it out.")
     return folds
 
 

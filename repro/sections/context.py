@@ -165,12 +165,13 @@ class Context:
         """The recipe as a record holds it, with the hash of the weights that are used and what they do once loaded."""
         from repro.assets.loading import behaviour_of
 
-        recipe: dict[str, Any] = {name: getattr(self.recipe, name, None) for name in RecipeStamp.model_fields}
-        if not self.pretrained:
-            recipe |= {"checkpoint": "", "revision": "", "weights_sha256": "", "behaviour": None}
-            return RecipeStamp(**recipe)
-        used: dict[str, Any] = {"weights_sha256": self.checkpoint.weights_sha256}
-        return RecipeStamp(**recipe | used | {"behaviour": behaviour_of(self.checkpoint.folder, self.tokenizer)})
+        recipe: dict[str, Any] = {name: getattr(self.recipe, name, "") for name in RecipeStamp.model_fields}
+        if self.pretrained:
+            recipe |= {"weights_sha256": self.checkpoint.weights_sha256}
+            recipe |= {"behaviour": behaviour_of(self.checkpoint.folder, self.tokenizer)}
+        else:
+            recipe |= {"checkpoint": "", "revision": "", "behaviour": None}
+        return RecipeStamp(**recipe)
 
     def settings(self, seed: int) -> Settings:
         """Return the settings of one seed as a record holds them."""

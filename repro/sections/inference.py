@@ -107,8 +107,7 @@ def figures(cohort: Cohort) -> Iterator[Drawing]:
     quoted = "\n".join(wrap(f"“{text}”", 70))
     axes.set_title(f"{quoted}\n{caption}", fontsize=10, parse_math=False)
     listed = ", ".join(f"{label} {p:.1f} %" for label, p in percentages.items())
-    name = f"probabilities-{spec.slug}-seed{spec.seed}"
-    yield Drawing(name=name, figure=figure, title=f"{text}: {caption}", description=listed)
+    yield Drawing(name="probabilities", figure=figure, title=f"{text}: {caption}", description=listed)
 
 
 SECTION = Section.of(

@@ -91,14 +91,11 @@ def neighbour_lifts(shares: Points, labels: NDArray[np.int64]) -> Points:
 
     1 is a random scatter, more is nearer. The diagonal, and a class without rows, is 0.
     """
-    lifts = np.zeros_like(shares)
     sizes = np.bincount(labels, minlength=len(LABELS))
-    for i in np.flatnonzero(sizes):
-        others = (np.arange(len(LABELS)) != i) & (sizes > 0)
-        of_others = shares[i, others].sum()
-        if of_others:  # else the class has no neighbour but its own
-            lifts[i, others] = shares[i, others] / of_others * sizes[others].sum() / sizes[others]
-    return lifts
+    others = (sizes > 0) & ~np.eye(len(LABELS), dtype=bool)  # (classes, classes)
+    of_others = shares.sum(axis=1, where=others, keepdims=True)  # 0 where a class has no neighbour but its own
+    random = sizes / np.maximum(others @ sizes, 1)[:, None]
+    return np.divide(shares, of_others * random, out=np.zeros_like(shares), where=others & (of_others > 0))
 
 
 def nearest_classes(lifts: Points) -> dict[str, JsonValue]:

@@ -22,7 +22,7 @@ def test_tables_of_times(case: dict[str, Any], tmp_path: Path) -> None:
         date, _, gpu = day.partition(" ")
         written = [entry(name, data, group=group, **extra) for name, group, data, extra in entries]
         save(tmp_path / "benchmarks" / f"{date}.json", *written, day=date, gpu=gpu or None)
-    tables = speed_tables(read_timings(tmp_path))
+    tables = {name: table for name, table in speed_tables(read_timings(tmp_path)).items() if table.rows}
     assert tables.keys() == case["tables"].keys()
     for name, expected in case["tables"].items():
         rows = [dict(zip(tables[name].columns, row, strict=True)) for row in tables[name].rows]

@@ -41,9 +41,6 @@ def test_a_strip_holds_the_reruns_the_margin_and_the_interval_to_scale() -> None
     low, high = strip.axis
     assert low < min(strip.reference) and high > max(strip.reference)
     assert strip.x(low) == 24 and strip.x(high) == 576 and strip.x((low + high) / 2) == 300
-    assert max(height for _, _, height in strip.bins) == 1
-    lefts = [left for left, _, _ in strip.bins]
-    assert lefts == sorted(lefts) and lefts[0] == strip.x(min(strip.reference))
     assert 3 <= len(strip.ticks) <= 9
     assert all(x == strip.x(float(text)) for x, text in strip.ticks)
 
@@ -59,7 +56,7 @@ def test_a_claim_of_several_numbers_has_a_strip_each_and_one_of_words_has_none()
 def test_a_strip_of_one_lone_value_still_has_an_axis(value: float) -> None:
     strip = Strip(label="x", measured=Figure((value,)))
     assert strip.axis[0] < value < strip.axis[1]
-    assert strip.ticks and strip.bins == []
+    assert strip.ticks
 
 
 def test_every_way_of_running_has_a_command_that_names_all_that_differs(make_record: MakeRecord) -> None:

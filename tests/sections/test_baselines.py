@@ -38,20 +38,13 @@ def test_settings_are_the_best_of_scikit_learns_own_cross_validation(tiny_contex
     assert f1 == cross_val_score(model.set_params(**chosen), texts, labels, cv=folds, scoring="f1_weighted").mean()
 
 
-@pytest.mark.parametrize(
-    ("labels", "problem"),
-    [
-        ([0, 1, 2, 3], "4 training rows are too few for 5 folds"),
-        ([2] * 9, "all training rows have one label"),
-        ([2] * 9 + [1], "all training rows have one label without those of one of 5 folds"),
-    ],
-)
+@pytest.mark.parametrize("labels", [[0, 1, 2, 3], [2] * 9, [2] * 9 + [1]])
 def test_rows_that_suffice_for_no_fold_are_refused_before_anything_is_fitted(
-    labels: list[int], problem: str, tiny_context: Context, monkeypatch: pytest.MonkeyPatch
+    labels: list[int], tiny_context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Corpus, "labels", lambda corpus, split: labels)
     monkeypatch.setattr("repro.sections.baselines.mean_states", Mock(side_effect=AssertionError("too late")))
-    with pytest.raises(UsageError, match=f"{problem}\nUse more rows with --limit"):
+    with pytest.raises(UsageError, match=f"{len(labels)} training rows of {len(set(labels))} label"):
         measure("baselines", tiny_context)
 
 
