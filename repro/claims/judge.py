@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from repro.claims.catalogue import Catalogue
 from repro.claims.claim import POPULATION, Claim, Evidence, Judgement, Kind, Outcome
@@ -65,6 +65,14 @@ class Verdict(Judgement):
             **{name: one.get(name) for name in ("mean", "interval", "reference")},
             "parts": parts,
         }
+
+
+class Judged(NamedTuple):
+    """A catalogue, a verdict on each of its claims, and the records, oldest first, that they were judged on."""
+
+    catalogue: Catalogue
+    verdicts: Sequence[Verdict]
+    records: Sequence[RunRecord]
 
 
 def judge_all(catalogue: Catalogue, records: Sequence[RunRecord], runnable: Sequence[str]) -> list[Verdict]:
@@ -133,10 +141,9 @@ def _judge_on(claim: Claim, catalogue: Catalogue, cohort: Cohort, cohorts: Seque
     draft = Verdict(
         claim=claim, outcome=Outcome.NOT_COMPARABLE, why=unmet or "", seeds=cohort.seeds, basis=cohort.setup.label
     )
-    if unmet and not claim.elsewhere:
-        return draft  # shapes, seconds and operations of another checkpoint say nothing of it
-    estimates = _estimates(claim, measured)
-    draft = replace(draft, estimates=estimates, shown=_show(claim, cohort, measured, estimates))
+    if not unmet or claim.elsewhere:  # shapes, seconds and operations of another checkpoint say nothing of it
+        estimates = _estimates(claim, measured)
+        draft = replace(draft, estimates=estimates, shown=_show(claim, cohort, measured, estimates))
     if unmet:
         return draft
     if claim.kind is Kind.INFORMATION:

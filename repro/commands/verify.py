@@ -16,8 +16,7 @@ from repro.errors import NotComparableError, ResultsError, printable, unknown
 if TYPE_CHECKING:
     from repro.claims.catalogue import Catalogue
     from repro.claims.claim import Claim
-    from repro.claims.judge import Verdict
-    from repro.records.schema import RunRecord
+    from repro.claims.judge import Judged, Verdict
 
 ATTENTION = {"deviates": "red", "inconclusive": "yellow", "known deviation": "yellow", "no longer so": "yellow"}
 NOT_JUDGED = ("not comparable", "not run")
@@ -109,22 +108,21 @@ def report(
     """Write REPORT.md, report.html, tables and figures from the records."""
     from repro.report.pages import write_report
 
-    read, verdicts, records = judged(results, catalogue)
-    for path in write_report(read, verdicts, records, results, readme):
+    for path in write_report(judged(results, catalogue), results, readme):
         typer.echo(path)
 
 
-def judged(results: Path, name: str) -> tuple[Catalogue, list[Verdict], list[RunRecord]]:
+def judged(results: Path, name: str) -> Judged:
     """Return the catalogue, a verdict a claim, and the records; ResultsError where there are none."""
     from repro.claims.catalogue import load_catalogue
-    from repro.claims.judge import judge_all
+    from repro.claims.judge import Judged, judge_all
     from repro.records.store import read_records
     from repro.sections import SECTIONS
 
     catalogue, records = load_catalogue(name), read_records(results)
     if not records:
         raise ResultsError(f"{results / 'runs'} is empty", "Run something first: python -m repro run")
-    return catalogue, judge_all(catalogue, records, list(SECTIONS)), records
+    return Judged(catalogue, judge_all(catalogue, records, list(SECTIONS)), records)
 
 
 def _named(catalogue: Catalogue, patterns: Sequence[str]) -> list[Claim]:

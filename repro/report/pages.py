@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from repro.benchfiles import Benchmark
-from repro.claims.catalogue import Catalogue
 from repro.claims.cohorts import cohorts_of
-from repro.claims.judge import Verdict
+from repro.claims.judge import Judged
 from repro.display import Drawing, Table
 from repro.errors import RecordError, ResultsError
 from repro.records.durable import write_whole
@@ -29,17 +28,12 @@ BEGIN, END = "<!-- verdicts: begin -->", "<!-- verdicts: end -->"
 MEASUREMENTS = "Measurements"  # the heading of figures that belong to no section
 
 
-def write_report(
-    catalogue: Catalogue,
-    verdicts: Sequence[Verdict],
-    records: Sequence[RunRecord],
-    results: Path,
-    readme: Path | None = None,
-) -> list[Path]:
+def write_report(judged: Judged, results: Path, readme: Path | None = None) -> list[Path]:
     """Write tables, figures, REPORT.md and report.html into the results folder; return what was written.
 
     The verdict table also goes between the two marks of a README, if one is named.
     """
+    catalogue, verdicts, records = judged
     timings, compared, by_name = read_timings(results), costs_of(records), dict[str, Table]()
     for section in map(section_named, SECTIONS):
         by_name |= section.tables(newest_runs(records, section.name))
@@ -52,14 +46,13 @@ def write_report(
         written = [
             write_whole(folder / f"{name}.csv", table.to_csv().encode()) for name, table in report_tables.items()
         ]
-        drawn = _drawings(catalogue, verdicts, records, timings, compared)
+        drawn = _drawings(judged, timings, compared)
         pictures = [save_picture(drawing, heading, figures) for heading, drawing in drawn if drawing]
         written += [figures / f"{picture.name}.svg" for picture in pictures]
         for left_over in set(figures.glob("*.svg")) - set(written):
             left_over.unlink()
         report_tables |= measured | {"scores": tables.seed_scores(records)}
-        files = record_files(results, verdicts, records)
-        values = values_of(catalogue, verdicts, records, report_tables, pictures, files)
+        values = values_of(judged, report_tables, pictures, record_files(results, judged))
         written.append(write_whole(results / "REPORT.md", render("REPORT.md", **values).encode()))
         written.append(write_whole(results / "report.html", report_html(values).encode()))
     except OSError as error:
@@ -71,13 +64,10 @@ def write_report(
 
 
 def _drawings(
-    catalogue: Catalogue,
-    verdicts: Sequence[Verdict],
-    records: Sequence[RunRecord],
-    timings: Sequence[Benchmark],
-    compared: Sequence[Costs],
+    judged: Judged, timings: Sequence[Benchmark], compared: Sequence[Costs]
 ) -> Iterator[tuple[str, Drawing | None]]:
     """Yield every figure of the report with the heading that it stands under, in the order of the sections."""
+    catalogue, verdicts, records = judged
     # of each section the runs of the catalogue's recipe if there are any, and of those the newest
     shown = sorted(cohorts_of(records), key=lambda cohort: cohort.setup.recipe == catalogue.recipe)
     cohorts = {cohort.experiment: cohort for cohort in shown}
@@ -89,11 +79,11 @@ def _drawings(
         yield MEASUREMENTS, drawing
 
 
-def record_files(results: Path, verdicts: Sequence[Verdict], records: Sequence[RunRecord]) -> dict[str, str]:
+def record_files(results: Path, judged: Judged) -> dict[str, str]:
     """Return by claim where the newest record of its verdict lies, as seen from the results folder."""
-    newest = {(r.experiment, r.spec.setup.label): r for r in records}
+    newest = {(r.experiment, r.spec.setup.label): r for r in judged.records}
     files: dict[str, str] = {}
-    for verdict in verdicts:
+    for verdict in judged.verdicts:
         if record := newest.get((verdict.claim.experiment, verdict.basis)):
             named = (results / "runs" / record.folder).glob(f"{name_of(record)}-*.json")
             files.update((verdict.claim.id, path.relative_to(results).as_posix()) for path in named)
@@ -116,17 +106,13 @@ def _measured_tables(results: Path) -> dict[str, Table]:
 
 
 def values_of(
-    catalogue: Catalogue,
-    verdicts: Sequence[Verdict],
-    records: Sequence[RunRecord],
-    report_tables: Mapping[str, Table],
-    pictures: Sequence[Picture],
-    record_files: Mapping[str, str],
+    judged: Judged, report_tables: Mapping[str, Table], pictures: Sequence[Picture], record_files: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return what all forms of the report are made of, by its name in the templates.
 
     `record_files` says by claim where the record behind its verdict lies, as seen from the page.
     """
+    catalogue, verdicts, records = judged
     return {
         "texts": catalogue.texts,
         "needs": catalogue.needs,

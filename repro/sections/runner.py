@@ -254,11 +254,10 @@ def _report_leftovers(run: Run, checkpointer: Checkpointer) -> None:
     """
     from repro.training.resume.state import read_manifest, states_in
 
-    save, tell, step, steps = run.context.save, checkpointer.policy.tell, checkpointer.saved_step, 0
+    save, tell, step = run.context.save, checkpointer.policy.tell, checkpointer.saved_step
     model_missing = bool(save) and not model_folder(run.context, run.seed).is_dir()
     try:
-        for newest in states_in(checkpointer.folder)[:1]:
-            steps = read_manifest(newest)["steps"]
+        steps = read_manifest(states_in(checkpointer.folder)[0])["steps"] if step else 0
     except StateError as error:  # what it holds may be needed
         tell(error.what)
         return
