@@ -86,10 +86,9 @@ def admit(
     """
     from repro.claims.catalogue import load_catalogue
     from repro.claims.gates import refusals
-    from repro.records.store import MANIFEST, json_files
+    from repro.records.store import json_files
 
     paths = [path for file in files for path in (json_files(file) if file.is_dir() else [file])]
-    paths = [path for path in paths if path.name != MANIFEST]
     if not paths:
         raise ResultsError(f"{files[0]} holds no records", "Name records, or a folder of them.")
     refused = refusals(paths, load_catalogue(catalogue))

@@ -22,7 +22,7 @@ def unsealed(content: bytes) -> bytes:
     remedy = "Restore the file, or move it away."
     match = SEAL.search(content)
     if match is None:
-        raise RecordError("it has no seal (sha256), and no manifest that names it", remedy)
+        raise RecordError("it has no seal (sha256)", remedy)
     body = content[: match.start()]
     if plain_sha256(body) != match[1].decode():
         problem = "its content is not what its seal (sha256) was made of"

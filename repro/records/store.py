@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import secrets
@@ -17,10 +16,9 @@ from pydantic import BaseModel, ValidationError
 from repro.errors import RecordError, ResultsError
 from repro.records.durable import make_folder, write_whole
 from repro.records.schema import SCHEMA_VERSION, RunRecord
-from repro.records.seal import plain_sha256, sealed, unsealed
+from repro.records.seal import sealed, unsealed
 
 Model = TypeVar("Model", bound=BaseModel)
-MANIFEST = "manifest.json"  # beside the records in `runs`: SHA-256 by path of those from before there were seals
 
 
 def inside(results: Path, path: Path) -> Path:
@@ -86,7 +84,7 @@ def keep_record(record: RunRecord, results: Path) -> Path:
 def read_record(path: Path) -> RunRecord:
     """Read and check one record; RecordError names the file and the first thing that is wrong with it."""
     remedy = "Move the file out of the folder, or restore it; no other file was touched."
-    record = read_json(path, RunRecord, f"valid record (schema {SCHEMA_VERSION})", remedy, _content)
+    record = read_json(path, RunRecord, f"valid record (schema {SCHEMA_VERSION})", remedy, _unsealed)
     for name, scores in record.scores.items():
         if others := scores.differing():
             raise RecordError(
@@ -94,6 +92,10 @@ def read_record(path: Path) -> RunRecord:
                 "Restore the file or run the section again; a score is what its matrix gives to 1e-6.",
             )
     return record
+
+
+def _unsealed(path: Path) -> bytes:
+    return unsealed(path.read_bytes())
 
 
 def read_json(
@@ -127,17 +129,6 @@ def json_files(folder: Path) -> list[Path]:
     return sorted(path for path in paths if path.suffix == ".json")
 
 
-def _content(path: Path) -> bytes:
-    """Return a file's JSON, whose hash stands in the manifest beside the records, or whose seal holds."""
-    content = path.read_bytes()
-    runs = next((folder for folder in path.parents if folder.name == "runs"), path.parent)
-    with suppress(OSError, ValueError, AttributeError):  # no manifest, or one that is damaged, vouches for nothing
-        hashes = json.loads((runs / MANIFEST).read_bytes())
-        if hashes.get(path.relative_to(runs).as_posix()) == plain_sha256(content):
-            return content
-    return unsealed(content)
-
-
 def read_records(results: Path) -> list[RunRecord]:
     """Read every record below `results/runs`, oldest first; a results folder without the `runs` folder is an error."""
     runs = results / "runs"
@@ -146,7 +137,7 @@ def read_records(results: Path) -> list[RunRecord]:
             f"{results} holds no records (no folder {runs})",
             "Run something first: python -m repro run --results " + str(results),
         )
-    records = [read_record(path) for path in json_files(runs) if path.name != MANIFEST]
+    records = [read_record(path) for path in json_files(runs)]
     return sorted(records, key=lambda record: record.provenance.started)
 
 

@@ -38,9 +38,10 @@ def write_report(judged: Judged, results: Path, readme: Path | None = None) -> l
     for section in map(section_named, SECTIONS):
         by_name |= section.tables(newest_runs(records, section.name))
     by_name |= {"reruns": rerun_table(catalogue), "costs": cost_table(compared), **speed_tables(timings)}
-    report_tables = {"verdicts": tables.verdict_table(verdicts), **tables.record_tables(records)}
-    report_tables |= {name: table for name, table in by_name.items() if table.rows}
     measured = _measured_tables(results)
+    of_records = tables.record_tables(records, measured.pop("history", None))
+    report_tables = {"verdicts": tables.verdict_table(verdicts), **of_records}
+    report_tables |= {name: table for name, table in by_name.items() if table.rows}
     try:
         folder, figures = (inside(results, results / name) for name in ("tables", "figures"))
         written = [
@@ -91,9 +92,12 @@ def record_files(results: Path, judged: Judged) -> dict[str, str]:
 
 
 def _measured_tables(results: Path) -> dict[str, Table]:
-    """Return the tables that stand beside the records; RecordError names one that cannot be read."""
+    """Return the tables that stand beside the records, and the history of superseded ones.
+
+    RecordError names one that cannot be read.
+    """
     by_name: dict[str, Table] = {}
-    for name, note in tables.MEASURED.items():
+    for name, note in {**tables.MEASURED, "history": ""}.items():
         path = results / f"{name}.csv"
         if not path.exists():
             continue

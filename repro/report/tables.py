@@ -44,8 +44,8 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Table:
     return Table.of(COLUMNS["verdicts"], ({"v": v, "sign": SIGNS[v.outcome]} for v in verdicts))
 
 
-def record_tables(records: Sequence[RunRecord]) -> dict[str, Table]:
-    """Return scores, their history and environments by file name."""
+def record_tables(records: Sequence[RunRecord], superseded: Table | None) -> dict[str, Table]:
+    """Return scores, their history after that of superseded records, and environments by file name."""
     scores = [
         {"r": r, "commit": commit_of(r.provenance.commit, r.provenance.dirty), "name": name, "s": s}
         for r in records
@@ -53,7 +53,7 @@ def record_tables(records: Sequence[RunRecord]) -> dict[str, Table]:
     ]
     return {
         "scores": Table.of(COLUMNS["scores"], scores),
-        "history": history(records),
+        "history": superseded + history(records) if superseded else history(records),
         "environment": environment_table(records),
     }
 

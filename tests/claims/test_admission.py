@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from repro.records.schema import LABELS, RunRecord
-from repro.records.seal import plain_sha256, sealed, unsealed
-from repro.records.store import MANIFEST, write_record
+from repro.records.seal import sealed, unsealed
+from repro.records.store import write_record
 from repro.sections.runner import open_context
 from repro.spec import RunSpec
 from repro.training.metrics import score
@@ -138,16 +138,6 @@ def test_one_damaged_file_among_sound_ones_is_the_one_that_is_named(offered: lis
     assert (code, len(lines)) == (2, 1)
     assert lines[0].startswith(str(offered[2]))
     assert "changed or damaged after it was written" in lines[0]
-
-
-def test_a_manifest_does_not_stand_in_for_a_seal(offered: list[Path], call_repro: CallRepro) -> None:
-    offered[0].write_bytes(unsealed(offered[0].read_bytes()))
-    assert "it has no seal" in admit(call_repro, offered)[1][0]
-    runs = offered[0].parents[3]
-    hashes = {offered[0].relative_to(runs).as_posix(): plain_sha256(offered[0].read_bytes())}
-    (runs / MANIFEST).write_text(json.dumps(hashes))
-    code, _, errors = call_repro("admit", *offered, "--catalogue", runs.parent)
-    assert (code, errors) == (2, f"{offered[0]}: it has no seal of its own\n")
 
 
 def test_four_seeds_are_not_five(offered: list[Path], call_repro: CallRepro) -> None:

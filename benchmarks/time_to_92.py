@@ -1,0 +1,295 @@
+"""Time to 92: the shortest fine-tuning of all-MiniLM-L6-v2 whose weighted F1 is what the seminar's recipe gives.
+
+The rules are those of docs/speed.md, the entries stand in entries.toml.
+
+    python -m benchmarks.time_to_92 trial one-epoch --set learning_rate=4e-4   # scored on held-out training tweets
+    python -m benchmarks.time_to_92 measure one-epoch --seeds 2000-2019        # scored on validation and test
+    python -m benchmarks.time_to_92 table                                      # results/time-to-92.csv
+
+A trial never sees validation or test: hyper-parameters are chosen on 2,000 tweets of the training split, and every
+trial is logged with the fingerprint of the rows that it was scored on. `measure` times the seminar's recipe beside the
+entry, in turns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any
+
+import torch
+import typer
+from accelerate.data_loader import SeedableRandomSampler
+from scipy.stats import ttest_1samp
+from sklearn.metrics import f1_score
+from torch import nn
+from torch.utils.data import DataLoader
+from transformers import PreTrainedModel, set_seed
+from transformers.trainer_pt_utils import get_parameter_names
+
+from repro.assets.loading import load_classifier
+from repro.assets.recipes import MINILM
+from repro.claims.catalogue import load_catalogue
+from repro.claims.references import Figure
+from repro.display import Table
+from repro.errors import UsageError, unknown
+from repro.records.provenance import collect_provenance, utc_now
+from repro.sections.context import Context
+from repro.sections.runner import open_context
+from repro.spec import Device, Precision, RunSpec, parse_seeds
+from repro.training.data import Examples, TokenizedTexts
+from repro.training.device import keep_freed_memory, make_accelerator
+from repro.training.encoder import enable_packing
+from repro.training.packing import batcher
+from repro.training.predict import predict_rows
+
+TARGET, LEVEL = 0.9244, 0.01  # of mean weighted F1 on validation: what the seminar's recipe gives; one-sided
+HELD_OUT = 2000  # tweets of the training split that trials are scored on
+RECIPE = "packed"  # the entry that is timed beside every other
+ENTRIES = Path(__file__).with_name("entries.toml")
+RESULTS = Path("results", "time-to-92")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A way of fine-tuning; the defaults are the recipe's. See entries.toml."""
+
+    name: str
+    change: str
+    batching: str = "packed"
+    learning_rate: float = MINILM.learning_rate
+    epochs: int = MINILM.epochs
+    batch_size: int = MINILM.batch_size
+    warmup: float = 0.0
+    decay: float = 1.0
+    frozen: int = 0
+
+    def rate(self, step: int, steps: int) -> float:
+        """Return the share of the peak rate at a step, counted from 0, of all steps."""
+        rising = self.warmup * steps
+        return step / rising if step < rising else (steps - step) / (steps - rising)
+
+
+def read_entries(path: Path = ENTRIES) -> dict[str, Entry]:
+    """Return the entries by name, in their order."""
+    return {name: Entry(name=name, **it) for name, it in tomllib.loads(path.read_text(encoding="utf-8")).items()}
+
+
+def entry_named(name: str) -> Entry:
+    """Return an entry; UsageError names the nearest."""
+    entries = read_entries()
+    if name not in entries:
+        raise unknown("entry", name, list(entries))
+    return entries[name]
+
+
+def make_optimizer(model: PreTrainedModel, entry: Entry) -> torch.optim.AdamW:
+    """Return AdamW with a rate a layer, without weight decay on biases and LayerNorm; frozen parts get no gradient."""
+    base: Any = model.base_model
+    layers = (base.encoder if hasattr(base, "encoder") else base.transformer).layer
+    stages: list[nn.Module] = [base.embeddings, *layers]
+    for stage in stages[: entry.frozen]:
+        stage.requires_grad_(False).eval()
+    below = {parameter: len(stages) - i for i, stage in enumerate(stages) for parameter in stage.parameters()}
+    decayed = set(get_parameter_names(model, [nn.LayerNorm], ["bias"]))
+    groups = [
+        {
+            "params": [parameter],
+            "lr": entry.learning_rate * entry.decay ** below.get(parameter, 0),
+            "weight_decay": MINILM.weight_decay if name in decayed else 0.0,
+        }
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    ]
+    return torch.optim.AdamW(groups, fused=True)
+
+
+def train(model: PreTrainedModel, entry: Entry, examples: Examples, seed: int, *, most: int | None = None) -> float:
+    """Fine-tune in place; return the seconds from tokens and weights in memory to the final weights.
+
+    `most` ends it after so many steps. With one rate for all an epoch is that of `repro.training.loop.fit` bit for bit.
+    """
+    start = time.perf_counter()
+    keep_freed_memory()
+    set_seed(seed)
+    model.train()
+    if entry.batching == "packed":
+        enable_packing(model)
+    make_batch = batcher(examples.tokens, entry.batching)
+    numbers: Any = range(len(examples))
+    sampler = SeedableRandomSampler(numbers, data_seed=seed)
+    loader = DataLoader(numbers, batch_size=entry.batch_size, sampler=sampler, collate_fn=torch.tensor)
+    optimizer, steps, step = make_optimizer(model, entry), len(loader) * entry.epochs, 0
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    for epoch in range(entry.epochs):
+        sampler.set_epoch(epoch)
+        for rows in loader:
+            if step == most:
+                return time.perf_counter() - start
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["lr"] = peak * entry.rate(step, steps)
+            model(**make_batch(rows), labels=examples.labels[rows]).loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), MINILM.max_grad_norm)
+            optimizer.step()
+            optimizer.zero_grad()
+            step += 1
+    return time.perf_counter() - start
+
+
+def rows_of(examples: Examples, rows: torch.Tensor) -> Examples:
+    """Return some rows (n,) of a split."""
+    tokens = examples.tokens
+    parts = [tokens.ids[tokens.offsets[row] : tokens.offsets[row + 1]] for row in rows]
+    offsets = torch.cat([torch.zeros(1, dtype=torch.int64), tokens.lengths[rows].cumsum(0)])
+    chosen = TokenizedTexts(ids=torch.cat(parts), offsets=offsets, pad_id=tokens.pad_id, truncated=0)
+    return Examples(tokens=chosen, labels=examples.labels[rows])
+
+
+def held_out(examples: Examples) -> tuple[Examples, Examples, str]:
+    """Return the training split without HELD_OUT rows drawn once for all, these rows, and their fingerprint."""
+    order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(92))
+    scored = rows_of(examples, order[:HELD_OUT].sort().values)
+    fingerprint = hashlib.sha256(scored.tokens.ids.numpy().tobytes() + scored.labels.numpy().tobytes()).hexdigest()
+    return rows_of(examples, order[HELD_OUT:].sort().values), scored, fingerprint
+
+
+def run_once(context: Context, entry: Entry, seed: int, examples: Examples, **scored: Examples) -> dict[str, Any]:
+    """Fine-tune once and score what is given by name; return a line of the log."""
+    set_seed(seed)
+    model = load_classifier(context.checkpoint.folder)
+    seconds = train(model, entry, examples, seed)
+    accelerator = make_accelerator(device="cpu", precision="fp32")
+    line: dict[str, Any] = {"entry": entry.name, "seed": seed, "seconds": round(seconds, 2)}
+    for name, split in scored.items():
+        outputs = predict_rows(model, split, batch_size=64, accelerator=accelerator, batching=entry.batching)
+        line[name] = round(f1_score(split.labels, outputs.predictions, average="weighted"), 6)
+    origin = collect_provenance(started=utc_now(), threads=torch.get_num_threads())
+    noted = ("started", "commit", "dirty", "processor", "threads")
+    return line | origin.model_dump(include=set(noted)) | {"torch": origin.versions["torch"]}
+
+
+def append(line: Mapping[str, Any], file: str) -> None:
+    """Append a line to a log of the results and print it."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    with (RESULTS / file).open("a", encoding="utf-8") as log:
+        log.write(json.dumps(line) + "\n")
+    typer.echo(json.dumps(line))
+
+
+def read(file: str) -> list[dict[str, Any]]:
+    """Return the lines of a log."""
+    return [json.loads(line) for line in (RESULTS / file).read_text(encoding="utf-8").splitlines()]
+
+
+def p_value(f1s: Sequence[float]) -> float:
+    """Return the one-sided p of the t test that the mean lies above TARGET; 1 for a single run."""
+    return float(ttest_1samp(f1s, TARGET, alternative="greater").pvalue) if len(f1s) > 1 else 1.0
+
+
+def table_of(
+    runs: Iterable[Mapping[str, Any]],
+    reference: Sequence[Mapping[str, Any]],
+    entries: Mapping[str, Entry],
+    padded: float,
+) -> Table:
+    """One row an entry; `reference` has the scores of the recipe, which was timed beside the entries.
+
+    Seconds are medians. A padded training is taken to score as a packed one and to last `padded` times as long.
+    """
+    timed = [run for run in runs if "beside" in run]
+    recipe = median(run["beside"] for run in timed)
+    rows = []
+    for name, entry in entries.items():
+        own = [run for run in runs if run["entry"] == name]
+        faster = median([run["beside"] / run["seconds"] for run in timed if run["entry"] == name] or [1.0])
+        if name in ("padded", RECIPE):
+            own, faster = list(reference), 1 / padded if name == "padded" else 1.0
+        if not own:
+            continue
+        scores, tested = [run["validation"] for run in own], [run["test"] for run in own]
+        p = p_value(scores)
+        rows.append(
+            (name, entry.change, str(len(own)), str(Figure(tuple(scores))), f"{p:.2g}", "yes" if p < LEVEL else "no",
+             str(Figure(tuple(tested))), f"{recipe / faster:.0f}", f"{faster:.2f}", f"{faster * padded:.1f}")
+        )  # fmt: skip
+    head = (
+        "entry", "change", "seeds", "F1 on validation", f"p of a mean of {TARGET} or less", "reaches it", "F1 on test",
+        "seconds", "times as fast as packed", "as padded",
+    )  # fmt: skip
+    return Table(head, tuple(rows))
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+Corpus = Annotated[str, typer.Option(help="Folder of the emotion tweets.")]
+
+
+def _open(corpus: str) -> Context:
+    return open_context(RunSpec(recipe="minilm", device=Device.CPU, precision=Precision.FP32), corpus=corpus)
+
+
+@app.command()
+def trial(
+    name: str,
+    corpus: Corpus,
+    seed: int = 3000,
+    changed: Annotated[list[str] | None, typer.Option("--set", help="FIELD=NUMBER of the entry.")] = None,
+) -> None:
+    """Train on the training split without the held-out tweets, and score on these."""
+    entry, context = entry_named(name), _open(corpus)
+    kinds = {field.name: type(getattr(entry, field.name)) for field in fields(Entry)}
+    for setting in changed or []:
+        key, _, value = setting.partition("=")
+        if key not in kinds:
+            raise UsageError(f"--set {setting}: expected one of {', '.join(kinds)}", "Write --set learning_rate=4e-4.")
+        entry = replace(entry, **{key: kinds[key](value)})
+    rest, scored, fingerprint = held_out(context.examples["train"])
+    line = run_once(context, entry, seed, rest, held_out=scored)
+    append(line | {"scored on": fingerprint, "settings": asdict(entry)}, "trials.jsonl")
+
+
+@app.command()
+def measure(name: str, corpus: Corpus, seeds: str = "2000-2004", turns: int = 3) -> None:
+    """Run an entry on its seeds, and the recipe beside the first of them, in turns, for its seconds alone."""
+    entry, context, recipe = entry_named(name), _open(corpus), entry_named(RECIPE)
+    splits = context.examples
+    scored = {split: splits[split] for split in ("validation", "test")}
+    for i, seed in enumerate(parse_seeds(seeds)):
+        lines = {}
+        for one in ((entry, recipe) if i % 2 else (recipe, entry)) if i < turns else (entry,):
+            lines[one] = run_once(context, one, seed, splits["train"], **(scored if one is entry else {}))
+        beside = {"beside": lines[recipe]["seconds"]} if recipe in lines else {}
+        append(lines[entry] | beside, "runs.jsonl")
+
+
+@app.command()
+def padding(corpus: Corpus, steps: int = 6, rounds: int = 5) -> None:
+    """Time some steps padded and packed, in turns: what a padded training would take."""
+    context = _open(corpus)
+    for i in range(rounds):
+        seconds = {}
+        for name in ("padded", RECIPE)[:: 1 - 2 * (i % 2)]:
+            model = load_classifier(context.checkpoint.folder)
+            train(model, entry_named(name), context.examples["train"], i, most=1)
+            seconds[name] = train(model, entry_named(name), context.examples["train"], i, most=steps)
+        append({"started": utc_now(), "steps": steps, **seconds}, "padding.jsonl")
+
+
+@app.command()
+def table() -> None:
+    """Write and print the table of all runs."""
+    padded = median(line["padded"] / line[RECIPE] for line in read("padding.jsonl"))
+    runs = load_catalogue("minilm").populations["runs"].runs
+    reference = [{"validation": run["weighted_f1_last"], "test": run["test_f1"]} for run in runs]
+    made = table_of(read("runs.jsonl"), reference, read_entries(), padded)
+    RESULTS.with_suffix(".csv").write_text(made.to_csv(), encoding="utf-8")
+    typer.echo(made.to_markdown())
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,86 @@
+"""The record's own loop is the suite's, but for what an entry changes; trials never see what records are scored on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from transformers import get_linear_schedule_with_warmup, set_seed
+
+from benchmarks import time_to_92
+from benchmarks.time_to_92 import RECIPE, Entry, held_out, p_value, read_entries, table_of, train
+from repro.assets.loading import load_classifier
+from repro.sections.context import Context
+from repro.training.device import make_accelerator
+from repro.training.loop import fit
+
+PLAIN = Entry(name="plain", change="", learning_rate=1e-3, batch_size=32, epochs=1)
+
+
+def weights(entry: Entry, context: Context, *, most: int | None = None) -> dict[str, torch.Tensor]:
+    set_seed(7)
+    model = load_classifier(context.checkpoint.folder)
+    train(model, entry, context.examples["train"], 7, most=most)
+    return model.state_dict()
+
+
+def test_the_recipe_as_an_entry_trains_as_the_suite_does(tiny_context: Context) -> None:
+    set_seed(7)
+    model, splits = load_classifier(tiny_context.checkpoint.folder), tiny_context.examples
+    recipe = replace(tiny_context.recipe, learning_rate=1e-3, batch_size=32, epochs=1)  # what follows draws again
+    accelerator = make_accelerator(device="cpu", precision="fp32")
+    list(fit(model, recipe=recipe, train=splits["train"], validation=splits["test"], seed=7, accelerator=accelerator))
+    trained = weights(PLAIN, tiny_context)
+    assert all(torch.equal(trained[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_the_rate_rises_and_falls_as_the_librarys_schedule_does() -> None:
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    schedule = get_linear_schedule_with_warmup(optimizer, 3, 30)
+    for step in range(30):
+        assert replace(PLAIN, warmup=0.1).rate(step, 30) == pytest.approx(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+
+
+def test_frozen_parts_stay_and_lower_layers_learn_slower(tiny_context: Context) -> None:
+    before = weights(PLAIN, tiny_context, most=0)
+    frozen = weights(replace(PLAIN, frozen=2), tiny_context, most=1)
+    moved = {name for name, tensor in frozen.items() if not torch.equal(tensor, before[name])}
+    assert not any("embeddings" in name or "layer.0" in name for name in moved)
+    assert any("layer.1" in name for name in moved)
+    slower = weights(replace(PLAIN, decay=0.5), tiny_context, most=1)
+    for name, share in (("distilbert.transformer.layer.1.ffn.lin1.bias", 0.5), ("classifier.bias", 1.0)):
+        full = weights(PLAIN, tiny_context, most=1)[name] - before[name]
+        torch.testing.assert_close(slower[name] - before[name], share * full, rtol=1e-3, atol=1e-7)
+
+
+def test_trials_are_scored_on_training_rows_that_they_do_not_train_on(
+    tiny_context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time_to_92, "HELD_OUT", 16)
+    whole = tiny_context.examples["train"]
+    rest, scored, fingerprint = held_out(whole)
+    assert (len(rest), len(scored)) == (80, 16)
+    assert rest.labels.sum() + scored.labels.sum() == whole.labels.sum()
+    assert len(rest.tokens.ids) + len(scored.tokens.ids) == len(whole.tokens.ids)
+    assert held_out(whole)[2] == fingerprint
+
+
+def test_an_entry_reaches_the_target_by_a_t_test_of_its_seeds() -> None:
+    entries = read_entries()
+    runs = [
+        {"entry": "one-epoch", "seed": i, "validation": 0.926 + d, "test": 0.92, "seconds": 100.0, "beside": 300.0}
+        for i, d in enumerate((-0.001, 0.0, 0.001))
+    ]
+    reference = [{"validation": f1, "test": 0.92} for f1 in (0.9244, 0.9250, 0.9240)]
+    shown = {row[0]: row for row in table_of(runs, reference, entries, padded=4.0).rows}
+    assert list(shown) == ["padded", RECIPE, "one-epoch"]
+    assert [row[5] for row in shown.values()] == ["no", "no", "no"]  # p = 0.055
+    assert [row[7:] for row in shown.values()] == [
+        ("1200", "0.25", "1.0"),
+        ("300", "1.00", "4.0"),
+        ("100", "3.00", "12.0"),
+    ]
+    assert p_value([0.926, 0.9262, 0.9258, 0.9261]) < 0.01 < p_value([0.9244, 0.9245])
