@@ -139,10 +139,12 @@ class Drawing:
 
 def panels(width: float, height: float, n: int = 1) -> tuple[Figure, list[Axes]]:
     """Return a white figure of that size in inches and its axes side by side, with text of 9 points: 12 pixels."""
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    row: list[Axes] = list(figure.subplots(1, n, squeeze=False)[0])
+    with rc_context({"font.size": 9, "axes.titlesize": 9.5}):
+        figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+        row: list[Axes] = list(figure.subplots(1, n, squeeze=False)[0])
     for axes in row:
         axes.tick_params(labelsize=9)
         axes.spines[["top", "right"]].set_visible(False)

@@ -88,11 +88,6 @@ class Judgement:
     among: int = 0
 
     @property
-    def parts(self) -> set[str]:
-        """The parts that deviate."""
-        return {part for part, direction in self.placed.items() if direction}
-
-    @property
     def direction(self) -> Direction | None:
         """The side on which it deviates, `different` where its parts do so on several."""
         return common(direction for direction in self.placed.values() if direction)

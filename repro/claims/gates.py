@@ -26,7 +26,6 @@ from repro.records.schema import RowResults, RunRecord, Scores
 from repro.records.store import read_record
 
 FRESH = 0.999  # confidence of the interval for a fresh start: one honest run of a thousand fails it
-SHARED = ("corpus.", "recipe.")  # what one record of a cohort says of them all say
 SEEDS = 5  # that are declared with a run whose claims are gated, and have all run
 LOSS_SLACK = 1e-5  # the losses of the rows are rounded to six decimals
 DAMAGED, NOT_COMPARABLE, NO = RecordError.exit_code, NotComparableError.exit_code, 1
@@ -51,10 +50,8 @@ def on_stand_in(claim: Claim, catalogue: Catalogue, cohort: Cohort) -> bool:
 def _other_values(claim: Claim, catalogue: Catalogue, cohort: Cohort) -> Iterator[tuple[Need, str, Any]]:
     """Yield need, path and value of all that the cohort's records hold otherwise than the claim needs."""
     for need in map(catalogue.needs.__getitem__, claim.needs):
-        for i, record in enumerate(cohort.records):
+        for record in cohort.records:
             for path, wanted in need.holds.items():
-                if i and path.startswith(SHARED):
-                    continue
                 try:
                     value = record.at(path)
                 except KeyError:

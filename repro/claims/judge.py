@@ -1,4 +1,4 @@
-"""Claims x records -> verdicts, and the answer in one sentence.
+"""Claims x records -> verdicts.
 
 A claim is judged on one cohort of records. One that lacks what the claim needs is never judged, only shown. Among
 those that have it the catalogue's own recipe goes first, then the newest; others that come to another answer are
@@ -17,7 +17,7 @@ from repro.claims.cohorts import Cohort, cohorts_of
 from repro.claims.distribution import judge_distribution, judge_placed
 from repro.claims.gates import failed_gate, on_stand_in, unmet_need
 from repro.claims.kinds import check_shape, judge_ordering, judge_overlap, judge_parts, shared_members
-from repro.claims.references import Figure, version_span
+from repro.claims.references import Figure
 from repro.display import brief, is_number, number
 from repro.records.schema import RunRecord
 
@@ -183,8 +183,8 @@ def _word(judgement: Judgement, claim: Claim, *, stand_in: bool) -> Outcome:
     if judgement.outcome is Outcome.DEVIATES:
         if claim.evidence is Evidence.LIBRARY:
             return Outcome.NO_LONGER
-        known = claim.known_deviation
-        if known and judgement.parts and judgement.parts <= set(known.parts):
+        deviating = {part for part, direction in judgement.placed.items() if direction}
+        if claim.known_deviation and deviating and deviating <= set(claim.known_deviation.parts):
             return Outcome.KNOWN
     return judgement.outcome
 
@@ -233,25 +233,6 @@ def _how_to_run(claim: Claim, catalogue: Catalogue, runnable: Sequence[str]) -> 
         return f"this version of the suite has no experiment {claim.experiment!r} yet"
     padded = " --batching padded" if "padded" in claim.needs else ""
     return catalogue.command.replace("{experiment}", claim.experiment) + padded
-
-
-def headline(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> str:
-    """Return the answer: what public runs give, and whether this suite has run it itself."""
-    asked = catalogue.headline
-    if asked is None:
-        return ""
-    verdict = next(v for v in verdicts if v.claim.id == asked.claim)
-    runs = catalogue.public_runs
-    figure = runs.figure(verdict.claim.figures[""].partition(":")[2])
-    low, high = figure.prediction_interval()
-    holds = "yes" if low <= verdict.claim.reported_of("") <= high else "no"
-    public = f"{figure.n} {runs.about} give {figure.spread} (mean and standard deviation)"
-    if verdict.outcome in (Outcome.NOT_RUN, Outcome.NOT_COMPARABLE):
-        own = f"nobody knows yet: this suite has not run that model; {asked.command} would"
-    else:
-        own = f"this suite says: {verdict.label}, with {verdict.shown}"
-    before = f"With transformers {version_span(runs)}, {holds}: {public}."
-    return f"{asked.question} {before} With the version pinned here, {own}."
 
 
 def reference_line(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> str:

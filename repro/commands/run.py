@@ -5,12 +5,11 @@ from __future__ import annotations
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -22,14 +21,6 @@ from repro.spec import Batching, Device, Precision, Protocol, RunSpec, parse_see
 if TYPE_CHECKING:
     from repro.records.schema import RunRecord
     from repro.sections.context import Context, Section
-
-
-class Tracker(StrEnum):
-    """Where the epochs of a fine-tuning are logged besides its record."""
-
-    NONE = "none"
-    WANDB = "wandb"
-    TENSORBOARD = "tensorboard"
 
 
 tell = partial(typer.echo, err=True)
@@ -58,7 +49,7 @@ class Places:
     seminar: Annotated[Path | None, typer.Option(help="The notebook, from which the tour reads its letter.")] = None
     results: Results = Path("results")
     save: Annotated[Path | None, typer.Option(help="Folder of fine-tuned models; inference reads them there.")] = None
-    track: Annotated[Tracker, choose(Tracker, "For fine-tuning.")] = Tracker.NONE
+    track: Annotated[Literal["none", "wandb", "tensorboard"], typer.Option(help="Log a fine-tuning's epochs.")] = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +66,7 @@ def run(
     sections: Annotated[list[str] | None, typer.Argument(help="All of them, if none is named.")] = None,
     *,
     seeds: Annotated[str, typer.Option(help="0, 0,2,5 or 0-4.")] = "0",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would run, how long, and be fetched.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, how long, and be fetched.")] = False,
     way: Way,
     places: Places,
     repeats: Repeats,
@@ -93,7 +82,7 @@ def run(
 
     spec, chosen, numbers = RunSpec(**vars(way)), sections_named(sections or []), parse_seeds(seeds)
     recipe_named(spec.recipe)  # a typo is answered before torch is imported
-    if places.track is not Tracker.NONE:
+    if places.track != "none":
         import_module(places.track)  # one that is missing is named before anything runs
     if dry_run:
         asked = replace(spec, corpus="rehearsal" if places.corpus == "rehearsal" else "emotion")

@@ -44,9 +44,7 @@ def claims(
 
 def verify(
     results: Results = Path("results"),
-    claim: Annotated[
-        Patterns, typer.Option(help="Only these: finetune.f1, 'finetune.*', finetune; may be repeated.")
-    ] = None,
+    claim: Annotated[Patterns, typer.Option(help="Only finetune.f1, 'finetune.*' or finetune; repeatable.")] = None,
     catalogue: CatalogueName = "seminar",
     everything: Annotated[bool, typer.Option("--all", help="A row for every claim, whatever its verdict.")] = False,
     as_json: AsJson = False,

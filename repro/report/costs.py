@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
@@ -84,9 +84,8 @@ def cost_table(compared: Sequence[Costs]) -> Table:
     return Table(head, tuple(rows))
 
 
-def cost_drawings(compared: Sequence[Costs]) -> list[Drawing]:
+def cost_drawings(compared: Sequence[Costs]) -> Iterator[Drawing]:
     """Draw weighted F1 against seconds on a logarithmic axis, from the dummy to fine-tuning."""
-    drawings = []
     for i, costs in enumerate(compared):
         figure, (axes,) = panels(5.8, 3.4)
         points = {name: (max(costs.seconds(name), 1e-3), costs.f1(name)) for name in costs.runs}
@@ -97,13 +96,10 @@ def cost_drawings(compared: Sequence[Costs]) -> list[Drawing]:
             text = f"{name}, {costs.runs[name][0].settings.precision}: {f1:.3f}"
             axes.annotate(text, (seconds, f1), (-6 if at == "right" else 6, -14 if crowded else 6), fontsize=9, ha=at,
                           textcoords="offset points")  # fmt: skip
-        axes.set_xscale("log")
+        axes.set(xscale="log", xlabel="seconds from texts to a trained classifier")
         axes.xaxis.set_major_formatter("{x:g}")
-        axes.set_xlabel("seconds from texts to a trained classifier", fontsize=9)
-        axes.set_ylabel("weighted F1 on validation", fontsize=9)
-        axes.set_ylim(0, 1.05)
+        axes.set(ylim=(0, 1.05), ylabel="weighted F1 on validation")
         title = f"What F1 costs: {costs.title}"
         said = ", ".join(f"{name} {f1:.3f} in {seconds:.1f} s" for name, (seconds, f1) in points.items())
         name = "f1-against-seconds" + (f"-{i + 1}" if i else "")
-        drawings.append(Drawing(name=name, figure=figure, title=title, description=f"{said}."))
-    return drawings
+        yield Drawing(name=name, figure=figure, title=title, description=f"{said}.")

@@ -19,7 +19,7 @@ from repro.records.store import inside, name_of, newest_runs
 from repro.report import tables
 from repro.report.costs import Costs, cost_drawings, cost_table, costs_of
 from repro.report.reruns import rerun_drawings, rerun_table
-from repro.report.timings import growth_drawing, ratio_drawings, read_timings, speed_tables
+from repro.report.timings import growth_drawings, ratio_drawings, read_timings, speed_tables
 from repro.report.webpage import Picture, render, report_html, save_picture, strips
 from repro.sections import SECTIONS, section_named
 from repro.spec import RunSpec
@@ -47,8 +47,8 @@ def write_report(judged: Judged, results: Path, readme: Path | None = None) -> l
         written = [
             write_whole(folder / f"{name}.csv", table.to_csv().encode()) for name, table in report_tables.items()
         ]
-        drawn = _drawings(judged, timings, compared)
-        pictures = [save_picture(drawing, heading, figures) for heading, drawing in drawn if drawing]
+        drawings = _drawings(judged, timings, compared)
+        pictures = [save_picture(drawing, heading, figures) for heading, drawing in drawings]
         written += [figures / f"{picture.name}.svg" for picture in pictures]
         for left_over in set(figures.glob("*.svg")) - set(written):
             left_over.unlink()
@@ -64,9 +64,7 @@ def write_report(judged: Judged, results: Path, readme: Path | None = None) -> l
     return [*written, update_readme(readme, values)] if readme else written
 
 
-def _drawings(
-    judged: Judged, timings: Sequence[Benchmark], compared: Sequence[Costs]
-) -> Iterator[tuple[str, Drawing | None]]:
+def _drawings(judged: Judged, timings: Sequence[Benchmark], compared: Sequence[Costs]) -> Iterator[tuple[str, Drawing]]:
     """Yield every figure of the report with the heading that it stands under, in the order of the sections."""
     catalogue, verdicts, records = judged
     # of each section the runs of the catalogue's recipe if there are any, and of those the newest
@@ -76,7 +74,7 @@ def _drawings(
         if section.name in cohorts:
             yield from ((section.heading, drawing) for drawing in section.figures(cohorts[section.name]))
     yield from rerun_drawings(catalogue, verdicts)
-    for drawing in (*ratio_drawings(timings), growth_drawing(timings), *cost_drawings(compared)):
+    for drawing in (*ratio_drawings(timings), *growth_drawings(timings), *cost_drawings(compared)):
         yield MEASUREMENTS, drawing
 
 

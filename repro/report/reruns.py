@@ -91,9 +91,7 @@ def _version_drawing(ours: Verdict, catalogue: Catalogue) -> Drawing:
                       textcoords="offset points", ha="right", fontsize=9)  # fmt: skip
     names = [version or "not stated" for version in versions] + ["ours"] * bool(ours.estimates)
     axes.set_xticks(range(len(names)), names, rotation=60, fontsize=9)
-    axes.set_xlim(-0.7, len(versions) + 5.3)
-    axes.set_xlabel("transformers")
-    axes.set_ylabel(named)
+    axes.set(xlim=(-0.7, len(versions) + 5.3), xlabel="transformers", ylabel=named)
     axes.legend(fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False)
     all_runs = catalogue.public_runs.figure(column)
     title = f"{named[0].upper()}{named[1:]} of {all_runs.n} public runs by library version"
@@ -147,4 +145,4 @@ def _epochs(axes: Axes, part: str, logged: Sequence[Verdict], catalogue: Catalog
     axes.scatter(x, y, color=SECOND, s=22, zorder=3, label="ours, a point a seed")
     axes.set_xticks(epochs, [f"epoch {i}" for i in epochs])
     axes.margins(x=0.15)
-    axes.set_title(NAMES.get(part, part.replace("_", " ")), fontsize=9.5)
+    axes.set_title(NAMES.get(part, part.replace("_", " ")))

@@ -13,8 +13,8 @@ from typing import Any
 from repro.claims.catalogue import Catalogue
 from repro.claims.claim import Outcome
 from repro.claims.cohorts import cohorts_of
-from repro.claims.judge import Verdict, headline, reference_line
-from repro.claims.references import Figure
+from repro.claims.judge import Verdict, reference_line
+from repro.claims.references import Figure, version_span
 from repro.display import Table, plural
 from repro.records.schema import RunRecord
 
@@ -117,6 +117,24 @@ def answers(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> list[str]:
     matches = reference_line(catalogue, verdicts)
     lines = headline(catalogue, verdicts), f"{matches[0].upper()}{matches[1:]}." if matches else ""
     return list(filter(None, lines))
+
+
+def headline(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> str:
+    """Return what public runs give for the headline's claim, and whether this suite has run it itself."""
+    asked, verdict = catalogue.headline, headlined(catalogue, verdicts)
+    if asked is None or verdict is None:
+        return ""
+    runs = catalogue.public_runs
+    figure = runs.figure(verdict.claim.figures[""].partition(":")[2])
+    low, high = figure.prediction_interval()
+    holds = "yes" if low <= verdict.claim.reported_of("") <= high else "no"
+    public = f"{figure.n} {runs.about} give {figure.spread} (mean and standard deviation)"
+    if verdict.outcome in (Outcome.NOT_RUN, Outcome.NOT_COMPARABLE):
+        own = f"nobody knows yet: this suite has not run that model; {asked.command} would"
+    else:
+        own = f"this suite says: {verdict.label}, with {verdict.shown}"
+    before = f"With transformers {version_span(runs)}, {holds}: {public}."
+    return f"{asked.question} {before} With the version pinned here, {own}."
 
 
 def headlined(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> Verdict | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -123,11 +123,11 @@ def _interval(peer: Sequence[float], ours: Sequence[float]) -> tuple[float, floa
     return float(low), float(high)
 
 
-def ratio_drawings(timings: Sequence[Benchmark]) -> list[Drawing]:
+def ratio_drawings(timings: Sequence[Benchmark]) -> Iterator[Drawing]:
     """Draw a bar a setting, a panel a precision; none where nothing was timed beside ours."""
     ratios = ratios_of(timings)
     if not ratios:
-        return []
+        return
     precisions = sorted({ratio.precision for ratio in ratios}, reverse=True)
     most = max(sum(ratio.precision == precision for ratio in ratios) for precision in precisions)
     figure, row = panels(12.0, 1.3 + 0.42 * most, len(precisions))
@@ -144,8 +144,8 @@ def ratio_drawings(timings: Sequence[Benchmark]) -> list[Drawing]:
                           fontsize=9)  # fmt: skip
         axes.axvline(1, color=INK, linewidth=1, linestyle=":")
         axes.set_yticks(range(len(shown)), [ratio.setting for ratio in shown], fontsize=9, parse_math=False)
-        axes.set(xlim=(0, far), ylim=(len(shown) - 0.5, -0.5))
-        axes.set_title(f"{precision} against {precision}: times our packed batches", fontsize=9.5)
+        title = f"{precision} against {precision}: times our packed batches"
+        axes.set(xlim=(0, far), ylim=(len(shown) - 0.5, -0.5), title=title)
     said = "; ".join(
         f"{r.setting}, {r.precision}: {r.value:.2f} [{r.interval[0]:.2f}, {r.interval[1]:.2f}]" for r in ratios
     )
@@ -154,14 +154,14 @@ def ratio_drawings(timings: Sequence[Benchmark]) -> list[Drawing]:
         "interval; dotted: as fast as ours; orange: the limit, the real arithmetic at the machine's fastest "
         "multiplication)"
     )
-    return [Drawing(name="speed-ratios", figure=figure, title=title, description=f"{said}.")]
+    yield Drawing(name="speed-ratios", figure=figure, title=title, description=f"{said}.")
 
 
-def growth_drawing(timings: Sequence[Benchmark]) -> Drawing | None:
-    """Draw seconds against size, both logarithmic, sizes in numeric order; None where nothing was timed so."""
+def growth_drawings(timings: Sequence[Benchmark]) -> Iterator[Drawing]:
+    """Draw seconds against size, both logarithmic, sizes in numeric order; none where nothing was timed so."""
     grown = [t for t in timings if t.group.startswith("growth with ") and t.number("size")]
     if not grown:
-        return None
+        return
     grown.sort(key=lambda t: (heading(t), t.number("size") or 0))
     series = {name: list(members) for name, members in groupby(grown, key=heading)}
     figure, row = panels(4.0 * len(series), 3.0, len(series))
@@ -175,8 +175,7 @@ def growth_drawing(timings: Sequence[Benchmark]) -> Drawing | None:
         axes.set_xticks(sizes, [f"{size:,.0f}" for size in sizes], fontsize=9, rotation=30)
         axes.minorticks_off()
         what = name.removeprefix("growth with ")
-        axes.set_xlabel(SIZES.get(what, what), fontsize=9)
-        axes.set_ylabel("seconds", fontsize=9)
+        axes.set(xlabel=SIZES.get(what, what), ylabel="seconds")
         said.append(f"{what} {sizes[0]:,.0f} to {sizes[-1]:,.0f}: {seconds[0]:.3g} to {seconds[-1]:.3g} s")
     title = "How time grows with size (both axes logarithmic; point: median, line: shortest to longest round)"
-    return Drawing(name="growth", figure=figure, title=title, description="; ".join(said) + ".")
+    yield Drawing(name="growth", figure=figure, title=title, description="; ".join(said) + ".")

@@ -105,7 +105,7 @@ def figures(cohort: Cohort) -> Iterator[Drawing]:
     text = shorten(str(record.facts.get("text", "")), LONGEST_TITLE, placeholder="…")
     caption = f"n = 1 text, {spec.label}, seed {spec.seed}"
     quoted = "\n".join(wrap(f"“{text}”", 70))
-    axes.set_title(f"{quoted}\n{caption}", fontsize=10, parse_math=False)
+    axes.set_title(f"{quoted}\n{caption}", parse_math=False)
     listed = ", ".join(f"{label} {p:.1f} %" for label, p in percentages.items())
     yield Drawing(name="probabilities", figure=figure, title=f"{text}: {caption}", description=listed)
 

@@ -142,8 +142,8 @@ def figures(cohort: Cohort) -> Iterator[Drawing]:
             gridsize=density["gridsize"], extent=density["extent"], cmap=ramp, vmin=0, vmax=max(*of_class, 1),
         )  # fmt: skip
         near = f"\nnearest: {nearest[name]}" if name in nearest else "\n"
-        axes.set_title(f"{name}, n = {sum(of_class):,}{near}", fontsize=9)
         axes.set(xticks=[], yticks=[], xlim=_middle(x, total), ylim=_middle(y, total))
+        axes.set_title(f"{name}, n = {sum(of_class):,}{near}")
     yield Drawing(
         name="projection",
         figure=figure,

@@ -17,10 +17,11 @@ from repro.assets.corpus import EMOTION, read_folder, stamp_of
 from repro.assets.recipes import DISTILBERT, MINILM
 from repro.claims.catalogue import PACKAGED, load_catalogue, read_header, reruns
 from repro.claims.claim import Kind
-from repro.claims.judge import headline, judge_all
+from repro.claims.judge import judge_all
 from repro.errors import UsageError
 from repro.records.schema import CorpusStamp, RunRecord
 from repro.records.store import read_record, write_record
+from repro.report.tables import headline
 from tests.claims.builders import CATALOGUE, scored
 from tests.conftest import CallRepro, MakeRecord
 from tests.running import cases

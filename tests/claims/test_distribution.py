@@ -13,8 +13,9 @@ from scipy.spatial.distance import mahalanobis
 
 from repro.claims.claim import Claim, Outcome
 from repro.claims.distribution import Comparison, judge_distribution
-from repro.claims.judge import headline, judge_all
+from repro.claims.judge import judge_all
 from repro.claims.references import Figure, drifts, ordered, out_of_sample, version_span
+from repro.report.tables import headline
 from tests.claims.builders import CATALOGUE
 
 RERUNS, LATER = (CATALOGUE.populations[name] for name in ("reruns", "later"))

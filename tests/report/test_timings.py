@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from repro.report.timings import growth_drawing, ratio_drawings, ratios_of, read_timings, speed_tables
+from repro.report.timings import growth_drawings, ratio_drawings, ratios_of, read_timings, speed_tables
 from tests.benchfiles import entry, save
 
 ROOT = Path(__file__).parents[2]
@@ -60,8 +60,8 @@ def test_growth_is_drawn_in_numeric_order_under_names_for_people(tmp_path: Path)
     sizes = (1024, 8, 64)
     grown = {n: entry(f"test_growth[batch-{n}]", [n / 8], group="growth with batch", size=n, tweets=n) for n in sizes}
     save(tmp_path / FILE, *grown.values())
-    drawing = growth_drawing(read_timings(tmp_path))
-    assert drawing is not None and drawing.description == "batch 8 to 1,024: 1 to 128 s."
+    (drawing,) = growth_drawings(read_timings(tmp_path))
+    assert drawing.description == "batch 8 to 1,024: 1 to 128 s."
     assert [label.get_text() for label in drawing.figure.axes[0].get_xticklabels()] == ["8", "64", "1,024"]
 
 
