@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from repro.claims.catalogue import Catalogue
 from repro.claims.claim import Kind
 from repro.claims.judge import Verdict
 from repro.claims.references import Figure, drifts, ordered, out_of_sample, version_span
 from repro.display import BARS, INK, SECOND, Drawing, Table, number, panels, plural
-from repro.report.tables import headlined
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from repro.report.tables import NOTES, headlined
 
 NAMES = {"train_loss": "training loss", "weighted_f1": "weighted F1"}
 
@@ -38,24 +34,15 @@ def rerun_table(catalogue: Catalogue) -> Table:
         "figure", first.about, "95 % interval of one run", *(other.about for other in others), "of these inside",
         "all", "drift over versions", "drift over months",
     )  # fmt: skip
-    return Table(head, tuple(rows), note=_note(catalogue))
-
-
-def _note(catalogue: Catalogue) -> str:
-    first, *others = (catalogue.populations[name] for name in catalogue.corroboration)
-    parts = [f"{len(first.runs)} distinct {first.about} ({first.rows} cards, of which copies count once)"]
+    note = f"{len(first.runs)} distinct {first.about} ({first.rows} cards, of which copies count once)"
     for other in others:
-        inside, figures, unlikely = out_of_sample(first, other)
+        within, figures, unlikely = out_of_sample(first, other)
         odd = ", ".join(f"run {run} (p = {p:.1g})" for run, p in unlikely.items()) or "none"
-        parts.append(
-            f"{len(other.runs)} {other.about}, of whose figures {inside} of {figures} "
-            f"({inside / figures:.1%}) lie inside the 95 % intervals of the first; jointly odd: {odd}, kept"
+        note += (
+            f"; {len(other.runs)} {other.about}, of whose figures {within} of {figures} ({within / figures:.1%}) lie "
+            f"inside the 95 % intervals of the first; jointly odd: {odd}, kept"
         )
-    return (
-        f"{'; '.join(parts)}. On transformers {version_span(catalogue.public_runs)}. Mean ± SD (n); drift is "
-        "Spearman's rank correlation. The runs were published by whoever chose to, kept where the training loss of "
-        "epoch 1 is that of a fresh start, and name no hardware."
-    )
+    return Table(head, tuple(rows), note=f"{note}. On transformers {version_span(runs)}. {NOTES['reruns']}")
 
 
 def rerun_drawings(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> Iterator[tuple[str, Drawing]]:
@@ -117,32 +104,27 @@ def _epoch_drawing(logged: Sequence[Verdict], catalogue: Catalogue) -> Drawing:
     """Draw what the log shows after each epoch: every seed, the reported value, and where a public rerun lies."""
     parts = list(logged[0].claim.figures)
     figure, row = panels(12.0, 2.8, len(parts))
+    epochs = range(1, len(logged) + 1)
     for axes, part in zip(row, parts, strict=True):
-        _epochs(axes, part, logged, catalogue)
+        reruns = [catalogue.figure(v.claim.figures[part]) for v in logged]
+        low, high = zip(*(figure.prediction_interval() for figure in reruns), strict=True)
+        label = f"95 % of {reruns[0].n} public reruns"
+        axes.fill_between(epochs, low, high, color=BARS, alpha=0.25, linewidth=0, label=label)
+        reported = [v.claim.reported_of(part) for v in logged]
+        axes.plot([*epochs], reported, "--", color=INK, linewidth=1, marker="_", label="reported")
+        ours = [(i, x) for i, v in enumerate(logged, 1) if part in v.estimates for x in v.estimates[part].values]
+        x, y = zip(*ours, strict=True) if ours else ((), ())
+        axes.scatter(x, y, color=SECOND, s=22, zorder=3, label="ours, a point a seed")
+        axes.set_xticks(epochs, [f"epoch {i}" for i in epochs])
+        axes.margins(x=0.15)
+        axes.set_title(NAMES.get(part, part.replace("_", " ")))
     shown = next((v for v in logged if v.estimates), None)
-    ours = f"ours: {plural(len(shown.seeds), 'seed')}, {shown.basis}" if shown else "not yet run by this suite"
+    measured = f"ours: {plural(len(shown.seeds), 'seed')}, {shown.basis}" if shown else "not yet run by this suite"
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9, frameon=False)
     said = "; ".join(f"epoch {i}: measured {v.shown or 'nothing'}" for i, v in enumerate(logged, 1))
     return Drawing(
         name="epochs",
         figure=figure,
-        title=f"Epoch by epoch over the public reruns ({ours})",
+        title=f"Epoch by epoch over the public reruns ({measured})",
         description=f"Losses, accuracy and weighted F1 after each epoch. {said}.",
     )
-
-
-def _epochs(axes: Axes, part: str, logged: Sequence[Verdict], catalogue: Catalogue) -> None:
-    epochs = range(1, len(logged) + 1)
-    reruns = [catalogue.figure(v.claim.figures[part]) for v in logged]
-    low, high = zip(*(figure.prediction_interval() for figure in reruns), strict=True)
-    label = f"95 % of {reruns[0].n} public reruns"
-    axes.fill_between(epochs, low, high, color=BARS, alpha=0.25, linewidth=0, label=label)
-    reported = [v.claim.reported_of(part) for v in logged]
-    axes.plot([*epochs], reported, "--", color=INK, linewidth=1, marker="_", label="reported")
-    points = [(i, value) for i, v in zip(epochs, logged, strict=True) if part in v.estimates
-              for value in v.estimates[part].values]  # fmt: skip
-    x, y = zip(*points, strict=True) if points else ((), ())
-    axes.scatter(x, y, color=SECOND, s=22, zorder=3, label="ours, a point a seed")
-    axes.set_xticks(epochs, [f"epoch {i}" for i in epochs])
-    axes.margins(x=0.15)
-    axes.set_title(NAMES.get(part, part.replace("_", " ")))

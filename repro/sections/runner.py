@@ -205,8 +205,7 @@ def run_once(section: Section, context: Context, seed: int, results: Path, polic
     if not (section.together or main):
         return None
     run = Run.prepare(section, context, seed)
-    unfinished = inside(results, results / UNFINISHED)
-    inside(results, unfinished / run.key)
+    unfinished = inside(results, results / UNFINISHED / run.key).parent
     checkpointer = Checkpointer(unfinished, run.label, run.decided_by, context.accelerator, policy)
     if not section.resumable:
         if run.completed(results, policy):

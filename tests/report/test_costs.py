@@ -25,14 +25,14 @@ def classified(make_record: MakeRecord, section: str, *names: str, **options: ob
 def test_classifiers_of_one_machine_are_compared_by_f1_seconds_and_mcnemar(make_record: MakeRecord) -> None:
     linear = classified(make_record, "linear", "dummy", "logistic", seconds={"dummy": 0.1, "extract": 9, "logistic": 3})
     words = classified(make_record, "baselines", "bag-of-words", "bag-of-words", seconds={"bag-of-words": 2})
-    (costs,) = costs_of([linear, words])
-    assert costs.seconds("[CLS] states") == 12
-    assert costs.f1("bag of words") == words.scores["bag-of-words/validation"].weighted_f1
-    row = next(row for row in cost_table([costs]).rows if row[1] == "bag of words")
+    ((title, costs),) = costs_of([linear, words])
+    assert costs["[CLS] states"].seconds == 12
+    assert costs["bag of words"].f1 == words.scores["bag-of-words/validation"].weighted_f1
+    row = next(row for row in cost_table([(title, costs)]).rows if row[1] == "bag of words")
     only_words, only_states = 30, 20  # rows 0 to 29 and 40 to 59
     p = chi2.sf((abs(only_words - only_states) - 1) ** 2 / (only_words + only_states), 1)
     assert row[5] == f"[CLS] states 30:20, p = {p:.4f}"
-    (drawing,) = cost_drawings([costs])
+    (drawing,) = cost_drawings([(title, costs)])
     assert "bag of words 0." in drawing.description
 
 
