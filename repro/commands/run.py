@@ -9,13 +9,13 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from repro.commands.models import megabytes_of, report_assets
 from repro.commands.options import Checkpoints, CorpusSource, Results, choose, option_groups, write_table
-from repro.errors import MissingAssetError, ReproError, UsageError
+from repro.errors import MissingAssetError, ReproError, UsageError, unknown
 from repro.spec import Batching, Device, Precision, Protocol, RunSpec, parse_seeds
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from repro.sections.context import Context, Section
 
 
+TRACKERS = ("none", "wandb", "tensorboard")  # where the epochs of a fine-tuning are logged besides its record
 tell = partial(typer.echo, err=True)
 
 
@@ -49,7 +50,7 @@ class Places:
     seminar: Annotated[Path | None, typer.Option(help="The notebook, from which the tour reads its letter.")] = None
     results: Results = Path("results")
     save: Annotated[Path | None, typer.Option(help="Folder of fine-tuned models; inference reads them there.")] = None
-    track: Annotated[Literal["none", "wandb", "tensorboard"], typer.Option(help="Log a fine-tuning's epochs.")] = "none"
+    track: Annotated[str, typer.Option(metavar="|".join(TRACKERS), help="For fine-tuning.")] = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +83,8 @@ def run(
 
     spec, chosen, numbers = RunSpec(**vars(way)), sections_named(sections or []), parse_seeds(seeds)
     recipe_named(spec.recipe)  # a typo is answered before torch is imported
+    if places.track not in TRACKERS:
+        raise unknown("tracker", places.track, [*TRACKERS])
     if places.track != "none":
         import_module(places.track)  # one that is missing is named before anything runs
     if dry_run:

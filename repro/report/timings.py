@@ -15,7 +15,6 @@ from repro.benchfiles import Benchmark, newest, read_benchmarks
 from repro.display import BARS, INK, SECOND, Drawing, Table, panels
 from repro.report.tables import COLUMNS, SETTINGS, SIZES, commit_of
 
-Values = Mapping[str, Any]
 UNITS = ("step", "pass")  # of what is compared with the Trainer and the notebook
 DRAWS, HIGHEST = 2000, 0.975  # of the bootstrap
 PEERS = ("trainer-", "notebook-")  # what our packed variant of the same precision is compared with
@@ -49,7 +48,7 @@ def _table(name: str, timings: Iterable[Benchmark]) -> Table:
     return Table.of(COLUMNS[name], map(_values, timings))
 
 
-def _values(t: Benchmark) -> Values:
+def _values(t: Benchmark) -> Mapping[str, Any]:
     tweets = t.number("tweets")
     return {
         "t": t,

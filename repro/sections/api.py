@@ -87,11 +87,7 @@ def library_facts() -> dict[str, Any]:
     tokenizer: Any = transformers.MarianTokenizer  # where the package is missing, what stands in for the class says so
     needed: Any = getattr(tokenizer, "__backends", None) or getattr(tokenizer, "_backends", ())
     return {
-        "default_models": {
-            # before transformers 5 by framework
-            task: (model["pt"] if isinstance(model, dict) else model)[0]
-            for task, model in models.items()
-        },
+        "default_models": {task: name for task, (name, _revision) in models.items()},
         "model_after_training": "the best" if args.load_best_model_at_end else "the last",
         "translation_needs": ", ".join(needed) or "nothing more",
     }
