@@ -90,7 +90,7 @@ class HubServer:
         self.server.shutdown()
         self.server.server_close()
 
-    def fault(self, pattern: str, fault: Fault, *, times: int = 10**4) -> None:
+    def fault(self, pattern: str, fault: Fault, *, times: int = 10**6) -> None:
         """Answer the first `times` requests whose `METHOD path` holds the pattern with the fault."""
         self.faults += [(pattern, fault)] * times
 
