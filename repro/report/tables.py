@@ -158,16 +158,6 @@ def answer_table(verdicts: Sequence[Verdict]) -> Table:
     return Table(("what", "reported", "public reruns", "this suite", "verdict"), tuple(rows))
 
 
-def attention_table(verdicts: Sequence[Verdict]) -> Table:
-    """One row a claim that deviates, holds no longer or is undecided, with the reason."""
-    rows = (
-        (v.claim.text, v.claim.shown, v.shown, f"{SIGNS[v.outcome]} {v.label}", v.why)
-        for v in verdicts
-        if v.outcome in EXPLAINED
-    )
-    return Table(("claim", "reported", "measured", "verdict", "why"), tuple(rows))
-
-
 def outcome_counts(verdicts: Sequence[Verdict]) -> dict[str, int]:
     """Count the verdicts by outcome, in the fixed order of outcomes."""
     counts = Counter(v.outcome for v in verdicts)

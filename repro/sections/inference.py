@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from textwrap import shorten, wrap
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from repro.assets.checkpoints import WEIGHTS
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 TWEET = "I saw a movie today and it was really good."  # the seminar's own
-LONGEST_TITLE = 160  # characters of a text
+LONGEST_TITLE = 70  # characters of a text
 
 
 class FinetunedModel(NamedTuple):
@@ -104,8 +104,7 @@ def figures(cohort: Cohort) -> Iterator[Drawing]:
     axes.set(ylim=(0, 108), ylabel="class probability (%)")
     text = shorten(str(record.facts.get("text", "")), LONGEST_TITLE, placeholder="…")
     caption = f"n = 1 text, {spec.label}, seed {spec.seed}"
-    quoted = "\n".join(wrap(f"“{text}”", 70))
-    axes.set_title(f"{quoted}\n{caption}", parse_math=False)
+    axes.set_title(f"“{text}”\n{caption}", parse_math=False)
     listed = ", ".join(f"{label} {p:.1f} %" for label, p in percentages.items())
     yield Drawing(name="probabilities", figure=figure, title=f"{text}: {caption}", description=listed)
 

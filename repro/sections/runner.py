@@ -58,9 +58,9 @@ def open_context(
     check_micro_batches(spec.micro_batches, recipe.batch_size)
     chosen = resolve_device(Device(spec.device), Precision(spec.precision))
     loaded = load_corpus(corpus or {"emotion": "hub"}.get(spec.corpus, spec.corpus), limit=spec.limit)
-    resolved: dict[str, Any] = {"corpus": loaded.stamp.name, "device": chosen.device, "precision": chosen.precision}
+    spec = replace(spec, corpus=loaded.stamp.name, device=chosen.device, precision=chosen.precision)
     return Context(
-        spec=replace(spec, section="", seed=0, **resolved),
+        spec=spec.setup,
         recipe=recipe,
         corpus=loaded,
         checkpoints=checkpoints,
