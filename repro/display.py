@@ -129,6 +129,8 @@ class Drawing:
         import matplotlib as mpl
 
         svg = io.StringIO()
+        for axes in self.figure.axes:
+            axes.title.set_fontsize(9.5)
         fixed_ids: Any = {"svg.hashsalt": "repro", "svg.fonttype": "none"}  # without a salt each save draws new ids
         with mpl.rc_context(fixed_ids), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph .* missing from font")  # an emoji becomes a box and no failure
@@ -142,7 +144,7 @@ def panels(width: float, height: float, n: int = 1) -> tuple[Figure, list[Axes]]
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context({"font.size": 9, "axes.titlesize": 9.5}):
+    with rc_context({"font.size": 9}):
         figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
         row: list[Axes] = list(figure.subplots(1, n, squeeze=False)[0])
     for axes in row:
