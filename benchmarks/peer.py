@@ -1,10 +1,13 @@
-"""What all are measured beside: an architecture with random weights, and transformers' Trainer as the seminar sets it.
+"""What all are measured on and beside: real lengths, an architecture with random weights, the Trainer as the seminar's.
 
-Also the machine's own matrix multiplication, of which the report gives every variant's share.
+`lengths.json` says how many tweets of the corpus have how many word pieces: a fact of a committed token-facts record (a
+test holds that), so that a step can be timed on real lengths where the corpus is not at hand. Also the machine's own
+matrix multiplication, of which the report gives every variant's share.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
     from benchmarks.turns import Turn
     from repro.training.data import Examples
 
+FIRST_WORD = 1_000  # ids below are special or unused
+CLS, SEP = 101, 102
 BATCH = 64
 LONGEST = 87  # the corpus' longest tweet, to which the notebook pads all
 SEMINARS_RATE = 2e-5
@@ -37,6 +42,31 @@ def architecture(shape: str = "distilbert", vocab_size: int = 30_522) -> PreTrai
     config.num_labels, config.vocab_size = 6, vocab_size
     model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)
     return model
+
+
+def tweet_lengths() -> list[int]:
+    """Word pieces of each of the 16,000 training tweets, special tokens counted, in a fixed random order."""
+    import torch
+
+    counts = json.loads(Path(__file__).with_name("lengths.json").read_text())["train"]
+    sorted_lengths = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    order = torch.randperm(len(sorted_lengths), generator=torch.Generator().manual_seed(0))
+    return [int(length) for length in sorted_lengths[order]]
+
+
+def random_examples(lengths: list[int], *, vocabulary: int = 30_522) -> Examples:
+    """Random word pieces of these lengths, between [CLS] and [SEP], with random labels."""
+    import torch
+
+    from repro.training.data import Examples, TokenizedTexts
+
+    random = torch.Generator().manual_seed(0)
+    sizes = torch.tensor(lengths)
+    ends = sizes.cumsum(0)
+    ids = torch.randint(min(FIRST_WORD, vocabulary // 2), vocabulary, (int(ends[-1]),), generator=random)
+    ids[ends - sizes], ids[ends - 1] = CLS % vocabulary, SEP % vocabulary
+    tokens = TokenizedTexts(ids=ids, offsets=torch.nn.functional.pad(ends, (1, 0)), pad_id=0, truncated=0)
+    return Examples(tokens=tokens, labels=torch.randint(0, 6, (len(lengths),), generator=random))
 
 
 def as_dataset(examples: Examples, *, width: int = LONGEST, padded: bool = True) -> Any:

@@ -1,19 +1,22 @@
-"""One training step of an architecture with random weights, ours and transformers' Trainer, in a worker.
+"""What a worker times: a training step, ours and the Trainer's, texts through an encoder, whole runs.
 
-A round is a whole turn of the loop as its user runs it: the batch made, forward, backward, clip, optimizer, schedule.
-It says the real pieces (padding not counted) of its batch, the parameters outside the embeddings, and the sum of the
-batch's ids (`rows`), by which two checkouts are known to have taken the same rows.
+Of a step (architectures with random weights) a round is a whole turn of the loop as its user runs it: the batch made,
+forward, backward, clip, optimizer, schedule. It says the real pieces (padding not counted) of its batch, the parameters
+outside the embeddings, and the sum of the batch's ids (`rows`), by which two checkouts are known to have taken the same
+rows.
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.lengths import random_examples, tweet_lengths
-from benchmarks.peer import BATCH, architecture, as_dataset, trainer
+from benchmarks.peer import BATCH, architecture, as_dataset, random_examples, trainer, tweet_lengths
 from benchmarks.turns import Turn, forget_peak
 from repro.regression.workers import WARM_UP
 
@@ -129,6 +132,47 @@ def train_peer(turn: Turn, *, padding: str, precision: str, rounds: int, device:
         settings: dict[str, Any] = {**arithmetic, "seed": 0, "train_sampling_strategy": sampling}
         trainer(model, folder, kind=Thinned, given=given, device=device, **settings).train()
     raise RuntimeError("the training ended: more rounds than there are steps")
+
+
+def encode_and_run(turn: Turn, *, tweets: int, precision: str, device: str) -> None:
+    """Tokenize that many texts of the rehearsal corpus, repeated, and run the tiny encoder over all of them."""
+    from repro.assets.loading import load_encoder
+    from repro.sections.runner import open_context
+    from repro.spec import Device, Precision, RunSpec
+    from repro.training.data import tokenize
+    from repro.training.predict import cls_states
+
+    spec = RunSpec(recipe="tiny", corpus="rehearsal", precision=Precision(precision), device=Device(device))
+    context = open_context(spec)
+    texts = context.corpus.texts("train")[:]
+    repeated = [texts[i % len(texts)] for i in range(tweets)]
+    encoder = load_encoder(context.checkpoint.folder)
+    while True:
+        tokens = tokenize(context.tokenizer, repeated, max_length=context.recipe.max_length)
+        cls_states(encoder, tokens, accelerator=context.accelerator)
+        turn.done(tweets=tweets)
+
+
+def run_command(
+    turn: Turn,
+    *,
+    command: list[str],
+    recipe: str,
+    corpus: str,
+    checkpoints: str | None,
+    device: str,
+    precision: str,
+) -> None:
+    """Run a module in a process of its own, a round each, our records into a folder that is removed."""
+    on = {"recipe": recipe, "corpus": corpus, "checkpoints": checkpoints, "device": device}
+    options = [f"--{name}={value}" for name, value in on.items() if value]
+    with TemporaryDirectory() as results:
+        if command[0] == "repro":
+            options += [f"--precision={precision}", f"--results={results}"]
+        while True:
+            whole = [sys.executable, "-m", *command, *options]
+            subprocess.run(whole, cwd=Path(__file__).parents[1], check=True, stdout=subprocess.DEVNULL)
+            turn.done()
 
 
 def _end(turn: Turn, device: str, count: Any, parameters: int) -> None:

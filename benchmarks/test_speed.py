@@ -17,11 +17,9 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.conftest import Measure, Variant
-from benchmarks.lengths import random_examples, tweet_lengths
-from benchmarks.peer import BATCH, architecture
-from benchmarks.runs import encode_and_run, run_command
+from benchmarks.peer import BATCH, architecture, random_examples, tweet_lengths
 from benchmarks.sameness import compare_packed_with_padded, compare_with_trainer, same_for
-from benchmarks.steps import SETTLE, train_ours, train_peer
+from benchmarks.steps import SETTLE, encode_and_run, run_command, train_ours, train_peer
 from repro.assets.checkpoints import locate_checkpoint
 from repro.assets.loading import load_classifier, load_tokenizer
 from repro.assets.recipes import DISTILBERT, TINY

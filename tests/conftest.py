@@ -19,7 +19,7 @@ from repro import cli
 from repro.assets.corpus import EMOTION
 from repro.assets.recipes import DISTILBERT
 from repro.records.provenance import collect_provenance
-from repro.records.schema import LABELS, RecipeStamp, RunRecord, Settings
+from repro.records.schema import LABELS, Epoch, RecipeStamp, RunRecord, Settings
 from repro.sections.context import Context
 from repro.sections.runner import open_context
 from repro.spec import Batching, RunSpec
@@ -71,11 +71,23 @@ def call_repro(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     return call
 
 
+def epoch(number: int, train_loss: float) -> Epoch:
+    """One epoch as the seminar's recipe runs it, with a loss of your choice."""
+    first = 2e-5 * max(3 - number, 0) / 2
+    return Epoch(
+        epoch=number, steps=250, train_loss=train_loss, first_learning_rate=first, last_learning_rate=first - 1e-5,
+        train_seconds=100.0, tweets_per_second=160.0,
+    )  # fmt: skip
+
+
 @pytest.fixture
 def make_record() -> MakeRecord:
-    """Make a record that meets the needs of every claim; keyword arguments replace parts of it."""
+    """Make a record that meets the needs of every claim and passes the gates; keyword arguments replace parts of it."""
 
     def make(experiment: str = "finetune", *, seed: int = 0, **parts: Any) -> RunRecord:
+        if experiment == "finetune":
+            parts["facts"] = {"steps_per_epoch": 250, "steps": 500, **parts.get("facts", {})}
+            parts.setdefault("epochs", [epoch(1, 0.83), epoch(2, 0.25)])
         recipe = {name: getattr(DISTILBERT, name) for name in RecipeStamp.model_fields if hasattr(DISTILBERT, name)}
         recipe |= {"weights_sha256": DISTILBERT.sha256["model.safetensors"], "behaviour": None}
         run = RunSpec(batching=Batching.PADDED, seed=seed)

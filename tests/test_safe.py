@@ -26,8 +26,8 @@ from repro.report.pages import BEGIN, END
 from repro.sections.inference import load_finetuned
 from tests.claims.builders import report
 from tests.conftest import MakeRecord
+from tests.running import ROOT, cases
 
-ROOT = Path(__file__).parents[1]
 UNPICKLERS = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
 
@@ -68,21 +68,9 @@ def test_no_code_of_ours_unpickles_or_trusts_remote_code() -> None:
     assert found == {}
 
 
-@pytest.mark.parametrize(
-    ("source", "calls"),
-    [
-        ("torch.load(path)", ["torch.load"]),
-        ("torch.load(path, weights_only=False)", ["torch.load"]),
-        ("from torch import load", ["torch.load"]),
-        ("import pickle", ["pickle"]),
-        ("from joblib import load", ["joblib"]),
-        ("Auto.from_pretrained(x, trust_remote_code=True)", ["trust_remote_code"]),
-        ("safe = {'trust_remote_code': allowed}", ["trust_remote_code"]),
-        ("torch.load(path, weights_only=True); f(trust_remote_code=False); x = {'trust_remote_code': False}", []),
-    ],
-)
-def test_each_unsafe_call_would_be_found(source: str, calls: list[str]) -> None:
-    assert unsafe_calls(ast.parse(source)) == calls
+@pytest.mark.parametrize("case", cases("unsafe_calls.csv"), ids=lambda case: case["source"])
+def test_each_unsafe_call_would_be_found(case: dict[str, str]) -> None:
+    assert unsafe_calls(ast.parse(case["source"])) == case["calls"].split()
 
 
 class Hostile:
@@ -210,6 +198,9 @@ def test_hostile_text_makes_no_link_no_picture_no_html_and_no_cell(make_record: 
     record = make_record("linear", facts={"most_often_taken_for": six}, provenance=provenance)
     (tmp_path / "README.md").write_text(f"{BEGIN}\n{END}\n")
     report([record], tmp_path, tmp_path / "README.md")
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("<script") == 2  # the page's own, and the verdicts as JSON
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     for text in ((tmp_path / name).read_text() for name in ("REPORT.md", "README.md")):
         blocks = MarkdownIt("commonmark", {"html": True}).enable("table").parse(text)
         parts = [part for block in blocks for part in (block, *(block.children or []))]

@@ -72,7 +72,9 @@ def _version_drawing(ours: Verdict, catalogue: Catalogue) -> Drawing:
     if ours.estimates:
         mine = ours.estimates[""].values
         axes.scatter([len(versions)] * len(mine), mine, marker="D", s=26, color=INK, label=f"ours: {ours.basis}")
-    for reported, source in sorted(_reported(catalogue, claim.figures[""]).items()):
+    claims = [(c, part) for c in catalogue.claim for part, of in c.figures.items() if of == claim.figures[""]]
+    stated = {c.reported_of(part): c.source for c, part in claims if c.reported is not None}
+    for reported, source in sorted(stated.items()):
         axes.axhline(reported, color=INK, linestyle="--", linewidth=1)
         axes.annotate(f"reported {number(reported)} ({source})", (len(versions) + 5.2, reported), (0, 2),
                       textcoords="offset points", ha="right", fontsize=9)  # fmt: skip
@@ -84,16 +86,6 @@ def _version_drawing(ours: Verdict, catalogue: Catalogue) -> Drawing:
     title = f"{named[0].upper()}{named[1:]} of {all_runs.n} public runs by library version"
     said = f"{title}. Mean ± SD (n): {_spread(all_runs)}."
     return Drawing(name="reruns-by-version", figure=figure, title=title, description=said)
-
-
-def _reported(catalogue: Catalogue, address: str) -> dict[float, str]:
-    """Return what the claims report of a figure, and where it stands."""
-    return {
-        float(claim.reported[part] if part else claim.reported): claim.source
-        for claim in catalogue.claim
-        for part, figure in claim.figures.items()
-        if figure == address and claim.reported is not None
-    }
 
 
 def _spread(figure: Figure) -> str:

@@ -152,9 +152,9 @@ def answer_table(verdicts: Sequence[Verdict]) -> Table:
         counts = ", ".join(f"{n} {name}" for name, n in outcome_counts(members).items() if n)
         rows.append((what, f"{len(members)} statements", "", "", counts))
     for v in verdicts:
-        if what := ANSWER["shown"].get(v.claim.id):
+        if name := ANSWER["shown"].get(v.claim.id):
             ours = f"{v.shown} ({v.basis.partition(',')[0]})" if v.shown else ""
-            rows.append((what, v.claim.shown, v.corroboration, ours, v.label))
+            rows.append((name, v.claim.shown, v.corroboration, ours, v.label))
     return Table(("what", "reported", "public reruns", "this suite", "verdict"), tuple(rows))
 
 

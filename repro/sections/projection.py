@@ -95,7 +95,9 @@ def neighbour_lifts(shares: Points, labels: NDArray[np.int64]) -> Points:
     others = (sizes > 0) & ~np.eye(len(LABELS), dtype=bool)  # (classes, classes)
     of_others = shares.sum(axis=1, where=others, keepdims=True)  # 0 where a class has no neighbour but its own
     random = sizes / np.maximum(others @ sizes, 1)[:, None]
-    return np.divide(shares, of_others * random, out=np.zeros_like(shares), where=others & (of_others > 0))
+    near = others & (of_others > 0)
+    lifts: Points = np.divide(shares, of_others * random, out=np.zeros_like(shares), where=near)
+    return lifts
 
 
 def nearest_classes(lifts: Points) -> dict[str, JsonValue]:

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from tracemalloc import get_traced_memory, start, stop
 
 import pyarrow
 import pytest
@@ -42,15 +41,6 @@ def test_the_fingerprints_are_the_documented_ones(corpus_folder: Path) -> None:
     assert stamp.ordered == hashlib.sha256("".join(lines).encode()).hexdigest()
     assert stamp.content == hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
     assert stamp.labels == [2] * 6
-
-
-def test_a_stamp_takes_few_bytes_a_row_beside_its_text() -> None:
-    rows, length = 20_000, 200
-    start()
-    stamp_of("long", {"train": ((f"{i:0{length}}", i % 6) for i in range(rows))})
-    peak = get_traced_memory()[1]
-    stop()
-    assert peak / rows < length + 70  # one line of bytes and its place in a list; a second copy of the text is too much
 
 
 Change = Callable[[list[str]], list[str]]
@@ -97,18 +87,6 @@ def test_a_bad_row_of_the_authors_layout_is_named_and_never_shown(tmp_path: Path
     with pytest.raises(CorpusError, match=r"train\.txt, line 1: expected `text;label`") as refused:
         read_folder(tmp_path)
     assert "SECRET" not in str(refused.value)
-
-
-def test_a_source_without_a_corpus_says_every_way_to_get_one(corpus_folder: Path, tmp_path: Path) -> None:
-    for source, ways in {
-        str(tmp_path / "none"): r"(?s)no corpus folder.*--corpus hub.*--corpus rehearsal",
-        str(tmp_path): r"(?s)holds no corpus.*--corpus hub.*--corpus rehearsal",
-        str(corpus_folder / "train.jsonl"): "Name its folder",
-        "rehersal": "Did you mean rehearsal",
-        "hub": r"(?s)SetFit/emotion is not available.*--corpus DIR",
-    }.items():
-        with pytest.raises(CorpusError, match=ways):
-            load_corpus(source)
 
 
 def test_a_tweet_may_hold_line_separators_of_unicode(corpus_folder: Path) -> None:

@@ -1,22 +1,26 @@
-"""Fetching from a Hub: what came is checked, what may pass is tried again, what is whole is kept."""
+"""Fetching from a Hub: what came is checked, what may pass is tried again, what lasts is explained in bounded time.
+
+What is to fail by the clock runs with the bounds of users divided by thirty.
+"""
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import pytest
 from huggingface_hub import constants
-from safetensors.numpy import save
 
 from repro.assets import watch
 from repro.assets.checkpoints import Checkpoint, locate_checkpoint
+from repro.assets.watch import Bounds
 from repro.errors import CheckpointError
 from tests.assets.conftest import COMMIT, FILES, NAME, QUICK, SMALL, WEIGHTS
 from tests.assets.hub_server import STALL, Fault, HubServer, Repository
+from tests.running import cases
 
 
 def refused() -> str:
@@ -50,14 +54,6 @@ def test_a_token_goes_to_the_hub_and_not_to_where_it_stores_its_files(
     locate_checkpoint(SMALL)
     assert {asked.token for asked in hub.asked if asked.origin == "hub"} == {"Bearer hf_planted"}
     assert [asked.token for asked in hub.asked if asked.origin == "cdn"] == [None]
-
-
-def test_a_pinned_revision_that_is_gone_is_refused(hub: HubServer) -> None:
-    hub.repositories["model", NAME] = Repository(commit="6" * 40, files=FILES)
-    message = refused()
-    assert "someone/small is not available (the Hub, asked for revision 555555555555: it answers 404" in message
-    assert "the revision is not there, or no longer" in message
-    assert len(hub.asked) == 1
 
 
 def test_a_branch_is_followed_and_its_last_state_stands_in_for_the_hub(
@@ -122,14 +118,6 @@ def test_other_bytes_under_the_right_name_are_refused_and_do_not_stay(hub: HubSe
     assert weights(locate_checkpoint(SMALL)) == WEIGHTS
 
 
-def test_a_hub_whose_own_listing_is_of_other_weights_is_refused_by_the_recipes_hash(hub: HubServer) -> None:
-    other = save({"weight": np.zeros(10, dtype=np.float32)})
-    hub.repositories["model", NAME] = Repository(commit=COMMIT, files={**FILES, "model.safetensors": other})
-    with pytest.raises(CheckpointError, match=r"model\.safetensors is not that of someone/small at revision 5555"):
-        locate_checkpoint(SMALL)
-    assert not list(Path(constants.HF_HUB_CACHE).rglob("model.safetensors"))
-
-
 def test_a_byte_that_flips_in_the_cache_is_found_and_the_file_fetched_again(hub: HubServer) -> None:
     file = locate_checkpoint(SMALL).folder / "tokenizer.json"  # of which the recipe pins no hash
     file.write_bytes(b"[]")
@@ -149,3 +137,33 @@ def test_a_pickle_alone_is_refused_without_being_fetched(hub: HubServer) -> None
     with pytest.raises(CheckpointError, match=r"expected the weights as model\.safetensors, found none"):
         locate_checkpoint(SMALL)
     assert hub.count("pytorch_model") == 0
+
+
+def fault_of(case: dict[str, str]) -> Fault:
+    """The fault of a case; a text stands for its bytes, `times` over or for as many as the Hub lists of the weights."""
+    fields = json.loads(case["fault"])
+    times = fields.pop("times", 1)
+    for name in fields.keys() & {"body", "raw"}:
+        fields[name] = fields[name].encode() * (len(WEIGHTS) if times == "as listed" else times)
+    return Fault(**fields)
+
+
+@pytest.mark.parametrize("case", cases("assets/hub_faults.csv"), ids=lambda case: f"{case['request']}-{case['name']}")
+def test_a_lasting_fault_is_answered_soon_and_explained(
+    case: dict[str, str], hub: HubServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(watch, "BOUNDS", replace(QUICK, largest_listing=10**6, largest_file=2 * len(WEIGHTS)))
+    hub.fault(case["request"], fault := fault_of(case))
+    started = time.monotonic()
+    what = refused()
+    assert time.monotonic() - started < 2 * QUICK.asset_seconds + 1
+    assert fault.status not in (401, 403) or len(hub.asked) == 1  # a final answer is not asked for again
+    assert "someone/small is not available" in what
+    assert case["cause"] in what
+    assert "cache" in what
+    halves = [file for file in (tmp_path / "cache").rglob("*.incomplete") if file.stat().st_size > 10_000]
+    assert halves == []
+
+
+def test_the_bounds_of_users_end_a_command_within_120_seconds() -> None:
+    assert Bounds().command_seconds + Bounds().answer_seconds < 120

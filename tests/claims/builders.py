@@ -6,7 +6,7 @@ from pathlib import Path
 
 from repro.claims.catalogue import load_catalogue
 from repro.claims.judge import Judged, Verdict, judge_all
-from repro.records.schema import Epoch, RunRecord, Scores
+from repro.records.schema import RunRecord, Scores
 from repro.report.pages import write_report
 from repro.sections import SECTIONS
 
@@ -24,15 +24,6 @@ def scored(f1: float, accuracy: float | None = None, *, n: int = 2000, loss: flo
 
 def _beside(share: float) -> tuple[float, float]:
     return max(share - 0.01, 0), min(share + 0.01, 1)
-
-
-def epoch(number: int, train_loss: float) -> Epoch:
-    """One epoch as the seminar's recipe runs it, with a loss of your choice."""
-    first = 2e-5 * max(3 - number, 0) / 2
-    return Epoch(
-        epoch=number, steps=250, train_loss=train_loss, first_learning_rate=first, last_learning_rate=first - 1e-5,
-        train_seconds=100.0, tweets_per_second=160.0,
-    )  # fmt: skip
 
 
 def report(records: list[RunRecord], folder: Path, readme: Path | None = None) -> list[Path]:

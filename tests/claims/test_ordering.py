@@ -13,6 +13,7 @@ from repro.stats import mcnemar
 from repro.training.metrics import score
 from tests.claims.builders import judged
 from tests.conftest import MakeRecord
+from tests.running import cases
 
 LABELS = [i % 6 for i in range(2000)]
 
@@ -54,29 +55,15 @@ def test_only_the_rows_on_which_the_two_disagree_count() -> None:
     assert pair(rows(5), RowResults(labels=LABELS, predictions=LABELS[1:])) is None
 
 
-@pytest.mark.parametrize(
-    ("ours", "theirs", "label", "why"),
-    [
-        (rows(1850), rows(1270), "reproduced", "right alone 580 to 0, p < 0.0001; ahead by 0.2900, margin 0.0300"),
-        (rows(1200), rows(1270), "deviates (low)", ""),
-        # (|510 - 450| - 1)² / 960 = 3.626, of which chi-square with one degree of freedom leaves 0.0569
-        (rows(1000), rows(940, first=510), "inconclusive", "p = 0.0569; ahead by 0.0300"),
-        (rows(1000), rows(940, first=510), "inconclusive", "not significant, and more seeds add no rows"),
-        (
-            rows(1320),
-            rows(1270),
-            "inconclusive",
-            "significant, but no more than the margin, and more seeds add no rows",
-        ),
-        (rows(1850), RowResults(labels=LABELS[:100], predictions=LABELS[:100]), "not comparable", "the same rows"),
-    ],
-)
-def test_a_lead_must_be_significant_and_more_than_the_margin(
-    ours: RowResults, theirs: RowResults, label: str, why: str, make_record: MakeRecord
-) -> None:
-    verdict = beats(finetuned(make_record, ours), linear(make_record, theirs))
-    assert verdict.label == label
-    assert why in verdict.why
+# 940 from 510: (|510 - 450| - 1)² / 960 = 3.626, of which chi-square with one degree of freedom leaves 0.0569
+@pytest.mark.parametrize("case", cases("claims/leads.csv"), ids=lambda case: case["why"] or case["label"])
+def test_a_lead_must_be_significant_and_more_than_the_margin(case: dict[str, str], make_record: MakeRecord) -> None:
+    right, _, first = case["theirs"].partition(" from ")
+    others = RowResults(labels=LABELS[:100], predictions=LABELS[:100])
+    theirs = others if right == "100 of 100" else rows(int(right), first=int(first or 0))
+    verdict = beats(finetuned(make_record, rows(int(case["ours"]))), linear(make_record, theirs))
+    assert verdict.label == case["label"]
+    assert case["why"] in verdict.why
 
 
 def test_seeds_must_agree_or_have_a_majority(make_record: MakeRecord) -> None:

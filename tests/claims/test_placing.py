@@ -21,8 +21,8 @@ from repro.claims.judge import Verdict, judge_all, reference_line
 from repro.errors import ResultsError
 from repro.records.schema import CorpusStamp, RunRecord
 from repro.spec import RunSpec
-from tests.claims.builders import epoch, scored
-from tests.conftest import MakeRecord
+from tests.claims.builders import scored
+from tests.conftest import MakeRecord, epoch
 
 MakeRun = Callable[..., RunRecord]
 ROWS = 150

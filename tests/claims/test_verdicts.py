@@ -15,8 +15,8 @@ from repro.claims.judge import judge_all
 from repro.claims.kinds import SHOWN_PARTS
 from repro.errors import RecordError
 from repro.records.schema import RunRecord
-from tests.claims.builders import CATALOGUE, epoch, judged, scored
-from tests.conftest import MakeRecord
+from tests.claims.builders import CATALOGUE, judged, scored
+from tests.conftest import MakeRecord, epoch
 from tests.running import cases
 
 MINILM_SHA256 = MINILM.sha256["model.safetensors"]

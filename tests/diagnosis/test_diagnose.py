@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -15,7 +16,8 @@ from repro.diagnosis.diagnose import Diagnosis, diagnose_run
 from repro.diagnosis.student_run import NOTEBOOK_FLOS, StudentRun, run_from_figures
 from repro.diagnosis.words import load
 from repro.errors import UsageError
-from tests.diagnosis.conftest import HOSTILE
+from tests.conftest import CallRepro
+from tests.running import cases
 
 FIGURES = reruns().figures
 KINDS = ("train_loss", "valid_loss", "accuracy", "f1")
@@ -59,23 +61,14 @@ def test_calibration_on_the_whole_runs_is_1_of_94_and_not_none() -> None:
     assert sum(outcome != "normal" for outcome in found) == 1
 
 
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ({"f1": "0.9226"}, "^normal; Normal: F1 0.9226 is at percentile 27 of the 94 reruns"),
-        ({"f1": "0.9345"}, "; Suspiciously high: F1 0.9345 lies above all 94 reruns"),
-        ({"f1": "0.90", "train_loss": "0.83,0.25"}, "; Low: F1 0.9000"),
-        ({"valid_loss": "0.33,0.17"}, "; Suspiciously good: validation loss 0.1700 lies below"),
-        ({"valid_loss": "0.40,0.22"}, "; Low: validation loss 0.4000 in epoch 1"),
-        ({"f1": "0.9345", "train_loss": "0.17,0.11"}, "^suspiciously high; .*trained twice"),
-        ({"f1": "0.9345", "train_loss": "0.17,0.11"}, "training loss 0.1700 in epoch 1"),
-        ({"f1": "0.8824", "steps": 944}, "^not comparable; .*another corpus.*472 steps an epoch instead of 250"),
-        ({"f1": "0.90,0.92,0.93"}, "3 epochs instead of 2"),
-    ],
-)
-def test_the_sentence_begins_with_how_the_run_is_out_and_names_the_figure(given: dict[str, Any], said: str) -> None:
-    diagnosis = diagnosed(**given)
-    assert re.search(said, f"{diagnosis.outcome}; {diagnosis.sentence}")
+@pytest.mark.parametrize("case", cases("diagnosis/sentences.csv"), ids=lambda case: case["said"])
+def test_the_sentence_begins_with_how_the_run_is_out_and_names_what_differs(case: dict[str, str]) -> None:
+    try:
+        diagnosis = diagnose_run(run_from_figures(json.loads(case["figures"]), **json.loads(case["stated"])))
+        said = f"{diagnosis.outcome}; {diagnosis.sentence}"
+    except UsageError as error:  # for figures that no run has
+        said = f"refused; {error}"
+    assert re.search(case["said"], said)
 
 
 def test_a_figures_p_value_is_scipys_of_one_further_run() -> None:
@@ -127,29 +120,6 @@ def test_figures_that_are_normal_one_by_one_can_be_odd_together() -> None:
     assert found.joint.p_value < 0.01
 
 
-@pytest.mark.parametrize(
-    ("stated", "told"),
-    [
-        ({"learning_rate": 1e-4}, "learning rate 0.0001 instead of 2e-05"),
-        ({"batch_size": 32}, "batch size 32 instead of 64"),
-        ({"checkpoint": "bert-base-uncased"}, "checkpoint bert-base-uncased"),
-        ({"corpus": "imdb"}, "corpus imdb"),
-    ],
-)
-def test_another_recipe_is_not_comparable_and_says_what_differs(stated: dict[str, Any], told: str) -> None:
-    found = diagnose_run(run_from_figures({"f1": "0.9244"}, **stated))
-    assert found.outcome == "not comparable"
-    assert told in found.sentence
-    same: dict[str, Any] = {"checkpoint": "distilbert/distilbert-base-uncased", "learning_rate": 2e-5}
-    assert diagnose_run(run_from_figures({"f1": "0.9244"}, **same)).outcome == "normal"
-
-
-@pytest.mark.parametrize(("given", "said"), HOSTILE["impossible"]["figures"])
-def test_figures_that_no_run_has_are_refused_with_a_question(given: dict[str, Any], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        diagnosed(**given)
-
-
 def test_mistakes_name_what_the_assets_and_the_reruns_hold() -> None:
     mistakes = load("mistakes")
     for name in ("checkpoint", "learning_rate", "batch_size", "epochs", "weight_decay", "corpus"):
@@ -182,3 +152,18 @@ def test_every_sign_of_a_mistake_is_of_known_facts_and_has_its_words() -> None:
             assert {*sign["holds"], *sign.get("without", ())} <= known.keys()
             assert all(low <= high for low, high in sign["holds"].values())
             assert sign["evidence"].format_map(known)
+
+
+TWICE = ("--f1", "0.9345", "--train-loss", "0.17,0.11")
+
+
+def test_a_run_that_is_not_normal_leaves_with_1_the_mistake_and_its_remedy(call_repro: CallRepro) -> None:
+    code, out, _ = call_repro("diagnose", *TWICE)
+    assert code == 1
+    assert "trained twice" in out.splitlines()[0]
+    assert out.splitlines()[1].startswith("Restart the kernel")
+    code, out, _ = call_repro("diagnose", *TWICE, "--json")
+    answer = json.loads(out)
+    assert (code, answer["outcome"], answer["mistakes"][0]["id"]) == (1, "suspiciously high", "trained-twice")
+    assert answer["joint"]["figures"] == ["train_loss_1", "train_loss_2", "f1_2"]
+    assert [figure["name"] for figure in answer["figures"]] == ["train_loss_1", "train_loss_2", "f1_2"]

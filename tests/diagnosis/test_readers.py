@@ -1,11 +1,13 @@
-"""What a run leaves behind is read as its own libraries write it, and what is broken is refused by name."""
+"""What a run leaves behind is read as its own libraries write it; what is broken or hostile is refused, in seconds."""
 
 from __future__ import annotations
 
 import importlib
 import json
 import sys
-from collections.abc import Callable
+import time
+import tomllib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,10 +16,10 @@ import pytest
 
 from repro.diagnosis.diagnose import diagnose_run
 from repro.diagnosis.files import run_from_file
-from repro.errors import UsageError
-from tests.diagnosis.conftest import HOSTILE
+from repro.errors import ReproError, UsageError
 from tests.running import cases
 
+HOSTILE = tomllib.loads(Path(__file__).with_name("hostile.toml").read_text(encoding="utf-8"))
 LOSSES, VALID, ACCURACY, F1 = (0.8247, 0.2466), (0.318204, 0.217733), (0.9045, 0.9265), (0.901883, 0.926312)
 FIGURES = {
     (kind, epoch): value
@@ -189,3 +191,33 @@ def test_a_file_that_tells_of_no_run_is_refused_and_named(
         (tmp_path / name).write_bytes(content.encode("latin-1"))
     with pytest.raises(UsageError, match=message):
         run_from_file(tmp_path / name)
+
+
+def repeated(parts: Sequence[Any]) -> str:
+    text = ""
+    for part, times in zip(parts, [*parts[1:], 1], strict=True):
+        text += part * (times if isinstance(times, int) else 1) if isinstance(part, str) else ""
+    return text
+
+
+def hostile(kind: str, name: str) -> tuple[str, str]:
+    case = HOSTILE[kind][name]
+    if kind == "files":
+        return name, repeated(case)
+    output = {"output_type": "display_data", "data": {f"text/{kind}": repeated(case["text"])}}
+    cell = {"cell_type": "code", "source": repeated(case.get("source", ["trainer.train()"])), "outputs": [output]}
+    return f"{name}.ipynb", json.dumps({"cells": [cell] * case.get("times", 1)})
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(kind, name) for kind in ("html", "plain", "files") for name in HOSTILE[kind]]
+)
+def test_a_hostile_file_is_answered_or_refused_in_seconds(kind: str, name: str, tmp_path: Path) -> None:
+    file, content = hostile(kind, name)
+    (tmp_path / file).write_text(content, encoding="utf-8")
+    started = time.process_time()
+    try:
+        diagnose_run(run_from_file(tmp_path / file))
+    except ReproError as error:  # to refuse it is right too
+        assert str(error)
+    assert time.process_time() - started < 4  # of 3 MB; the promise is 5 s for 10 MB

@@ -99,10 +99,3 @@ def test_every_other_cell_and_the_metadata_are_equal_in_the_file(call_repro: Cal
     assert after["cells"][:2] == before["cells"][:2]
     assert "".join(after["cells"][2]["source"]).endswith("Trainer(processing_class=t)")
     assert {**after, "cells": []} == {**before, "cells": []}
-
-
-def test_an_output_that_exists_is_left_alone(call_repro: CallRepro, tmp_path: Path) -> None:
-    (tmp_path / "in.ipynb").write_text(json.dumps(as_notebook(("code", "1"))))
-    code, _, err = call_repro("repair", tmp_path / "in.ipynb", "-o", tmp_path / "in.ipynb")
-    assert code == 2
-    assert "exists already" in err

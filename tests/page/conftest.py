@@ -24,6 +24,11 @@ from repro.report.pages import values_of, write_report
 from repro.report.webpage import Picture, report_html
 from repro.sections import SECTIONS
 
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+MISSING = (
+    "no Chromium is here. Install it (Debian, Ubuntu: apt-get install chromium; Fedora: dnf install chromium; "
+    "macOS: brew install --cask chromium), or name one in REPRO_CHROMIUM"
+)
 FLAGS = ("gpu", "quic", "background-networking", "component-update", "sync")  # what a test has no use for
 MEASURED = {"": Figure((0.9241, 0.9251, 0.9261))}  # 95 % interval 0.9226 to 0.9276
 DRAWING = Markup("<svg role='img' aria-label='9' width='9' height='9' fill='currentColor'><text y='9'>9</text></svg>")
@@ -77,9 +82,9 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One Chromium for all tests, with a profile of its own."""
-    path = os.environ.get("REPRO_CHROMIUM") or shutil.which("chromium")
+    path = os.environ.get("REPRO_CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUM)), None)
     if not path:
-        pytest.exit("no chromium is here; `nox -s page` says what to install", returncode=1)
+        pytest.exit(MISSING, returncode=1)
     with sync_playwright() as playwright:
         flags = ["--no-first-run", *(f"--disable-{part}" for part in FLAGS)]
         browser = playwright.chromium.launch(executable_path=path, args=flags, chromium_sandbox=False)

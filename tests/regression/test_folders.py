@@ -17,8 +17,8 @@ from repro.assets.corpus import EMOTION
 from repro.records.schema import RowResults
 from repro.records.store import read_records, write_record
 from repro.training.metrics import score
-from tests.benchfiles import entry, save
 from tests.conftest import CallRepro, MakeRecord
+from tests.files import entry, save_benchmarks
 from tests.running import cases
 
 Write = Callable[..., Path]
@@ -41,24 +41,16 @@ def tuned(make_record: MakeRecord, tmp_path: Path) -> Write:
     return write
 
 
-@pytest.mark.parametrize(
-    ("count", "dropped", "strict", "code", "said"),
-    [
-        (3, 0, (), 0, r"3 records(?s:.*)\nno regression: \d+ hold\n$"),
-        (3, 20, (), 1, "finetune:validation weighted F1"),
-        (3, -20, (), 0, "no regression: "),
-        (1, 7, (), 0, "seeds a side would decide"),
-        (1, 7, ("--strict",), 1, "2 undecided"),
-    ],
-    ids=["the same again", "a drop of one point", "an improvement", "what one seed cannot tell", "undecided, strictly"],
-)
-def test_scores_on_the_same_rows(
-    count: int, dropped: int, strict: tuple[str, ...], code: int, said: str, regress: CallRepro, tuned: Write
-) -> None:
-    before, after = tuned("before", dropped=max(0, -dropped)), tuned("after", count, dropped=max(0, dropped))
-    left, out, err = regress(before, after, *strict)
-    assert (left, err) == (code, "")
-    assert re.search(said, out)
+@pytest.mark.parametrize("case", cases("regression/scores.csv"), ids=lambda case: case["what"])
+def test_scores_on_the_same_rows(case: dict[str, str], regress: CallRepro, tuned: Write) -> None:
+    dropped = int(case["dropped"])
+    before, after = (
+        tuned("before", dropped=-min(0, dropped)),
+        tuned("after", int(case["count"]), dropped=max(0, dropped)),
+    )
+    left, out, err = regress(before, after, *case["options"].split())
+    assert (left, err) == (int(case["code"]), "")
+    assert re.search(case["said"], out)
 
 
 def test_seeds_of_older_code_dilute_no_regression(regress: CallRepro, tuned: Write) -> None:
@@ -131,7 +123,7 @@ def test_a_claim_that_no_longer_holds_fails(
 def test_stored_seconds_are_shown_and_fail_nothing(regress: CallRepro, tuned: Write) -> None:
     sides = tuned("before"), tuned("after")
     for side, factor in zip(sides, (1, 5), strict=True):
-        save(side / "benchmarks" / "0001.json", entry("step", [factor * seconds for seconds in ROUNDS]))
+        save_benchmarks(side / "benchmarks" / "0001.json", entry("step", [factor * seconds for seconds in ROUNDS]))
     code, out, _ = regress(*sides)
     assert code == 0
     assert "× 5.00" in out and "measured in different sessions: for information, fails nothing" in out
@@ -144,7 +136,7 @@ def test_a_damaged_benchmark_file_exits_2(
     case: dict[str, str], regress: CallRepro, tuned: Write, tmp_path: Path
 ) -> None:
     good, bad = tuned("good", 1), tuned("bad", 1)
-    file = save(bad / "benchmarks" / "0001.json", entry("step", ROUNDS))
+    file = save_benchmarks(bad / "benchmarks" / "0001.json", entry("step", ROUNDS))
     before, after = case["before"], case["after"]
     file.write_text(file.read_text().replace(before, after) if before else after)
     code, out, err = regress(good, bad, "--junit", tmp_path / "junit.xml")

@@ -9,9 +9,9 @@ from repro.records.schema import RunRecord
 from repro.records.store import read_records, write_record
 from repro.report.timings import read_timings
 from repro.training.metrics import score
-from tests.benchfiles import entry, save
 from tests.claims.builders import report
 from tests.conftest import MakeRecord
+from tests.files import entry, save_benchmarks
 
 
 def test_superseded_records_become_rows_of_the_history(make_record: MakeRecord, tmp_path: Path) -> None:
@@ -42,9 +42,9 @@ def test_the_newest_of_each_benchmark_stays_in_one_file(tmp_path: Path) -> None:
     folder = tmp_path / "benchmarks"
     (tmp_path / "runs").mkdir()
     one, other = entry("test_one[packed-fp32]", [1.0, 2.0], unit="step"), entry("test_other", [3.0])
-    save(folder / "a" / "0001.json", one, other, day="2026-01-01")
-    save(folder / "b" / "0002.json", entry("test_one[packed-fp32]", [4.0], unit="step"), day="2026-01-02")
-    save(folder / "b" / "0003.json", other, day="2026-01-03", gpu="GPU of a kind")
+    save_benchmarks(folder / "a" / "0001.json", one, other, day="2026-01-01")
+    save_benchmarks(folder / "b" / "0002.json", entry("test_one[packed-fp32]", [4.0], unit="step"), day="2026-01-02")
+    save_benchmarks(folder / "b" / "0003.json", other, day="2026-01-03", gpu="GPU of a kind")
     before = read_timings(tmp_path)
     condense(tmp_path)
     assert read_timings(tmp_path) == before

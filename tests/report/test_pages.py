@@ -1,22 +1,29 @@
-"""Tables and pages: made from the records alone, never stale, and hostile text shows as text."""
+"""Tables and pages: made from the records alone and never stale; strips to scale, commands that run it again."""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
+from repro.claims.catalogue import reruns
+from repro.claims.claim import Outcome
+from repro.claims.judge import Verdict
+from repro.claims.references import Figure
+from repro.commands.run import run
 from repro.display import Table
 from repro.errors import RecordError, ResultsError
 from repro.records.schema import RunRecord
 from repro.records.store import read_records, write_record
-from repro.report.pages import BEGIN, END
+from repro.report.pages import BEGIN, END, commands
 from repro.report.tables import NOTEBOOKS, seed_scores, source_cells
+from repro.report.webpage import Strip, strips
 from repro.training.metrics import score
-from tests.claims.builders import report
+from tests.claims.builders import CATALOGUE, report
 from tests.conftest import MakeRecord
 
 ROOT = Path(__file__).parents[2]
@@ -47,13 +54,6 @@ def test_the_committed_report_and_readme_are_what_the_committed_records_give(tmp
         if path.suffix in {".md", ".csv", ".svg"}:
             assert (tmp_path / path).read_text() == (results / path).read_text(), path
     assert readme.read_text() == (ROOT / "README.md").read_text()
-
-
-def test_a_figure_that_the_report_no_longer_shows_is_removed(record: RunRecord, tmp_path: Path) -> None:
-    (tmp_path / "figures").mkdir()
-    (tmp_path / "figures" / "old.svg").write_text("<svg/>")
-    report([record], tmp_path)
-    assert not (tmp_path / "figures" / "old.svg").exists()
 
 
 def test_seeds_share_a_row_and_every_record_is_in_the_file(make_record: MakeRecord, tmp_path: Path) -> None:
@@ -94,19 +94,6 @@ def test_a_table_beside_the_records_that_is_none_is_named(
     assert list(tmp_path.iterdir()) == [path]  # nothing is written
 
 
-def test_hostile_text_in_a_record_shows_as_text(make_record: MakeRecord, tmp_path: Path) -> None:
-    hostile = "<script>alert(1)</script> | [x](javascript:1) `"
-    record = make_record(
-        "linear", facts={"most_often_taken_for": {"anger": hostile, "fear": "x", "love": "x", "surprise": "x"}}
-    )
-    report([record], tmp_path)
-    page = (tmp_path / "report.html").read_text()
-    assert page.count("<script") == 2  # the page's own, and the verdicts as JSON
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
-    markdown = (tmp_path / "REPORT.md").read_text()
-    assert "&lt;script>alert(1)&lt;/script> \\| \\[x\\](javascript:1) \\`" in markdown
-
-
 def test_csv_survives_commas_quotes_and_newlines() -> None:
     table = Table(("a", "b"), (('x, "y"', "line\nbreak"),))
     assert list(csv.reader(io.StringIO(table.to_csv()))) == [["a", "b"], ['x, "y"', "line\nbreak"]]
@@ -128,3 +115,39 @@ def test_a_folder_that_cannot_take_the_report_is_refused(record: RunRecord, tmp_
     (tmp_path / "tables").write_text("a file where the folder belongs")
     with pytest.raises(ResultsError, match="cannot write the report"):
         report([record], tmp_path)
+
+
+def strips_of(claim: str, **estimates: Figure) -> tuple[Strip, ...]:
+    one = CATALOGUE.claim_named(claim)
+    return tuple(strips(CATALOGUE, Verdict(claim=one, outcome=Outcome.REPRODUCED, why="", estimates=estimates)))
+
+
+def test_a_strip_holds_the_reruns_and_the_margin_about_their_mean() -> None:
+    (strip,) = strips_of("finetune.f1", **{"": Figure((0.9241, 0.9246, 0.9251, 0.9256, 0.9261))})
+    assert strip.reference == reruns().figure("f1_2").values
+    assert strip.allowed == pytest.approx((0.9197, 0.9297), abs=5e-5)  # not about the reported run
+    low, high = strip.axis
+    assert low < min(strip.reference) and high > max(strip.reference)
+    assert all(x == strip.x(float(text)) for x, text in strip.ticks)
+    assert strips_of("tokens.string") == ()
+
+
+@pytest.mark.parametrize("value", [0.0, -3.0, 1e-9, 7.2e14])
+def test_a_strip_of_one_lone_value_still_has_an_axis(value: float) -> None:
+    strip = Strip(label="x", measured=Figure((value,)))
+    assert strip.axis[0] < value < strip.axis[1]
+    assert strip.ticks
+
+
+def test_every_way_of_running_has_a_command_that_names_all_that_differs(make_record: MakeRecord) -> None:
+    records = [make_record("finetune", seed=seed) for seed in (0, 1, 2, 7)]
+    records += [make_record("linear", settings={"batching": "packed", "limit": 64}, recipe={"epochs": 6})]
+    lines = [command for _, command in commands(records)]
+    assert lines == [
+        "python -m repro run finetune --recipe distilbert --corpus hub --precision fp32 --batching padded --device cpu "
+        "--seeds 0-2,7",
+        "python -m repro run linear --recipe distilbert --corpus hub --precision fp32 --batching packed --device cpu "
+        "--epochs 6 --limit 64 --seeds 0",
+    ]
+    options = set(re.findall(r"--([a-z-]+)", " ".join(lines)))
+    assert {name.replace("-", "_") for name in options} <= set(run.__annotations__)

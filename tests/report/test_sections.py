@@ -12,18 +12,14 @@ import pytest
 from repro.claims.catalogue import load_catalogue
 from repro.claims.claim import Outcome
 from repro.claims.cohorts import cohorts_of
-from repro.claims.judge import Verdict, judge_all
-from repro.claims.references import Figure
+from repro.claims.judge import judge_all
 from repro.display import BARS, Drawing, panels
 from repro.records.schema import LABELS
-from repro.report.reruns import rerun_drawings
 from repro.report.webpage import save_picture
 from repro.sections.classified import figures, published_matrix
 from repro.training.metrics import most_often_taken_for, score
-from tests.claims.builders import epoch
 from tests.conftest import MakeRecord
 
-STEPS = {"steps_per_epoch": 250, "steps": 500}  # of a run that is what it says
 TRUE = np.random.default_rng(3).integers(0, 6, 200).tolist()
 
 
@@ -41,8 +37,8 @@ def test_the_confusion_claims_hold_on_the_published_matrix_and_each_part_can_fai
     assert published is not None
 
     def outcome(rates: Any) -> Outcome:
-        facts = {"most_often_taken_for": most_often_taken_for(rates, LABELS), "confusion_rates": rates, **STEPS}
-        record = make_record(experiment, facts=facts, epochs=[epoch(1, 0.83)] if experiment == "finetune" else [])
+        facts = {"most_often_taken_for": most_often_taken_for(rates, LABELS), "confusion_rates": rates}
+        record = make_record(experiment, facts=facts)
         verdicts = judge_all(load_catalogue(), [record], [experiment])
         return next(v.outcome for v in verdicts if v.claim.id == claim)
 
@@ -65,23 +61,6 @@ def test_confusions_are_the_seeds_mean_beside_the_reported_and_the_difference(ma
     differences = [text.get_text() for text in drawing.figure.axes[2].texts]
     claim = published_matrix("finetune")
     assert claim is not None and differences[0] == f"{1 - claim.reported[0][0]:+.2f}"
-
-
-def test_epochs_are_drawn_seed_by_seed_over_the_reruns(make_record: MakeRecord) -> None:
-    seeds = Figure((0.9, 0.8, 0.7))
-    catalogue = load_catalogue()
-    verdicts = [
-        Verdict(claim=claim, outcome=Outcome.INCONCLUSIVE, why="", seeds=(0, 1, 2),
-                estimates=dict.fromkeys(claim.figures, seeds))
-        for claim in map(catalogue.claim_named, ("finetune.epoch-1", "finetune.epoch-2"))
-    ]  # fmt: skip
-    ((heading, drawing),) = rerun_drawings(catalogue, verdicts)
-    assert heading == "Fine-tuning"
-    panels = {panel.get_title(): panel for panel in drawing.figure.axes}
-    assert list(panels) == ["training loss", "validation loss", "accuracy", "weighted F1"]
-    points: Any = panels["accuracy"].collections[-1].get_offsets()
-    assert points.tolist() == [[epoch, value] for epoch in (1, 2) for value in seeds.values]
-    assert list(rerun_drawings(catalogue, [])) == []
 
 
 def test_an_inline_figure_has_no_style_and_ids_of_its_own(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Times from pytest-benchmark's files and their tables: counted from the raw rounds, the newest of each machine."""
+"""Times from pytest-benchmark's files, counted from the raw rounds, and what F1 costs: McNemar's p as scipy has it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scipy.stats import chi2
 
+from repro.records.schema import RowResults, RunRecord
+from repro.report.costs import cost_drawings, cost_table, costs_of
 from repro.report.timings import growth_drawings, ratio_drawings, ratios_of, read_timings, speed_tables
-from tests.benchfiles import entry, save
+from repro.training.metrics import score
+from tests.conftest import MakeRecord
+from tests.files import entry, save_benchmarks
 
 ROOT = Path(__file__).parents[2]
 CASES = json.loads((Path(__file__).parent / "timings.json").read_text())
@@ -21,7 +26,7 @@ def test_tables_of_times(case: dict[str, Any], tmp_path: Path) -> None:
     for day, entries in case["files"].items():  # a file a day, on the CPU or the GPU that stands behind the day
         date, _, gpu = day.partition(" ")
         written = [entry(name, data, group=group, **extra) for name, group, data, extra in entries]
-        save(tmp_path / "benchmarks" / f"{date}.json", *written, day=date, gpu=gpu or None)
+        save_benchmarks(tmp_path / "benchmarks" / f"{date}.json", *written, day=date, gpu=gpu or None)
     tables = {name: table for name, table in speed_tables(read_timings(tmp_path)).items() if table.rows}
     assert tables.keys() == case["tables"].keys()
     for name, expected in case["tables"].items():
@@ -45,7 +50,7 @@ def test_a_setting_is_compared_with_ours_in_its_own_precision(tmp_path: Path) ->
         "dynamic-fp32": 3.0,
     }
     entries = [entry(f"x[grouped-{name}]", [s, s, s], group=group, **measured) for name, s in of.items()]
-    save(tmp_path / FILE, *entries)
+    save_benchmarks(tmp_path / FILE, *entries)
     ratios = ratios_of(read_timings(tmp_path))
     assert [(r.setting, r.precision, r.value) for r in ratios] == [
         ("Trainer, grouped by length", "fp32", 4.0), ("Trainer, grouped by length", "bf16", 1.02),
@@ -59,7 +64,7 @@ def test_a_setting_is_compared_with_ours_in_its_own_precision(tmp_path: Path) ->
 def test_growth_is_drawn_in_numeric_order_under_names_for_people(tmp_path: Path) -> None:
     sizes = (1024, 8, 64)
     grown = {n: entry(f"test_growth[batch-{n}]", [n / 8], group="growth with batch", size=n, tweets=n) for n in sizes}
-    save(tmp_path / FILE, *grown.values())
+    save_benchmarks(tmp_path / FILE, *grown.values())
     (drawing,) = growth_drawings(read_timings(tmp_path))
     assert drawing.description == "batch 8 to 1,024: 1 to 128 s."
     assert [label.get_text() for label in drawing.figure.axes[0].get_xticklabels()] == ["8", "64", "1,024"]
@@ -70,3 +75,31 @@ def test_the_lengths_that_steps_are_timed_on_are_the_committed_records() -> None
     counted = json.loads(records[-1].read_text())["facts"]["tweets_by_pieces"]
     lengths = json.loads((ROOT / "benchmarks" / "lengths.json").read_text())
     assert {split: lengths[split] for split in counted} == counted
+
+
+TRUE = [0, 1] * 100
+WRONG = {"dummy": range(1, 200, 2), "logistic": range(40), "bag-of-words": range(30, 60)}
+
+
+def classified(make_record: MakeRecord, section: str, *names: str, **options: object) -> RunRecord:
+    rows = {
+        f"{name}/validation": RowResults(labels=TRUE, predictions=[t ^ (i in WRONG[name]) for i, t in enumerate(TRUE)])
+        for name in names
+    }
+    scores = {name: score(TRUE, row.predictions, classes=6) for name, row in rows.items()}
+    return make_record(section, rows=rows, scores=scores, **options)
+
+
+def test_classifiers_of_one_machine_are_compared_by_f1_seconds_and_mcnemar(make_record: MakeRecord) -> None:
+    linear = classified(make_record, "linear", "dummy", "logistic", seconds={"dummy": 0.1, "extract": 9, "logistic": 3})
+    words = classified(make_record, "baselines", "bag-of-words", "bag-of-words", seconds={"bag-of-words": 2})
+    ((title, costs),) = costs_of([linear, words])
+    assert costs["[CLS] states"].seconds == 12
+    assert costs["bag of words"].f1 == words.scores["bag-of-words/validation"].weighted_f1
+    row = next(row for row in cost_table([(title, costs)]).rows if row[1] == "bag of words")
+    only_words, only_states = 30, 20  # rows 0 to 29 and 40 to 59
+    p = chi2.sf((abs(only_words - only_states) - 1) ** 2 / (only_words + only_states), 1)
+    assert row[5] == f"[CLS] states 30:20, p = {p:.4f}"
+    (drawing,) = cost_drawings([(title, costs)])
+    assert "bag of words 0." in drawing.description
+    assert costs_of([linear]) == []  # nothing of this machine to compare it with

@@ -14,29 +14,17 @@ from transformers.pipelines import get_supported_tasks
 from repro.claims.claim import Outcome
 from repro.records.schema import LABELS, RunRecord
 from repro.sections.api import PIPELINES, attempt, bar_of_joy, tables, try_call
-from repro.sections.runner import open_context
-from repro.spec import RunSpec
-from tests.running import measure
-from tests.sections.conftest import verdicts_on
+from tests.sections.conftest import Measured, verdicts_on
 
 
-@pytest.fixture(scope="module")
-def record() -> RunRecord:
-    return measure("api", open_context(RunSpec(recipe="tiny", corpus="rehearsal", limit=6)))
+@pytest.fixture
+def record(measured: Measured) -> RunRecord:
+    return measured.records["api", 0]
 
 
 def call_starting(record: RunRecord, start: str) -> dict[str, Any]:
     (call,) = (call for call in record.at("facts.calls") if call["call"].startswith(start))
     return dict(call)
-
-
-def test_the_claims_on_the_libraries_get_their_measured_values(record: RunRecord) -> None:
-    verdicts = verdicts_on(record)
-    for name in ("api.trainer", "api.login", "api.pipelines"):
-        assert verdicts[name].outcome is Outcome.NO_LONGER
-        assert verdicts[name].shown
-    assert verdicts["api.login"].shown == "hf auth login"
-    assert verdicts["api.pipelines"].shown == "text-classification, ner, text-generation"
 
 
 def test_what_a_call_says_is_what_the_library_says_itself(record: RunRecord) -> None:
@@ -60,7 +48,11 @@ def test_the_pipelines_that_are_gone_are_those_that_the_library_does_not_know(re
 
 def test_what_the_prose_says_of_the_libraries_is_judged_by_what_they_do(record: RunRecord) -> None:
     verdicts = verdicts_on(record)
-    assert verdicts["api.defaults"].outcome is Outcome.NO_LONGER
+    for name in ("api.trainer", "api.login", "api.pipelines", "api.defaults"):
+        assert verdicts[name].outcome is Outcome.NO_LONGER
+        assert verdicts[name].shown
+    assert verdicts["api.login"].shown == "hf auth login"
+    assert verdicts["api.pipelines"].shown == "text-classification, ner, text-generation"
     assert "text-generation: HuggingFaceTB/SmolLM3-3B" in verdicts["api.defaults"].why
     for name in ("finetune.best-model", "inference.bars", "api.requirements"):
         assert verdicts[name].outcome is Outcome.KNOWN

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from unittest.mock import Mock
-
 import numpy as np
-import pytest
 import torch
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.model_selection import KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
-from repro.assets.corpus import Corpus
 from repro.assets.loading import load_encoder
-from repro.errors import UsageError
 from repro.sections.baselines import choose, mean_states, tables
 from repro.sections.context import Context
-from tests.running import measure
+from tests.sections.conftest import Measured
 
 
 def test_a_pooled_state_is_the_mean_over_its_own_text(tiny_context: Context) -> None:
@@ -38,18 +33,8 @@ def test_settings_are_the_best_of_scikit_learns_own_cross_validation(tiny_contex
     assert f1 == cross_val_score(model.set_params(**chosen), texts, labels, cv=folds, scoring="f1_weighted").mean()
 
 
-@pytest.mark.parametrize("labels", [[0, 1, 2, 3], [2] * 9, [2] * 9 + [1]])
-def test_rows_that_suffice_for_no_fold_are_refused_before_anything_is_fitted(
-    labels: list[int], tiny_context: Context, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Corpus, "labels", lambda corpus, split: labels)
-    monkeypatch.setattr("repro.sections.baselines.mean_states", Mock(side_effect=AssertionError("too late")))
-    with pytest.raises(UsageError, match=f"{len(labels)} training rows of {len(set(labels))} label"):
-        measure("baselines", tiny_context)
-
-
-def test_words_are_learned_and_stand_in_the_table(tiny_context: Context) -> None:
-    record = measure("baselines", tiny_context)
+def test_words_are_learned_and_stand_in_the_table(measured: Measured) -> None:
+    record = measured.records["baselines", 0]
     majority = max(map(record.rows["bag-of-words/validation"].labels.count, range(6)))
     assert record.scores["bag-of-words/validation"].accuracy > majority / record.scores["bag-of-words/validation"].n
     (words, states) = tables([record])["baselines"].rows

@@ -19,36 +19,31 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
 
-from repro.assets.corpus import EMOTION, load_corpus
+from repro.assets.corpus import EMOTION
 from repro.claims.claim import Outcome
-from repro.errors import CheckpointError, UsageError
+from repro.errors import CheckpointError
 from repro.records.provenance import collect_provenance
 from repro.records.schema import LABELS, RunRecord
 from repro.records.store import read_records
-from repro.sections import SECTIONS, linear, runner, section_named, sections_named
+from repro.sections import SECTIONS, linear, runner, section_named
 from repro.sections.context import Context
 from repro.sections.corpus_facts import five_numbers
 from repro.sections.projection import GRID, NEIGHBOURS, hexagons, nearest_classes, neighbour_lifts, neighbour_shares
 from repro.sections.runner import Run, open_context, run_sections
 from repro.spec import RunSpec
-from tests.running import measure
-from tests.sections.conftest import verdicts_on
+from tests.running import measure, result_of
+from tests.sections.conftest import Measured, verdicts_on
 
 
-def comparable(record: RunRecord) -> dict[str, object]:
-    """What must be the same in two runs: everything but times, memory and provenance."""
-    compared = record.model_dump(include={"facts", "scores", "rows", "settings", "recipe", "corpus"})
-    return {**compared, "losses": [epoch.train_loss for epoch in record.epochs]}
+def test_every_section_twice_with_one_seed_gives_the_same_to_the_last_digit(measured: Measured) -> None:
+    for name in SECTIONS:  # the two share no cache, and no fine-tuned model
+        assert result_of(measured.records[name, 0]) == result_of(measured.again[name]), name
 
 
-def test_every_section_twice_with_one_seed_gives_the_same_to_the_last_digit(tiny_context: Context) -> None:
-    copy = replace(tiny_context)  # it shares no cache, and no fine-tuned model
-    for name in SECTIONS:
-        assert comparable(measure(name, tiny_context)) == comparable(measure(name, copy)), name
-
-
-def test_extraction_and_the_published_model_are_fp32_whatever_training_uses(tiny_context: Context) -> None:
-    states, published = tiny_context.cls_states["train"], measure("published", tiny_context)
+def test_extraction_and_the_published_model_are_fp32_whatever_training_uses(
+    tiny_context: Context, measured: Measured
+) -> None:
+    states, published = measured.context.cls_states["train"], measured.records["published", 0]
     AcceleratorState._reset_state(reset_partial_state=True)
     bf16 = tiny_context.changed(precision="bf16")
     assert bf16.accelerator.mixed_precision == "bf16"
@@ -56,8 +51,8 @@ def test_extraction_and_the_published_model_are_fp32_whatever_training_uses(tiny
     assert measure("published", bf16).rows == published.rows
 
 
-def test_fine_tuning_scores_every_epoch_on_validation_and_test_once(tiny_context: Context) -> None:
-    record = measure("finetune", tiny_context)
+def test_fine_tuning_scores_every_epoch_on_validation_and_test_once(measured: Measured) -> None:
+    record = measured.records["finetune", 0]
     assert list(record.scores) == ["epoch-1/validation", "epoch-2/validation", "test"]
     assert record.facts["steps"] == 4  # 96 rows in batches of 64: two steps an epoch
     assert [len(record.rows[split].predictions) for split in ("validation", "test")] == [96, 96]
@@ -65,13 +60,13 @@ def test_fine_tuning_scores_every_epoch_on_validation_and_test_once(tiny_context
     assert losses is not None
     assert sum(losses) / 96 == pytest.approx(record.scores["epoch-2/validation"].loss, abs=1e-5)
     assert losses[record.at("facts.hardest_rows")[0]] == max(losses)
-    assert record.seconds.keys() == {"tokenize", "load", "train", "evaluate", "test", "save"}
+    assert record.seconds.keys() - {"states"} == {"tokenize", "load", "train", "evaluate", "test", "save"}
     assert record.epochs[-1].last_learning_rate == pytest.approx(1e-3 / 4)  # 0 is reached after the last step
 
 
-def test_the_linear_baseline_is_scikit_learns_on_the_same_states(tiny_context: Context) -> None:
-    record = measure("linear", tiny_context)
-    states, labels = tiny_context.cls_states, tiny_context.corpus.labels
+def test_the_linear_baseline_is_scikit_learns_on_the_same_states(measured: Measured) -> None:
+    record = measured.records["linear", 0]
+    states, labels = measured.context.cls_states, measured.context.corpus.labels
     reference = LogisticRegression(max_iter=3000).fit(states["train"].numpy(), labels("train"))
     expected = reference.score(states["validation"].numpy(), labels("validation"))
     assert record.scores["logistic/validation"].accuracy == expected
@@ -95,9 +90,9 @@ def test_the_books_token_outputs_are_reproduced_with_the_vocabulary_that_distilb
     )
 
 
-def test_the_corpus_is_counted_by_class(tiny_context: Context) -> None:
-    record = measure("corpus-facts", tiny_context)
-    texts, labels = tiny_context.corpus.texts("train"), tiny_context.corpus.labels("train")
+def test_the_corpus_is_counted_by_class(measured: Measured) -> None:
+    record, corpus = measured.records["corpus-facts", 0], measured.context.corpus
+    texts, labels = corpus.texts("train"), corpus.labels("train")
     words = [len(text.split()) for text, label in zip(texts, labels, strict=True) if label == LABELS.index("joy")]
     assert record.facts["rows"] == [96, 96, 96]
     assert record.facts["class_counts"] == {name: labels.count(i) for i, name in enumerate(LABELS)}
@@ -119,9 +114,9 @@ def test_what_reads_no_checkpoint_runs_without_one_and_is_judged_alike() -> None
         measure("token-facts", without)
 
 
-def test_a_dummys_expected_accuracy_is_that_of_scikit_learns(tiny_context: Context) -> None:
-    record = measure("corpus-facts", tiny_context)
-    train, validation = (np.array(tiny_context.corpus.labels(split)) for split in ("train", "validation"))
+def test_a_dummys_expected_accuracy_is_that_of_scikit_learns(measured: Measured) -> None:
+    record = measured.records["corpus-facts", 0]
+    train, validation = (np.array(measured.context.corpus.labels(split)) for split in ("train", "validation"))
     expected = record.at("facts.dummy_accuracies")
     for strategy in ("most_frequent", "stratified", "uniform"):
         dummies = [DummyClassifier(strategy=strategy, random_state=seed).fit(train, train) for seed in range(300)]
@@ -140,13 +135,13 @@ def test_a_box_is_numpys_quartiles_with_whiskers_at_the_last_value_within_one_an
     assert max(inside) == 8
 
 
-def test_the_first_rows_leave_as_hashes_and_no_sentence_is_in_any_record(tiny_context: Context, tmp_path: Path) -> None:
-    for _record, path in run_sections(sections_named([]), tiny_context, [0, 1], tmp_path):
-        text = path.read_text()
-        assert not [t for t in tiny_context.corpus.texts("train") if t in text]
-    records = read_records(tmp_path)
-    assert sorted(r.settings.seed for r in records if r.experiment == "finetune") == [0, 1]
-    assert [r.settings.seed for r in records if r.experiment == "linear"] == [0]  # seeds do not matter to it
+def test_the_first_rows_leave_as_hashes_and_no_sentence_is_in_any_record(measured: Measured) -> None:
+    paths = list(measured.results.rglob("*.json"))
+    assert len(paths) == len(measured.records) == len(read_records(measured.results)) > len(SECTIONS)
+    for text in (path.read_text() for path in paths):
+        assert not [t for t in measured.context.corpus.texts("train") if t in text]
+    assert [seed for section, seed in measured.records if section == "finetune"] == [0, 1]
+    assert [seed for section, seed in measured.records if section == "linear"] == [0]  # seeds do not matter to it
 
 
 def test_of_two_runs_of_a_section_at_once_one_leaves_a_record(
@@ -238,12 +233,10 @@ def test_the_hexagons_hold_every_point_once_and_draw_the_same_panels_again() -> 
     assert np.asarray(drawn.get_array()).tolist() == density["counts"]["sadness"]
 
 
-def test_the_projection_keeps_every_row_and_another_seed_gives_another_plane(tiny_context: Context) -> None:
-    first, second = (measure("projection", tiny_context, seed) for seed in (0, 1))
+def test_the_projection_keeps_every_row_and_another_seed_gives_another_plane(measured: Measured) -> None:
+    first, second = (measured.records["projection", seed] for seed in (0, 1))
     assert first.facts["shape"] == [96, 2]
     assert first.facts["density"] != second.facts["density"]
-    with pytest.raises(UsageError, match="4 training rows are too few"):
-        measure("projection", replace(tiny_context, corpus=load_corpus("rehearsal", limit=4)))
 
 
 def test_a_gpus_libraries_and_arithmetic_stand_in_its_records(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,14 +18,14 @@ from transformers import pipeline
 from repro.assets.checkpoints import WEIGHTS
 from repro.errors import CheckpointError, MissingAssetError, ResultsError, UsageError
 from repro.records.schema import LABELS, RunRecord
-from repro.records.store import read_records
 from repro.sections import section_named
 from repro.sections.context import Context
 from repro.sections.inference import TWEET, load_finetuned, predict
-from repro.sections.models import STAMP, check_models, model_folder, read_stamp, restore_models, trained_model
+from repro.sections.models import STAMP, check_models, model_folder, read_stamp, restore_models
 from repro.sections.runner import run_sections
 from tests.files import flip_a_bit
-from tests.running import ROOT, measure
+from tests.running import measure
+from tests.sections.conftest import Measured
 
 
 def test_a_saved_model_loads_in_transformers_pipeline_and_gives_the_same_probabilities(saved: Path) -> None:
@@ -40,19 +38,18 @@ def test_a_saved_model_loads_in_transformers_pipeline_and_gives_the_same_probabi
 
 
 def test_the_section_reads_the_model_that_fine_tuning_left_in_the_same_run(
-    tiny_context: Context, tmp_path: Path
+    measured: Measured, saved: Path, tmp_path: Path
 ) -> None:
-    measure("finetune", tiny_context, 3)
-    facts = measure("inference", tiny_context, 3).facts
+    facts, context = measured.records["inference", 0].facts, replace(measured.context, save=saved.parent)
     probabilities: Any = facts["probabilities"]
     assert list(probabilities) == list(LABELS)
     assert facts["joy_probability"] == probabilities["joy"]
     name = "tiny-distilbert-finetuned-rehearsal-seed4-[0-9a-f]{8}"
     with pytest.raises(MissingAssetError, match=f"no fine-tuned model {name} is here"):
-        list(run_sections([section_named("inference")], tiny_context, [4], tmp_path))  # nobody is told: it ends the run
-    flip_a_bit(model_folder(tiny_context, 3) / WEIGHTS)
+        list(run_sections([section_named("inference")], context, [4], tmp_path))  # nobody is told: it ends the run
+    flip_a_bit(saved / WEIGHTS)
     with pytest.raises(MissingAssetError, match="is not the file that was saved"):
-        measure("inference", tiny_context, 3)
+        measure("inference", context)
 
 
 def in_json(name: str, change: Callable[[Any], Any]) -> Callable[[Path], object]:
@@ -132,17 +129,6 @@ def test_a_model_no_better_than_the_dummy_is_called_so(tiny_context: Context, tm
     assert "is no better than always answering" in load_finetuned(folder).note
 
 
-def test_runs_of_other_settings_keep_their_models_side_by_side(tiny_context: Context, tmp_path: Path) -> None:
-    contexts = [replace(tiny_context.changed(batching=batching), save=tmp_path) for batching in ("packed", "padded")]
-    for context in contexts:
-        measure("finetune", context, 0)
-    folders = [trained_model(context, 0) for context in contexts]
-    assert len(set(folders)) == 2
-    assert [read_stamp(folder).settings.batching for folder in folders] == ["packed", "padded"]
-    with pytest.raises(MissingAssetError, match="2 of other settings, code or library versions are"):
-        trained_model(contexts[0].changed(protocol="as-published"), 0)
-
-
 def test_a_folder_that_is_no_model_of_the_run_is_refused_before_training(
     trained: tuple[Path, RunRecord], tiny_context: Context
 ) -> None:
@@ -174,30 +160,6 @@ def test_a_model_that_a_killed_process_moved_aside_gets_its_name_back(saved: Pat
     shutil.copytree(saved, aside)  # it was killed before it removed the older one
     restore_models(saved.parent)
     assert [path.name for path in saved.parent.iterdir()] == [saved.name]
-
-
-RACER = "from repro import cli; import repro.sections.finetune; print(flush=True); input(); cli.main()"
-RACE = ("finetune", "--recipe", "tiny", "--corpus", "rehearsal", "--limit", "96", "--protocol", "as-published")
-
-
-def test_of_two_runs_at_once_into_one_folder_no_model_is_lost(tmp_path: Path) -> None:
-    """Both start once both have imported everything; as published, each draws another head."""
-    command = [sys.executable, "-c", RACER, "run", *RACE, "--save", str(tmp_path / "models"), "--results"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    pipes: Any = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    folders = [tmp_path / name for name in ("one", "two")]
-    runs: list[Any] = [subprocess.Popen([*command, str(to)], env=environment, text=True, **pipes) for to in folders]
-    for run in runs:
-        run.stdout.readline()
-    for run in runs:
-        run.stdin.write("\n")
-        run.stdin.flush()
-    errors = [run.communicate(timeout=300)[1] for run in runs]
-    finished = [to for to, run in zip(folders, runs, strict=True) if run.returncode == 0]
-    assert finished, errors
-    losses = {read_stamp(model).scores["test"].loss for model in (tmp_path / "models").glob("tiny*")}
-    assert {record.scores["test"].loss for to in finished for record in read_records(to)} <= losses
-    assert all(len(read_records(to)) == 1 for to in finished)
 
 
 def test_a_run_made_again_replaces_the_model_that_it_left(tiny_context: Context, tmp_path: Path) -> None:

@@ -24,11 +24,9 @@ from repro.errors import CheckpointError, MissingAssetError, UsageError
 from repro.notebooks.repair import repaired
 from repro.records.schema import RunRecord
 from repro.sections.context import Context
-from repro.sections.runner import open_context
 from repro.sections.tour import LONGEST_ANSWER, TASKS, best_spans, find_answer, first_sentence, tables
-from repro.spec import RunSpec
 from tests.running import measure
-from tests.sections.conftest import verdicts_on
+from tests.sections.conftest import Measured, verdicts_on
 
 CPU = torch.device("cpu")
 
@@ -95,9 +93,9 @@ def test_the_repaired_notebook_answers_from_a_context_of_few_words(context: str)
     assert context[answer["start"] : answer["end"]] == answer["answer"] != ""
 
 
-@pytest.fixture(scope="module")
-def record() -> RunRecord:
-    return measure("tour", open_context(RunSpec(recipe="tiny", corpus="rehearsal", limit=6)))
+@pytest.fixture
+def record(measured: Measured) -> RunRecord:
+    return measured.records["tour", 0]
 
 
 def test_every_task_runs_on_its_architecture_and_gives_what_the_pipelines_gave(record: RunRecord) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Any, NamedTuple
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -17,28 +19,23 @@ from repro.spec import Device, Precision
 from repro.training.device import report_out_of_memory, resolve_device
 from tests.running import measure
 
-AVX2 = {"avx2": True, "avx512_bf16": False, "amx_bf16": False, "cpu_name": "a laptop"}
+PLANTED = tomllib.loads(Path(__file__).with_name("machines.toml").read_text(encoding="utf-8"))
+MACHINES = PLANTED["machines"]
 
 
-class Machine(NamedTuple):
-    """A processor's capabilities, and GPUs by name, with or without bf16 arithmetic."""
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """A processor's capabilities, and GPUs by name; `auto` and `refused` are what machines.toml expects."""
 
     capabilities: Mapping[str, object]
-    gpus: tuple[str, ...] = ()
+    gpus: Sequence[str] = ()
     gpu_bf16: bool = False
     free_mib: int = 14_000
+    auto: Sequence[str] = ()
+    refused: Sequence[Sequence[str]] = ()
 
 
-MACHINES = {
-    "AVX2 laptop": (Machine(AVX2), "cpu", "fp32"),
-    "Arm laptop": (Machine({"neon": True, "bf16": True, "sve": False}), "cpu", "bf16"),
-    "old Arm laptop": (Machine({"neon": True, "bf16": False}), "cpu", "fp32"),
-    "a torch that can't say": (Machine({}), "cpu", "fp32"),
-    "AVX512-bf16 server": (Machine(AVX2 | {"avx512_bf16": True}), "cpu", "bf16"),
-    "AMX server": (Machine(AVX2 | {"amx_bf16": True}), "cpu", "bf16"),
-    "T4": (Machine(AVX2, ("Tesla T4",)), "cuda", "fp16"),
-    "Ampere": (Machine(AVX2, ("NVIDIA A100",), gpu_bf16=True), "cuda", "bf16"),
-}
+LAPTOP = Machine(**MACHINES["AVX2 laptop"])
 Plant = Callable[[Machine], None]
 
 
@@ -63,68 +60,37 @@ def plant(monkeypatch: pytest.MonkeyPatch) -> Plant:
 
 
 @pytest.mark.parametrize("name", MACHINES)
-def test_auto_takes_the_fastest_native_arithmetic(name: str, plant: Plant) -> None:
-    machine, kind, precision = MACHINES[name]
+def test_auto_takes_native_arithmetic_and_an_imitated_one_is_refused(name: str, plant: Plant) -> None:
+    machine = Machine(**MACHINES[name])
     plant(machine)
     choice = resolve_device()
-    assert (choice.device, choice.precision) == (kind, precision)
+    assert [choice.device, choice.precision] == machine.auto
     assert choice.reason.startswith(machine.gpus[0] if machine.gpus else "no GPU")
     assert "\n" not in choice.reason
     assert resolve_device(choice.device, choice.precision).precision == choice.precision
+    for kind, precision, reason, remedy in machine.refused:
+        with pytest.raises(DeviceError, match=rf"(?s)--precision {precision}.*{reason}[^\n]*\n.*{remedy}"):
+            resolve_device(Device(kind), Precision(precision))
 
 
-@pytest.mark.parametrize(
-    ("name", "kind", "precision", "reason", "remedy"),
-    [
-        ("AVX2 laptop", "cpu", "bf16", "neither bf16 nor fp16 arithmetic", "--precision fp32"),
-        ("AVX2 laptop", "cpu", "fp16", "neither bf16 nor fp16 arithmetic", "--precision fp32"),
-        ("AMX server", "cpu", "fp16", "none of fp16", "--precision bf16"),
-        ("T4", "cuda", "bf16", "no bf16 arithmetic", "--precision fp16"),
-        ("T4", "auto", "bf16", "no bf16 arithmetic", "--precision fp16"),
-    ],
-)
-def test_an_imitated_precision_is_refused_with_the_fast_one_named(
-    name: str, kind: str, precision: str, reason: str, remedy: str, plant: Plant
-) -> None:
-    plant(MACHINES[name][0])
-    with pytest.raises(DeviceError, match=rf"(?s)--precision {precision}.*{reason}[^\n]*\n.*{remedy}"):
-        resolve_device(Device(kind), Precision(precision))
-
-
-DRIVER = "Found no NVIDIA driver on your system. Please check that you have an NVIDIA GPU and installed a driver"
-OLD = "The NVIDIA driver on your system is too old (found version 11040). Please update your GPU driver"
-UNUSABLE = [  # torch's CUDA, CUDA_VISIBLE_DEVICES, what torch says; the reason and the remedy in our error
-    (None, None, "", "is a build for the CPU alone", "CUDA build"),
-    ("13.0", "", "", "CUDA_VISIBLE_DEVICES='' hides every GPU", "Unset"),
-    ("13.0", None, DRIVER, "Found no NVIDIA driver on your system", "Install or update the NVIDIA driver"),
-    ("13.0", None, OLD, "for CUDA 13.0 cannot use a GPU: The NVIDIA driver on your system is too old", "or update"),
-]
-
-
-@pytest.mark.parametrize(("cuda", "visible", "error", "reason", "remedy"), UNUSABLE)
+@pytest.mark.parametrize("case", PLANTED["unusable"], ids=lambda case: case["reason"])
 def test_a_missing_gpu_is_refused_with_the_reason(
-    cuda: str | None,
-    visible: str | None,
-    error: str,
-    reason: str,
-    remedy: str,
-    plant: Plant,
-    monkeypatch: pytest.MonkeyPatch,
+    case: dict[str, str], plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plant(Machine(AVX2))
-    monkeypatch.setattr(torch.version, "cuda", cuda)
-    monkeypatch.setattr(torch.cuda, "init", Mock(side_effect=RuntimeError(error)))
+    plant(LAPTOP)
+    monkeypatch.setattr(torch.version, "cuda", case.get("cuda"))
+    monkeypatch.setattr(torch.cuda, "init", Mock(side_effect=RuntimeError(case.get("error", ""))))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if visible is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    with pytest.raises(DeviceError, match=f"{reason}[^\n]*\n.*{remedy}"):
+    if "visible" in case:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", case["visible"])
+    with pytest.raises(DeviceError, match=f"{case['reason']}[^\n]*\n.*{case['remedy']}"):
         resolve_device(Device.CUDA)
     choice = resolve_device()
     assert choice.device == "cpu"
-    assert reason in choice.reason
+    assert case["reason"] in choice.reason
 
 
-TWO = Machine(AVX2, ("NVIDIA A100", "Tesla T4"), gpu_bf16=True)
+TWO = replace(LAPTOP, gpus=("NVIDIA A100", "Tesla T4"), gpu_bf16=True)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +98,7 @@ TWO = Machine(AVX2, ("NVIDIA A100", "Tesla T4"), gpu_bf16=True)
     [
         (TWO, 2, "GPUs of different kinds: NVIDIA A100, Tesla T4", "CUDA_VISIBLE_DEVICES"),
         (TWO, 4, "4 processes share 2 GPUs", "one process for each GPU"),
-        (Machine(AVX2, ("Tesla T4",), free_mib=2_000), 1, "2,000 MiB free", "--device cpu"),
+        (replace(LAPTOP, gpus=("Tesla T4",), free_mib=2_000), 1, "2,000 MiB free", "--device cpu"),
     ],
 )
 def test_gpus_that_cannot_do_the_run_are_refused(

@@ -10,21 +10,19 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from datasets import Dataset
 from torch import nn
 
-from benchmarks.lengths import random_examples
-from benchmarks.peer import architecture
+from benchmarks.peer import architecture, as_dataset, random_examples, trainer
+from benchmarks.planted import FAULTS, planted
 from benchmarks.sameness import compare_with_trainer, same_for
 from repro.assets.loading import load_classifier
 from repro.assets.recipes import TINY, Recipe
-from repro.errors import TrainingDivergedError, UsageError
+from repro.errors import TrainingDivergedError
 from repro.sections.context import Context
 from repro.training.data import tokenize
 from repro.training.epochs import EpochTotals
-from repro.training.loop import check_micro_batches
-from repro.training.packing import pad_rows
 from repro.training.predict import cls_states, predict_rows
+from tests.running import measure
 from tests.training.trial import SMALL, accelerator, fp16, without_dropout
 from tests.training.trial import train as ours
 
@@ -44,35 +42,31 @@ def test_two_epochs_with_dropout_end_in_the_trainers_parameters_bit_for_bit(
 ) -> None:
     """As the notebook trains: every row padded to the split's longest, evaluation after each epoch."""
 
-    def dataset(split: str) -> Dataset:
+    def dataset(split: str) -> Any:
         examples = tiny_context.examples[split]
-        rows = pad_rows(examples.tokens, torch.arange(len(examples)), width=int(examples.tokens.lengths.max()))
-        return Dataset.from_dict({**{k: v.tolist() for k, v in rows.items()}, "label": examples.labels.tolist()})
+        return as_dataset(examples, width=int(examples.tokens.lengths.max()))
 
     transformers.set_seed(7)
     theirs, rates = load_classifier(tiny_context.checkpoint.folder), Rates()
-    arguments = transformers.TrainingArguments(
-        output_dir=str(tmp_path), num_train_epochs=SMALL.epochs, learning_rate=SMALL.learning_rate,
+    given = {"processing_class": tiny_context.tokenizer, "callbacks": [rates]}
+    given |= {"train_dataset": dataset("train"), "eval_dataset": dataset("validation")}
+    peer = trainer(
+        theirs, tmp_path, given=given, num_train_epochs=SMALL.epochs, learning_rate=SMALL.learning_rate,
+        weight_decay=SMALL.weight_decay, eval_strategy="epoch", logging_strategy="epoch", seed=7,
         per_device_train_batch_size=SMALL.batch_size, per_device_eval_batch_size=SMALL.batch_size,
-        weight_decay=SMALL.weight_decay, eval_strategy="epoch", logging_strategy="epoch", save_strategy="no",
-        report_to="none", disable_tqdm=True, use_cpu=True, dataloader_pin_memory=False, seed=7,
     )  # fmt: skip
-    trainer = transformers.Trainer(
-        model=theirs, args=arguments, train_dataset=dataset("train"), eval_dataset=dataset("validation"),
-        processing_class=tiny_context.tokenizer, callbacks=[rates],
-    )  # fmt: skip
-    trainer.train()
+    peer.train()
     mine, results = ours(tiny_context)
     for (name, parameter), expected in zip(mine.named_parameters(), theirs.parameters(), strict=True):
         assert torch.equal(parameter, expected), name
-    logged = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    logged = [entry["loss"] for entry in peer.state.log_history if "loss" in entry]
     assert [r.epoch.train_loss for r in results] == pytest.approx(logged, abs=1e-4)  # the Trainer rounds its log
-    evaluated = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
+    evaluated = [entry["eval_loss"] for entry in peer.state.log_history if "eval_loss" in entry]
     assert [r.validation.mean_loss for r in results] == pytest.approx(evaluated, abs=1e-6)
     first, last = results[0].epoch, results[-1].epoch
     assert [first.first_learning_rate, last.last_learning_rate] == [rates.used[0], rates.used[-1]]
     pieces = sum(r.computed_pieces for r in results)
-    assert trainer.state.total_flos == 6 * mine.num_parameters(exclude_embeddings=True) * pieces
+    assert peer.state.total_flos == 6 * mine.num_parameters(exclude_embeddings=True) * pieces
 
 
 @pytest.mark.parametrize(("shape", "steps", "batch"), [("tiny", 20, 16), ("distilbert", 4, 8)])
@@ -176,8 +170,12 @@ def test_a_text_longer_than_the_positions_is_cut_counted_and_still_ends_in_sep(t
     assert tokens.ids[511] == tiny_context.tokenizer.sep_token_id
 
 
-def test_parts_must_divide_the_batch() -> None:
-    check_micro_batches(4, 64)
-    for wrong in (0, -1, 3, 128):
-        with pytest.raises(UsageError):
-            check_micro_batches(wrong, 64)
+def test_a_fault_changes_the_training_and_not_what_its_record_says_was_run(tiny_context: Context) -> None:
+    honest = measure("finetune", tiny_context)
+    for fault in FAULTS:
+        with planted(fault):
+            record = measure("finetune", tiny_context)
+        losses = [epoch.train_loss for epoch in record.epochs]
+        assert (losses == [epoch.train_loss for epoch in honest.epochs]) == (fault == "none"), fault
+        assert (record.run_key, record.recipe, record.corpus) == (honest.run_key, honest.recipe, honest.corpus)
+    assert measure("finetune", tiny_context).rows == honest.rows  # what was planted is out again

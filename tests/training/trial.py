@@ -23,6 +23,7 @@ from repro.sections import section_named
 from repro.sections.context import Context
 from repro.sections.models import model_folder
 from repro.sections.runner import run_sections
+from repro.spec import RunSpec
 from repro.training.device import make_accelerator
 from repro.training.epochs import EpochResult
 from repro.training.loop import fit
@@ -31,6 +32,7 @@ from repro.training.resume.checkpointer import CheckpointPolicy
 from tests.running import result_of
 
 SMALL = replace(TINY, batch_size=16)  # 96 rows are six steps an epoch
+UNDISTURBED: dict[RunSpec, dict[str, Any]] = {}
 
 
 class Killed(BaseException):
@@ -154,6 +156,8 @@ class Runs:
         return {**result_of(record), "files": {file.name: file_sha256(file) for file in sorted(self.model.iterdir())}}
 
     def undisturbed(self) -> dict[str, Any]:
-        """What the run gives that nothing disturbs."""
-        elsewhere = self.elsewhere("undisturbed")
-        return elsewhere.whole(elsewhere.finetune())
+        """What the run gives that nothing disturbs, trained once a session."""
+        if self.context.spec not in UNDISTURBED:
+            elsewhere = self.elsewhere("undisturbed")
+            UNDISTURBED[self.context.spec] = elsewhere.whole(elsewhere.finetune())
+        return UNDISTURBED[self.context.spec]

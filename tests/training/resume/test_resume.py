@@ -11,7 +11,6 @@ from itertools import count, islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 from accelerate import Accelerator
@@ -92,16 +91,6 @@ def test_asked_to_stop_while_it_loads_it_takes_no_step(runs: Runs, monkeypatch: 
         runs.finetune(progress=cut_off(1))
 
 
-def test_between_phases_it_leaves_only_where_no_step_is_lost(tmp_path: Path) -> None:
-    checkpointer = Checkpointer(tmp_path, "x", {}, accelerator(), CheckpointPolicy())
-    unsaved, first = (Mock(step=step) for step in (6, 0))
-    checkpointer.leave_if_asked(first)
-    checkpointer._noted = signal.SIGTERM
-    checkpointer.leave_if_asked(unsaved)
-    with pytest.raises(InterruptedRunError):
-        checkpointer.leave_if_asked(first)
-
-
 def test_by_the_clock_saving_stays_near_two_percent_of_the_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,20 +114,6 @@ def test_by_the_clock_saving_stays_near_two_percent_of_the_time(
     assert waits_after(3, cost=0, epoch_ends=False) == 60
     assert waits_after(4, cost=0, epoch_ends=True) == 0
     assert waits_after(9, cost=2, epoch_ends=True) == 0  # the last step
-
-
-def test_several_gpus_ask_each_other_every_ten_steps_and_at_an_epochs_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for device, apart in (("cuda", [10, 15, 20]), ("cpu", list(range(1, 21)))):
-        checkpointer, asked = Checkpointer(tmp_path, "x", {}, accelerator(), CheckpointPolicy()), list[int]()
-        several = SimpleNamespace(num_processes=2, device=SimpleNamespace(type=device))
-        monkeypatch.setattr(checkpointer, "accelerator", several)
-        for step in range(1, 21):
-            training: Any = SimpleNamespace(step=step, steps=30, epoch_ends=step == 15)
-            monkeypatch.setattr(checkpointer, "_agree", lambda due, step=step, asked=asked: asked.append(step))
-            checkpointer.is_due(training)
-        assert asked == apart
 
 
 def test_seconds_are_those_of_the_steps_and_of_the_evaluation_not_of_saving(
@@ -189,7 +164,8 @@ def test_loss_scaling_is_resumed_bit_for_bit(runs: Runs, monkeypatch: pytest.Mon
         return own
 
     monkeypatch.setattr("repro.training.device.make_accelerator", make)
-    expected = runs.undisturbed()
+    whole = runs.elsewhere("whole")
+    expected = whole.whole(whole.finetune())
     undisturbed = list(scales)
     assert min(undisturbed) < 2.0**24
     assert len(set(undisturbed)) > 2
