@@ -128,8 +128,7 @@ def _show(record: RunRecord, path: Path, context: Context) -> list[str]:
     from repro.sections import section_named
 
     section = section_named(record.experiment)
-    took = f"{sum(record.seconds.values()):.1f} s"
-    typer.echo(f"{section.name}, seed {record.settings.seed}: {section.what}; {took}")
+    typer.echo(f"{section.name}, seed {record.settings.seed}: {section.what}; {sum(record.seconds.values()):.1f} s")
     for name, scores in record.scores.items():
         f1 = f"weighted F1 {scores.weighted_f1:.4f} (n = {scores.n:,})"
         typer.echo(f"  {name}: accuracy {scores.accuracy:.4f}, {f1}")

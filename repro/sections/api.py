@@ -81,13 +81,12 @@ def library_facts() -> dict[str, Any]:
     import transformers
     from transformers.pipelines import PIPELINE_REGISTRY
 
-    models = {task: PIPELINE_REGISTRY.check_task(task)[1]["default"]["model"] for task in DEFAULTS}
     with TemporaryDirectory() as folder:  # the notebook sets no argument that is about the best model
         args = transformers.TrainingArguments(folder, report_to="none", use_cpu=True)
     tokenizer: Any = transformers.MarianTokenizer  # where the package is missing, what stands in for the class says so
     needed: Any = getattr(tokenizer, "__backends", None) or getattr(tokenizer, "_backends", ())
     return {
-        "default_models": {task: name for task, (name, _revision) in models.items()},
+        "default_models": {task: PIPELINE_REGISTRY.check_task(task)[1]["default"]["model"][0] for task in DEFAULTS},
         "model_after_training": "the best" if args.load_best_model_at_end else "the last",
         "translation_needs": ", ".join(needed) or "nothing more",
     }

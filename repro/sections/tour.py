@@ -37,7 +37,6 @@ CANDIDATES = 12  # spans of which those over the same words are added up: 2 * to
 MASKED = -10_000.0
 Logits = NDArray[np.float32]
 Answer = dict[str, Any]
-Task = Callable[[Path, TourTexts, "torch.device"], JsonValue]
 
 
 def run(context: Context, _seed: int) -> Measurements:
@@ -142,7 +141,7 @@ def generation(folder: Path, texts: TourTexts, device: torch.device) -> JsonValu
     return {"continues_prompt": continues, "continuation": continuation, "tokens": len(ids)}
 
 
-TASKS: dict[str, Task] = {
+TASKS: dict[str, Callable[..., JsonValue]] = {
     task.__name__: task for task in (sentiment, entities, answer, summary, translation, generation)
 }
 
