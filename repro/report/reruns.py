@@ -73,8 +73,8 @@ def _version_drawing(ours: Verdict, catalogue: Catalogue) -> Drawing:
         mine = ours.estimates[""].values
         axes.scatter([len(versions)] * len(mine), mine, marker="D", s=26, color=INK, label=f"ours: {ours.basis}")
     claims = [(c, part) for c in catalogue.claim for part, of in c.figures.items() if of == claim.figures[""]]
-    stated = {c.reported_of(part): c.source for c, part in claims if c.reported is not None}
-    for reported, source in sorted(stated.items()):
+    sources = {c.reported_of(part): c.source for c, part in claims if c.reported is not None}
+    for reported, source in sorted(sources.items()):
         axes.axhline(reported, color=INK, linestyle="--", linewidth=1)
         axes.annotate(f"reported {number(reported)} ({source})", (len(versions) + 5.2, reported), (0, 2),
                       textcoords="offset points", ha="right", fontsize=9)  # fmt: skip
