@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from jinja2 import Environment
 
-from repro.display.table import Table
+from repro.display import Table
 from repro.errors import UsageError
 from repro.notebooks.dependencies import Blame, names_in
 from repro.notebooks.kernel import Executed, Kernel, Limits, load_rules

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from repro.diagnosis.diagnose import diagnose_run
 from repro.diagnosis.files import run_from_file
-from repro.display.table import Table
+from repro.display import Table
 from repro.errors import UsageError
 
 STRANGERS = Path(__file__).parent / "strangers"
