@@ -21,7 +21,7 @@ from typing import Any
 
 import typer
 
-from repro.display.table import Table
+from repro.display import Table
 from repro.records.provenance import utc_now
 from repro.regression.checkouts import checkout_of, repository, resolve, working_tree
 from repro.regression.session import QUICK, Seconds, Session, accused, judge_session, run_session

@@ -15,7 +15,7 @@ import typer
 
 from repro.benchfiles import Benchmark
 from repro.claims.cohorts import cohorts_of
-from repro.display.table import Table
+from repro.display import Table
 from repro.records.durable import write_whole
 from repro.records.store import json_files, read_record
 from repro.report.tables import history

@@ -22,7 +22,7 @@ import typer
 from scipy.stats import binomtest
 from torch import nn
 
-from repro.display.table import Table
+from repro.display import Table
 from repro.sections import section_named
 from repro.sections.context import Context
 from repro.sections.runner import open_context, run_sections

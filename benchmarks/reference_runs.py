@@ -91,11 +91,11 @@ def describe(catalogue: Catalogue, rows: Sequence[Row]) -> Iterator[str]:
 def main(catalogue: str = "rehearsal", results: Path = Path("build/reference")) -> None:
     """Write the table and print what it holds."""
     try:
-        read, folder = read_header(catalogue)
+        read = read_header(catalogue)
         rows = reference_rows(read, read_records(results))
     except ReproError as error:
         sys.exit(f"error: {error}")
-    path = folder / "references" / "runs.csv"
+    path = read.folder / "references" / "runs.csv"
     path.parent.mkdir(exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")

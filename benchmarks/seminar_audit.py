@@ -26,7 +26,7 @@ from repro.assets.checkpoints import locate_checkpoint
 from repro.assets.recipes import DISTILBERT, MINILM, TOUR
 from repro.assets.tiny import build_tiny_tour
 from repro.claims.catalogue import load_catalogue
-from repro.display.table import Table
+from repro.display import Table
 from repro.notebooks.reading import joined
 from tests.assets.hub_server import HubServer, Repository
 

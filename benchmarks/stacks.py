@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from repro.display.table import Table
+from repro.display import Table
 from repro.records.schema import RunRecord
 from repro.records.store import read_records
 from repro.regression.session import Session, judge_session

@@ -37,7 +37,7 @@ from repro.assets.loading import load_classifier
 from repro.assets.recipes import MINILM
 from repro.claims.catalogue import load_catalogue
 from repro.claims.references import Figure
-from repro.display.table import Table
+from repro.display import Table
 from repro.errors import UsageError, unknown
 from repro.records.provenance import collect_provenance, utc_now
 from repro.sections.context import Context

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+import tomllib
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.resources import files
 from io import TextIOWrapper
 from tempfile import NamedTemporaryFile
 from typing import Annotated
@@ -31,18 +33,6 @@ from repro.errors import (
 
 BUG = 70  # EX_SOFTWARE of sysexits.h
 MOST_SHOWN = 300
-TRAIN = """
-    accelerate datasets filelock huggingface_hub psutil pyarrow safetensors scipy sklearn tokenizers torch transformers
-"""
-EXTRAS = {  # by the module that is missing
-    **dict.fromkeys(TRAIN.split(), "train"),
-    **dict.fromkeys(("ast_grep_py", "ipykernel", "jupyter_client", "nbclient", "nbformat"), "notebook"),
-    **dict.fromkeys(("pytest", "pytest_benchmark"), "bench"),
-    "umap": "projection",
-    "sentencepiece": "tour",
-    "tensorboard": "tensorboard",
-    "wandb": "wandb",
-}
 app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -107,12 +97,17 @@ def _answer(error: BaseException) -> tuple[str, int]:
             return f"{what}\nCheck that path; records already written are untouched.", ReproError.exit_code
         case KeyboardInterrupt():
             return "interrupted", InterruptedRunError.exit_code
-        case ModuleNotFoundError(name=str(name)) if extra := EXTRAS.get(name.partition(".")[0]):
+        case ModuleNotFoundError(name=str(name)) if extra := _extra_of(name.partition(".")[0]):
             how = f"python -m pip install 'seminar-repro[{extra}]' (in a clone: '.[{extra}]')"
             what = f"error: this needs {name}, which is not installed"
             return f"{what}\nInstall the extra {extra}: {how}.", MissingAssetError.exit_code
     line = without_private_parts(f"{type(error).__name__}: {error}".strip(": \n")).splitlines()[0]
     return f"internal error: {line[:MOST_SHOWN]}\nThis is a bug in the suite; {_keep_trace(error)}.", BUG
+
+
+def _extra_of(module: str) -> str | None:
+    extras = tomllib.loads(files("repro").joinpath("extras.toml").read_text(encoding="utf-8"))
+    return next((extra for extra, modules in extras.items() if module in modules), None)
 
 
 def _keep_trace(error: BaseException) -> str:

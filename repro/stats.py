@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import cache
 from math import comb, erfc, exp, lgamma, log, sqrt
 from statistics import correlation
+from typing import Any
 
 PRECISE = 1e-15
 FEW = 25  # fewer rows than this on which two classifiers disagree: the exact test, as is usual
@@ -61,7 +62,7 @@ def mcnemar(first_alone: int, second_alone: int) -> float:
     return erfc(max(abs(first_alone - second_alone) - 1, 0) / sqrt(2 * discordant))
 
 
-def rank_correlation(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
+def rank_correlation(first: Sequence[Any], second: Sequence[Any]) -> tuple[float, float]:
     """Return Spearman's correlation of two series of equal length, and its two-sided p by t on n - 2 degrees."""
     rho = correlation(ranks(first), ranks(second))
     if abs(rho) >= 1:
@@ -69,7 +70,7 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> tuple[f
     return rho, 2 * t_tail(abs(rho) * sqrt((len(first) - 2) / (1 - rho * rho)), len(first) - 2)
 
 
-def ranks(values: Sequence[float]) -> list[float]:
+def ranks(values: Sequence[Any]) -> list[float]:
     """Return each value's rank from 1; equal values share their mean rank."""
     ordered = sorted(values)
     return [(bisect_left(ordered, value) + bisect_right(ordered, value) + 1) / 2 for value in values]

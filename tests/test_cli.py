@@ -14,7 +14,7 @@ import pytest
 
 from repro.errors import MissingAssetError
 from repro.records.schema import Measurements
-from repro.records.store import write_record
+from repro.records.store import read_records, write_record
 from repro.sections import corpus_facts
 from tests.conftest import CallRepro, MakeRecord
 from tests.running import ROOT, cases
@@ -86,6 +86,7 @@ def test_a_dry_run_names_completed_runs_seconds_and_downloads(call_repro: CallRe
     assert call_repro("run", *options)[0] == 0
     code, out, _ = call_repro("run", *options, "--dry-run", "--seeds", "3")
     assert code == 0 and out.count("completed, skipped") == 2 and "s (median of 1)" in out
+    assert all(str(record.run_key)[:12] in out for record in read_records(tmp_path))
     assert "0 of 2 would run" in out and "about 0 MB for 0 of 0 missing" in out
     assert "2 of 2 would run" in call_repro("run", *options, "--dry-run", "--again")[1]
     out = call_repro("run", "tour", "--corpus", "hub", "--results", tmp_path, "--dry-run")[1]

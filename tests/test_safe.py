@@ -19,13 +19,10 @@ from pydantic import ValidationError
 from repro.assets.checkpoints import locate_checkpoint
 from repro.assets.loading import load_classifier, load_encoder, load_model, load_tokenizer
 from repro.assets.recipes import TINY
-from repro.claims.catalogue import load_catalogue
-from repro.claims.judge import judge_all
 from repro.errors import CheckpointError, RecordError, ReproError, ResultsError
 from repro.records.schema import RunRecord
 from repro.records.store import prepare_results, read_records, write_record
-from repro.report.pages import with_verdicts
-from repro.sections import SECTIONS
+from repro.report.pages import BEGIN, END
 from repro.sections.inference import load_finetuned
 from tests.claims.builders import report
 from tests.conftest import MakeRecord
@@ -199,13 +196,12 @@ def test_hostile_text_makes_no_link_no_picture_no_html_and_no_cell(make_record: 
     provenance = make_record("linear").provenance.model_copy(update=texts)
     six = dict.fromkeys(("anger", "fear", "love", "surprise"), HOSTILE)
     record = make_record("linear", facts={"most_often_taken_for": six}, provenance=provenance)
-    verdicts = judge_all(load_catalogue(), [record], list(SECTIONS))
-    readme = with_verdicts("<!-- verdicts: begin -->\n<!-- verdicts: end -->\n", load_catalogue(), verdicts, [record])
-    report([record], tmp_path)
+    (tmp_path / "README.md").write_text(f"{BEGIN}\n{END}\n")
+    report([record], tmp_path, tmp_path / "README.md")
     page = (tmp_path / "report.html").read_text()
     assert page.count("<script") == 2  # the page's own, and the verdicts as JSON
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
-    for text in ((tmp_path / "REPORT.md").read_text(), readme):
+    for text in ((tmp_path / name).read_text() for name in ("REPORT.md", "README.md")):
         blocks = MarkdownIt("commonmark", {"html": True}).enable("table").parse(text)
         parts = [part for block in blocks for part in (block, *(block.children or []))]
         assert "html_inline" not in {part.type for part in parts}

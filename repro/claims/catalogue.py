@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -82,6 +83,13 @@ class Catalogue(Strict):
         paths = {key: inside(self.folder, table.file) for key, table in self.references.items()}
         return {key: read_population(path, self.references[key]) for key, path in paths.items()}
 
+    @cached_property
+    def public_runs(self) -> Population:
+        """The runs of all references that corroborate, as one population."""
+        tables = [self.populations[name] for name in self.corroboration]
+        runs = tuple(run for table in tables for run in table.runs)
+        return replace(tables[0], runs=runs, rows=sum(table.rows for table in tables))
+
     def claim_named(self, name: str) -> Claim:
         """Return the claim of that id; UsageError names the nearest."""
         for claim in self.claim:
@@ -98,12 +106,12 @@ class Catalogue(Strict):
 @cache
 def load_catalogue(name: str = "seminar") -> Catalogue:
     """Read and check a catalogue that comes with the suite, or a folder; UsageError names file and place."""
-    catalogue, folder = read_header(name)
+    catalogue = read_header(name)
     others = () if name in PACKAGED else PACKAGED  # those that come with the suite are compared by a test
-    for other in (read_header(packaged)[0] for packaged in others if packaged != catalogue.name):
+    for other in (read_header(packaged) for packaged in others if packaged != catalogue.name):
         if twice := sorted({claim.id for claim in catalogue.claim} & {claim.id for claim in other.claim}):
             problem = f"{twice[0]}: the catalogue {other.name!r} has a claim of that id"
-            raise UsageError(f"{folder}/claims.toml: {problem}", REMEDY)
+            raise UsageError(f"{catalogue.folder}/claims.toml: {problem}", REMEDY)
     dict(catalogue.populations)  # what is wrong in a table is said before anything is judged
     return catalogue
 
@@ -113,8 +121,8 @@ def reruns() -> Population:
     return load_catalogue().populations["reruns"]
 
 
-def read_header(name: str) -> tuple[Catalogue, Path]:
-    """Read a catalogue's two files and no table; return it with its folder."""
+def read_header(name: str) -> Catalogue:
+    """Read a catalogue's two files and no table."""
     folder = Path(str(files("repro.catalogues"))) / name if name in PACKAGED else Path(name)
     if not (folder / "catalogue.toml").is_file():
         raise unknown("catalogue", name, [*PACKAGED, "a folder with catalogue.toml and claims.toml"])
@@ -122,7 +130,7 @@ def read_header(name: str) -> tuple[Catalogue, Path]:
     if twice := header.keys() & claims.keys():
         raise UsageError(f"{folder}: both files define {', '.join(sorted(twice))}", REMEDY)
     try:
-        return Catalogue.model_validate({**header, **claims, "folder": folder}), folder
+        return Catalogue.model_validate({**header, **claims, "folder": folder})
     except ValidationError as error:
         first = error.errors()[0]
         steps = list(first["loc"])

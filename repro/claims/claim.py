@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
 
-from repro.claims.wording import is_number
+from repro.display import is_number
 from repro.records.schema import RunRecord, Strict
 
 
@@ -72,6 +72,7 @@ Direction = Literal["low", "high", "different"]
 Address = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*:[^.:]+(\.[^.]+)*$")]  # experiment:dotted.path
 FigureName = Annotated[str, Field(pattern=r"^[a-z0-9_-]+:[A-Za-z0-9_]+$")]  # reference:column
 Tolerance = Annotated[float, Field(ge=0)]
+AnyOf = Annotated[list[JsonValue], BeforeValidator(lambda value: value if isinstance(value, list) else [value])]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,11 +86,6 @@ class Judgement:
     why: str
     placed: Mapping[str, Direction | None] = field(default_factory=dict)
     among: int = 0
-
-    @property
-    def parts(self) -> set[str]:
-        """The parts that deviate."""
-        return {part for part, direction in self.placed.items() if direction}
 
     @property
     def direction(self) -> Direction | None:
@@ -111,8 +107,8 @@ class Need(Strict):
     """
 
     text: str
-    holds: dict[str, JsonValue]
-    stand_in: dict[str, JsonValue] = Field(default_factory=dict)
+    holds: dict[str, AnyOf]
+    stand_in: dict[str, AnyOf] = Field(default_factory=dict)
     fresh_start: FigureName | None = None
 
     @model_validator(mode="after")
@@ -182,11 +178,6 @@ class Claim(Strict):
     def addresses(self) -> list[str]:
         """Where what it measures stands in a record."""
         return [self.measure] if isinstance(self.measure, str) else list(self.measure.values())
-
-    @property
-    def reads_seconds(self) -> bool:
-        """Whether it is about time, which machine and threads decide."""
-        return any(address.partition(":")[2].startswith("seconds.") for address in self.addresses)
 
     @property
     def figures(self) -> dict[str, str]:

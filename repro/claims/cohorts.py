@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from repro.claims.claim import Claim
-from repro.claims.wording import is_number, plural
+from repro.display import is_number, plural
 from repro.errors import RecordError
 from repro.records.schema import LARGEST, RunRecord
 from repro.spec import RunSpec, seed_ranges

@@ -21,7 +21,7 @@ from repro.claims.catalogue import Catalogue
 from repro.claims.claim import Claim, Direction, Judgement, Kind, Outcome
 from repro.claims.kinds import ALPHA
 from repro.claims.references import Figure
-from repro.claims.wording import number, plural
+from repro.display import number, plural
 from repro.spec import RunSpec
 from repro.stats import t_quantile
 

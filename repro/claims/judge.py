@@ -1,4 +1,4 @@
-"""Claims x records -> verdicts, and the answer in one sentence.
+"""Claims x records -> verdicts.
 
 A claim is judged on one cohort of records. One that lacks what the claim needs is never judged, only shown. Among
 those that have it the catalogue's own recipe goes first, then the newest; others that come to another answer are
@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from repro.claims.catalogue import Catalogue
 from repro.claims.claim import POPULATION, Claim, Evidence, Judgement, Kind, Outcome
 from repro.claims.cohorts import Cohort, cohorts_of
-from repro.claims.corroboration import corroborate, public_runs, version_span
 from repro.claims.distribution import judge_distribution, judge_placed
 from repro.claims.gates import failed_gate, on_stand_in, unmet_need
 from repro.claims.kinds import check_shape, judge_ordering, judge_overlap, judge_parts, shared_members
 from repro.claims.references import Figure
-from repro.claims.wording import brief, is_number, number
+from repro.display import brief, is_number, number
 from repro.records.schema import RunRecord
 
 
@@ -68,6 +67,14 @@ class Verdict(Judgement):
         }
 
 
+class Judged(NamedTuple):
+    """A catalogue, a verdict on each of its claims, and the records, oldest first, that they were judged on."""
+
+    catalogue: Catalogue
+    verdicts: Sequence[Verdict]
+    records: Sequence[RunRecord]
+
+
 def judge_all(catalogue: Catalogue, records: Sequence[RunRecord], runnable: Sequence[str]) -> list[Verdict]:
     """Judge every claim on records (oldest first); `runnable` names the experiments that this version has.
 
@@ -75,13 +82,28 @@ def judge_all(catalogue: Catalogue, records: Sequence[RunRecord], runnable: Sequ
     judged on runs of one machine and number of threads.
     """
     by_result, by_seconds = cohorts_of(records), cohorts_of(records, by_machine=True)
-    return [
-        replace(
-            judge(claim, catalogue, by_seconds if claim.reads_seconds else by_result, runnable),
-            corroboration=corroborate(claim, catalogue),
-        )
-        for claim in catalogue.claim
-    ]
+    verdicts = []
+    for claim in catalogue.claim:
+        reads_seconds = any(":seconds." in address for address in claim.addresses)
+        verdict = judge(claim, catalogue, by_seconds if reads_seconds else by_result, runnable)
+        verdicts.append(replace(verdict, corroboration=corroborate(claim, catalogue)))
+    return verdicts
+
+
+def corroborate(claim: Claim, catalogue: Catalogue) -> str:
+    """Return what all public runs together give for the claim's figures, and where the reported ones lie among them."""
+    own = {name.partition(":")[0] for name in claim.figures.values()}
+    if not own or not own <= set(catalogue.corroboration):
+        return ""
+    parts, outside = [], []
+    for part, name in claim.figures.items():
+        figure, reported = catalogue.public_runs.figure(name.partition(":")[2]), claim.reported_of(part)
+        low, high = figure.prediction_interval()
+        parts.append(f"{part} {figure.spread} (n = {figure.n})".lstrip())
+        if not low <= reported <= high:
+            outside.append(part or number(reported))
+    place = f"outside their 95 % range: {', '.join(outside)}" if outside else "in their 95 % range"
+    return f"{catalogue.public_runs.about}: {', '.join(parts)}; reported: {place}"
 
 
 def judge(claim: Claim, catalogue: Catalogue, cohorts: Sequence[Cohort], runnable: Sequence[str]) -> Verdict:
@@ -119,10 +141,9 @@ def _judge_on(claim: Claim, catalogue: Catalogue, cohort: Cohort, cohorts: Seque
     draft = Verdict(
         claim=claim, outcome=Outcome.NOT_COMPARABLE, why=unmet or "", seeds=cohort.seeds, basis=cohort.setup.label
     )
-    if unmet and not claim.elsewhere:
-        return draft  # shapes, seconds and operations of another checkpoint say nothing of it
-    estimates = _estimates(claim, measured)
-    draft = replace(draft, estimates=estimates, shown=_show(claim, cohort, measured, estimates))
+    if not unmet or claim.elsewhere:  # shapes, seconds and operations of another checkpoint say nothing of it
+        estimates = _estimates(claim, measured)
+        draft = replace(draft, estimates=estimates, shown=_show(claim, cohort, measured, estimates))
     if unmet:
         return draft
     if claim.kind is Kind.INFORMATION:
@@ -162,8 +183,8 @@ def _word(judgement: Judgement, claim: Claim, *, stand_in: bool) -> Outcome:
     if judgement.outcome is Outcome.DEVIATES:
         if claim.evidence is Evidence.LIBRARY:
             return Outcome.NO_LONGER
-        known = claim.known_deviation
-        if known and judgement.parts and judgement.parts <= set(known.parts):
+        deviating = {part for part, direction in judgement.placed.items() if direction}
+        if claim.known_deviation and deviating and deviating <= set(claim.known_deviation.parts):
             return Outcome.KNOWN
     return judgement.outcome
 
@@ -212,25 +233,6 @@ def _how_to_run(claim: Claim, catalogue: Catalogue, runnable: Sequence[str]) -> 
         return f"this version of the suite has no experiment {claim.experiment!r} yet"
     padded = " --batching padded" if "padded" in claim.needs else ""
     return catalogue.command.replace("{experiment}", claim.experiment) + padded
-
-
-def headline(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> str:
-    """Return the answer: what public runs give, and whether this suite has run it itself."""
-    asked = catalogue.headline
-    if asked is None:
-        return ""
-    verdict = next(v for v in verdicts if v.claim.id == asked.claim)
-    runs = public_runs(catalogue)
-    figure = runs.figure(verdict.claim.figures[""].partition(":")[2])
-    low, high = figure.prediction_interval()
-    holds = "yes" if low <= verdict.claim.reported_of("") <= high else "no"
-    public = f"{figure.n} {runs.about} give {figure.spread} (mean and standard deviation)"
-    if verdict.outcome in (Outcome.NOT_RUN, Outcome.NOT_COMPARABLE):
-        own = f"nobody knows yet: this suite has not run that model; {asked.command} would"
-    else:
-        own = f"this suite says: {verdict.label}, with {verdict.shown}"
-    before = f"With transformers {version_span(runs)}, {holds}: {public}."
-    return f"{asked.question} {before} With the version pinned here, {own}."
 
 
 def reference_line(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> str:

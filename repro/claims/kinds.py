@@ -13,7 +13,7 @@ from typing import Any
 
 from repro.claims.claim import POPULATION, Claim, Direction, Judgement, Kind, Outcome, common
 from repro.claims.cohorts import Cohort, malformed
-from repro.claims.wording import brief, is_number, number, p_value
+from repro.display import brief, is_number, number, p_value
 from repro.records.schema import RowResults
 from repro.stats import mcnemar, two_sided_binomial
 

@@ -1,4 +1,9 @@
-"""Populations of runs: one figure over runs (mean, spread, intervals), tables of raw runs, and their joint distance."""
+"""Populations of runs: a figure over runs (mean, spread, intervals), tables of raw runs, joint distance and drift.
+
+The first of a catalogue's references is the one that claims are judged by; those that corroborate are checked against
+it, figure by figure and jointly, and for a drift over library versions and dates. Whoever published a run chose to do
+so, and no card names its hardware.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +13,20 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf, sqrt
 from pathlib import Path
+from re import findall
 from statistics import fmean, stdev
 from typing import Annotated, Any
 
 from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
-from repro.claims.wording import number
+from repro.display import number
 from repro.errors import UsageError
 from repro.records.schema import Strict
 from repro.spec import RunSpec
-from repro.stats import f_tail, t_quantile
+from repro.stats import f_tail, rank_correlation, t_quantile
 
 REMEDY = "Correct the file; nothing was judged."
+ODD = 0.001  # runs whose figures together are rarer are named
 Run = Mapping[str, Any]  # what a row states: its figures as numbers, and the words that describe it
 _FIGURES = TypeAdapter(dict[str, FiniteFloat])
 
@@ -196,3 +203,35 @@ def _same(one: Run, other: Run, figures: tuple[str, ...], within: float) -> bool
     slack = within + 1e-9  # the rounding of the machine
     stated = [name for name in figures if name in one or name in other]
     return all(name in one and name in other and abs(one[name] - other[name]) <= slack for name in stated)
+
+
+def out_of_sample(first: Population, later: Population) -> tuple[int, int, dict[str, float]]:
+    """Return how many later figures lie inside the first runs' 95 % intervals, of how many, and odd runs' joint p."""
+    intervals = {name: first.figure(name).prediction_interval() for name in first.figures}
+    stated = [(*intervals[name], run[name]) for run in later.runs for name in intervals if name in run]
+    within = [low <= value <= high for low, high, value in stated]
+    joint = [(run.get("run", ""), first.joint_distance(run)) for run in later.runs]
+    odd = {name: distance.p_value for name, distance in joint if distance and distance.p_value < ODD}
+    return sum(within), len(within), odd
+
+
+def drifts(runs: Population) -> dict[tuple[str, str], tuple[float, float, int]]:
+    """Return by (`transformers` or `month`, figure) Spearman's correlation, p and n, where enough runs state it."""
+    drifts = {}
+    for over in ("transformers", "month"):
+        for name in runs.figures:
+            pairs = [(ordered(run[over]), run[name]) for run in runs.runs if run.get(over) and name in run]
+            if len({place for place, _ in pairs}) > 2:  # noqa: PLR2004 (two places have no order to speak of)
+                drifts[over, name] = (*rank_correlation(*zip(*pairs, strict=True)), len(pairs))
+    return drifts
+
+
+def ordered(version: str) -> tuple[int, ...]:
+    """Return a version or a month so that it can be ordered: `4.21.1` before `4.57.0`."""
+    return tuple(map(int, findall(r"\d+", version)))
+
+
+def version_span(runs: Population) -> str:
+    """Return the first and the last transformers version among the runs: `4.11 to 4.57`."""
+    stated = sorted(ordered(run["transformers"]) for run in runs.runs if run.get("transformers"))
+    return " to ".join(".".join(map(str, version[:2])) for version in (stated[0], stated[-1]))

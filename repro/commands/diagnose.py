@@ -43,9 +43,7 @@ class Course:
 
 @option_groups
 def diagnose(
-    file: Annotated[
-        Path | None, typer.Argument(help="trainer_state.json, model card README.md or executed .ipynb.")
-    ] = None,
+    file: Annotated[Path | None, typer.Argument(help="trainer_state.json, model card or executed .ipynb.")] = None,
     *,
     figures: Figures,
     course: Course,

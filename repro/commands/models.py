@@ -136,7 +136,7 @@ def share(
 ) -> None:
     """Show what sharing a model would send; send it with --push-to-hub and a token in the environment or the login."""
     from repro.sections.models import read_stamp
-    from repro.sections.sharing import check_repository, files_to_share, push_model
+    from repro.sections.sharing import files_to_share, push_model
 
     files = {file.name: file.stat().st_size for file in files_to_share(model)}
     for name, size in files.items():
@@ -148,7 +148,6 @@ def share(
         typer.echo(f"\n{(model / 'README.md').read_text(encoding='utf-8')}")
         typer.echo("Nothing was sent. To send these files: --push-to-hub USER/NAME")
         return
-    check_repository(push_to_hub)
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError("nobody is there to confirm what is sent", "Say --yes to send it; nothing was sent.")

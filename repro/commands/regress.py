@@ -31,9 +31,7 @@ tell = partial(typer.echo, err=True)
 class Timing:
     """Two revisions timed in turns."""
 
-    against: Annotated[str | None, typer.Option(help="The baseline's revision; HEAD's first parent, if left out.")] = (
-        None
-    )
+    against: Annotated[str | None, typer.Option(help="The baseline's revision, if not HEAD's first parent.")] = None
     margin: Annotated[float, typer.Option(help="Slower by more than this share is a regression.")] = MARGIN
     quick: Annotated[bool, typer.Option("--quick", help="Fewer launches: finds less, accuses no more.")] = False
     python: Annotated[str | None, typer.Option(help="Another interpreter for the working tree.")] = None

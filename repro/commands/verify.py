@@ -16,8 +16,7 @@ from repro.errors import NotComparableError, ResultsError, printable, unknown
 if TYPE_CHECKING:
     from repro.claims.catalogue import Catalogue
     from repro.claims.claim import Claim
-    from repro.claims.judge import Verdict
-    from repro.records.schema import RunRecord
+    from repro.claims.judge import Judged, Verdict
 
 ATTENTION = {"deviates": "red", "inconclusive": "yellow", "known deviation": "yellow", "no longer so": "yellow"}
 NOT_JUDGED = ("not comparable", "not run")
@@ -45,9 +44,7 @@ def claims(
 
 def verify(
     results: Results = Path("results"),
-    claim: Annotated[
-        Patterns, typer.Option(help="Only these: finetune.f1, 'finetune.*', finetune; may be repeated.")
-    ] = None,
+    claim: Annotated[Patterns, typer.Option(help="Only finetune.f1, 'finetune.*' or finetune; repeatable.")] = None,
     catalogue: CatalogueName = "seminar",
     everything: Annotated[bool, typer.Option("--all", help="A row for every claim, whatever its verdict.")] = False,
     as_json: AsJson = False,
@@ -85,18 +82,18 @@ def admit(
     Exit code 0: all are admitted; 1: a gate fails, or declared seeds are missing; 2: a file is damaged, or its rows
     give other scores; 6: another corpus or other weights than the pinned ones, or a limited run.
     """
-    from repro.claims.admission import refusals
     from repro.claims.catalogue import load_catalogue
+    from repro.claims.gates import refusals
     from repro.records.store import json_files
 
     paths = [path for file in files for path in (json_files(file) if file.is_dir() else [file])]
     if not paths:
         raise ResultsError(f"{files[0]} holds no records", "Name records, or a folder of them.")
     refused = refusals(paths, load_catalogue(catalogue))
-    for refusal in refused:
-        typer.echo(printable(refusal.line), err=True)
+    for line, _ in refused:
+        typer.echo(printable(line), err=True)
     if refused:
-        raise typer.Exit(refused[0].exit_code)
+        raise typer.Exit(refused[0][1])
     typer.echo(f"{len(paths)} records admitted")
 
 
@@ -106,27 +103,23 @@ def report(
     readme: Annotated[Path | None, typer.Option(help="Also put the verdict table into this README.")] = None,
 ) -> None:
     """Write REPORT.md, report.html, tables and figures from the records."""
-    from repro.report.pages import update_readme, write_report
+    from repro.report.pages import write_report
 
-    read, verdicts, records = judged(results, catalogue)
-    for path in write_report(read, verdicts, records, results):
+    for path in write_report(judged(results, catalogue), results, readme):
         typer.echo(path)
-    if readme:
-        update_readme(readme, read, verdicts, records)
-        typer.echo(readme)
 
 
-def judged(results: Path, name: str) -> tuple[Catalogue, list[Verdict], list[RunRecord]]:
+def judged(results: Path, name: str) -> Judged:
     """Return the catalogue, a verdict a claim, and the records; ResultsError where there are none."""
     from repro.claims.catalogue import load_catalogue
-    from repro.claims.judge import judge_all
+    from repro.claims.judge import Judged, judge_all
     from repro.records.store import read_records
     from repro.sections import SECTIONS
 
     catalogue, records = load_catalogue(name), read_records(results)
     if not records:
         raise ResultsError(f"{results / 'runs'} is empty", "Run something first: python -m repro run")
-    return catalogue, judge_all(catalogue, records, list(SECTIONS)), records
+    return Judged(catalogue, judge_all(catalogue, records, list(SECTIONS)), records)
 
 
 def _named(catalogue: Catalogue, patterns: Sequence[str]) -> list[Claim]:

@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from jinja2 import Environment
 
-from repro.display.table import Table
+from repro.display import Table
 from repro.errors import UsageError
 from repro.notebooks.kernel import Executed, Kernel, Limits, load_rules
 from repro.notebooks.reading import Blame, Cell, names_in, parse

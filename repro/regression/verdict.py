@@ -9,7 +9,7 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Any, Literal
 
-from repro.display.table import Table
+from repro.display import Table
 from repro.errors import printable, unknown
 
 SIDES = ("baseline", "candidate")

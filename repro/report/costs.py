@@ -2,52 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
 
 from repro.claims.cohorts import Cohort, cohorts_of
 from repro.claims.kinds import pair
-from repro.claims.wording import p_value, plural
-from repro.display.figure import BARS, Drawing, panels
-from repro.display.table import Table
-from repro.records.schema import RunRecord
+from repro.display import BARS, Drawing, Table, p_value, panels, plural
+from repro.records.schema import RowResults, RunRecord
+from repro.report.tables import CLASSIFIERS
 from repro.stats import mcnemar
 
-# name for people: section, its scores on validation, its rows there, the phases from texts to a trained classifier
-CLASSIFIERS: Mapping[str, tuple[str, str, str, tuple[str, ...]]] = {
-    "dummy": ("linear", "dummy/validation", "dummy/validation", ("dummy",)),
-    "bag of words": ("baselines", "bag-of-words/validation", "bag-of-words/validation", ("bag-of-words",)),
-    "mean-pooled states": (
-        "baselines", "mean-states/validation", "mean-states/validation", ("mean states", "mean-states"),
-    ),
-    "[CLS] states": ("linear", "logistic/validation", "logistic/validation", ("extract", "logistic")),
-    "fine-tuning": ("finetune", "epoch-{epochs}/validation", "validation", ("train",)),
-}  # fmt: skip
 FEWEST = 3  # classifiers that make a comparison
 LABEL = 0.1  # of F1: a point that has another so little above it is named below it
 
 
 @dataclass(frozen=True, kw_only=True)
-class Costs:
-    """The classifiers of one recipe and corpus on one machine; of each the runs of its newest setup, a seed each."""
+class Cost:
+    """Weighted F1 on validation and seconds from texts to a trained classifier, means over its runs, a seed each.
 
-    title: str
-    runs: Mapping[str, Sequence[RunRecord]]
+    `rows` are what the first run predicted; of a classifier that is scored after each epoch, after the last.
+    """
 
-    def f1(self, name: str) -> float:
-        """Return a classifier's weighted F1 on validation, the mean over its seeds."""
-        return fmean(run.scores[_scored(name, run)].weighted_f1 for run in self.runs[name])
-
-    def seconds(self, name: str) -> float:
-        """Return the seconds from texts to the trained classifier, the mean over its seeds."""
-        phases = CLASSIFIERS[name][3]
-        return fmean(sum(run.seconds.get(phase, 0.0) for phase in phases) for run in self.runs[name])
+    f1: float
+    seconds: float
+    runs: Sequence[RunRecord]
+    rows: RowResults | None
 
 
-def _scored(name: str, run: RunRecord) -> str:
-    return CLASSIFIERS[name][1].format(epochs=run.recipe.epochs)
+Costs = tuple[str, dict[str, Cost]]  # of one recipe and corpus on one machine: a title, and each classifier
 
 
 def costs_of(records: Sequence[RunRecord]) -> list[Costs]:
@@ -62,56 +46,58 @@ def costs_of(records: Sequence[RunRecord]) -> list[Costs]:
         groups.setdefault((*cohort.material, *machine), {})[cohort.experiment] = cohort
     compared = []
     for newest in groups.values():
-        runs = {name: newest[of[0]].records for name, of in CLASSIFIERS.items() if of[0] in newest}
-        runs = {name: of for name, of in runs.items() if all(_scored(name, run) in run.scores for run in of)}
-        if len(runs) >= FEWEST:
+        costs: dict[str, Cost] = {}
+        for name, (section, scored, phases) in CLASSIFIERS.items():
+            runs = newest[section].records if section in newest else ()
+            of = scored.format(epochs=runs[0].recipe.epochs) if runs else ""
+            if runs and all(of in run.scores for run in runs):
+                costs[name] = Cost(
+                    f1=fmean(run.scores[of].weighted_f1 for run in runs),
+                    seconds=fmean(sum(run.seconds.get(phase, 0.0) for phase in phases) for run in runs),
+                    runs=runs,
+                    rows=runs[0].rows.get(of) or runs[0].rows.get("validation"),
+                )
+        if len(costs) >= FEWEST:
             first = next(iter(newest.values())).records[0]
             machine_name = f"{first.provenance.accelerator or first.provenance.processor}"
             threads = plural(first.provenance.threads, "thread")
-            title = f"{first.recipe.name} on {first.corpus.name}, {machine_name}, {threads}"
-            compared.append(Costs(title=title, runs=runs))
+            compared.append((f"{first.recipe.name} on {first.corpus.name}, {machine_name}, {threads}", costs))
     return compared
 
 
 def cost_table(compared: Sequence[Costs]) -> Table:
     """One row a classifier: its F1, its seconds, and McNemar's p against the others on the first seed's rows."""
     rows = []
-    for costs in compared:
-        p_values: dict[str, list[str]] = {name: [] for name in costs.runs}
-        for one, other in combinations(costs.runs, 2):
-            first, second = (costs.runs[name][0].rows.get(CLASSIFIERS[name][2]) for name in (one, other))
-            counts = pair(first, second) if first and second else None
-            if counts:
+    for title, costs in compared:
+        p_values: dict[str, list[str]] = {name: [] for name in costs}
+        for one, other in combinations(costs, 2):
+            first, second = costs[one].rows, costs[other].rows
+            if first and second and (counts := pair(first, second)):
                 p_values[one].append(f"{other} {counts[0]}:{counts[1]}, p {p_value(mcnemar(*counts))}")
         rows += [
-            (costs.title, name, f"{costs.f1(name):.4f}", str(len(runs)), f"{costs.seconds(name):.1f}",
-             "; ".join(p_values[name]))
-            for name, runs in costs.runs.items()
-        ]  # fmt: skip
+            (title, name, f"{c.f1:.4f}", str(len(c.runs)), f"{c.seconds:.1f}", "; ".join(p_values[name]))
+            for name, c in costs.items()
+        ]
     head = ("on", "classifier", "weighted F1", "seeds", "seconds", "right alone : the other alone, McNemar")
     return Table(head, tuple(rows))
 
 
-def cost_drawings(compared: Sequence[Costs]) -> list[Drawing]:
+def cost_drawings(compared: Sequence[Costs]) -> Iterator[Drawing]:
     """Draw weighted F1 against seconds on a logarithmic axis, from the dummy to fine-tuning."""
-    drawings = []
-    for i, costs in enumerate(compared):
+    for i, (on, costs) in enumerate(compared):
         figure, (axes,) = panels(5.8, 3.4)
-        points = {name: (max(costs.seconds(name), 1e-3), costs.f1(name)) for name in costs.runs}
+        points = {name: (max(cost.seconds, 1e-3), cost.f1) for name, cost in costs.items()}
         axes.scatter(*zip(*points.values(), strict=True), color=BARS)
         for name, (seconds, f1) in points.items():
             at = "right" if seconds == max(x for x, _ in points.values()) else "left"
             crowded = any(f1 < other <= f1 + LABEL for _, other in points.values())
-            text = f"{name}, {costs.runs[name][0].settings.precision}: {f1:.3f}"
+            text = f"{name}, {costs[name].runs[0].settings.precision}: {f1:.3f}"
             axes.annotate(text, (seconds, f1), (-6 if at == "right" else 6, -14 if crowded else 6), fontsize=9, ha=at,
                           textcoords="offset points")  # fmt: skip
-        axes.set_xscale("log")
+        axes.set(xscale="log", xlabel="seconds from texts to a trained classifier")
         axes.xaxis.set_major_formatter("{x:g}")
-        axes.set_xlabel("seconds from texts to a trained classifier", fontsize=9)
-        axes.set_ylabel("weighted F1 on validation", fontsize=9)
-        axes.set_ylim(0, 1.05)
-        title = f"What F1 costs: {costs.title}"
+        axes.set(ylim=(0, 1.05), ylabel="weighted F1 on validation")
+        title = f"What F1 costs: {on}"
         said = ", ".join(f"{name} {f1:.3f} in {seconds:.1f} s" for name, (seconds, f1) in points.items())
         name = "f1-against-seconds" + (f"-{i + 1}" if i else "")
-        drawings.append(Drawing(name=name, figure=figure, title=title, description=f"{said}."))
-    return drawings
+        yield Drawing(name=name, figure=figure, title=title, description=f"{said}.")

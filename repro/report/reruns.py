@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 from repro.claims.catalogue import Catalogue
 from repro.claims.claim import Kind
-from repro.claims.corroboration import drifts, ordered, out_of_sample, public_runs, version_span
 from repro.claims.judge import Verdict
-from repro.claims.references import Figure
-from repro.claims.wording import number, plural
-from repro.display.figure import BARS, INK, SECOND, Drawing, panels
-from repro.display.table import Table
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from repro.claims.references import Figure, drifts, ordered, out_of_sample, version_span
+from repro.display import BARS, INK, SECOND, Drawing, Table, number, panels, plural
+from repro.report.tables import NOTES, headlined
 
 NAMES = {"train_loss": "training loss", "weighted_f1": "weighted F1"}
 
 
 def rerun_table(catalogue: Catalogue) -> Table:
     """One row a figure: the runs that are judged by, the later ones, how many of these fit, all, and any drift."""
+    if not catalogue.corroboration:
+        return Table((), ())
     first, *others = (catalogue.populations[name] for name in catalogue.corroboration)
-    runs, rows = public_runs(catalogue), []
+    runs, rows = catalogue.public_runs, []
     drift = {of: f"{rho:+.2f} (p = {p:.2g}, n = {n})" for of, (rho, p, n) in drifts(runs).items()}
     for name in first.figures:
         low, high = first.figure(name).prediction_interval()
@@ -38,31 +34,29 @@ def rerun_table(catalogue: Catalogue) -> Table:
         "figure", first.about, "95 % interval of one run", *(other.about for other in others), "of these inside",
         "all", "drift over versions", "drift over months",
     )  # fmt: skip
-    return Table(head, tuple(rows), note=_note(catalogue))
-
-
-def _note(catalogue: Catalogue) -> str:
-    first, *others = (catalogue.populations[name] for name in catalogue.corroboration)
-    parts = [f"{len(first.runs)} distinct {first.about} ({first.rows} cards, of which copies count once)"]
+    note = f"{len(first.runs)} distinct {first.about} ({first.rows} cards, of which copies count once)"
     for other in others:
-        inside, figures, unlikely = out_of_sample(first, other)
+        within, figures, unlikely = out_of_sample(first, other)
         odd = ", ".join(f"run {run} (p = {p:.1g})" for run, p in unlikely.items()) or "none"
-        parts.append(
-            f"{len(other.runs)} {other.about}, of whose figures {inside} of {figures} "
-            f"({inside / figures:.1%}) lie inside the 95 % intervals of the first; jointly odd: {odd}, kept"
+        note += (
+            f"; {len(other.runs)} {other.about}, of whose figures {within} of {figures} ({within / figures:.1%}) lie "
+            f"inside the 95 % intervals of the first; jointly odd: {odd}, kept"
         )
-    return (
-        f"{'; '.join(parts)}. On transformers {version_span(public_runs(catalogue))}. Mean ± SD (n); drift is "
-        "Spearman's rank correlation. The runs were published by whoever chose to, kept where the training loss of "
-        "epoch 1 is that of a fresh start, and name no hardware."
-    )
+    return Table(head, tuple(rows), note=f"{note}. On transformers {version_span(runs)}. {NOTES['reruns']}")
 
 
-def rerun_drawing(catalogue: Catalogue, ours: Verdict) -> Drawing:
+def rerun_drawings(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> Iterator[tuple[str, Drawing]]:
+    """Yield the two figures with the section of their claims, as far as the catalogue has such claims."""
+    logged = [v for v in verdicts if v.claim.kind is Kind.DISTRIBUTION and len(v.claim.figures) > 1]
+    if logged:
+        yield logged[0].claim.section, _epoch_drawing(logged, catalogue)
+    if ours := headlined(catalogue, verdicts):
+        yield ours.claim.section, _version_drawing(ours, catalogue)
+
+
+def _version_drawing(ours: Verdict, catalogue: Catalogue) -> Drawing:
     """Draw the headline's figure of every public run by library version, with what is reported and what we measured."""
-    if catalogue.headline is None:
-        raise ValueError("the catalogue has no headline")
-    claim = catalogue.claim_named(catalogue.headline.claim)
+    claim = ours.claim
     tables = [catalogue.populations[key] for key in catalogue.corroboration]
     column = claim.figures[""].partition(":")[2]
     named = claim.addresses[0].rpartition(".")[2].replace("_", " ").replace("f1", "F1")
@@ -78,72 +72,51 @@ def rerun_drawing(catalogue: Catalogue, ours: Verdict) -> Drawing:
     if ours.estimates:
         mine = ours.estimates[""].values
         axes.scatter([len(versions)] * len(mine), mine, marker="D", s=26, color=INK, label=f"ours: {ours.basis}")
-    for reported, source in sorted(_reported(catalogue, claim.figures[""]).items()):
+    claims = [(c, part) for c in catalogue.claim for part, of in c.figures.items() if of == claim.figures[""]]
+    sources = {c.reported_of(part): c.source for c, part in claims if c.reported is not None}
+    for reported, source in sorted(sources.items()):
         axes.axhline(reported, color=INK, linestyle="--", linewidth=1)
         axes.annotate(f"reported {number(reported)} ({source})", (len(versions) + 5.2, reported), (0, 2),
                       textcoords="offset points", ha="right", fontsize=9)  # fmt: skip
     names = [version or "not stated" for version in versions] + ["ours"] * bool(ours.estimates)
     axes.set_xticks(range(len(names)), names, rotation=60, fontsize=9)
-    axes.set_xlim(-0.7, len(versions) + 5.3)
-    axes.set_xlabel("transformers")
-    axes.set_ylabel(named)
+    axes.set(xlim=(-0.7, len(versions) + 5.3), xlabel="transformers", ylabel=named)
     axes.legend(fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False)
-    all_runs = public_runs(catalogue).figure(column)
+    all_runs = catalogue.public_runs.figure(column)
     title = f"{named[0].upper()}{named[1:]} of {all_runs.n} public runs by library version"
     said = f"{title}. Mean ± SD (n): {_spread(all_runs)}."
     return Drawing(name="reruns-by-version", figure=figure, title=title, description=said)
 
 
-def _reported(catalogue: Catalogue, address: str) -> dict[float, str]:
-    """Return what the claims report of a figure, and where it stands."""
-    return {
-        float(claim.reported[part] if part else claim.reported): claim.source
-        for claim in catalogue.claim
-        for part, figure in claim.figures.items()
-        if figure == address and claim.reported is not None
-    }
-
-
 def _spread(figure: Figure) -> str:
-    return f"{number(figure.mean)} ± {number(figure.sd)} ({figure.n})"
+    return f"{figure.spread} ({figure.n})"
 
 
-def epoch_drawing(verdicts: Sequence[Verdict], catalogue: Catalogue) -> Drawing | None:
-    """Draw what the log shows after each epoch: every seed, the reported value, and where a public rerun lies.
-
-    None where the catalogue has no claim of several such figures.
-    """
-    logged = [v for v in verdicts if v.claim.kind is Kind.DISTRIBUTION and len(v.claim.figures) > 1]
-    if not logged:
-        return None
+def _epoch_drawing(logged: Sequence[Verdict], catalogue: Catalogue) -> Drawing:
+    """Draw what the log shows after each epoch: every seed, the reported value, and where a public rerun lies."""
     parts = list(logged[0].claim.figures)
     figure, row = panels(12.0, 2.8, len(parts))
+    epochs = range(1, len(logged) + 1)
     for axes, part in zip(row, parts, strict=True):
-        _epochs(axes, part, logged, catalogue)
+        reruns = [catalogue.figure(v.claim.figures[part]) for v in logged]
+        low, high = zip(*(figure.prediction_interval() for figure in reruns), strict=True)
+        label = f"95 % of {reruns[0].n} public reruns"
+        axes.fill_between(epochs, low, high, color=BARS, alpha=0.25, linewidth=0, label=label)
+        reported = [v.claim.reported_of(part) for v in logged]
+        axes.plot([*epochs], reported, "--", color=INK, linewidth=1, marker="_", label="reported")
+        ours = [(i, x) for i, v in enumerate(logged, 1) if part in v.estimates for x in v.estimates[part].values]
+        x, y = zip(*ours, strict=True) if ours else ((), ())
+        axes.scatter(x, y, color=SECOND, s=22, zorder=3, label="ours, a point a seed")
+        axes.set_xticks(epochs, [f"epoch {i}" for i in epochs])
+        axes.margins(x=0.15)
+        axes.set_title(NAMES.get(part, part.replace("_", " ")))
     shown = next((v for v in logged if v.estimates), None)
-    ours = f"ours: {plural(len(shown.seeds), 'seed')}, {shown.basis}" if shown else "not yet run by this suite"
+    measured = f"ours: {plural(len(shown.seeds), 'seed')}, {shown.basis}" if shown else "not yet run by this suite"
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9, frameon=False)
     said = "; ".join(f"epoch {i}: measured {v.shown or 'nothing'}" for i, v in enumerate(logged, 1))
     return Drawing(
         name="epochs",
         figure=figure,
-        title=f"Epoch by epoch over the public reruns ({ours})",
+        title=f"Epoch by epoch over the public reruns ({measured})",
         description=f"Losses, accuracy and weighted F1 after each epoch. {said}.",
     )
-
-
-def _epochs(axes: Axes, part: str, logged: Sequence[Verdict], catalogue: Catalogue) -> None:
-    epochs = range(1, len(logged) + 1)
-    reruns = [catalogue.figure(v.claim.figures[part]) for v in logged]
-    low, high = zip(*(figure.prediction_interval() for figure in reruns), strict=True)
-    label = f"95 % of {reruns[0].n} public reruns"
-    axes.fill_between(epochs, low, high, color=BARS, alpha=0.25, linewidth=0, label=label)
-    reported = [v.claim.reported_of(part) for v in logged]
-    axes.plot([*epochs], reported, "--", color=INK, linewidth=1, marker="_", label="reported")
-    points = [(i, value) for i, v in zip(epochs, logged, strict=True) if part in v.estimates
-              for value in v.estimates[part].values]  # fmt: skip
-    x, y = zip(*points, strict=True) if points else ((), ())
-    axes.scatter(x, y, color=SECOND, s=22, zorder=3, label="ours, a point a seed")
-    axes.set_xticks(epochs, [f"epoch {i}" for i in epochs])
-    axes.margins(x=0.15)
-    axes.set_title(NAMES.get(part, part.replace("_", " ")), fontsize=9.5)

@@ -8,16 +8,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from statistics import fmean
+from typing import Any
 
 from repro.claims.catalogue import Catalogue
 from repro.claims.claim import Outcome
 from repro.claims.cohorts import cohorts_of
-from repro.claims.judge import Verdict, headline, reference_line
-from repro.claims.references import Figure
-from repro.claims.wording import plural
-from repro.display.table import Table
+from repro.claims.judge import Verdict, reference_line
+from repro.claims.references import Figure, version_span
+from repro.display import Table, plural
 from repro.records.schema import RunRecord
-from repro.report.costs import CLASSIFIERS
 
 _TEXTS = tomllib.loads(files("repro.report").joinpath("report.toml").read_text(encoding="utf-8"))
 SIGNS: Mapping[str, str] = _TEXTS["signs"]
@@ -28,7 +27,10 @@ SETTINGS: Mapping[str, str] = _TEXTS["settings"]
 SIZES: Mapping[str, str] = _TEXTS["sizes"]
 MEASURED: Mapping[str, str] = _TEXTS["measured"]
 NAMES: Mapping[str, str] = _TEXTS["names"]
+NOTES: Mapping[str, str] = _TEXTS["notes"]
 NOTEBOOKS: Mapping[str, str] = _TEXTS["notebooks"]
+CLASSIFIERS: Mapping[str, tuple[str, str, Sequence[str]]] = _TEXTS["classifiers"]
+ANSWER: Mapping[str, Mapping[str, Any]] = _TEXTS["answer"]
 MEANS = ("accuracy", "weighted_f1", "macro_f1")
 EXPLAINED = (Outcome.DEVIATES, Outcome.KNOWN, Outcome.NO_LONGER, Outcome.INCONCLUSIVE)  # with the reason beside
 
@@ -118,6 +120,24 @@ def answers(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> list[str]:
     return list(filter(None, lines))
 
 
+def headline(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> str:
+    """Return what public runs give for the headline's claim, and whether this suite has run it itself."""
+    asked, verdict = catalogue.headline, headlined(catalogue, verdicts)
+    if asked is None or verdict is None:
+        return ""
+    runs = catalogue.public_runs
+    figure = runs.figure(verdict.claim.figures[""].partition(":")[2])
+    low, high = figure.prediction_interval()
+    holds = "yes" if low <= verdict.claim.reported_of("") <= high else "no"
+    public = f"{figure.n} {runs.about} give {figure.spread} (mean and standard deviation)"
+    if verdict.outcome in (Outcome.NOT_RUN, Outcome.NOT_COMPARABLE):
+        own = f"nobody knows yet: this suite has not run that model; {asked.command} would"
+    else:
+        own = f"this suite says: {verdict.label}, with {verdict.shown}"
+    before = f"With transformers {version_span(runs)}, {holds}: {public}."
+    return f"{asked.question} {before} With the version pinned here, {own}."
+
+
 def headlined(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> Verdict | None:
     """Return the verdict of the headline's claim; None where the catalogue has no headline."""
     said = catalogue.headline and catalogue.headline.claim
@@ -127,31 +147,15 @@ def headlined(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> Verdict | No
 def answer_table(verdicts: Sequence[Verdict]) -> Table:
     """The answer in five rows, for the README: two sections counted, and one claim for each classifier."""
     rows = []
-    counted = {"corpus and tokenizer": ("Dataset", "Tokenizer"), "calls of the libraries": ("Libraries",)}
-    for what, sections in counted.items():
+    for what, sections in ANSWER["counted"].items():
         members = [v for v in verdicts if v.claim.section in sections]
         counts = ", ".join(f"{n} {name}" for name, n in outcome_counts(members).items() if n)
         rows.append((what, f"{len(members)} statements", "", "", counts))
-    shown = {
-        "dummy.accuracy": "always the most frequent class, accuracy",
-        "linear.accuracy": "logistic regression on frozen states, accuracy",
-        "finetune.f1": "fine-tuned, weighted F1",
-    }
     for v in verdicts:
-        if v.claim.id in shown:
+        if name := ANSWER["shown"].get(v.claim.id):
             ours = f"{v.shown} ({v.basis.partition(',')[0]})" if v.shown else ""
-            rows.append((shown[v.claim.id], v.claim.shown, v.corroboration, ours, v.label))
+            rows.append((name, v.claim.shown, v.corroboration, ours, v.label))
     return Table(("what", "reported", "public reruns", "this suite", "verdict"), tuple(rows))
-
-
-def attention_table(verdicts: Sequence[Verdict]) -> Table:
-    """One row a claim that deviates, holds no longer or is undecided, with the reason."""
-    rows = (
-        (v.claim.text, v.claim.shown, v.shown, f"{SIGNS[v.outcome]} {v.label}", v.why)
-        for v in verdicts
-        if v.outcome in EXPLAINED
-    )
-    return Table(("claim", "reported", "measured", "verdict", "why"), tuple(rows))
 
 
 def outcome_counts(verdicts: Sequence[Verdict]) -> dict[str, int]:

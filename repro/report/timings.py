@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 
 from repro.benchfiles import Benchmark, newest, read_benchmarks
-from repro.display.figure import BARS, INK, SECOND, Drawing, panels
-from repro.display.table import Table
+from repro.display import BARS, INK, SECOND, Drawing, Table, panels
 from repro.report.tables import COLUMNS, SETTINGS, SIZES, commit_of
 
-Values = Mapping[str, Any]
+UNITS = ("step", "pass")  # of what is compared with the Trainer and the notebook
 DRAWS, HIGHEST = 2000, 0.975  # of the bootstrap
 PEERS = ("trainer-", "notebook-")  # what our packed variant of the same precision is compared with
 
@@ -32,25 +31,24 @@ def heading(timing: Benchmark) -> str:
 
 
 def speed_tables(timings: Sequence[Benchmark]) -> dict[str, Table]:
-    """Return the tables by file name; one without rows is left out."""
-    timed = [t for t in timings if t.facts.get("unit") in ("step", "pass")]
+    """Return the tables by file name."""
+    timed = [t for t in timings if t.facts.get("unit") in UNITS]
     groups = list(dict.fromkeys(map(heading, timed)))
     timed.sort(key=lambda t: groups.index(heading(t)))
     grown = [t for t in timings if t.group.startswith("growth")]
-    by_name = {
+    return {
         "speed": _table("speed", timed),
         "growth": _table("growth", sorted(grown, key=lambda t: (heading(t), t.number("size") or 0))),
         "sameness": _table("trainer", (t for t in timings if "equal_parameters" in t.facts))
         + _table("padded", (t for t in timings if "gradients" in t.facts and "steps" not in t.facts)),
     }
-    return {name: table for name, table in by_name.items() if table.rows}
 
 
 def _table(name: str, timings: Iterable[Benchmark]) -> Table:
     return Table.of(COLUMNS[name], map(_values, timings))
 
 
-def _values(t: Benchmark) -> Values:
+def _values(t: Benchmark) -> Mapping[str, Any]:
     tweets = t.number("tweets")
     return {
         "t": t,
@@ -100,22 +98,18 @@ class Ratio:
 
 def ratios_of(timings: Sequence[Benchmark]) -> list[Ratio]:
     """Return each setting beside ours in its own precision, of the rounds that were interleaved."""
-    by_group: dict[str, dict[str, Benchmark]] = {}
-    for timing in timings:
-        if timing.facts.get("unit") in ("step", "pass"):
-            by_group.setdefault(heading(timing), {})[variant(timing)] = timing
+    timed = {(heading(t), variant(t)): t for t in timings if t.facts.get("unit") in UNITS}
     ratios = []
-    for group, members in by_group.items():
-        for name, peer in members.items():
-            precision = name.rpartition("-")[2]
-            ours = members.get(f"packed-{precision}")
-            if ours and name.startswith(PEERS):
-                share = share_of_peak(peer)
-                setting = SETTINGS.get(peer.group, peer.group) + group.removeprefix(peer.group)
-                ratios.append(
-                    Ratio(setting=setting, precision=precision, value=peer.median / ours.median,
-                          interval=_interval(peer.rounds, ours.rounds), limit=1 / share if share else None)
-                )  # fmt: skip
+    for (group, name), peer in timed.items():
+        precision = name.rpartition("-")[2]
+        ours = timed.get((group, f"packed-{precision}"))
+        if ours and name.startswith(PEERS):
+            share = share_of_peak(peer)
+            setting = SETTINGS.get(peer.group, peer.group) + group.removeprefix(peer.group)
+            ratios.append(
+                Ratio(setting=setting, precision=precision, value=peer.median / ours.median,
+                      interval=_interval(peer.rounds, ours.rounds), limit=1 / share if share else None)
+            )  # fmt: skip
     order = {name: place for place, name in enumerate(SETTINGS.values())}
     return sorted(ratios, key=lambda ratio: order.get(ratio.setting, len(order)))
 
@@ -128,11 +122,11 @@ def _interval(peer: Sequence[float], ours: Sequence[float]) -> tuple[float, floa
     return float(low), float(high)
 
 
-def ratio_drawings(timings: Sequence[Benchmark]) -> list[Drawing]:
+def ratio_drawings(timings: Sequence[Benchmark]) -> Iterator[Drawing]:
     """Draw a bar a setting, a panel a precision; none where nothing was timed beside ours."""
     ratios = ratios_of(timings)
     if not ratios:
-        return []
+        return
     precisions = sorted({ratio.precision for ratio in ratios}, reverse=True)
     most = max(sum(ratio.precision == precision for ratio in ratios) for precision in precisions)
     figure, row = panels(12.0, 1.3 + 0.42 * most, len(precisions))
@@ -149,8 +143,8 @@ def ratio_drawings(timings: Sequence[Benchmark]) -> list[Drawing]:
                           fontsize=9)  # fmt: skip
         axes.axvline(1, color=INK, linewidth=1, linestyle=":")
         axes.set_yticks(range(len(shown)), [ratio.setting for ratio in shown], fontsize=9, parse_math=False)
-        axes.set(xlim=(0, far), ylim=(len(shown) - 0.5, -0.5))
-        axes.set_title(f"{precision} against {precision}: times our packed batches", fontsize=9.5)
+        title = f"{precision} against {precision}: times our packed batches"
+        axes.set(xlim=(0, far), ylim=(len(shown) - 0.5, -0.5), title=title)
     said = "; ".join(
         f"{r.setting}, {r.precision}: {r.value:.2f} [{r.interval[0]:.2f}, {r.interval[1]:.2f}]" for r in ratios
     )
@@ -159,14 +153,14 @@ def ratio_drawings(timings: Sequence[Benchmark]) -> list[Drawing]:
         "interval; dotted: as fast as ours; orange: the limit, the real arithmetic at the machine's fastest "
         "multiplication)"
     )
-    return [Drawing(name="speed-ratios", figure=figure, title=title, description=f"{said}.")]
+    yield Drawing(name="speed-ratios", figure=figure, title=title, description=f"{said}.")
 
 
-def growth_drawing(timings: Sequence[Benchmark]) -> Drawing | None:
-    """Draw seconds against size, both logarithmic, sizes in numeric order; None where nothing was timed so."""
+def growth_drawings(timings: Sequence[Benchmark]) -> Iterator[Drawing]:
+    """Draw seconds against size, both logarithmic, sizes in numeric order; none where nothing was timed so."""
     grown = [t for t in timings if t.group.startswith("growth with ") and t.number("size")]
     if not grown:
-        return None
+        return
     grown.sort(key=lambda t: (heading(t), t.number("size") or 0))
     series = {name: list(members) for name, members in groupby(grown, key=heading)}
     figure, row = panels(4.0 * len(series), 3.0, len(series))
@@ -180,8 +174,7 @@ def growth_drawing(timings: Sequence[Benchmark]) -> Drawing | None:
         axes.set_xticks(sizes, [f"{size:,.0f}" for size in sizes], fontsize=9, rotation=30)
         axes.minorticks_off()
         what = name.removeprefix("growth with ")
-        axes.set_xlabel(SIZES.get(what, what), fontsize=9)
-        axes.set_ylabel("seconds", fontsize=9)
+        axes.set(xlabel=SIZES.get(what, what), ylabel="seconds")
         said.append(f"{what} {sizes[0]:,.0f} to {sizes[-1]:,.0f}: {seconds[0]:.3g} to {seconds[-1]:.3g} s")
     title = "How time grows with size (both axes logarithmic; point: median, line: shortest to longest round)"
-    return Drawing(name="growth", figure=figure, title=title, description="; ".join(said) + ".")
+    yield Drawing(name="growth", figure=figure, title=title, description="; ".join(said) + ".")

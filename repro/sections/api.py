@@ -24,10 +24,9 @@ from repro import notebooks
 from repro.assets.notebook import LETTER, QUESTION
 from repro.assets.recipes import TOUR
 from repro.assets.tiny import tiny_folder
-from repro.display.table import Table
+from repro.display import Table
 from repro.errors import without_private_parts
 from repro.records.schema import LABELS, Measurements, RunRecord
-from repro.records.store import newest_runs
 from repro.sections.context import Context, Section
 
 FIXES = Path(notebooks.__path__[0], "fixes.toml")
@@ -82,17 +81,12 @@ def library_facts() -> dict[str, Any]:
     import transformers
     from transformers.pipelines import PIPELINE_REGISTRY
 
-    models = {task: PIPELINE_REGISTRY.check_task(task)[1]["default"]["model"] for task in DEFAULTS}
     with TemporaryDirectory() as folder:  # the notebook sets no argument that is about the best model
         args = transformers.TrainingArguments(folder, report_to="none", use_cpu=True)
     tokenizer: Any = transformers.MarianTokenizer  # where the package is missing, what stands in for the class says so
     needed: Any = getattr(tokenizer, "__backends", None) or getattr(tokenizer, "_backends", ())
     return {
-        "default_models": {
-            # before transformers 5 by framework
-            task: (model["pt"] if isinstance(model, dict) else model)[0]
-            for task, model in models.items()
-        },
+        "default_models": {task: PIPELINE_REGISTRY.check_task(task)[1]["default"]["model"][0] for task in DEFAULTS},
         "model_after_training": "the best" if args.load_best_model_at_end else "the last",
         "translation_needs": ", ".join(needed) or "nothing more",
     }
@@ -160,10 +154,10 @@ def _notebook_names(folder: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def tables(records: Sequence[RunRecord]) -> dict[str, Table]:
+def tables(runs: Sequence[RunRecord]) -> dict[str, Table]:
     """Return the newest record's calls that fail or have no effect, what they say and what to write instead."""
     rows = []
-    for record in newest_runs(records, "api")[-1:]:
+    for record in runs[-1:]:
         for trial in (trial for trial in record.at("facts.calls") if not trial["runs"]):
             tried = {True: "", False: " (tried: fails as well)", None: " (not tried)"}[trial["instead_runs"]]
             kind = "no effect" if trial["error"] == "NoEffectError" else trial["error"]

@@ -10,10 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from repro.assets.corpus import SPLITS
-from repro.display.table import Table
+from repro.display import Table
 from repro.errors import UsageError
 from repro.records.schema import LABELS, Measurements, RowResults, RunRecord
-from repro.records.store import newest_runs
 from repro.sections.context import Context, Section
 from repro.training.progress import waiting
 
@@ -69,9 +68,8 @@ def folds_of(labels: Sequence[int]) -> list[Any]:
 
     folds = list(KFold(FOLDS, shuffle=True, random_state=SEED).split(labels)) if len(labels) >= FOLDS else []
     if not folds or any(len({labels[i] for i in rows}) == 1 for rows, _ in folds):
-        few, one = f"{len(labels)} training rows are too few for {FOLDS} folds", "all training rows have one label"
-        problem = few if not folds else one if len(set(labels)) == 1 else f"{one} without those of one of {FOLDS} folds"
-        raise UsageError(f"baselines: {problem}", "Use more rows with --limit, or leave it out.")
+        what = f"{len(labels)} training rows of {len(set(labels))} label(s) are too few for {FOLDS} folds"
+        raise UsageError(f"baselines: {what}", "Use more rows with --limit, or leave it out.")
     return folds
 
 
@@ -105,25 +103,17 @@ def mean_states(context: Context) -> dict[str, NDArray[np.float32]]:
     }
 
 
-def tables(records: Sequence[RunRecord]) -> dict[str, Table]:
+def tables(runs: Sequence[RunRecord]) -> dict[str, Table]:
     """Return one row a baseline of each setup: its settings, its scores and the seconds of one fit."""
     rows = []
-    for record in newest_runs(records, "baselines"):
+    for record in runs:
         for name in ("bag-of-words", "mean-states"):
             scores = [f"{record.scores[f'{name}/{split}'].weighted_f1:.4f}" for split in SPLITS[1:]]
             settings: dict[str, str] = record.at(f"facts.{name}.settings")
             chosen = ", ".join(f"{key.partition('__')[2]} {value}" for key, value in settings.items())
             f1 = f"{record.at(f'facts.{name}.cross_validated_f1'):.4f}"
             rows.append((record.spec.label, name, chosen, f1, *scores, f"{record.seconds[name]:.1f}"))
-    head = (
-        "on",
-        "baseline",
-        "settings",
-        "F1 in cross-validation",
-        "F1 on validation",
-        "F1 on test",
-        "seconds of a fit",
-    )
+    head = "on", "baseline", "settings", "F1 in cross-validation", "F1 on validation", "F1 on test", "seconds of a fit"
     return {"baselines": Table(head, tuple(rows))}
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from repro.claims.catalogue import load_catalogue
 from repro.claims.cohorts import Cohort
-from repro.claims.wording import plural
-from repro.display.figure import BARS, INK, SECOND, Drawing, panels
+from repro.display import BARS, INK, SECOND, Drawing, panels, plural
 from repro.records.schema import LABELS, RowResults, Scores
 
 if TYPE_CHECKING:
@@ -55,45 +54,38 @@ def published_matrix(section: str) -> Claim | None:
 def figures(cohort: Cohort) -> Iterator[Drawing]:
     """Draw the mean of the seeds' row-normalised validation matrices, after the last epoch where there are several.
 
-    Beside it the reported one and the difference, where the seminar reports a matrix of these classes.
+    Beside it the reported one and the difference; nothing where the seminar reports no matrix of these classes.
     """
     names = "logistic/validation", f"epoch-{cohort.records[0].recipe.epochs}/validation"
     scored = [record.scores[name] for record in cohort.records for name in names if name in record.scores]
-    if not scored:
+    claim = published_matrix(cohort.experiment)
+    if claim is None or not scored or len(scored[0].confusion) != len(LABELS):
         return
     counts = [np.array(scores.confusion, dtype=float) for scores in scored]
     mean: Rates = np.mean([matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1) for matrix in counts], axis=0)
-    labels = LABELS[: len(mean)]
-    claim = published_matrix(cohort.experiment) if len(mean) == len(LABELS) else None
-    seeds = f"mean of {plural(len(scored), 'seed')}"
-    figure, row = panels(12.0 if claim else 4.4, 4.1, 3 if claim else 1)
-    accuracy = np.mean([scores.accuracy for scores in scored])
-    title = f"measured, {seeds}: accuracy {accuracy:.4f}"
-    _matrix(row[-2 if claim else 0], mean, labels, title=title)
-    note = ""
-    if claim:
-        reported: Any = np.array(claim.reported)
-        tolerance = claim.tolerance_of("")
-        away = mean - reported
-        _matrix(row[0], reported, labels, title=f"reported ({claim.source})")
-        _matrix(row[2], away, labels, title="measured minus reported", limit=tolerance)
-        note = f", and their difference; framed: more than ±{tolerance:g} away ({(abs(away) > tolerance).sum()} cells)"
+    reported: Rates = np.array(claim.reported)
+    away, tolerance = mean - reported, claim.tolerance_of("")
+    seeds, accuracy = f"mean of {plural(len(scored), 'seed')}", np.mean([scores.accuracy for scores in scored])
+    figure, row = panels(12.0, 4.1, 3)
+    _matrix(row[0], reported, title=f"reported ({claim.source})")
+    _matrix(row[1], mean, title=f"measured, {seeds}: accuracy {accuracy:.4f}")
+    _matrix(row[2], away, title="measured minus reported", limit=tolerance)
     figure.supxlabel(
-        f"a row is a true class; off the diagonal the shade goes from 0 to {OFF_DIAGONAL} and more"
-        + (f", of a difference to ±{DIFFERENCE}" if claim else ""),
+        f"a row is a true class; off the diagonal the shade goes from 0 to {OFF_DIAGONAL} and more, of a difference to "
+        f"±{DIFFERENCE}",
         fontsize=9,
     )
-    recalls = ", ".join(f"{label} {mean[i][i]:.2f}" for i, label in enumerate(labels))
-    beside = "Confusion matrices, reported and measured" if claim else "Confusion matrix"
+    recalls = ", ".join(f"{label} {mean[i][i]:.2f}" for i, label in enumerate(LABELS))
     yield Drawing(
         name=f"confusion-{cohort.experiment}",
         figure=figure,
-        title=f"{beside} ({seeds}, n = {scored[0].n:,}; {cohort.setup.label}){note}",
+        title=f"Confusion matrices, reported and measured ({seeds}, n = {scored[0].n:,}; {cohort.setup.label}), and "
+        f"their difference; framed: more than ±{tolerance:g} away ({(abs(away) > tolerance).sum()} cells)",
         description=f"Row-normalised confusion matrices. Measured recall of each class: {recalls}.",
     )
 
 
-def _matrix(axes: Axes, rates: Rates, labels: Sequence[str], *, title: str, limit: float | None = None) -> None:
+def _matrix(axes: Axes, rates: Rates, *, title: str, limit: float | None = None) -> None:
     """Draw one matrix; with a `limit` it is one of differences, and cells beyond the limit are framed."""
     from matplotlib.patches import Rectangle
 
@@ -108,9 +100,8 @@ def _matrix(axes: Axes, rates: Rates, labels: Sequence[str], *, title: str, limi
         text = f"{abs(rate):.2f}" if limit is None or abs(rate) < LEAST else f"{rate:+.2f}".replace("-", "−")
         weight = "bold" if i == j else "normal"
         axes.text(j, i, text, ha="center", va="center", fontsize=9, weight=weight, color=INK)
-    places = range(len(labels))
-    axes.set_xticks(places, labels, rotation=30, ha="right")
-    axes.set_yticks(places, labels)
+    places, end = range(len(LABELS)), len(LABELS) - 0.5
+    axes.set_xticks(places, LABELS, rotation=30, ha="right")
+    axes.set_yticks(places, LABELS)
     axes.tick_params(length=0)
-    axes.set(xlim=(-0.5, len(labels) - 0.5), ylim=(len(labels) - 0.5, -0.5))
-    axes.set_title(title, fontsize=9.5)
+    axes.set(xlim=(-0.5, end), ylim=(end, -0.5), title=title)

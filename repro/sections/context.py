@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
     from repro.assets.recipes import Recipe
     from repro.claims.cohorts import Cohort
-    from repro.display.figure import Drawing
-    from repro.display.table import Table
+    from repro.display import Drawing, Table
     from repro.training.data import Examples
 
 
@@ -39,7 +38,7 @@ class Section:
     processes that share a batch all work on a section that is `together`, the main one alone on the others. `prepare`
     may give the context another recipe; `reads` names one more file that decides the result. The record of a section
     that is not `pretrained` names no checkpoint: it reads none. What is shown, also without torch: `figures` of one
-    cohort, `tables` of records by file name, those of one in the terminal after it ran.
+    cohort, `tables` of its newest runs by file name, those of one run in the terminal after it ran.
     """
 
     name: str
@@ -53,7 +52,7 @@ class Section:
     prepare: Callable[[Context], Context] = lambda context: context
     reads: Callable[[Context, int], Path | None] = lambda context, seed: None
     figures: Callable[[Cohort], Iterable[Drawing]] = lambda cohort: ()
-    tables: Callable[[Sequence[RunRecord]], Mapping[str, Table]] = lambda records: {}
+    tables: Callable[[Sequence[RunRecord]], Mapping[str, Table]] = lambda runs: {}
 
     @classmethod
     def of(cls, file: Mapping[str, Any], **fields: Any) -> Section:
@@ -163,12 +162,13 @@ class Context:
         """The recipe as a record holds it, with the hash of the weights that are used and what they do once loaded."""
         from repro.assets.loading import behaviour_of
 
-        recipe: dict[str, Any] = {name: getattr(self.recipe, name, None) for name in RecipeStamp.model_fields}
-        if not self.pretrained:
-            recipe |= {"checkpoint": "", "revision": "", "weights_sha256": "", "behaviour": None}
-            return RecipeStamp(**recipe)
-        used: dict[str, Any] = {"weights_sha256": self.checkpoint.weights_sha256}
-        return RecipeStamp(**recipe | used | {"behaviour": behaviour_of(self.checkpoint.folder, self.tokenizer)})
+        recipe: dict[str, Any] = {name: getattr(self.recipe, name, "") for name in RecipeStamp.model_fields}
+        if self.pretrained:
+            recipe |= {"weights_sha256": self.checkpoint.weights_sha256}
+            recipe |= {"behaviour": behaviour_of(self.checkpoint.folder, self.tokenizer)}
+        else:
+            recipe |= {"checkpoint": "", "revision": "", "behaviour": None}
+        return RecipeStamp(**recipe)
 
     def settings(self, seed: int) -> Settings:
         """Return the settings of one seed as a record holds them."""

@@ -10,11 +10,12 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from pydantic import JsonValue
 
 from repro.assets.corpus import SPLITS, row_line
 from repro.claims.cohorts import Cohort
-from repro.display.figure import BARS, Drawing, bars, panels
+from repro.display import BARS, Drawing, bars, panels
 from repro.records.schema import LABELS, Measurements
 from repro.sections.context import Context, Section
 
@@ -59,14 +60,13 @@ def dummy_accuracies(train: Sequence[int], validation: Sequence[int]) -> dict[st
     From the rows of each label in training and validation. `constant` answers the best label that is not the most
     frequent one; `prior` is left out, it answers as `most_frequent` does.
     """
-    shares = [rows / sum(validation) for rows in validation]
-    weights, classes = [rows / sum(train) for rows in train], [label for label, rows in enumerate(train) if rows]
-    frequent = weights.index(max(weights))
+    weights, shares = np.array(train) / sum(train), np.array(validation) / sum(validation)
+    frequent = weights.argmax()
     return {
-        "most_frequent": shares[frequent],
-        "stratified": sum(weight * share for weight, share in zip(weights, shares, strict=True)),
-        "uniform": sum(shares[label] for label in classes) / len(classes),
-        "constant": max(share for label, share in enumerate(shares) if label != frequent),
+        "most_frequent": float(shares[frequent]),
+        "stratified": float(weights @ shares),
+        "uniform": float(shares[weights > 0].mean()),
+        "constant": float(np.delete(shares, frequent).max()),
     }
 
 
@@ -82,40 +82,33 @@ def figures(cohort: Cohort) -> Iterator[Drawing]:
     """Draw class frequencies and words per tweet, as the notebook does."""
     record = cohort.records[0]
     limit = record.settings.limit  # no other setting changes what is counted
-    base = record.corpus.name + (f"-first-{limit}" if limit else "")
-    counts: Any = record.facts.get("class_counts", {})
-    words: Any = record.facts.get("words", {})
+    counts: Any = record.facts.get("class_counts")
+    words: Any = record.facts.get("words")
+    if not counts or not words:
+        return
     of = f"training split of {record.corpus.name}" + (f", first {limit} rows" if limit else "")
     of += f", n = {sum(counts.values()):,}"
-    if counts:
-        shown = {label: counts[label] for label in sorted(counts, key=lambda label: counts[label])}
-        written = [f"{n:,} ({n / sum(shown.values()):.1%})" for n in shown.values()]
-        figure, axes = bars(shown, written, across=True)
-        axes.margins(x=0.18)
-        axes.set_xlabel("tweets")
-        title = f"Frequency of classes, {of}"
-        axes.set_title(title, fontsize=10)
-        listed = ", ".join(f"{label} {n:,}" for label, n in reversed(shown.items()))
-        name = f"frequencies-{base}"
-        yield Drawing(name=name, figure=figure, title=title, description=f"Tweets of each class: {listed}.")
-    if words:
-        yield _words(words, f"words-{base}", of)
-
-
-def _words(words: dict[str, dict[str, float]], name: str, of: str) -> Drawing:
+    shown = {label: counts[label] for label in sorted(counts, key=lambda label: counts[label])}
+    figure, axes = bars(shown, [f"{n:,} ({n / sum(shown.values()):.1%})" for n in shown.values()], across=True)
+    axes.margins(x=0.18)
+    title = f"Frequency of classes, {of}"
+    axes.set(xlabel="tweets", title=title)
+    listed = ", ".join(f"{label} {n:,}" for label, n in reversed(shown.items()))
+    yield Drawing(name="frequencies", figure=figure, title=title, description=f"Tweets of each class: {listed}.")
     figure, (axes,) = panels(5.9, 3.4)
     boxes = [{**words[label], "label": label} for label in sorted(words)]  # the notebook's order
     line, middle = {"color": BARS, "linewidth": 1.4}, {"color": "black", "linewidth": 2.2}
     axes.bxp(boxes, showfliers=False, boxprops=line, whiskerprops=line, capprops=line, medianprops=middle)
     for place, box in enumerate(boxes, 1):
-        at: Any = (place, box["med"])
-        axes.annotate(f"{box['med']:g}", at, (0, 4), textcoords="offset points", ha="center", fontsize=9)
+        axes.annotate(
+            f"{box['med']:g}", (place, box["med"]), (0, 4), textcoords="offset points", ha="center", fontsize=9
+        )
     axes.set_ylim(bottom=0)
-    axes.set_ylabel("words per tweet")
     title = f"Words per tweet, {of}"
-    axes.set_title(title + "\n(boxes: quartiles and median; whiskers within 1.5 boxes; no outliers)", fontsize=10)
+    explained = "(boxes: quartiles and median; whiskers within 1.5 boxes; no outliers)"
+    axes.set(ylabel="words per tweet", title=f"{title}\n{explained}")
     listed = ", ".join(f"{box['label']} {box['med']:g}" for box in boxes)
-    return Drawing(name=name, figure=figure, title=title, description=f"Median words of each class: {listed}.")
+    yield Drawing(name="words", figure=figure, title=title, description=f"Median words of each class: {listed}.")
 
 
 SECTION = Section.of(globals(), heading="Dataset", what="rows, labels, classes and words per tweet", pretrained=False)

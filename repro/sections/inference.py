@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from textwrap import shorten, wrap
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from repro.assets.checkpoints import WEIGHTS
 from repro.assets.loading import load_model, load_tokenizer, tokenizer_behaviour
 from repro.claims.cohorts import Cohort
-from repro.display.figure import Drawing, bars, caption_of
+from repro.display import Drawing, bars
 from repro.errors import CheckpointError, UsageError
 from repro.records.schema import Measurements
 from repro.sections.context import Context, Section
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 TWEET = "I saw a movie today and it was really good."  # the seminar's own
-LONGEST_TITLE = 160  # characters of a text
+LONGEST_TITLE = 70  # characters of a text
 
 
 class FinetunedModel(NamedTuple):
@@ -94,25 +94,19 @@ def predict(loaded: FinetunedModel, texts: Sequence[str]) -> list[Prediction]:
 
 
 def figures(cohort: Cohort) -> Iterator[Drawing]:
-    """Draw the seminar's bar plot for one seed, each bar under the label that it belongs to."""
+    """Draw the seminar's bar plot for one seed, each bar under its own label; any text shows as it is."""
     record = cohort.records[0]
     probabilities: Any = record.facts.get("probabilities")
-    if probabilities:
-        spec = record.spec
-        name, caption = f"probabilities-{spec.slug}-seed{spec.seed}", f"n = 1 text, {caption_of(spec)}"
-        yield probability_drawing(probabilities, str(record.facts.get("text", "")), caption, name)
-
-
-def probability_drawing(probabilities: Mapping[str, float], text: str, caption: str, name: str) -> Drawing:
-    """Draw one bar a label, in the order of the model's outputs, the text as title; any text shows as it is."""
-    percentages = {label: 100 * p for label, p in probabilities.items()}
+    if not probabilities:
+        return
+    spec, percentages = record.spec, {label: 100 * p for label, p in probabilities.items()}
     figure, axes = bars(percentages, [f"{p:.1f}" for p in percentages.values()])
     axes.set(ylim=(0, 108), ylabel="class probability (%)")
-    title = shorten(text, LONGEST_TITLE, placeholder="…")
-    quoted = "\n".join(wrap(f"“{title}”", 70))
-    axes.set_title(f"{quoted}\n{caption}", fontsize=10, parse_math=False)
+    text = shorten(str(record.facts.get("text", "")), LONGEST_TITLE, placeholder="…")
+    caption = f"n = 1 text, {spec.label}, seed {spec.seed}"
+    axes.set_title(f"“{text}”\n{caption}", parse_math=False)
     listed = ", ".join(f"{label} {p:.1f} %" for label, p in percentages.items())
-    return Drawing(name=name, figure=figure, title=f"{title}: {caption}", description=listed)
+    yield Drawing(name="probabilities", figure=figure, title=f"{text}: {caption}", description=listed)
 
 
 SECTION = Section.of(

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from typing import Any
-
-from numpy.typing import NDArray
 
 from repro.errors import UsageError
 from repro.records.schema import LABELS, Measurements, RowResults
@@ -20,6 +17,8 @@ MAX_ITER = 3000  # the seminar's, "to guarantee convergence"
 def run(context: Context, _seed: int) -> Measurements:
     """Fit both on train and score them on validation; nothing is drawn, so another seed changes nothing."""
     from sklearn.dummy import DummyClassifier
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
 
     from repro.training.metrics import score
 
@@ -30,35 +29,25 @@ def run(context: Context, _seed: int) -> Measurements:
         raise UsageError("all training rows have one label, nothing can be learned", "Use more rows with --limit.")
     with context.timed("dummy"):
         models = {"dummy": DummyClassifier(strategy="most_frequent").fit(states["train"], train)}
-    with context.timed("logistic"), waiting("logistic regression"):
-        models["logistic"], converged = fit_logistic(states["train"], train)
+    fit: Any = LogisticRegression(max_iter=MAX_ITER)
+    shown = waiting("logistic regression")
+    with context.timed("logistic"), shown, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        models["logistic"] = fit.fit(states["train"], train)
     said = {f"{name}/validation": model.predict(states["validation"]).tolist() for name, model in models.items()}
     scores = {name: score(true, predictions, classes=len(LABELS)) for name, predictions in said.items()}
-    fit: Any = models["logistic"]
     return Measurements(
         facts={
             "solver": fit.solver,
             "max_iter": fit.max_iter,
             "n_iter": [int(n) for n in fit.n_iter_],
-            "converged": converged,
+            "converged": not any(issubclass(warning.category, ConvergenceWarning) for warning in caught),
             "majority_class": LABELS[said["dummy/validation"][0]],
             **confusion_facts(scores["logistic/validation"]),
         },
         scores=scores,
         rows={name: RowResults(labels=true, predictions=predictions) for name, predictions in said.items()},
     )
-
-
-def fit_logistic(states: NDArray[Any], labels: Sequence[int]) -> tuple[Any, bool]:
-    """Fit a LogisticRegression on states (n, H) as the seminar does; return it and whether it converged."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    model = LogisticRegression(max_iter=MAX_ITER)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ConvergenceWarning)
-        model.fit(states, labels)
-    return model, not any(issubclass(w.category, ConvergenceWarning) for w in caught)
 
 
 __all__ = ["SECTION", "figures", "run"]

@@ -23,7 +23,6 @@ from repro.records.schema import ModelStamp
 from repro.spec import run_key
 
 if TYPE_CHECKING:
-    from huggingface_hub import ModelCard
     from transformers import PreTrainedModel
 
     from repro.records.schema import Scores
@@ -51,16 +50,6 @@ def check_models(context: Context, seeds: Sequence[int]) -> None:
             pass
 
 
-def _unwritable(folder: Path, error: OSError) -> ResultsError:
-    return ResultsError(f"cannot write to {folder}: {error.strerror or error}", f"{ELSEWHERE}.")
-
-
-def _refuse_other(context: Context, seed: int) -> None:
-    folder = model_folder(context, seed)
-    if folder.exists() and _key_at(folder) != _key(context, seed):
-        raise UsageError(f"{folder} exists already", f"{ELSEWHERE}, or move that folder away.")
-
-
 @contextmanager
 def own_model(context: Context, seed: int) -> Iterator[None]:
     """Be the only process that makes this run's model while the block lasts.
@@ -80,8 +69,10 @@ def own_model(context: Context, seed: int) -> Iterator[None]:
         except Timeout:
             raise ResultsError(f"another process is making {folder}", f"Wait until it is done. {ELSEWHERE}.") from None
         except OSError as error:
-            raise _unwritable(folder.parent, error) from None
-        _refuse_other(context, seed)
+            what = f"cannot write to {folder.parent}: {error.strerror or error}"
+            raise ResultsError(what, f"{ELSEWHERE}.") from None
+        if folder.exists() and _key_at(folder) != _key(context, seed):
+            raise UsageError(f"{folder} exists already", f"{ELSEWHERE}, or move that folder away.")
         yield
 
 
@@ -90,13 +81,11 @@ def _locked(folder: Path) -> Iterator[None]:
     """Be the only process that gives a model this name; Timeout, an OSError, where another one does."""
     from filelock import FileLock
 
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
-    lock.acquire(timeout=0)
-    try:
-        yield
-    finally:
-        Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
+    with FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0) as lock:
+        try:
+            yield
+        finally:
+            Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def restore_models(models: Path) -> None:
@@ -134,6 +123,10 @@ def save_model(model: PreTrainedModel, context: Context, seed: int, scores: dict
 
 
 def _write_stamp(partial: Path, name: str, context: Context, seed: int, scores: dict[str, Scores]) -> None:
+    """Write card and stamp beside the model's other files, and all of them to the disk."""
+    from huggingface_hub import ModelCard
+    from jinja2 import Template
+
     stamp = ModelStamp(
         weights_sha256=file_sha256(partial / WEIGHTS),
         behaviour=behaviour_of(partial, load_tokenizer(partial)),
@@ -143,7 +136,10 @@ def _write_stamp(partial: Path, name: str, context: Context, seed: int, scores: 
         settings=context.settings(seed),
         scores=scores,
     )
-    model_card(stamp, name).save(partial / CARD)
+    # its metadata carries every score, so that the Hub lists them beside the model
+    template = Template(Path(__file__).with_name("model_card.md").read_text(encoding="utf-8"))
+    on_hub = (HUB_CORPUS, HUB_REVISION) if stamp.corpus.name == "emotion" else None
+    ModelCard(template.render(dict(stamp), stamp=stamp, name=name, on_hub=on_hub)).save(partial / CARD)
     stamp = stamp.model_copy(update={"files": {path.name: file_sha256(path) for path in sorted(partial.iterdir())}})
     (partial / STAMP).write_text(sealed(stamp.model_dump_json(indent=1) + "\n"), encoding="utf-8")
     readable = (partial / STAMP).stat().st_mode
@@ -151,16 +147,6 @@ def _write_stamp(partial: Path, name: str, context: Context, seed: int, scores: 
         file.chmod(readable)  # safetensors makes its own for the owner alone
         sync_file(file)
     sync_folder(partial)
-
-
-def model_card(stamp: ModelStamp, name: str) -> ModelCard:
-    """Return a card whose metadata carries every score, so that the Hub lists them beside the model."""
-    from huggingface_hub import ModelCard
-    from jinja2 import Template
-
-    template = Template(Path(__file__).with_name("model_card.md").read_text(encoding="utf-8"))
-    on_hub = (HUB_CORPUS, HUB_REVISION) if stamp.corpus.name == "emotion" else None
-    return ModelCard(template.render(dict(stamp), stamp=stamp, name=name, on_hub=on_hub))
 
 
 def _key(context: Context, seed: int) -> str:

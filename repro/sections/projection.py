@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro.claims.cohorts import Cohort
-from repro.display.figure import BARS, Drawing, caption_of, panels
+from repro.display import BARS, Drawing, panels
 from repro.errors import UsageError
 from repro.records.schema import LABELS, Measurements
 from repro.sections.context import Context, Section
@@ -61,14 +61,17 @@ def run(context: Context, seed: int) -> Measurements:
 
 def project(states: NDArray[np.float32], *, seed: int) -> Points:
     """Project `states` (n, H) into the plane, (n, 2)."""
+    import torch
     from sklearn.preprocessing import MinMaxScaler
 
+    threads = torch.get_num_threads()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ImportWarning)  # of a TensorFlow that is optional
         from umap import UMAP
     # one job is what a seed leads to in any case
     mapper: Any = UMAP(metric="cosine", n_neighbors=min(NEIGHBOURS, len(states) - 1), random_state=seed, n_jobs=1)
     points: Points = np.asarray(mapper.fit_transform(MinMaxScaler().fit_transform(states)), dtype=np.float64)
+    torch.set_num_threads(threads)  # UMAP's numba sets those of the whole process, and sums would end in other bits
     return points
 
 
@@ -92,13 +95,12 @@ def neighbour_lifts(shares: Points, labels: NDArray[np.int64]) -> Points:
 
     1 is a random scatter, more is nearer. The diagonal, and a class without rows, is 0.
     """
-    lifts = np.zeros_like(shares)
     sizes = np.bincount(labels, minlength=len(LABELS))
-    for i in np.flatnonzero(sizes):
-        others = (np.arange(len(LABELS)) != i) & (sizes > 0)
-        of_others = shares[i, others].sum()
-        if of_others:  # else the class has no neighbour but its own
-            lifts[i, others] = shares[i, others] / of_others * sizes[others].sum() / sizes[others]
+    others = (sizes > 0) & ~np.eye(len(LABELS), dtype=bool)  # (classes, classes)
+    of_others = shares.sum(axis=1, where=others, keepdims=True)  # 0 where a class has no neighbour but its own
+    random = sizes / np.maximum(others @ sizes, 1)[:, None]
+    near = others & (of_others > 0)
+    lifts: Points = np.divide(shares, of_others * random, out=np.zeros_like(shares), where=near)
     return lifts
 
 
@@ -146,13 +148,13 @@ def figures(cohort: Cohort) -> Iterator[Drawing]:
             gridsize=density["gridsize"], extent=density["extent"], cmap=ramp, vmin=0, vmax=max(*of_class, 1),
         )  # fmt: skip
         near = f"\nnearest: {nearest[name]}" if name in nearest else "\n"
-        axes.set_title(f"{name}, n = {sum(of_class):,}{near}", fontsize=9)
         axes.set(xticks=[], yticks=[], xlim=_middle(x, total), ylim=_middle(y, total))
+        axes.set_title(f"{name}, n = {sum(of_class):,}{near}")
     yield Drawing(
         name="projection",
         figure=figure,
         title=f"UMAP of the training features, n = {total.sum():,}, 1st to 99th percentile of both axes; each class "
-        f"from 0 to its own fullest hexagon ({caption_of(record.spec)})",
+        f"from 0 to its own fullest hexagon ({record.spec.label}, seed {record.spec.seed})",
         description="Density of each class in the plane. Nearest class: "
         + ", ".join(f"{name} to {other}" for name, other in nearest.items()),
     )
@@ -160,9 +162,7 @@ def figures(cohort: Cohort) -> Iterator[Drawing]:
 
 def _middle(places: NDArray[np.float64], counts: NDArray[np.int64]) -> tuple[float, float]:
     """Return where the points between the 1st and the 99th percentile lie, and one twentieth more at each end."""
-    order = np.argsort(places)
-    shares = np.cumsum(counts[order]) / counts.sum()
-    low, high = (float(places[order][np.searchsorted(shares, share)]) for share in (0.01, 0.99))
+    low, high = np.quantile(np.repeat(places, counts), (0.01, 0.99), method="inverted_cdf").tolist()
     beyond = (high - low) / 20 or 1.0
     return low - beyond, high + beyond
 

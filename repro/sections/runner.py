@@ -57,9 +57,9 @@ def open_context(
     check_micro_batches(spec.micro_batches, recipe.batch_size)
     chosen = resolve_device(Device(spec.device), Precision(spec.precision))
     loaded = load_corpus(corpus or {"emotion": "hub"}.get(spec.corpus, spec.corpus), limit=spec.limit)
-    resolved: dict[str, Any] = {"corpus": loaded.stamp.name, "device": chosen.device, "precision": chosen.precision}
+    spec = replace(spec, corpus=loaded.stamp.name, device=chosen.device, precision=chosen.precision)
     return Context(
-        spec=replace(spec, section="", seed=0, **resolved),
+        spec=spec.setup,
         recipe=recipe,
         corpus=loaded,
         checkpoints=checkpoints,
@@ -204,8 +204,7 @@ def run_once(section: Section, context: Context, seed: int, results: Path, polic
     if not (section.together or main):
         return None
     run = Run.prepare(section, context, seed)
-    unfinished = inside(results, results / UNFINISHED)
-    inside(results, unfinished / run.key)
+    unfinished = inside(results, results / UNFINISHED / run.key).parent
     checkpointer = Checkpointer(unfinished, run.label, run.decided_by, context.accelerator, policy)
     if not section.resumable:
         if run.completed(results, policy):
@@ -253,11 +252,10 @@ def _report_leftovers(run: Run, checkpointer: Checkpointer) -> None:
     """
     from repro.training.resume.state import read_state, states_in
 
-    save, tell, step, steps = run.context.save, checkpointer.policy.tell, checkpointer.saved_step, 0
+    save, tell, step = run.context.save, checkpointer.policy.tell, checkpointer.saved_step
     model_missing = bool(save) and not model_folder(run.context, run.seed).is_dir()
     try:
-        for newest in states_in(checkpointer.folder)[:1]:
-            steps = read_state(newest).steps
+        steps = read_state(states_in(checkpointer.folder)[0]).steps if step else 0
     except StateError as error:  # what it holds may be needed
         tell(error.what)
         return

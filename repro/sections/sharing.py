@@ -29,12 +29,6 @@ def files_to_share(folder: Path) -> list[Path]:
     return paths
 
 
-def check_repository(repository: str) -> None:
-    """Raise UsageError where this is no repository's name."""
-    if not REPOSITORY.fullmatch(repository):
-        raise UsageError(f"--push-to-hub {repository!r} is no repository's name", "Write USER/NAME.")
-
-
 def push_model(folder: Path, repository: str, *, public: bool = False) -> str:
     """Send a saved model to the Hub and return its address; HubError, with nothing lost, where that is not possible.
 
@@ -42,7 +36,8 @@ def push_model(folder: Path, repository: str, *, public: bool = False) -> str:
     """
     from huggingface_hub import CommitOperationAdd, HfApi, get_token
 
-    check_repository(repository)
+    if not REPOSITORY.fullmatch(repository):
+        raise UsageError(f"--push-to-hub {repository!r} is no repository's name", "Write USER/NAME.")
     stamp = read_stamp(folder)
     operations = [CommitOperationAdd(path_in_repo=f.name, path_or_fileobj=f) for f in files_to_share(folder)]
     for operation in operations:

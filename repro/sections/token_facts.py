@@ -10,9 +10,8 @@ from collections.abc import Sequence
 
 from repro.assets.corpus import SPLITS
 from repro.assets.loading import vocabulary_sha256
-from repro.display.table import Table
+from repro.display import Table
 from repro.records.schema import Measurements, RunRecord
-from repro.records.store import newest_runs
 from repro.sections.context import Context, Section
 
 SENTENCE = "Tokenizing text is a core task of NLP."  # the seminar's own
@@ -59,11 +58,11 @@ def run(context: Context, _seed: int) -> Measurements:
     )
 
 
-def tables(records: Sequence[RunRecord]) -> dict[str, Table]:
+def tables(runs: Sequence[RunRecord]) -> dict[str, Table]:
     """Return the seminar's walk over the tokenizer, of the newest record."""
     rows = [
         (name.replace("_", " "), str(value))
-        for record in newest_runs(records, "token-facts")[-1:]
+        for record in runs[-1:]
         for name, value in record.facts.items()
         if name != "tweets_by_pieces"
     ]

@@ -19,10 +19,9 @@ from repro.assets.checkpoints import Checkpoint, file_sha256, locate_checkpoint
 from repro.assets.loading import load_model, load_tokenizer
 from repro.assets.notebook import TourTexts, tour_texts
 from repro.assets.recipes import TINY, TOUR
-from repro.display.table import Table
+from repro.display import Table
 from repro.errors import CheckpointError, MissingAssetError, UsageError, without_private_parts
 from repro.records.schema import Measurements, RunRecord
-from repro.records.store import newest_runs
 from repro.sections.context import Context, Section
 from repro.training.progress import waiting
 
@@ -38,7 +37,6 @@ CANDIDATES = 12  # spans of which those over the same words are added up: 2 * to
 MASKED = -10_000.0
 Logits = NDArray[np.float32]
 Answer = dict[str, Any]
-Task = Callable[[Path, TourTexts, "torch.device"], JsonValue]
 
 
 def run(context: Context, _seed: int) -> Measurements:
@@ -80,11 +78,11 @@ def _locate(context: Context, task: str) -> Checkpoint:
     return Checkpoint(folder=folder, weights_sha256=weights_sha256, source="built on the spot")
 
 
-def tables(records: Sequence[RunRecord]) -> dict[str, Table]:
+def tables(runs: Sequence[RunRecord]) -> dict[str, Table]:
     """Return the newest record's tasks that ran, each with its checkpoint and what it gave."""
     rows = [
         (task, checkpoint["repository"], _in_words(record.at(f"facts.{task}")))
-        for record in newest_runs(records, "tour")[-1:]
+        for record in runs[-1:]
         for task, checkpoint in record.at("facts.checkpoints").items()
     ]
     return {"tour": Table(("task", "checkpoint", "result"), tuple(rows))}
@@ -143,7 +141,7 @@ def generation(folder: Path, texts: TourTexts, device: torch.device) -> JsonValu
     return {"continues_prompt": continues, "continuation": continuation, "tokens": len(ids)}
 
 
-TASKS: dict[str, Task] = {
+TASKS: dict[str, Callable[..., JsonValue]] = {
     task.__name__: task for task in (sentiment, entities, answer, summary, translation, generation)
 }
 

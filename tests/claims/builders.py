@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from repro.claims.catalogue import load_catalogue
-from repro.claims.judge import Verdict, judge_all
+from repro.claims.judge import Judged, Verdict, judge_all
 from repro.records.schema import RunRecord, Scores
 from repro.report.pages import write_report
 from repro.sections import SECTIONS
@@ -26,9 +26,9 @@ def _beside(share: float) -> tuple[float, float]:
     return max(share - 0.01, 0), min(share + 0.01, 1)
 
 
-def report(records: list[RunRecord], folder: Path) -> list[Path]:
-    """Write the seminar's report on these records into a folder."""
-    return write_report(CATALOGUE, judge_all(CATALOGUE, records, list(SECTIONS)), records, folder)
+def report(records: list[RunRecord], folder: Path, readme: Path | None = None) -> list[Path]:
+    """Write the seminar's report on these records into a folder, and into a README."""
+    return write_report(Judged(CATALOGUE, judge_all(CATALOGUE, records, list(SECTIONS)), records), folder, readme)
 
 
 def judged(claim: str, *records: RunRecord) -> Verdict:

@@ -12,10 +12,10 @@ from scipy import stats
 from scipy.spatial.distance import mahalanobis
 
 from repro.claims.claim import Claim, Outcome
-from repro.claims.corroboration import drifts, ordered, out_of_sample, public_runs, version_span
 from repro.claims.distribution import Comparison, judge_distribution
-from repro.claims.judge import headline, judge_all
-from repro.claims.references import Figure
+from repro.claims.judge import judge_all
+from repro.claims.references import Figure, drifts, ordered, out_of_sample, version_span
+from repro.report.tables import headline
 from tests.claims.builders import CATALOGUE
 
 RERUNS, LATER = (CATALOGUE.populations[name] for name in ("reruns", "later"))
@@ -126,7 +126,7 @@ def test_adding_seeds_until_it_decides_would_raise_more_false_alarms_than_one_de
 
 
 def test_131_distinct_public_runs_of_which_129_state_f1() -> None:
-    runs = public_runs(CATALOGUE)
+    runs = CATALOGUE.public_runs
     both = runs.figure("f1_2")
     assert (RERUNS.rows, len(RERUNS.runs), len(LATER.runs), len(runs.runs), both.n) == (98, 94, 37, 131, 129)
     assert [(round(f.mean, 4), round(f.sd, 4)) for f in (F1, both)] == [(0.9247, 0.0028), (0.9246, 0.0027)]
@@ -165,7 +165,7 @@ def test_the_later_runs_lie_inside_the_first_ones_intervals_and_one_is_odd_joint
 
 
 def test_f1_does_not_drift_over_versions_nor_over_months() -> None:
-    over = drifts(public_runs(CATALOGUE))
+    over = drifts(CATALOGUE.public_runs)
     assert all(over[by, "f1_2"][1] > 0.05 for by in ("transformers", "month"))
 
 

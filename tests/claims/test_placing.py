@@ -66,9 +66,9 @@ def make_run(make_record: MakeRecord, rehearsal: CorpusStamp) -> MakeRun:
 @pytest.fixture
 def catalogue(make_run: MakeRun, tmp_path: Path) -> Catalogue:
     """The rehearsal catalogue with a table of 50 runs, made from records as the suite's own is."""
-    read, folder = read_header("rehearsal")
+    read = read_header("rehearsal")
     rows = reference_rows(read, [make_run(row, 1000 + i) for i, row in enumerate(figures(0, 50))])
-    copy = Path(shutil.copytree(folder, tmp_path / "rehearsal"))
+    copy = Path(shutil.copytree(read.folder, tmp_path / "rehearsal"))
     (copy / "references").mkdir(exist_ok=True)
     with (copy / "references" / "runs.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
@@ -144,7 +144,7 @@ def test_a_figure_that_never_varied_still_leaves_one_row_of_room(catalogue: Cata
 
 
 def test_a_table_is_made_of_runs_of_one_source_only(make_run: MakeRun) -> None:
-    read, _ = read_header("rehearsal")
+    read = read_header("rehearsal")
     values = figures(0, 3)
     runs = [make_run(row, i, facts={"hardest_rows": [i, 1, 2]}) for i, row in enumerate(values)]
     rows = reference_rows(read, runs)

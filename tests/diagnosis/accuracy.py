@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from repro.diagnosis.diagnose import diagnose_run, run_from_file
-from repro.display.table import Table
+from repro.display import Table
 from repro.errors import UsageError
 
 STRANGERS = Path(__file__).parent / "strangers"

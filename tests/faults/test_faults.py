@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from repro.display.table import Table
+from repro.display import Table
 from repro.records.provenance import code_state, processor_name, utc_now
 from repro.report.tables import commit_of
 from repro.sections import runner

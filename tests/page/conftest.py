@@ -16,13 +16,12 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from repro.claims.catalogue import load_catalogue
 from repro.claims.claim import Outcome
-from repro.claims.judge import Verdict, judge_all
+from repro.claims.judge import Judged, Verdict, judge_all
 from repro.claims.references import Figure
-from repro.display.table import Table
+from repro.display import Table
 from repro.records.store import read_records
-from repro.report.inline import Picture
-from repro.report.pages import write_report
-from repro.report.webpage import report_html, values_of
+from repro.report.pages import values_of, write_report
+from repro.report.webpage import Picture, report_html
 from repro.sections import SECTIONS
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -59,7 +58,7 @@ def write_page(folder: Path, verdicts: list[Verdict], text: str = "text") -> Pat
     tables = dict.fromkeys(("verdicts", "scores", "environment"), table)
     pictures = [Picture(name=text, section=text, caption=text, alt=text, svg=DRAWING)]
     path = folder / "report.html"
-    values = values_of(load_catalogue(), verdicts, [], tables, pictures, {})
+    values = values_of(Judged(load_catalogue(), verdicts, []), tables, pictures, {})
     path.write_text(report_html(values), encoding="utf-8")
     return path
 
@@ -72,7 +71,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     committed = tmp_path_factory.mktemp("committed")
     shutil.copytree(RESULTS, committed, dirs_exist_ok=True)
     catalogue, records = load_catalogue(), read_records(committed)
-    write_report(catalogue, judge_all(catalogue, records, list(SECTIONS)), records, committed)
+    write_report(Judged(catalogue, judge_all(catalogue, records, list(SECTIONS)), records), committed)
     return {
         "usual": write_page(usual, VERDICTS),
         "hostile": write_page(hostile, planted, HOSTILE),

@@ -12,27 +12,21 @@ import pytest
 
 from repro.claims.catalogue import reruns
 from repro.claims.claim import Outcome
-from repro.claims.judge import Verdict, judge_all
+from repro.claims.judge import Verdict
 from repro.claims.references import Figure
 from repro.commands.run import run
-from repro.display.table import Table
+from repro.display import Table
 from repro.errors import RecordError, ResultsError
 from repro.records.schema import RunRecord
 from repro.records.store import read_records, write_record
-from repro.report.pages import BEGIN, END, with_verdicts
-from repro.report.strips import Strip, strips
+from repro.report.pages import BEGIN, END, commands
 from repro.report.tables import NOTEBOOKS, seed_scores, source_cells
-from repro.report.webpage import commands
-from repro.sections import SECTIONS
+from repro.report.webpage import Strip, strips
 from repro.training.metrics import score
 from tests.claims.builders import CATALOGUE, report
 from tests.conftest import MakeRecord
 
 ROOT = Path(__file__).parents[2]
-
-
-def readme(text: str, records: list[RunRecord]) -> str:
-    return with_verdicts(text, CATALOGUE, judge_all(CATALOGUE, records, list(SECTIONS)), records)
 
 
 @pytest.fixture
@@ -50,7 +44,8 @@ def test_the_committed_report_and_readme_are_what_the_committed_records_give(tmp
     for table in results.glob("*.csv"):  # measured by themselves: the audit, the diagnosis
         shutil.copy(table, tmp_path)
     records = read_records(tmp_path)
-    written = {path.relative_to(tmp_path) for path in report(records, tmp_path)}
+    readme = Path(shutil.copy(ROOT / "README.md", tmp_path))
+    written = {path.relative_to(tmp_path) for path in report(records, tmp_path, readme)} - {Path(readme.name)}
     pages = [results / "REPORT.md", results / "report.html"]
     folders = [path for name in ("tables", "figures") for path in (results / name).iterdir()]
     committed = {path.relative_to(results) for path in (*pages, *folders)}
@@ -58,8 +53,7 @@ def test_the_committed_report_and_readme_are_what_the_committed_records_give(tmp
     for path in written:
         if path.suffix in {".md", ".csv", ".svg"}:
             assert (tmp_path / path).read_text() == (results / path).read_text(), path
-    text = (ROOT / "README.md").read_text()
-    assert readme(text, records) == text
+    assert readme.read_text() == (ROOT / "README.md").read_text()
 
 
 def test_seeds_share_a_row_and_every_record_is_in_the_file(make_record: MakeRecord, tmp_path: Path) -> None:
@@ -106,10 +100,14 @@ def test_csv_survives_commas_quotes_and_newlines() -> None:
     assert table.to_markdown().count("\n") == 3
 
 
-def test_a_readme_without_its_marks_is_refused(record: RunRecord) -> None:
+def test_a_readme_without_its_marks_is_refused(record: RunRecord, tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("no marks")
     with pytest.raises(ResultsError, match="no place for the verdicts"):
-        readme("no marks", [record])
-    text = readme(f"head\n{BEGIN}\nSTALE\n{END}\ntail\n", [record])
+        report([record], tmp_path, readme)
+    readme.write_text(f"head\n{BEGIN}\nSTALE\n{END}\ntail\n")
+    report([record], tmp_path, readme)
+    text = readme.read_text()
     assert text.startswith("head\n") and text.endswith(f"{END}\ntail\n") and "STALE" not in text
 
 
@@ -121,7 +119,7 @@ def test_a_folder_that_cannot_take_the_report_is_refused(record: RunRecord, tmp_
 
 def strips_of(claim: str, **estimates: Figure) -> tuple[Strip, ...]:
     one = CATALOGUE.claim_named(claim)
-    return strips(CATALOGUE, Verdict(claim=one, outcome=Outcome.REPRODUCED, why="", estimates=estimates))
+    return tuple(strips(CATALOGUE, Verdict(claim=one, outcome=Outcome.REPRODUCED, why="", estimates=estimates)))
 
 
 def test_a_strip_holds_the_reruns_and_the_margin_about_their_mean() -> None:
@@ -138,7 +136,7 @@ def test_a_strip_holds_the_reruns_and_the_margin_about_their_mean() -> None:
 def test_a_strip_of_one_lone_value_still_has_an_axis(value: float) -> None:
     strip = Strip(label="x", measured=Figure((value,)))
     assert strip.axis[0] < value < strip.axis[1]
-    assert strip.ticks and strip.bins == []
+    assert strip.ticks
 
 
 def test_every_way_of_running_has_a_command_that_names_all_that_differs(make_record: MakeRecord) -> None:

@@ -13,9 +13,9 @@ from repro.claims.catalogue import load_catalogue
 from repro.claims.claim import Outcome
 from repro.claims.cohorts import cohorts_of
 from repro.claims.judge import judge_all
-from repro.display.figure import BARS, Drawing, panels
+from repro.display import BARS, Drawing, panels
 from repro.records.schema import LABELS
-from repro.report.inline import save_picture
+from repro.report.webpage import save_picture
 from repro.sections.classified import figures, published_matrix
 from repro.training.metrics import most_often_taken_for, score
 from tests.conftest import MakeRecord

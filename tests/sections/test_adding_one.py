@@ -14,10 +14,8 @@ from tests.conftest import CallRepro
 TOY = '''
 """The longest tweet: a toy."""
 
-from repro.display.figure import Drawing, new_figure
-from repro.display.table import Table
+from repro.display import Drawing, Table, panels
 from repro.records.schema import Measurements
-from repro.records.store import newest_runs
 from repro.sections.context import Section
 
 
@@ -26,11 +24,10 @@ def run(context, seed):
 
 
 def figures(cohort):
-    yield Drawing(name=f"toy-{cohort.setup.slug}", figure=new_figure(2, 2), title="A toy", description="Nothing")
+    yield Drawing(name=f"toy-{cohort.setup.slug}", figure=panels(2, 2)[0], title="A toy", description="Nothing")
 
 
-def tables(records):
-    runs = newest_runs(records, "toy")
+def tables(runs):
     return {"toy": Table(("letters",), tuple((str(run.facts["letters"]),) for run in runs))}
 
 

@@ -127,7 +127,7 @@ def test_a_rehearsal_reproduces_nothing_even_with_the_seminars_checkpoints_names
 def test_the_books_outputs_on_the_seminars_letter_and_checkpoints_are_reproduced(record: RunRecord) -> None:
     catalogue = load_catalogue()
     claims = {c.id.removeprefix("tour."): c.reported for c in catalogue.claim if c.id.startswith("tour.")}
-    hashes = {name.rpartition(".")[2]: value for name, value in catalogue.needs["letter"].holds.items()}
+    hashes = {name.rpartition(".")[2]: value for name, (value,) in catalogue.needs["letter"].holds.items()}
     facts = {
         **{task: claims[task] for task in ("sentiment", "entities", "answer")},
         "summary": {"first_sentence": claims["summary"]},
