@@ -60,14 +60,17 @@ def run(context: Context, seed: int) -> Measurements:
 
 def project(states: NDArray[np.float32], *, seed: int) -> Points:
     """Project `states` (n, H) into the plane, (n, 2)."""
+    import torch
     from sklearn.preprocessing import MinMaxScaler
 
+    threads = torch.get_num_threads()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ImportWarning)  # of a TensorFlow that is optional
         from umap import UMAP
     # one job is what a seed leads to in any case
     mapper: Any = UMAP(metric="cosine", n_neighbors=min(NEIGHBOURS, len(states) - 1), random_state=seed, n_jobs=1)
     points: Points = np.asarray(mapper.fit_transform(MinMaxScaler().fit_transform(states)), dtype=np.float64)
+    torch.set_num_threads(threads)  # UMAP's numba sets those of the whole process, and sums would end in other bits
     return points
 
 

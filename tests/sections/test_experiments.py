@@ -28,7 +28,15 @@ from repro.records.store import read_records
 from repro.sections import SECTIONS, linear, runner, section_named
 from repro.sections.context import Context
 from repro.sections.corpus_facts import five_numbers
-from repro.sections.projection import GRID, NEIGHBOURS, hexagons, nearest_classes, neighbour_lifts, neighbour_shares
+from repro.sections.projection import (
+    GRID,
+    NEIGHBOURS,
+    hexagons,
+    nearest_classes,
+    neighbour_lifts,
+    neighbour_shares,
+    project,
+)
 from repro.sections.runner import Run, open_context, run_sections
 from repro.spec import RunSpec
 from tests.running import measure, result_of
@@ -195,6 +203,16 @@ def test_neighbours_are_those_that_scikit_learn_finds_for_each_point_without_the
         nearest = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(points[rest]).kneighbors([point], return_distance=False)
         np.add.at(counts, (labels[i], labels[rest[nearest[0]]]), 1)
     assert neighbour_shares(points, labels) == pytest.approx(counts / counts.sum(axis=1, keepdims=True))
+
+
+def test_a_projection_leaves_torch_its_number_of_threads() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # numba would set as many as the machine has cores
+    try:
+        project(np.random.default_rng(0).random((40, 8), dtype=np.float32), seed=0)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_small_class_beside_a_large_one_is_still_its_nearest() -> None:
