@@ -75,6 +75,8 @@ class Catalogue(Strict):
             for name in filter(None, used):
                 if name not in known:
                     raise ValueError(f"{place}: {kind} {name!r} is not defined")
+        if self.headline and not (self.corroboration and self.claim_named(self.headline.claim).figures.get("")):
+            raise ValueError("catalogue.toml: headline: it needs a claim with one figure, and corroboration of it")
         return self
 
     @cached_property

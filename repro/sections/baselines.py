@@ -68,7 +68,7 @@ def folds_of(labels: Sequence[int]) -> list[Any]:
 
     folds = list(KFold(FOLDS, shuffle=True, random_state=SEED).split(labels)) if len(labels) >= FOLDS else []
     if not folds or any(len({labels[i] for i in rows}) == 1 for rows, _ in folds):
-        what = f"{len(labels)} training rows of {len(set(labels))} label(s) are too few for {FOLDS} folds"
+        what = f"{len(labels)} training rows are too few for {FOLDS} folds: they have {len(set(labels))} label(s)"
         raise UsageError(f"baselines: {what}", "Use more rows with --limit, or leave it out.")
     return folds
 
