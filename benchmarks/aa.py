@@ -24,8 +24,7 @@ import typer
 from repro.display import Table
 from repro.records.provenance import utc_now
 from repro.regression.checkouts import checkout_of, repository, resolve, working_tree
-from repro.regression.session import QUICK, Seconds, Session, judge_session, run_session
-from repro.regression.speed import accused
+from repro.regression.session import QUICK, Seconds, Session, accused, judge_session, run_session
 from repro.regression.verdict import FAILURES, Selection
 
 SESSIONS = Path("results", "aa", "sessions.jsonl")

@@ -48,8 +48,7 @@ def peak_of(folder: Path) -> float:
     from repro.assets.loading import load_classifier
     from repro.sections.runner import open_context
     from repro.spec import RunSpec
-    from repro.training.data import tokenize
-    from repro.training.packing import pack_rows
+    from repro.training.data import pack_rows, tokenize
 
     context = open_context(RunSpec(recipe="tiny", corpus="rehearsal"))
     load_classifier(context.checkpoint.folder)  # what is imported and freed before is no row's

@@ -74,7 +74,7 @@ def as_dataset(examples: Examples, *, width: int = LONGEST, padded: bool = True)
     import torch
     from datasets import Dataset
 
-    from repro.training.packing import pad_rows
+    from repro.training.data import pad_rows
 
     rows = pad_rows(examples.tokens, torch.arange(len(examples)), width=width)
     columns = {name: values.tolist() for name, values in rows.items()}

@@ -17,11 +17,10 @@ from transformers import set_seed
 
 from benchmarks.peer import as_dataset, trainer
 from repro.assets.recipes import Recipe
-from repro.training.data import Examples
+from repro.training.data import Examples, pack_rows, pad_rows
 from repro.training.device import make_accelerator
 from repro.training.encoder import enable_packing
 from repro.training.loop import fit
-from repro.training.packing import pack_rows, pad_rows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -22,9 +22,9 @@ from tempfile import TemporaryDirectory
 
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from repro.assets.builtin.tiny import build_tiny_tour
 from repro.assets.checkpoints import locate_checkpoint
 from repro.assets.recipes import DISTILBERT, MINILM, TOUR
+from repro.assets.tiny import build_tiny_tour
 from repro.claims.catalogue import load_catalogue
 from repro.display import Table
 from repro.notebooks.reading import joined

@@ -10,20 +10,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmarks.peer import BATCH, architecture, as_dataset, random_examples, trainer, tweet_lengths
 from benchmarks.turns import Turn, forget_peak
 from repro.regression.workers import WARM_UP
-
-if TYPE_CHECKING:
-    import torch
-
-    from repro.training.progress import Advance
 
 GROUP = 50  # batches that the Trainer sorts by length together, longest first
 SETTLE = 1  # steps before each timed one
@@ -51,36 +44,25 @@ def train_ours(
     from repro.assets.recipes import DISTILBERT
     from repro.training.device import make_accelerator
     from repro.training.loop import fit
-    from repro.training.progress import Progress
 
     examples = random_examples(tweet_lengths(), vocabulary=vocabulary)
     model = architecture(shape, vocabulary)
     parameters = model.num_parameters(exclude_embeddings=True)
-    parts: list[tuple[Any, Any]] = []  # real pieces and the sum of ids of each part of the step's batch
+    parts: list[tuple[Any, Any]] = []  # real pieces and the sum of ids of the step's batch
 
     def count(module: Any, args: Any, kwargs: Any) -> None:
+        """Take note of a batch that enters the model: the step before it has ended."""
         del module, args
+        if parts:
+            _end(turn, device, lambda: map(int, parts.pop()), parameters)
         packing = kwargs.get("packing")
         pieces = kwargs["attention_mask"].sum() if packing is None else packing.pieces
         parts.append((pieces, kwargs["input_ids"].sum()))
 
     model.register_forward_pre_hook(count, with_kwargs=True)
-
-    class Turns(Progress):
-        @contextmanager
-        def bar(self, what: str, total: int) -> Iterator[Advance]:
-            del what, total
-
-            def advance(done: int, loss: torch.Tensor | None) -> None:
-                del done, loss
-                _end(turn, device, lambda: [int(sum(counts)) for counts in zip(*parts, strict=True)], parameters)
-                parts.clear()
-
-            yield advance
-
     for _ in fit(
         model, recipe=replace(DISTILBERT, batch_size=batch), train=examples, validation=examples, seed=0,
-        accelerator=make_accelerator(device=device, precision=precision), batching=batching, progress=Turns(),
+        accelerator=make_accelerator(device=device, precision=precision), batching=batching,
     ):  # fmt: skip
         raise RuntimeError("the epoch ended: more rounds than there are steps")
 

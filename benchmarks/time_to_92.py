@@ -43,10 +43,9 @@ from repro.records.provenance import collect_provenance, utc_now
 from repro.sections.context import Context
 from repro.sections.runner import open_context
 from repro.spec import Device, Precision, RunSpec, parse_seeds
-from repro.training.data import Examples, TokenizedTexts
+from repro.training.data import Examples, TokenizedTexts, batcher
 from repro.training.device import keep_freed_memory, make_accelerator
 from repro.training.encoder import enable_packing
-from repro.training.packing import batcher
 from repro.training.predict import predict_rows
 
 TARGET, LEVEL = 0.9244, 0.01  # of mean weighted F1 on validation: what the seminar's recipe gives; one-sided

@@ -21,7 +21,15 @@ from repro.commands.models import check, convert, fetch, predict, share
 from repro.commands.regress import regress
 from repro.commands.run import run
 from repro.commands.verify import admit, claims, report, verify
-from repro.errors import InterruptedRunError, MissingAssetError, ReproError, UsageError, printable
+from repro.errors import (
+    InterruptedRunError,
+    MissingAssetError,
+    ReproError,
+    UsageError,
+    printable,
+    without_private_parts,
+    without_secrets,
+)
 
 BUG = 70  # EX_SOFTWARE of sysexits.h
 MOST_SHOWN = 300
@@ -67,8 +75,6 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ReproError.exit_code)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (a crash must not look like a verdict)
-        from repro.records.private import without_secrets
-
         message, code = _answer(error)
         with suppress(OSError, ValueError):  # a closed standard error: the code still says it
             sys.stderr.write(f"{printable(without_secrets(message))}\n")
@@ -95,8 +101,6 @@ def _answer(error: BaseException) -> tuple[str, int]:
             how = f"python -m pip install 'seminar-repro[{extra}]' (in a clone: '.[{extra}]')"
             what = f"error: this needs {name}, which is not installed"
             return f"{what}\nInstall the extra {extra}: {how}.", MissingAssetError.exit_code
-    from repro.records.private import without_private_parts
-
     line = without_private_parts(f"{type(error).__name__}: {error}".strip(": \n")).splitlines()[0]
     return f"internal error: {line[:MOST_SHOWN]}\nThis is a bug in the suite; {_keep_trace(error)}.", BUG
 

@@ -92,8 +92,7 @@ def diagnosed(path: Path) -> None:
 def repaired(path: Path) -> None:
     """Repair a notebook as the command does, and name what its cells read and write."""
     from repro.commands.audit import repair
-    from repro.notebooks.dependencies import names_in
-    from repro.notebooks.reading import read_notebook
+    from repro.notebooks.reading import names_in, read_notebook
 
     output = path.with_name("repaired.ipynb")
     output.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import matplotlib as mpl
 import pytest
 
-from repro.records.private import without_private_parts
+from repro.errors import without_private_parts
 from tests.files import git
 from tests.forked import drive, minilm_folder, write_tweets
 from tests.running import ROOT, cases

@@ -19,7 +19,7 @@ from pathlib import Path
 from repro.assets.hub import discard, fetch_snapshot
 from repro.assets.recipes import RECIPES, TINY, PinnedCheckpoint
 from repro.errors import CheckpointError, HubError
-from repro.records.seal import digest_of
+from repro.records.durable import digest_of
 
 WEIGHTS, PICKLE = "model.safetensors", "pytorch_model.bin"
 WAYS = (
@@ -49,7 +49,7 @@ def locate_checkpoint(recipe: PinnedCheckpoint, checkpoints: Path | None = None,
     provide it, where no source has it.
     """
     if recipe.name == TINY.name:
-        from repro.assets.builtin.tiny import tiny_folder
+        from repro.assets.tiny import tiny_folder
 
         return _verified(recipe, tiny_folder(), "built on the spot")
     if checkpoints is not None:

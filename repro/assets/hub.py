@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from repro.errors import HubError, ReproError
-from repro.records.private import without_private_parts
-from repro.records.seal import digest_of
+from repro.errors import HubError, ReproError, without_private_parts
+from repro.records.durable import digest_of
 
 if TYPE_CHECKING:
     from repro.assets.watch import HubWatch

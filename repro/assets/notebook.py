@@ -10,8 +10,7 @@ from urllib.request import urlopen
 
 from repro.assets.hub import why_unreachable
 from repro.errors import MissingAssetError, UsageError
-from repro.notebooks.reading import Cell, cells_of, parse_json
-from repro.notebooks.reading import read_notebook as read_cells
+from repro.notebooks.reading import Cell, cells_of, parse_json, read_notebook
 from repro.notebooks.static import Interpreter
 
 # the book's chapter 1, at the commit that the claims' cell numbers are of; its letter is the seminar's, word for word
@@ -53,7 +52,7 @@ def tour_texts(seminar: Path | None, *, rehearsal: bool) -> TourTexts:
     Raises UsageError for a file that is no such notebook, MissingAssetError where the book is not available.
     """
     if seminar is not None:
-        return _texts_in(read_cells(seminar), str(seminar))
+        return _texts_in(read_notebook(seminar), str(seminar))
     if rehearsal:
         return TourTexts(letter=LETTER, question=QUESTION, prompt=LETTER + REPLY_HEAD + REPLY)
     try:

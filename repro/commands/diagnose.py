@@ -53,20 +53,14 @@ def diagnose(
 
     Exit code 0: normal; 1: low, suspiciously high, odd, not comparable, stopped or not a run of yours; 2: bad input.
     """
-    from repro.diagnosis.diagnose import diagnose_run
+    from repro.diagnosis.diagnose import diagnose_run, run_from_file
+    from repro.diagnosis.student_run import run_from_figures
 
     if file is not None and (figures, course) != (Figures(), Course()):
         raise UsageError("a file and figures beside it", "Give one of them: what both state could contradict itself.")
     if course.split not in (None, "validation", "test"):
         raise unknown("split", course.split, ["validation", "test"])
-    if file is not None:
-        from repro.diagnosis.files import run_from_file
-
-        run = run_from_file(file)
-    else:
-        from repro.diagnosis.student_run import run_from_figures
-
-        run = run_from_figures(vars(figures), **vars(course))
+    run = run_from_figures(vars(figures), **vars(course)) if file is None else run_from_file(file)
     diagnosis = diagnose_run(run)
     if as_json:
         write_json(asdict(diagnosis))

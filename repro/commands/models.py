@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from repro.commands.options import AsJson, Checkpoints, CorpusSource, write_json, write_table
-from repro.errors import MissingAssetError, ReproError, UsageError, unknown
+from repro.errors import MissingAssetError, ReproError, UsageError, unknown, without_private_parts
 
 if TYPE_CHECKING:
     from repro.assets.recipes import PinnedCheckpoint
@@ -61,7 +61,6 @@ def report_assets(names: Sequence[str], corpus: str, checkpoints: Path | None, *
     """Write one line for each asset, and return the remedy of each that is missing."""
     from repro.assets.checkpoints import WAYS
     from repro.assets.recipes import CHECKPOINTS
-    from repro.records.private import without_private_parts
 
     remedies = dict[str, str]()
     for name in names:

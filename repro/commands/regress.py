@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from repro.commands.options import AsJson, CatalogueName, option_groups, write_json, write_table
-from repro.errors import TerminatedRunError, UsageError
-from repro.regression.speed import MARGIN
+from repro.errors import TerminatedRunError, UsageError, without_private_parts
+from repro.regression.session import MARGIN
 
 if TYPE_CHECKING:
     from repro.regression.verdict import Comparison, Selection
@@ -88,7 +88,6 @@ def _compare_folders(
 ) -> tuple[list[Comparison], list[str]]:
     from repro.claims.catalogue import load_catalogue
     from repro.claims.judge import judge_all
-    from repro.records.private import without_private_parts
     from repro.regression.folders import compare_claims, compare_scores, names_of, read_folder, show_speed
     from repro.sections import SECTIONS, section_named
 

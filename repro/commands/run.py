@@ -148,8 +148,7 @@ def _write_runs(spec: RunSpec, sections: Sequence[Section], seeds: Sequence[int]
 
     A record completes a run of its options, code, libraries and Python; the key of one that would run takes torch.
     """
-    from repro.records.provenance import library_versions
-    from repro.records.source import source_sha256
+    from repro.records.provenance import library_versions, source_sha256
     from repro.records.store import read_records
     from repro.sections.context import module_of
 

@@ -1,4 +1,7 @@
-"""Is a stranger's run normal? Its place among the 94 distinct reruns, and the known mistake that it resembles."""
+"""Is a stranger's run normal? Its place among the 94 distinct reruns, and the known mistake that it resembles.
+
+The run is read from a file that it left behind: trainer_state.json, model card, executed notebook.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
+from pathlib import Path
 from typing import Any, Literal
 
 from repro.claims.catalogue import reruns
 from repro.claims.references import Joint
-from repro.diagnosis.student_run import EPOCHS, StudentRun, name_of
-from repro.diagnosis.words import load
+from repro.diagnosis.logs import run_from_card, run_from_state
+from repro.diagnosis.notebook import run_from_notebook
+from repro.diagnosis.student_run import EPOCHS, StudentRun, checked, name_of
+from repro.diagnosis.words import load, refused
+from repro.notebooks.reading import cells_of, parse_json, read_text
 from repro.stats import t_tail
 
 # 1 % for the most extreme figure, shared among those given, and 1 % for all of them together: judged against
@@ -22,6 +29,10 @@ BEYOND = 0.05
 FINAL_SCORES = ("f1_2", "accuracy_2")
 Outcome = Literal["normal", "low", "suspiciously high", "odd together", "not comparable", "stopped", "the book's own"]
 LEAST_OF_THE_BOOK = 3  # figures that must agree with the book's in every digit
+EXPECTED = (
+    "a trainer_state.json, a model card (README.md) or an executed notebook (.ipynb); "
+    "figures are given as in --f1 0.9226"
+)
 
 
 @dataclass(frozen=True)
@@ -60,6 +71,19 @@ class Diagnosis:
     mistakes: tuple[Resembled, ...]
     notes: tuple[Resembled, ...]
     remarks: tuple[str, ...]
+
+
+def run_from_file(path: Path) -> StudentRun:
+    """Return the run that a file tells of; UsageError where it tells none."""
+    text = read_text(path, f"Expected {EXPECTED}.")
+    if path.suffix == ".md":
+        return checked(run_from_card(path.name, text))
+    data = parse_json(text, str(path))
+    if isinstance(data, dict) and "cells" in data:
+        return checked(run_from_notebook(path.name, cells_of(data, path.name)))
+    if isinstance(data, dict) and "log_history" in data:
+        return checked(run_from_state(path.name, data))
+    raise refused("unknown format", source=path, expected=EXPECTED)
 
 
 def diagnose_run(run: StudentRun, *, without: int | None = None) -> Diagnosis:

@@ -1,4 +1,7 @@
-"""What the Trainer logs and tabulates: entries of one log, whatever drew them, and the run that they tell of."""
+"""What the Trainer logs and tabulates: entries of one log, whatever drew them, and the run that they tell of.
+
+A model card and a trainer_state.json hold such a log and little else: they are read here.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,16 @@ from statistics import fmean
 from typing import Any
 
 from repro.diagnosis.student_run import EPOCHS, PERCENT, SHARES, Figures, StudentRun
-from repro.diagnosis.words import count, kind_of, load, number, pattern
+from repro.diagnosis.words import count, kind_of, load, number, pattern, refused
 
 SCORED = ("valid_loss", "accuracy", "f1", "macro_f1")
 Recipe = dict[str, str | float]
 Entry = dict[str, float]  # by kind, as `words.toml` names them, and epoch, step, learning_rate, mean_loss
 NEAR = 0.02  # of an epoch: 1.9968 is the second epoch's end where batches don't divide the corpus
 MOST_EPOCHS = MOST_ROWS = 10_000
+MOST_LOGS = 50_000  # entries; the Trainer writes one in 500 steps
+MOST_TEXT = 500_000  # characters; a card has a few thousand
+ROUNDING = 1e-3  # of a figure at a card's head
 STEPWISE = "its training losses are means over the last steps before each row, not over an epoch"
 
 
@@ -190,3 +196,44 @@ def _other_metric(entries: Sequence[Entry]) -> Recipe:
     logged = {kind for entry in entries for kind in entry}
     others = sorted(logged - {*load("words")["log"], *SCORED})
     return {"metric": others[0]} if others and not {"accuracy", "f1", "macro_f1"} & logged else {}
+
+
+def run_from_card(name: str, text: str) -> StudentRun:
+    """Read a card as the Trainer writes it, also translated or with decimal commas: its head, settings and table."""
+    lines = [line.strip() for line in text[:MOST_TEXT].splitlines()]
+    stated = {match[1].strip(): match[2] for line in lines if (match := pattern("stated").match(line))}
+    head = log_entry({f"eval_{w}": v for w, v in stated.items() if not kind_of(w, "hyperparameters")})
+    entries = table_entries([line.strip("|").split("|") for line in lines if "|" in line[:1]])
+    recipe = recipe_from(stated)
+    if origin := pattern("origin").search("\n".join(lines)):
+        recipe["checkpoint"] = origin[1]
+        if origin[2] and origin[2] not in ("None", "unknown", "an"):
+            recipe["corpus"] = origin[2]
+    rows = [(entry["epoch"], entry.get("step")) for entry in entries if "epoch" in entry]
+    epoch, done = rows[-1] if rows else (0, None)
+    planned = float(recipe.get("epochs", 0))
+    log = Log(entries=entries, later=head, recipe=recipe)
+    if done and NEAR < epoch <= planned + NEAR - epoch / len(rows):  # stopped: another row would have fitted
+        log = replace(log, done=int(done), steps=round(done / epoch * planned))
+    run = log.to_run(name)
+    for kind in [kind for kind in SCORED if kind in head]:
+        values = [value for (of, _), value in run.figures.items() if of == kind]
+        if values and all(abs(head[kind] / unit - value) > ROUNDING for value in values for unit in (1, PERCENT)):
+            raise refused("card", source=name, kind=kind, value=head[kind])
+    return run
+
+
+def run_from_state(name: str, data: Mapping[str, Any]) -> StudentRun:
+    """Read a trainer_state.json."""
+    history = data["log_history"]
+    if not isinstance(history, list) or not all(isinstance(entry, dict) for entry in history[:MOST_LOGS]):
+        raise refused("state", source=name)
+    done, planned = count(data.get("global_step")) or 0, count(data.get("max_steps")) or 0
+    epochs = data.get("num_train_epochs") or data.get("epoch")
+    recipe = recipe_from({"batch_size": data.get("train_batch_size") or None, "epochs": epochs})
+    folder = str(data.get("best_model_checkpoint"))[:200].rpartition("/")[0].rpartition("/")[2]
+    if named := pattern("named after").match(folder):
+        recipe["checkpoint"] = named[1]
+    entries = [log_entry(raw) for raw in history[:MOST_LOGS]]
+    flos = number(data.get("total_flos")) or None
+    return Log(entries=entries, recipe=recipe, steps=planned or done or None, done=done, flos=flos).to_run(name)

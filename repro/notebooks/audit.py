@@ -24,9 +24,8 @@ from jinja2 import Environment
 
 from repro.display import Table
 from repro.errors import UsageError
-from repro.notebooks.dependencies import Blame, names_in
 from repro.notebooks.kernel import Executed, Kernel, Limits, load_rules
-from repro.notebooks.reading import Cell, parse
+from repro.notebooks.reading import Blame, Cell, names_in, parse
 from repro.notebooks.repair import load_fixes, repaired
 from repro.records.provenance import processor_name
 
@@ -52,9 +51,9 @@ class CellResult:
 
 
 def audit(
-    cells: Sequence[Cell], limits: Limits, progress: Callable[[CellResult], object] = lambda _: None
+    cells: Sequence[Cell], limits: Limits, progress: Callable[[str], object] = lambda _: None
 ) -> tuple[CellResult, ...]:
-    """Execute the cells in order and return what became of each; `progress` hears of each at once."""
+    """Execute the cells in order and return what became of each; `progress` is given a line about each at once."""
     results: list[CellResult] = []
     blame = Blame()
     with TemporaryDirectory(prefix="audit-", ignore_cleanup_errors=True) as name:
@@ -62,8 +61,8 @@ def audit(
         _link(folder, dict(limits.use or ()))
         with Kernel(folder, limits) as kernel:
             for cell in cells:
-                results.append(_audited(cell, kernel, blame))
-                progress(results[-1])
+                results.append(done := _audited(cell, kernel, blame))
+                progress(f"cell {done.number} of {len(cells)}: {done.status} {done.detail}".rstrip())
     return tuple(results)
 
 
@@ -194,17 +193,13 @@ class Audit:
 
 def audit_twice(cells: Sequence[Cell], limits: Limits, *, repair: bool, progress: Callable[[str], object]) -> Audit:
     """Audit the cells as they are written, and again after the repair where it changes any of them."""
-
-    def report(result: CellResult) -> None:
-        progress(f"cell {result.number} of {len(cells)}: {result.status} {result.detail}".rstrip())
-
     changed = repaired([("code", cell.source) for cell in cells]) if repair else []
     later = [replace(cell, source=fixed.source) for cell, fixed in zip(cells, changed, strict=False)]
     fixes = {number: tuple(fix.id for fix in fixed.fixes) for number, fixed in enumerate(changed, 1) if fixed.fixes}
     notes = [f"at most {n} {what}" for n, what in ((limits.rows, "rows a split"), (limits.steps, "steps")) if n]
     notes += [f"{name} taken from the folder {folder.name}" for name, folder in limits.use or ()]
     return Audit(
-        as_written=audit(cells, limits, report), after_repair=audit(later, limits, report) if fixes else (),
+        as_written=audit(cells, limits, progress), after_repair=audit(later, limits, progress) if fixes else (),
         fixes=fixes, versions=_versions(limits.python), notes=tuple(notes),
     )  # fmt: skip
 

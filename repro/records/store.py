@@ -14,9 +14,8 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from repro.errors import RecordError, ResultsError
-from repro.records.durable import make_folder, write_whole
+from repro.records.durable import make_folder, sealed, unsealed, write_whole
 from repro.records.schema import SCHEMA_VERSION, RunRecord
-from repro.records.seal import sealed, unsealed
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -84,7 +83,8 @@ def keep_record(record: RunRecord, results: Path) -> Path:
 def read_record(path: Path) -> RunRecord:
     """Read and check one record; RecordError names the file and the first thing that is wrong with it."""
     remedy = "Move the file out of the folder, or restore it; no other file was touched."
-    record = read_json(path, RunRecord, f"valid record (schema {SCHEMA_VERSION})", remedy, _unsealed)
+    what = f"valid record (schema {SCHEMA_VERSION})"
+    record = read_json(path, RunRecord, what, remedy, lambda path: unsealed(path.read_bytes()))
     for name, scores in record.scores.items():
         if others := scores.differing():
             raise RecordError(
@@ -92,10 +92,6 @@ def read_record(path: Path) -> RunRecord:
                 "Restore the file or run the section again; a score is what its matrix gives to 1e-6.",
             )
     return record
-
-
-def _unsealed(path: Path) -> bytes:
-    return unsealed(path.read_bytes())
 
 
 def read_json(

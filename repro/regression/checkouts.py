@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from repro.errors import NotComparableError, ResultsError, UsageError
-from repro.records.provenance import git_output
+from repro.records.provenance import git_output, library_versions
 
 WORKER = "benchmarks/worker.py"
 ANOTHER = "Compare with another revision: --against REV."
@@ -99,13 +99,23 @@ def _prepared(root: Path, commit: str, scratch: Path, say: Callable[[str], None]
         return Checkout(name=name, folder=folder, python=sys.executable)
     say(f"the dependencies of {name} differ from ours: making its environment, which takes minutes")
     python = str(environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python"))
-    pins = ["--constraint", "constraints.txt"] if (folder / "constraints.txt").is_file() else []
-    if why := (
-        _failure(folder, sys.executable, "-m", "venv", str(environment))
-        or _failure(folder, python, "-m", "pip", "install", "--quiet", *pins, ".[offline]")
-    ):
+    if why := _failure(folder, sys.executable, "-m", "venv", str(environment)) or _install(folder, python):
         raise NotComparableError(f"{name} does not install: {why}", ANOTHER)
     return Checkout(name=name, folder=folder, python=python)
+
+
+def _install(folder: Path, python: str) -> str:
+    """Install what a checkout needs: of its lock if it has one, else within its constraints; return why that fails.
+
+    The lock goes without the checkout itself, which its worker imports from the folder.
+    """
+    pip, locks = (python, "-m", "pip", "install", "--quiet"), folder / "locks"
+    if (locks / "train.txt").is_file():
+        torch = "torch-cpu" if library_versions()["torch"].endswith("+cpu") else "torch"  # the build that we have
+        files = (part for lock in (torch, "train") for part in ("--requirement", str(locks / f"{lock}.txt")))
+        return _failure(folder, *pip, "--no-deps", "--require-hashes", *files)
+    pins = ("--constraint", "constraints.txt") if (folder / "constraints.txt").is_file() else ()
+    return _failure(folder, *pip, *pins, ".[offline]")
 
 
 def _dependencies(folder: Path) -> Any:

@@ -10,19 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from repro.benchfiles import Benchmark, newest, read_benchmarks
 from repro.claims.cohorts import Cohort, cohorts_of
+from repro.claims.judge import Verdict
 from repro.errors import NotComparableError
 from repro.records.schema import RowResults, RunRecord
 from repro.records.store import read_records
 from repro.regression.paired import MARGIN, Difference, differences
 from repro.regression.verdict import SIDES, Answer, Comparison, Selection
 from repro.spec import differing
-
-if TYPE_CHECKING:
-    from repro.claims.judge import Verdict
 
 HOLDING = ("reproduced", "holds", "matches")  # how the verdicts begin that can be lost
 DIFFERENT_DAYS = "measured in different sessions: for information, fails nothing"

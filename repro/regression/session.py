@@ -1,20 +1,42 @@
-"""One session of the gate: two checkouts timed in turns, launch by launch and round by round."""
+"""One session of the gate: two checkouts timed in turns, launch by launch and round by round, and judged.
+
+The unit is the logarithm of candidate over baseline in one round: the same rows, seconds apart, so that whatever slows
+the machine slows both. The rounds of a launch share that launch's memory layout and thread placement, so launches are
+the clusters: each gives one number, the mean of its log ratios without the smallest and the largest (one disturbed
+round moves nothing), and Student's t over launches gives the interval.
+
+A benchmark is accused where the lower end of the interval lies beyond the margin. It fails only if a second, fresh
+measurement accuses it too. Each measurement of K benchmarks tests at sqrt(FAMILY / K): two independent accusations of
+one benchmark have a chance of at most FAMILY / K, and one of any of the K at most FAMILY, where nothing is slower by
+more than the margin. The tests simulate the whole rule and print alarms and power.
+"""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import exp, log, sqrt
+from statistics import fmean, median, stdev
 
 from repro.errors import NotComparableError
 from repro.regression.checkouts import Checkout
-from repro.regression.speed import FAMILY, MARGIN, accused, judge_speed, level
-from repro.regression.verdict import SIDES, Comparison, Selection
+from repro.regression.verdict import SIDES, Answer, Comparison, Selection
 from repro.regression.workers import Round, Worker, interleave
+from repro.stats import t_quantile
 
+MARGIN = 0.05
+FAMILY = 0.05  # false alarms over all benchmarks of a session
 THREADS = 1  # threads wait for one another at every operation: on a shared machine that times its neighbours
-Seconds = dict[str, list[list[tuple[float, float]]]]  # by benchmark: launches of rounds of (baseline, candidate)
+ANSWERS = {
+    True: (Answer.REGRESSION, "slower by more than the margin"),
+    False: (Answer.HOLDS, "not slower by the margin"),
+    None: (Answer.UNDECIDED, "these launches can't tell whether it is slower by the margin"),
+}
+
+Launches = Sequence[Sequence[tuple[float, float]]]  # of rounds: seconds of baseline and candidate
+Seconds = dict[str, list[list[tuple[float, float]]]]  # the launches by benchmark
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +56,7 @@ class Session:
     """What was measured, and what of it a second time."""
 
     first: Seconds
-    again: Seconds
+    again: Seconds = field(default_factory=dict)
     absent: tuple[tuple[str, str], ...] = ()  # benchmark, and the side that lacks it
 
 
@@ -81,9 +103,62 @@ def run_session(
     return Session(first=first, again=measure(suspects), absent=absent)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ratio:
+    """Candidate over baseline with both ends of its interval; below 1 is faster."""
+
+    value: float
+    interval: tuple[float, float]
+
+    def slower(self, margin: float) -> bool | None:
+        """True: slower by more than the margin; False: shown not to be; None: these launches cannot tell."""
+        if self.interval[0] > 1 + margin:
+            return True
+        return False if self.interval[1] <= 1 + margin else None
+
+
+def level(benchmarks: int) -> float:
+    """Return the one-sided level of each of the two measurements of that many benchmarks."""
+    return sqrt(FAMILY / benchmarks)
+
+
+def ratio(launches: Launches, alpha: float) -> Ratio:
+    """Return candidate over baseline, its interval one-sided at `alpha` at either end; at least two launches."""
+    means = []
+    for rounds in launches:
+        logs = sorted(log(after / before) for before, after in rounds)
+        means.append(fmean(logs[1:-1] if len(logs) > 4 else logs))  # noqa: PLR2004 (too few to drop any)
+    center, half = fmean(means), t_quantile(1 - alpha, len(means) - 1) * stdev(means) / sqrt(len(means))
+    return Ratio(value=exp(center), interval=(exp(center - half), exp(center + half)))
+
+
+def accused(first: Mapping[str, Launches], *, margin: float = MARGIN) -> list[str]:
+    """Return the benchmarks that a measurement accuses: they are measured a second time."""
+    return [name for name, launches in first.items() if ratio(launches, level(len(first))).slower(margin)]
+
+
 def judge_session(session: Session, selection: Selection, *, margin: float = MARGIN) -> list[Comparison]:
-    """Judge what was measured, and what one side lacks."""
-    judged = judge_speed(session.first, session.again, margin=margin)
+    """Judge what both sides have by its first measurement and, where that accused it, the fresh one; name the rest."""
+    judged, alpha = [], level(max(len(session.first), 1))
+    for name, launches in session.first.items():
+        measured = accusation = ratio(launches, alpha)
+        slower = accusation.slower(margin)
+        answer, why = ANSWERS[slower]
+        if slower and name in session.again:
+            measured = ratio(session.again[name], alpha)
+            slower = measured.slower(margin)
+            answer = ANSWERS[slower][0]
+            why = f"accused at × {accusation.value:.2f}, which a second, fresh measurement does not confirm"
+            if slower:
+                why = f"{ANSWERS[slower][1]}, measured twice: × {accusation.value:.2f}, then × {measured.value:.2f}"
+        before, after = zip(*(pair for rounds in launches for pair in rounds), strict=True)
+        judged.append(
+            Comparison(
+                section="speed", name=name, measure="time of a round", answer=answer, why=why,
+                baseline=f"{median(before):.4g} s", candidate=f"{median(after):.4g} s",
+                difference=measured.value, interval=measured.interval, limit=1 + margin,
+            )
+        )  # fmt: skip
     return judged + [selection.absent(side, section="speed", name=name) for name, side in session.absent]
 
 

@@ -21,11 +21,11 @@ from textwrap import shorten
 from typing import Any
 
 from repro import notebooks
-from repro.assets.builtin.tiny import tiny_tour_folder
 from repro.assets.notebook import LETTER, QUESTION
 from repro.assets.recipes import TOUR
+from repro.assets.tiny import tiny_folder
 from repro.display import Table
-from repro.records.private import without_private_parts
+from repro.errors import without_private_parts
 from repro.records.schema import LABELS, Measurements, RunRecord
 from repro.sections.context import Context, Section
 
@@ -101,7 +101,7 @@ def try_call(trial: Mapping[str, str], fix: Mapping[str, Any]) -> dict[str, Any]
     if error and fix:
         instead = replacement = fix["after"]
         if pipeline := re.search(r'pipeline\("(.+?)".*?\)', code):  # a function of that name takes its place
-            instead, folder = fix["reason"], str(tiny_tour_folder(PIPELINES[pipeline[1]]))
+            instead, folder = fix["reason"], str(tiny_folder(PIPELINES[pipeline[1]]))
             replacement = f"{fix['new']}\n{code.replace(pipeline[0], '$NAME')}"
             replacement = replacement.replace("$NAME", "repaired").replace("$MODEL", repr(folder))
         result |= {"instead": instead.removeprefix("$ "), "instead_runs": not attempt(replacement)[0]}
@@ -139,9 +139,9 @@ def _notebook_names(folder: str) -> dict[str, Any]:
 
     def pipeline(task: str, **options: Any) -> Any:
         make: Any = transformers.pipeline  # typed for the tasks that exist
-        return make(task, model=str(tiny_tour_folder(PIPELINES[task])), **options)
+        return make(task, model=str(tiny_folder(PIPELINES[task])), **options)
 
-    sentiment, classifier = tiny_tour_folder("sentiment"), transformers.AutoModelForSequenceClassification
+    sentiment, classifier = tiny_folder("sentiment"), transformers.AutoModelForSequenceClassification
     rows = {"text": ["i feel sad", "i feel so happy"], "label": [0, 1], "hidden_state": [[0.0, 1.0], [1.0, 0.0]]}
     emotions = DatasetDict({"train": Dataset.from_dict(rows)})
     return {

@@ -14,6 +14,7 @@ from repro.display import Table
 from repro.errors import UsageError
 from repro.records.schema import LABELS, Measurements, RowResults, RunRecord
 from repro.sections.context import Context, Section
+from repro.training.progress import waiting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +37,7 @@ def run(context: Context, _seed: int) -> Measurements:
     facts: dict[str, Any] = {}
     rows: dict[str, RowResults] = {}
     for name, model, grid, inputs in _baselines(texts, states):
-        with context.timed(f"{name} search"), context.progress.wait(f"{name}: {FOLDS}-fold cross-validation"):
+        with context.timed(f"{name} search"), waiting(f"{name}: {FOLDS}-fold cross-validation"):
             chosen, f1 = choose(model, grid, inputs["train"], labels["train"])
         with context.timed(name):
             model.set_params(**chosen).fit(inputs["train"], labels["train"])

@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from repro.assets.checkpoints import Checkpoint, file_sha256, locate_checkpoint
 from repro.assets.corpus import SPLITS, Corpus
-from repro.records.provenance import library_versions
+from repro.records.provenance import library_versions, source_sha256
 from repro.records.schema import Measurements, RecipeStamp, RunRecord, Settings
-from repro.records.source import source_sha256
 from repro.spec import RunSpec
-from repro.training.progress import Progress
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -91,7 +89,6 @@ class Context:
     save: Path | None = None
     track: str = "none"
     tracking: Path = Path("tracking")
-    progress: Progress = field(default_factory=Progress.for_terminal)
     precision_reason: str | None = None
     declared_seeds: tuple[int, ...] | None = None
     seconds: dict[str, float] = field(init=False, repr=False, compare=False, default_factory=dict)
@@ -157,8 +154,8 @@ class Context:
 
     @property
     def running(self) -> dict[str, Any]:
-        """What training and prediction are given alike: `accelerator`, `batching` and `progress`."""
-        return {"accelerator": self.accelerator, "batching": self.spec.batching, "progress": self.progress}
+        """What training and prediction are given alike."""
+        return {"accelerator": self.accelerator, "batching": self.spec.batching}
 
     @cached_property
     def recipe_stamp(self) -> RecipeStamp:

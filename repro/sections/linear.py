@@ -9,6 +9,7 @@ from repro.errors import UsageError
 from repro.records.schema import LABELS, Measurements, RowResults
 from repro.sections.classified import confusion_facts, figures
 from repro.sections.context import Context, Section
+from repro.training.progress import waiting
 
 MAX_ITER = 3000  # the seminar's, "to guarantee convergence"
 
@@ -29,8 +30,8 @@ def run(context: Context, _seed: int) -> Measurements:
     with context.timed("dummy"):
         models = {"dummy": DummyClassifier(strategy="most_frequent").fit(states["train"], train)}
     fit: Any = LogisticRegression(max_iter=MAX_ITER)
-    waiting = context.progress.wait("logistic regression")
-    with context.timed("logistic"), waiting, warnings.catch_warnings(record=True) as caught:
+    shown = waiting("logistic regression")
+    with context.timed("logistic"), shown, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         models["logistic"] = fit.fit(states["train"], train)
     said = {f"{name}/validation": model.predict(states["validation"]).tolist() for name, model in models.items()}

@@ -18,9 +18,8 @@ from repro.assets.checkpoints import WEIGHTS, disk_errors, file_sha256
 from repro.assets.corpus import HUB_CORPUS, HUB_REVISION
 from repro.assets.loading import behaviour_of, load_tokenizer, quiet
 from repro.errors import CheckpointError, MissingAssetError, RecordError, ResultsError, UsageError
-from repro.records.durable import make_folder, sync_file, sync_folder
+from repro.records.durable import make_folder, sealed, sync_file, sync_folder, unsealed
 from repro.records.schema import ModelStamp
-from repro.records.seal import sealed, unsealed
 from repro.spec import run_key
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from repro.display import BARS, Drawing, panels
 from repro.errors import UsageError
 from repro.records.schema import LABELS, Measurements
 from repro.sections.context import Context, Section
+from repro.training.progress import waiting
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -41,7 +42,7 @@ def run(context: Context, seed: int) -> Measurements:
         )
     with context.timed("extract"):
         states = context.cls_states["train"].numpy()
-    with context.timed("project"), context.progress.wait("UMAP"):
+    with context.timed("project"), waiting("UMAP"):
         points = project(states, seed=seed)
     with context.timed("count"):
         shares = neighbour_shares(points, labels)

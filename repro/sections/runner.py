@@ -49,9 +49,8 @@ def open_context(
         recipe = replace(recipe, epochs=spec.epochs)
     if seminar is not None:
         tour_texts(seminar, rehearsal=False)  # what it lacks is said before anything runs
-    from repro.training.device import resolve_device
+    from repro.training.device import check_processes, process_count, resolve_device, wait_time
     from repro.training.loop import check_micro_batches
-    from repro.training.processes import check_processes, process_count, wait_time
 
     check_processes(recipe.batch_size, process_count())
     wait_time()
@@ -173,7 +172,7 @@ def run_sections(
     """
     from accelerate import PartialState
 
-    from repro.training.processes import process_count, watched
+    from repro.training.device import process_count, watched
     from repro.training.resume.checkpointer import CheckpointPolicy
 
     policy, count = policy or CheckpointPolicy(), process_count()
@@ -251,12 +250,12 @@ def _report_leftovers(run: Run, checkpointer: Checkpointer) -> None:
 
     States stay where `--again` was interrupted, and the last one where the model that it holds could not be saved.
     """
-    from repro.training.resume.state import read_manifest, states_in
+    from repro.training.resume.state import read_state, states_in
 
     save, tell, step = run.context.save, checkpointer.policy.tell, checkpointer.saved_step
     model_missing = bool(save) and not model_folder(run.context, run.seed).is_dir()
     try:
-        steps = read_manifest(states_in(checkpointer.folder)[0])["steps"] if step else 0
+        steps = read_state(states_in(checkpointer.folder)[0]).steps if step else 0
     except StateError as error:  # what it holds may be needed
         tell(error.what)
         return

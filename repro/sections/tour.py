@@ -20,10 +20,10 @@ from repro.assets.loading import load_model, load_tokenizer
 from repro.assets.notebook import TourTexts, tour_texts
 from repro.assets.recipes import TINY, TOUR
 from repro.display import Table
-from repro.errors import CheckpointError, MissingAssetError, UsageError
-from repro.records.private import without_private_parts
+from repro.errors import CheckpointError, MissingAssetError, UsageError, without_private_parts
 from repro.records.schema import Measurements, RunRecord
 from repro.sections.context import Context, Section
+from repro.training.progress import waiting
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +50,7 @@ def run(context: Context, _seed: int) -> Measurements:
     for task, pinned in TOUR.items():
         try:
             checkpoint = _locate(context, task)
-            with context.timed(task), context.progress.wait(f"tour, {task}"):
+            with context.timed(task), waiting(f"tour, {task}"):
                 facts[task] = TASKS[task](checkpoint.folder, texts, context.accelerator.device)
         except CheckpointError as error:
             facts["not_run"][task] = without_private_parts(str(error))
@@ -71,9 +71,9 @@ def run(context: Context, _seed: int) -> Measurements:
 def _locate(context: Context, task: str) -> Checkpoint:
     if context.recipe.name != TINY.name:
         return locate_checkpoint(TOUR[task], context.checkpoints)
-    from repro.assets.builtin.tiny import tiny_tour_folder
+    from repro.assets.tiny import tiny_folder
 
-    folder = tiny_tour_folder(task)
+    folder = tiny_folder(task)
     weights_sha256 = file_sha256(folder / "model.safetensors")
     return Checkpoint(folder=folder, weights_sha256=weights_sha256, source="built on the spot")
 

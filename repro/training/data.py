@@ -1,20 +1,23 @@
-"""Texts to word pieces: one flat array of ids with offsets, so that any batch of rows is a gather."""
+"""Texts to word pieces, in one flat array with offsets; rows of them to a batch: padded, or packed end to end."""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+from torch.nn import functional
+from torch.utils._pytree import tree_map_only
+from transformers import PreTrainedTokenizerBase
 
 CHUNK = 10_000  # texts handed to the tokenizer at once, which bounds what its encodings hold in memory
+FILL = 32  # a row of pieces is filled up to a multiple of it: few shapes, so kernels and memory are used again
+GROUPS = 4  # attention pads a text to the longest of its group of like texts, not of the batch
+Batch = dict[str, Any]  # tensors by the encoder's argument names, and the Packing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,3 +70,112 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, max_le
         pad_id=int(tokenizer.pad_token_id),
         truncated=truncated,
     )
+
+
+class Group(NamedTuple):
+    """Texts (b,), numbers in the batch, laid out T wide; a cell behind a text's end is not `real` (b, T)."""
+
+    texts: Tensor
+    real: Tensor
+
+
+class Packing(NamedTuple):
+    """Where B texts lie in one row of N pieces.
+
+    `starts` (B,) is the place of each [CLS], `pieces` counts those of all texts, without the filler. `groups` partition
+    the texts by length; laid out one behind the other, text i of the batch is number `order[i]` in them, piece j of the
+    row stands in cell `cells[j]` (N,), and in cell c stands piece `places[c]` (C,), any where the cell is not real.
+    """
+
+    starts: Tensor
+    pieces: int
+    groups: tuple[Group, ...]
+    order: Tensor
+    cells: Tensor
+    places: Tensor
+
+    def lay_out(self, states: Tensor) -> list[Tensor]:
+        """Lay (N, heads, D) out by text: (b, heads, T, D) a group."""
+        apply: Callable[..., Tensor] = _LayOut.apply
+        laid_out = apply(states, self.places, self.cells, self.pieces)  # (C, heads, D)
+        shapes = [group.real.shape for group in self.groups]
+        parts = laid_out.split([texts * longest for texts, longest in shapes])
+        return [part.unflatten(0, tuple(shape)).transpose(1, 2) for part, shape in zip(parts, shapes, strict=True)]
+
+
+class _LayOut(torch.autograd.Function):
+    """The gather of every cell's piece, and for its gradient the gather of every piece's cell.
+
+    That is index_select's own gradient bit for bit, which adds up in zeros and takes longer: a piece has one real
+    cell, and the gradient of the others is 0, since nothing attends to them and nothing reads what they attend to.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, places: Tensor, cells: Tensor, pieces: int) -> Tensor:
+        ctx.save_for_backward(cells)
+        ctx.pieces = pieces
+        return states.index_select(0, places)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        (cells,) = ctx.saved_tensors
+        by_piece = gradients[0].index_select(0, cells)
+        by_piece[ctx.pieces :] = 0  # the filler, which has no cell
+        return by_piece, None, None, None
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """Return a batch on `device`; a copy to a GPU starts from pinned memory, and the host goes on without waiting."""
+    if device.type != "cuda":
+        return batch
+    on_gpu: Batch = tree_map_only(Tensor, lambda part: part.pin_memory().to(device, non_blocking=True), batch)
+    return on_gpu
+
+
+def pad_rows(tokens: TokenizedTexts, rows: Tensor, *, width: int | None = None) -> Batch:
+    """Gather `rows` (B,) as `input_ids` and `attention_mask`, both (B, T); T is `width` or the longest of the rows."""
+    starts = tokens.offsets[rows]
+    lengths = tokens.offsets[rows + 1] - starts
+    columns = torch.arange(width or int(lengths.max()))  # (T,)
+    real = columns < lengths[:, None]  # (B, T)
+    places = (starts[:, None] + columns).clamp_(max=len(tokens.ids) - 1)
+    ids = torch.where(real, tokens.ids[places].long(), tokens.pad_id)
+    return {"input_ids": ids, "attention_mask": real.long()}
+
+
+def pack_rows(tokens: TokenizedTexts, rows: Tensor, *, groups: int = GROUPS) -> Batch:
+    """Gather `rows` (B,) end to end: `input_ids` and `position_ids` (1, N), positions restarting at each text.
+
+    N is a multiple of FILL. The filler behind the last text belongs to none: nothing attends to it or reads it.
+    """
+    sources = tokens.offsets[rows]
+    lengths = tokens.offsets[rows + 1] - sources
+    starts = lengths.cumsum(0) - lengths  # (B,)
+    positions = torch.arange(int(lengths.sum())) - starts.repeat_interleave(lengths)  # (N,) without the filler
+    ids = tokens.ids[sources.repeat_interleave(lengths) + positions].long()
+    filler, by_length = (0, -len(ids) % FILL), lengths.argsort(stable=True)
+    laid_out, places, first_cells, cell_count = [], [], torch.empty_like(starts), 0
+    for texts in by_length.tensor_split(min(groups, len(rows))):
+        columns = torch.arange(int(lengths[texts[-1]]))  # (T,)
+        first_cells[texts] = cell_count + torch.arange(len(texts)) * len(columns)
+        cell_count += len(texts) * len(columns)
+        places.append((starts[texts, None] + columns).clamp_(max=len(ids) - 1).flatten())
+        laid_out.append(Group(texts=texts, real=columns < lengths[texts, None]))
+    cells = functional.pad(first_cells.repeat_interleave(lengths) + positions, filler)
+    return {
+        "input_ids": functional.pad(ids, filler, value=tokens.pad_id)[None],
+        "position_ids": functional.pad(positions, filler)[None],
+        "packing": Packing(starts, len(ids), tuple(laid_out), by_length.argsort(), cells, torch.cat(places)),
+    }
+
+
+def batcher(tokens: TokenizedTexts, batching: str, *, groups: int = GROUPS) -> Callable[[Tensor], Batch]:
+    """Return the function from row numbers (B,) to a batch.
+
+    `padded` pads every row to the longest text of the split, as the notebook does; `dynamic` to the longest of
+    the batch; `packed` pads nothing and needs an encoder prepared by `enable_packing`.
+    """
+    if batching == "packed":
+        return lambda rows: pack_rows(tokens, rows, groups=groups)
+    width = int(tokens.lengths.max()) if batching == "padded" else None
+    return lambda rows: pad_rows(tokens, rows, width=width)

@@ -16,7 +16,7 @@ from torch.nn import functional
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 
 from repro.errors import UsageError
-from repro.training.packing import Packing
+from repro.training.data import Packing
 
 IMPLEMENTATION = "packed"
 STEPS = 1 << 16  # of a probability: 16 random bits an element

@@ -23,14 +23,12 @@ from transformers.trainer_pt_utils import get_parameter_names
 
 from repro.assets.recipes import Recipe
 from repro.errors import UsageError
-from repro.training.data import Examples
-from repro.training.device import keep_freed_memory, report_out_of_memory
+from repro.training import progress
+from repro.training.data import GROUPS, Batch, Examples, batcher, to_device
+from repro.training.device import keep_freed_memory, process_seed, report_out_of_memory
 from repro.training.encoder import enable_packing
 from repro.training.epochs import EpochResult, EpochTotals, Training
-from repro.training.packing import GROUPS, Batch, batcher, to_device
 from repro.training.predict import predict_rows, share_of
-from repro.training.processes import check_processes, process_seed
-from repro.training.progress import Progress
 from repro.training.resume.checkpointer import Checkpointer
 
 
@@ -44,7 +42,6 @@ def fit(
     accelerator: Accelerator,
     batching: str = "packed",
     micro_batches: int = 1,
-    progress: Progress | None = None,
     checkpointer: Checkpointer | None = None,
 ) -> Iterator[EpochResult]:
     """Fine-tune `model` in place and yield one EpochResult an epoch.
@@ -54,8 +51,6 @@ def fit(
     read, and the epochs before it are yielded first: resumed, a training ends as it would have without, on a CPU bit
     for bit. TrainingDivergedError names the epoch and step of the first loss that is not finite.
     """
-    progress = progress or Progress()
-    check_processes(recipe.batch_size, accelerator.num_processes)
     set_seed(seed)
     if accelerator.process_index:  # else two rows at the same place of two shares would get one mask of dropout
         torch.manual_seed(process_seed(seed, accelerator.process_index))
@@ -100,8 +95,9 @@ def fit(
                     checkpointer.save(training)
                     start = time.perf_counter() - totals.seconds  # saving is not the epoch's time
                 advance(len(rows), loss)
-        options = {"batch_size": recipe.batch_size, "batching": batching, "progress": progress}
-        result = _evaluate(training, validation, checkpointer, **options)
+        result = _evaluate(training, validation, batch_size=recipe.batch_size, batching=batching)
+        if checkpointer is not None:
+            checkpointer.leave_if_asked(training)
         training.results.append(result)
         training.totals = EpochTotals(epoch=epoch + 1)
         training.set_random_states = lambda: None
@@ -156,19 +152,13 @@ def _backward(
     return total, pieces
 
 
-def _evaluate(
-    training: Training, validation: Examples, checkpointer: Checkpointer | None, **options: Any
-) -> EpochResult:
+def _evaluate(training: Training, validation: Examples, **options: Any) -> EpochResult:
     """Return the figures of the epoch whose steps are taken, with the validation outputs after it."""
-    if checkpointer is not None:
-        checkpointer.leave_if_asked(training)
     figures, pieces = training.totals.figures(training.accelerator)
     start = time.perf_counter()
     outputs = predict_rows(training.model, validation, accelerator=training.accelerator, **options)
     training.totals.refuse_divergence(outputs.losses)
     seconds = time.perf_counter() - start
-    if checkpointer is not None:
-        checkpointer.leave_if_asked(training)
     return EpochResult(epoch=figures, validation=outputs, evaluate_seconds=seconds, computed_pieces=pieces)
 
 

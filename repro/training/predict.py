@@ -15,11 +15,10 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel
 
-from repro.training.data import Examples, TokenizedTexts
+from repro.training import progress
+from repro.training.data import Batch, Examples, TokenizedTexts, batcher, to_device
 from repro.training.device import return_freed_memory
 from repro.training.encoder import enable_packing
-from repro.training.packing import Batch, batcher, to_device
-from repro.training.progress import Progress
 
 TRIM_BATCHES = 100  # more than an evaluation of the seminar's has: of millions of rows alone
 
@@ -50,7 +49,6 @@ def predict_rows(
     batch_size: int,
     accelerator: Accelerator,
     batching: str = "packed",
-    progress: Progress | None = None,
     fp32: bool = False,
 ) -> RowOutputs:
     """Return logits and losses of every row, in order, without dropout; `fp32` is for a model that is not prepared."""
@@ -58,7 +56,7 @@ def predict_rows(
     with nullcontext() if fp32 else accelerator.autocast():  # around all batches it casts the weights once
         own = over_rows(
             bare, examples.tokens, share, lambda outputs, _: outputs.logits,
-            accelerator=accelerator, batching=batching, batch_size=batch_size, progress=progress,
+            accelerator=accelerator, batching=batching, batch_size=batch_size,
         )  # fmt: skip
     # the shares in the order of processes are the rows in order; where rows are few some are empty
     gathered = torch.cat([part for part in gather_object([own]) if len(part)])
@@ -66,27 +64,17 @@ def predict_rows(
     return RowOutputs(logits=gathered, losses=losses)
 
 
-def cls_states(
-    encoder: PreTrainedModel,
-    tokens: TokenizedTexts,
-    *,
-    accelerator: Accelerator,
-    batching: str = "packed",
-    batch_size: int = 64,
-    progress: Progress | None = None,
-) -> Tensor:
-    """Return the last layer's [CLS] state of every text, (n, H) on the CPU, in fp32; the encoder is not prepared."""
-    encoder.to(accelerator.device)
-    return over_rows(
-        encoder, tokens, torch.arange(len(tokens)), lambda outputs, _: outputs.last_hidden_state[:, 0],
-        accelerator=accelerator, batching=batching, batch_size=batch_size, progress=progress,
-    )  # fmt: skip
+def cls_states(encoder: PreTrainedModel, tokens: TokenizedTexts, **options: Any) -> Tensor:
+    """Return the last layer's [CLS] state of every text, (n, H) on the CPU, in fp32; `options` are `over_rows`'s."""
+    encoder.to(options["accelerator"].device)
+    rows = torch.arange(len(tokens))
+    return over_rows(encoder, tokens, rows, lambda outputs, _: outputs.last_hidden_state[:, 0], **options)
 
 
 @torch.inference_mode()
 def over_rows(
     model: Any, tokens: TokenizedTexts, rows: Tensor, read: Callable[[Any, Batch], Tensor], *,
-    accelerator: Accelerator, batching: str, batch_size: int, progress: Progress | None,
+    accelerator: Accelerator, batching: str = "packed", batch_size: int = 64,
 ) -> Tensor:  # fmt: skip
     """Return what `read` makes of outputs and batch, (B, …), for `rows` (n,) of the texts: (n, …) on the CPU, in fp32.
 
@@ -99,7 +87,7 @@ def over_rows(
     order = tokens.lengths[rows].argsort(stable=True)
     in_order: Any = rows[order]  # a DataLoader takes its draw of randomness, as it does in the Trainer's evaluation
     states, done = torch.empty(0), 0
-    with (progress or Progress()).bar("evaluate", len(rows)) as advance:
+    with progress.bar("evaluate", len(rows)) as advance:
         for batch in DataLoader(in_order, batch_size=batch_size):
             inputs = to_device(make_batch(batch), accelerator.device)
             part = read(model(**inputs), inputs).float().cpu()

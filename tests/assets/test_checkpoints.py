@@ -14,7 +14,6 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import DistilBertTokenizer
 
-from repro.assets.builtin.tiny import ENCODER, build_tiny_tour
 from repro.assets.checkpoints import DESCRIPTIVE, PICKLE, convert_checkpoint, file_sha256, locate_checkpoint
 from repro.assets.loading import (
     behaviour_of,
@@ -25,6 +24,7 @@ from repro.assets.loading import (
     tokenizer_behaviour,
 )
 from repro.assets.recipes import DISTILBERT, MINILM, TINY, TOUR, Recipe
+from repro.assets.tiny import ENCODER, build_tiny_tour
 from repro.errors import CheckpointError
 from repro.records.schema import LABELS
 from tests.assets.hub_server import HubServer, Repository

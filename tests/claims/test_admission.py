@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from repro.records.durable import sealed, unsealed
 from repro.records.schema import LABELS, RunRecord
-from repro.records.seal import sealed, unsealed
 from repro.records.store import write_record
 from repro.sections.runner import open_context
 from repro.spec import RunSpec

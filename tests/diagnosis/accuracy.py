@@ -7,8 +7,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro.diagnosis.diagnose import diagnose_run
-from repro.diagnosis.files import run_from_file
+from repro.diagnosis.diagnose import diagnose_run, run_from_file
 from repro.display import Table
 from repro.errors import UsageError
 

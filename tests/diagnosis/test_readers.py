@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from repro.diagnosis.diagnose import diagnose_run
-from repro.diagnosis.files import run_from_file
+from repro.diagnosis.diagnose import diagnose_run, run_from_file
 from repro.errors import ReproError, UsageError
 from tests.running import cases
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
-from repro.records.seal import digest_of
+from repro.records.durable import digest_of
 from repro.training.resume.state import NAME, STATES
 from tests.faults.histories import Reference, losses, words_of
 from tests.faults.launch import Place

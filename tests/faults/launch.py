@@ -20,11 +20,10 @@ from typing import Any
 
 import torch
 
-from repro.assets.builtin.tiny import tiny_folder
 from repro.assets.loading import load_classifier
-from repro.records.provenance import code_state, library_versions
+from repro.assets.tiny import tiny_folder
+from repro.records.provenance import code_state, library_versions, source_sha256
 from repro.records.schema import ModelStamp, RunRecord
-from repro.records.source import source_sha256
 from repro.sections import context
 from repro.sections.context import module_of
 from repro.training.resume import state as states

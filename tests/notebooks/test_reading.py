@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from repro.errors import UsageError
-from repro.notebooks.dependencies import Blame, names_in
-from repro.notebooks.reading import export_parts, read_notebook
+from repro.notebooks.reading import Blame, export_parts, names_in, read_notebook
 from repro.notebooks.static import UNKNOWN, Built, Interpreter
 
 EXPORT = Path(__file__).with_name("export.txt")

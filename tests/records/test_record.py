@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from repro.errors import RecordError
+from repro.records.durable import sealed, unsealed
 from repro.records.schema import RowResults, Scores
-from repro.records.seal import sealed, unsealed
 from repro.records.store import find_finished, newest_runs, read_record, read_records, write_record
 from tests.conftest import MakeRecord
 from tests.running import ROOT, cases

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from repro.records import source
-from repro.records.source import reached_code, source_sha256
+from repro.records import provenance
+from repro.records.provenance import reached_code, source_sha256
 from repro.sections import SECTIONS
 from repro.sections.context import module_of
 
@@ -20,7 +20,7 @@ Hashes = tuple[str, str]
 @pytest.fixture
 def hashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Hashes]:
     """Hashes of finetune and corpus-facts where a file of the package was changed."""
-    file_of = source._file_of
+    file_of = provenance._file_of
 
     def of(file: str = "", change: Callable[[str], str] = str) -> Hashes:
         if file:
@@ -32,7 +32,7 @@ def hashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Has
             path = file_of(module)
             return tmp_path / "changed.py" if path == PACKAGE / file else path
 
-        monkeypatch.setattr(source, "_file_of", changed_file_of)
+        monkeypatch.setattr(provenance, "_file_of", changed_file_of)
         source_sha256.cache_clear()
         return source_sha256(module_of("finetune")), source_sha256(module_of("corpus-facts"))
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
-from repro.regression.speed import MARGIN
+from repro.regression.session import MARGIN
 from tests.conftest import CallRepro
 from tests.files import git
 from tests.running import cases
@@ -150,6 +152,40 @@ def test_a_baseline_that_does_not_install_exits_6_and_leaves_nothing(toy: Toy) -
     toy.commit(STEP)
     code, _, err = toy.regress("--quick")
     assert (code, "does not install" in err) == (6, True)
+    assert toy.leftovers == []
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The line of a lock for a library that pip can get from a folder alone."""
+    about = {"METADATA": "Metadata-Version: 2.1\nName: toylib\nVersion: 1\n", "RECORD": ""}
+    about["WHEEL"] = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    wheel = tmp_path / "toylib-1-py3-none-any.whl"
+    with ZipFile(wheel, "w") as file:
+        file.writestr("toylib.py", "")
+        for name, text in about.items():
+            file.writestr(f"toylib-1.dist-info/{name}", text)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    return f"toylib==1 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
+
+
+@pytest.mark.parametrize(("tampered", "code", "said"), [(False, 0, "1 hold"), (True, 6, "does not install")])
+def test_a_baseline_of_other_dependencies_is_installed_from_its_own_lock(
+    toy: Toy, library: str, tampered: bool, code: int, said: str
+) -> None:
+    project, locks = toy.folder / "pyproject.toml", toy.folder / "locks"
+    project.write_text(PROJECT.replace("[]", '["toylib"]'))
+    locks.mkdir()
+    for name in ("torch", "torch-cpu"):
+        (locks / f"{name}.txt").write_text("--only-binary :all:\n")
+    (locks / "base.txt").write_text(library.replace("sha256:", "sha256:0")[:-2] + "\n" if tampered else library)
+    (locks / "train.txt").write_text("-r base.txt\n")
+    toy.commit(STEP, worker=f"import toylib\n{WORKER}")
+    project.write_text(PROJECT)
+    toy.commit(STEP)
+    answer, out, err = toy.regress("--quick")
+    assert (answer, said in out + err) == (code, True), out + err
     assert toy.leftovers == []
 
 

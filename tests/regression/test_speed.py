@@ -9,9 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from repro.regression.session import Plan
-from repro.regression.speed import FAMILY, MARGIN, Launches, accused, judge_speed, level, ratio
-from repro.regression.verdict import Answer
+from repro.regression.session import (
+    FAMILY,
+    MARGIN,
+    Launches,
+    Plan,
+    Session,
+    accused,
+    judge_session,
+    level,
+    ratio,
+)
+from repro.regression.verdict import Answer, Comparison, Selection
 from repro.stats import t_quantile
 
 PLAN = Plan()
@@ -29,6 +38,12 @@ def launches(factor: float = 1.0, *, seed: int = 0, pace: float = 1.0, noise: fl
     return [list(zip(a, b, strict=True)) for a, b in zip(times[0].tolist(), times[1].tolist(), strict=True)]
 
 
+def judge(first: Any, again: Any = None) -> Comparison:
+    """What is said of one benchmark."""
+    session = Session(first={"step": first}, again={"step": again} if again else {})
+    return judge_session(session, Selection())[0]
+
+
 @pytest.mark.parametrize(
     ("first", "again", "answer", "why"),
     [
@@ -43,7 +58,7 @@ def launches(factor: float = 1.0, *, seed: int = 0, pace: float = 1.0, noise: fl
 def test_a_benchmark_fails_only_where_a_fresh_measurement_accuses_it_too(
     first: Launches, again: Launches | None, answer: Answer, why: str
 ) -> None:
-    judged = judge_speed({"step": first}, {"step": again} if again else {})[0]
+    judged = judge(first, again)
     assert judged.answer is answer
     assert judged.why.startswith(why)
     assert accused({"step": first}) == (["step"] if why.startswith(("slower", "accused")) else [])
@@ -51,10 +66,10 @@ def test_a_benchmark_fails_only_where_a_fresh_measurement_accuses_it_too(
 
 def test_neither_a_machine_of_half_the_speed_nor_one_disturbed_round_a_launch_moves_anything() -> None:
     slow = launches(pace=2.0)
-    assert judge_speed({"step": slow}, {})[0].answer is Answer.HOLDS
+    assert judge(slow).answer is Answer.HOLDS
     assert ratio(slow, 0.05).value == pytest.approx(ratio(launches(), 0.05).value)
     disturbed = [[(a, 9 * b) if i == 2 else (a, b) for i, (a, b) in enumerate(pairs)] for pairs in launches()]
-    assert judge_speed({"step": disturbed}, {})[0].answer is Answer.HOLDS
+    assert judge(disturbed).answer is Answer.HOLDS
     assert ratio(disturbed, 0.05).value == pytest.approx(1, abs=0.03)
 
 

@@ -13,11 +13,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from repro.assets.builtin.tiny import build_tiny_tour, tiny_tour_folder
 from repro.assets.checkpoints import locate_checkpoint
 from repro.assets.loading import load_model, load_tokenizer
 from repro.assets.notebook import LETTER, QUESTION, REPLY
 from repro.assets.recipes import MINILM, TOUR
+from repro.assets.tiny import build_tiny_tour, tiny_folder
 from repro.claims.catalogue import load_catalogue
 from repro.claims.claim import Outcome
 from repro.errors import CheckpointError, MissingAssetError, UsageError
@@ -86,7 +86,7 @@ def test_an_answer_is_a_piece_of_the_context_in_whole_words(reader: Path, contex
 
 @pytest.mark.parametrize("context", ["one", "one two"])
 def test_the_repaired_notebook_answers_from_a_context_of_few_words(context: str) -> None:
-    folder, names = tiny_tour_folder("answer"), dict[str, Any]()
+    folder, names = tiny_folder("answer"), dict[str, Any]()
     (cell,) = repaired([("code", f'reader = pipeline("question-answering", model={str(folder)!r})')])
     exec(cell.source, names)  # noqa: S102 (the fix's own)
     answer = names["reader"](question=QUESTION, context=context)

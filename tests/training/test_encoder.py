@@ -16,10 +16,9 @@ from torch import Tensor, nn
 
 from benchmarks.sameness import compare_packed_with_padded
 from repro.errors import UsageError
-from repro.training import encoder, packing
-from repro.training.data import Examples, TokenizedTexts
+from repro.training import data, encoder
+from repro.training.data import Examples, TokenizedTexts, pack_rows, pad_rows
 from repro.training.encoder import drop, enable_packing
-from repro.training.packing import pack_rows, pad_rows
 
 VOCABULARY = 97
 MANY = 400_000
@@ -105,7 +104,7 @@ def test_the_gradients_of_laying_out_are_those_of_index_select(
         return [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None]
 
     own = gradients()
-    monkeypatch.setattr(packing._LayOut, "apply", lambda states, places, *_: states.index_select(0, places))
+    monkeypatch.setattr(data._LayOut, "apply", lambda states, places, *_: states.index_select(0, places))
     assert all(map(torch.equal, own, gradients()))
 
 

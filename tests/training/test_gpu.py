@@ -13,9 +13,9 @@ from repro.assets.checkpoints import WEIGHTS
 from repro.assets.loading import load_classifier
 from repro.sections.context import Context
 from repro.spec import Device, Precision
+from repro.training.data import pack_rows, to_device
 from repro.training.device import resolve_device
 from repro.training.encoder import enable_packing
-from repro.training.packing import pack_rows, to_device
 from repro.training.predict import predict_rows
 from tests.training.trial import Runs, accelerator
 

@@ -16,7 +16,7 @@ from repro.records.schema import RunRecord
 from repro.records.store import read_records
 from repro.sections.runner import open_context
 from repro.spec import RunSpec
-from repro.training.processes import process_seed, wait_time, watched
+from repro.training.device import process_seed, wait_time, watched
 from tests.running import result_of, run_module
 
 BYTES_A_ROW = 1_000  # two million rows within 3 GiB leave 1,200 beside the libraries

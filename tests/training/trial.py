@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -24,10 +25,11 @@ from repro.sections.context import Context
 from repro.sections.models import model_folder
 from repro.sections.runner import run_sections
 from repro.spec import RunSpec
+from repro.training import progress as bars
 from repro.training.device import make_accelerator
 from repro.training.epochs import EpochResult
 from repro.training.loop import fit
-from repro.training.progress import Advance, Progress
+from repro.training.progress import Advance
 from repro.training.resume.checkpointer import CheckpointPolicy
 from tests.running import result_of
 
@@ -39,15 +41,14 @@ class Killed(BaseException):
     """The process is gone."""
 
 
-class DoAt(Progress):
-    """Does something at one of the advances of all its bars together, counted from 1."""
+class DoAt:
+    """Does something at one of the advances of all bars together, counted from 1, in whose place it stands."""
 
     def __init__(self, at: int, do: Callable[[], None]) -> None:
-        super().__init__()
         self.at, self.do, self.seen = at, do, 0
 
     @contextmanager
-    def bar(self, what: str, total: int) -> Iterator[Advance]:
+    def __call__(self, what: str, total: int) -> Iterator[Advance]:
         def advance(done: int, loss: Tensor | None) -> None:
             self.seen += 1
             if self.seen == self.at:
@@ -139,12 +140,12 @@ class Runs:
         ((record, _),) = self._run(context or self.context, **options)
         return record
 
-    def _run(self, context: Context, progress: Progress | None = None, **options: Any) -> list[tuple[RunRecord, Path]]:
+    def _run(self, context: Context, progress: DoAt | None = None, **options: Any) -> list[tuple[RunRecord, Path]]:
         """Run it as a new process would."""
         AcceleratorState._reset_state(reset_partial_state=True)
         policy = CheckpointPolicy(tell=self.lines.append, tell_done=self.lines.append, **{"save_every": 4, **options})
-        context = replace(context, progress=progress or context.progress)
-        return list(run_sections([section_named("finetune")], context, [0], self.results, policy=policy))
+        with patch.object(bars, "bar", progress or bars.bar):
+            return list(run_sections([section_named("finetune")], replace(context), [0], self.results, policy=policy))
 
     def cut_off(self, context: Context | None = None, *, at: int = 5, **options: Any) -> None:
         """Run it until an advance of its bars, by default step 5, after a state of step 4."""

@@ -29,9 +29,9 @@ from transformers.models.distilbert import modeling_distilbert  # noqa: F401
 import repro.cli  # noqa: F401
 from repro.sections.runner import open_context
 from repro.spec import Batching, RunSpec
+from repro.training.device import watched
 from repro.training.loop import fit
 from repro.training.predict import predict_rows
-from repro.training.processes import watched
 from tests.forked import fork
 from tests.forked import repro as run_repro
 from tests.training.trial import without_dropout

@@ -18,15 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import JsonValue
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from repro.assets.checkpoints import disk_errors
 from repro.errors import StateError
-from repro.records.durable import sync_file, sync_folder
+from repro.records.durable import digest_of, sync_file, sync_folder
 from repro.records.provenance import utc_now
-from repro.records.seal import digest_of
 from repro.spec import differing
 
 STATES = 2  # that stay: the newest, and the one before it should the newest be damaged later
@@ -126,16 +125,6 @@ def read_state(path: Path, decided_by: Mapping[str, JsonValue] | None = None) ->
             "Move it back to where it was, or start at step 0 with --fresh.",
         )
     return State(path=path, **fields)
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """Return what stands in a state's header, without the tensors and their hash; StateError where it is unreadable."""
-    try:
-        with safe_open(path, "pt") as opened:
-            manifest: dict[str, Any] = json.loads(opened.metadata()[MANIFEST])
-    except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
-        raise StateError(f"the state {path} cannot be read ({error}); it stays as it is", "Try again later.") from None
-    return manifest
 
 
 def _forget_cached(file: Path) -> None:

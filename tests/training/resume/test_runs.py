@@ -95,9 +95,9 @@ def test_a_refused_model_is_saved_from_the_last_state_later(
     assert runs.lines[-1].endswith("--again saves it there")
     *_, state = runs.states()
     content = state.read_bytes()
-    state.write_bytes(b"")  # a disk that can't be read now
+    state.write_bytes(b"")
     assert runs.skips()
-    assert runs.lines[-1].startswith(f"the state {state} cannot be read (")
+    assert runs.lines[-1].startswith(f"the state {state} is damaged (")
     state.write_bytes(content)
     assert runs.whole(runs.finetune(again=True)) == runs.undisturbed()
     assert not (runs.results / "unfinished").exists()

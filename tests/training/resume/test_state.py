@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from repro.errors import StateError
-from repro.records.seal import digest_of
+from repro.records.durable import digest_of
 from repro.training.resume import state as states
 from repro.training.resume.checkpointer import Checkpointer, CheckpointPolicy
 from repro.training.resume.state import states_in, write_state

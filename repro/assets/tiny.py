@@ -27,16 +27,11 @@ START, PAD, END, UNKNOWN = "<s>", "<pad>", "</s>", "<unk>"
 
 
 @cache
-def tiny_tour_folder(task: str) -> Path:
-    """Return a folder with the task's tiny model and its tokenizer, built once a process and removed when it ends."""
+def tiny_folder(task: str = ENCODER) -> Path:
+    """Return a folder with a task's tiny model and its tokenizer, built once a process and removed when it ends."""
     folder = Path(_home().name, task)
     build_tiny_tour(task, folder)
     return folder
-
-
-def tiny_folder() -> Path:
-    """Return the folder of the tiny recipe's checkpoint."""
-    return tiny_tour_folder(ENCODER)
 
 
 def build_tiny_tour(task: str, folder: Path, *, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
@@ -74,7 +69,9 @@ def _tokenizer(kind: str) -> PreTrainedTokenizerBase:
     Those are GPT-2's byte-level BPE, the same framed in <s> and </s> as BART's, or pieces over ▁-marked words, the
     kind of Marian's SentencePiece models.
     """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from tokenizers import Tokenizer, processors
+    from tokenizers.implementations.byte_level_bpe import ByteLevelBPETokenizer
+    from tokenizers.implementations.sentencepiece_bpe import SentencePieceBPETokenizer
     from transformers import DistilBertTokenizer, PreTrainedTokenizerFast
 
     _, rows = read_rows("rehearsal")
@@ -84,21 +81,18 @@ def _tokenizer(kind: str) -> PreTrainedTokenizerBase:
         pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
         pieces += sorted(words - set(pieces))
         return DistilBertTokenizer(vocab={piece: i for i, piece in enumerate(pieces)}, model_max_length=POSITIONS)
-    names = {"pad_token": PAD, "eos_token": END, "unk_token": UNKNOWN}
-    tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
-    if kind == "sentence pieces":
-        special, alphabet = [END, UNKNOWN, PAD], []
-        tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
-        tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[(END, 0)])
+    names, of_bytes = {"pad_token": PAD, "eos_token": END, "unk_token": UNKNOWN}, kind != "sentence pieces"
+    tokenizer: Any = ByteLevelBPETokenizer() if of_bytes else SentencePieceBPETokenizer(unk_token=UNKNOWN)
+    tokenizer.train_from_iterator(
+        [*[LETTER, QUESTION, REPLY_HEAD + REPLY] * 50, *(text for text, _ in rows["train"])],
+        special_tokens=[START, PAD, END, UNKNOWN] if of_bytes else [END, UNKNOWN, PAD],
+        vocab_size=BPE_SIZE, min_frequency=0, show_progress=False,
+    )  # fmt: skip
+    if of_bytes:
+        names["bos_token"] = START
     else:
-        special, alphabet = [START, PAD, END, UNKNOWN], pre_tokenizers.ByteLevel.alphabet()
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        tokenizer.decoder, names["bos_token"] = decoders.ByteLevel(), START
-        if kind == "framed byte pairs":
-            tokenizer.post_processor = processors.RobertaProcessing((END, 2), (START, 0), trim_offsets=True)
-    trainer = trainers.BpeTrainer(
-        vocab_size=BPE_SIZE, special_tokens=special, initial_alphabet=alphabet, show_progress=False
-    )
-    sentences = [*[LETTER, QUESTION, REPLY_HEAD + REPLY] * 50, *(text for text, _ in rows["train"])]
-    tokenizer.train_from_iterator(sentences, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=POSITIONS, **names)
+        tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[(END, 0)])
+    if kind == "framed byte pairs":
+        tokenizer.post_processor = processors.RobertaProcessing((END, 2), (START, 0), trim_offsets=True)
+    backend = Tokenizer.from_str(tokenizer.to_str())
+    return PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=POSITIONS, **names)
