@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import re
 import socket
 import struct
@@ -70,7 +71,7 @@ class HubServer:
 
     repositories: dict[tuple[str, str], Repository] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
-    faults: list[tuple[str, Fault]] = field(default_factory=list)
+    faults: list[list[Any]] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     uploads: dict[str, bytes] = field(default_factory=dict)  # large files by their hash, until a commit names them
     closed: threading.Event = field(default_factory=threading.Event)
@@ -90,16 +91,18 @@ class HubServer:
         self.server.shutdown()
         self.server.server_close()
 
-    def fault(self, pattern: str, fault: Fault, *, times: int = 10**6) -> None:
+    def fault(self, pattern: str, fault: Fault, *, times: float = math.inf) -> None:
         """Answer the first `times` requests whose `METHOD path` holds the pattern with the fault."""
-        self.faults += [(pattern, fault)] * times
+        self.faults.append([pattern, fault, times])
 
     def fault_for(self, request: str) -> Fault | None:
         with self.lock:
-            first = next((fault for fault in self.faults if re.search(fault[0], request)), None)
-            if first:
-                self.faults.remove(first)
-            return first[1] if first else None
+            for planted in self.faults:
+                pattern, fault, left = planted
+                if left and re.search(pattern, request):
+                    planted[2] = left - 1
+                    return fault
+        return None
 
     def count(self, pattern: str) -> int:
         """How many requests came whose `METHOD path` holds the pattern."""
