@@ -65,13 +65,22 @@ class Fault(NamedTuple):
 STALL = Fault(raw=b"", then="stall")
 
 
+@dataclass
+class Planted:
+    """A fault for the next `left` requests whose `METHOD path` holds the pattern."""
+
+    pattern: str
+    fault: Fault
+    left: float
+
+
 @dataclass(kw_only=True)
 class HubServer:
     """Serves `repositories`, by kind and name, while the `with` block lasts; `renamed` maps old names to new ones."""
 
     repositories: dict[tuple[str, str], Repository] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
-    faults: list[list[Any]] = field(default_factory=list)
+    faults: list[Planted] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     uploads: dict[str, bytes] = field(default_factory=dict)  # large files by their hash, until a commit names them
     closed: threading.Event = field(default_factory=threading.Event)
@@ -93,15 +102,14 @@ class HubServer:
 
     def fault(self, pattern: str, fault: Fault, *, times: float = math.inf) -> None:
         """Answer the first `times` requests whose `METHOD path` holds the pattern with the fault."""
-        self.faults.append([pattern, fault, times])
+        self.faults.append(Planted(pattern, fault, times))
 
     def fault_for(self, request: str) -> Fault | None:
         with self.lock:
             for planted in self.faults:
-                pattern, fault, left = planted
-                if left and re.search(pattern, request):
-                    planted[2] = left - 1
-                    return fault
+                if planted.left and re.search(planted.pattern, request):
+                    planted.left -= 1
+                    return planted.fault
         return None
 
     def count(self, pattern: str) -> int:
