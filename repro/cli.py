@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-import tomllib
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from importlib.resources import files
 from io import TextIOWrapper
 from tempfile import NamedTemporaryFile
 from typing import Annotated
@@ -106,6 +104,9 @@ def _answer(error: BaseException) -> tuple[str, int]:
 
 
 def _extra_of(module: str) -> str | None:
+    import tomllib
+    from importlib.resources import files
+
     extras = tomllib.loads(files("repro").joinpath("extras.toml").read_text(encoding="utf-8"))
     return next((extra for extra, modules in extras.items() if module in modules), None)
 

@@ -158,9 +158,15 @@ def test_what_reads_records_imports_no_library_of_the_training(make_record: Make
     assert "1 of 1 would run" in done.stdout and (tmp_path / "REPORT.md").is_file()
 
 
-def test_verify_starts_without_numpy() -> None:
-    program = "import sys; from repro.commands.verify import judged; from pathlib import Path\n"
-    program += f"judged(Path({str(ROOT / 'results')!r}), 'seminar'); sys.exit('numpy' in sys.modules)"
+VERIFY = "from pathlib import Path; from repro.commands.verify import judged; "
+VERIFY += f"judged(Path({str(ROOT / 'results')!r}), 'seminar')"
+
+
+@pytest.mark.parametrize(
+    ("program", "slow"), [("import repro.cli", "pydantic"), (VERIFY, "numpy")], ids=["help", "verify"]
+)
+def test_a_command_starts_without_what_it_does_not_need(program: str, slow: str) -> None:
+    program = f"import sys; {program}; sys.exit({slow!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 

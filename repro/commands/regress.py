@@ -17,7 +17,7 @@ import typer
 
 from repro.commands.options import AsJson, CatalogueName, option_groups, write_json, write_table
 from repro.errors import TerminatedRunError, UsageError, without_private_parts
-from repro.regression.session import MARGIN
+from repro.regression.verdict import MARGIN
 
 if TYPE_CHECKING:
     from repro.regression.verdict import Comparison, Selection

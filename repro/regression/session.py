@@ -22,11 +22,10 @@ from statistics import fmean, median, stdev
 
 from repro.errors import NotComparableError
 from repro.regression.checkouts import Checkout
-from repro.regression.verdict import SIDES, Answer, Comparison, Selection
+from repro.regression.verdict import MARGIN, SIDES, Answer, Comparison, Selection
 from repro.regression.workers import Round, Worker, interleave
 from repro.stats import t_quantile
 
-MARGIN = 0.05
 FAMILY = 0.05  # false alarms over all benchmarks of a session
 THREADS = 1  # threads wait for one another at every operation: on a shared machine that times its neighbours
 ANSWERS = {

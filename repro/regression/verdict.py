@@ -12,6 +12,7 @@ from typing import Any, Literal
 from repro.display import Table
 from repro.errors import printable, unknown
 
+MARGIN = 0.05  # what is slower by more than this share is a regression
 SIDES = ("baseline", "candidate")
 COLUMNS = ("what", *SIDES, "difference [interval]", "answer")
 MOST_NAMED = 12  # of those of which one reason is given

@@ -13,7 +13,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from repro.regression.session import MARGIN
+from repro.regression.verdict import MARGIN
 from tests.conftest import CallRepro
 from tests.files import git
 from tests.running import cases

@@ -11,7 +11,6 @@ import pytest
 
 from repro.regression.session import (
     FAMILY,
-    MARGIN,
     Launches,
     Plan,
     Session,
@@ -20,7 +19,7 @@ from repro.regression.session import (
     level,
     ratio,
 )
-from repro.regression.verdict import Answer, Comparison, Selection
+from repro.regression.verdict import MARGIN, Answer, Comparison, Selection
 from repro.stats import t_quantile
 
 PLAN = Plan()
