@@ -18,14 +18,14 @@ Advance = Callable[[int, "Tensor | None"], None]
 REDRAW_SECONDS = 1.0
 
 
-def watched() -> bool:
+def is_watched() -> bool:
     """Tell whether a person watches: standard error is a terminal, not CI's, and this is the first process."""
     return Console(stderr=True).is_terminal and os.environ.get("RANK", "0") == "0" and not os.environ.get("CI")
 
 
 def waiting(what: str) -> AbstractContextManager[object]:
     """Show that `what` is running, where no step of it can be counted."""
-    return Console(stderr=True).status(what) if watched() else nullcontext()
+    return Console(stderr=True).status(what) if is_watched() else nullcontext()
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def bar(what: str, total: int) -> Iterator[Advance]:
     It waits for the device where it is redrawn: once a second.
     """
     parts = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*parts, console=Console(stderr=True), transient=True, disable=not watched()) as bars:
+    with Progress(*parts, console=Console(stderr=True), transient=True, disable=not is_watched()) as bars:
         task = bars.add_task(what, total=total)
         start = redrawn = time.perf_counter()
         finished = 0
