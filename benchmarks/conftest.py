@@ -35,19 +35,22 @@ class Variant:
     """A function that a worker runs, its options, and the steps before each timed one.
 
     What its signature asks for beside the options (device, precision, rounds, recipe, corpus, checkpoints) is filled in
-    from the command line, the precision from the end of the variant's name where that is one.
+    from the command line, the precision from the end of the variant's name where that is one. A round on a GPU is
+    `steps_on_gpu` steps: one alone would be over before it can be timed.
     """
 
     work: Callable[..., None]
     options: Mapping[str, Any] = field(default_factory=dict)
     settle: int = 0
+    steps_on_gpu: int = 1
 
     def request(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return what starts it in a worker, `given` what the command line says."""
         wanted = inspect.signature(self.work).parameters
-        options = {name: value for name, value in given.items() if name in wanted} | dict(self.options)
+        steps = self.steps_on_gpu if given["device"] == "cuda" else 1
+        filled = {name: value for name, value in {**given, "steps": steps}.items() if name in wanted}
         work = f"{self.work.__module__}:{self.work.__name__}"
-        return {"work": work, "options": options, "settle": self.settle}
+        return {"work": work, "options": filled | dict(self.options), "settle": self.settle, "repeat": steps}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -213,7 +216,14 @@ def _interleave(work: Mapping[str, Any], rounds: int, warm_up: int) -> dict[str,
         workers = {name: stack.enter_context(closing(Worker(name, ROOT, sys.executable))) for name in work}
         for worker in workers.values():
             worker.benchmarks()
-        return interleave(workers, work, rounds, order=random.Random(0), warm_up=warm_up)  # noqa: S311
+        timed = interleave(workers, work, rounds, order=random.Random(0), warm_up=warm_up)  # noqa: S311
+    return {name: [_of_a_step(r, work[name]["repeat"]) for r in of_name] for name, of_name in timed.items()}
+
+
+def _of_a_step(timed: Round, steps: int) -> Round:
+    """Return a round of several steps as one of their mean."""
+    facts = {name: value if name == "gpu_peak_mib" else value / steps for name, value in timed.facts.items()}
+    return Round(seconds=timed.seconds / steps, facts=facts, peak_mib=timed.peak_mib)
 
 
 def _record(benchmark: BenchmarkFixture, rounds: Sequence[Round], facts: Mapping[str, Any]) -> None:
@@ -223,7 +233,8 @@ def _record(benchmark: BenchmarkFixture, rounds: Sequence[Round], facts: Mapping
     for timed in rounds:
         stats.update(timed.seconds)
     of_rounds = {name: [r.facts[name] for r in rounds] for name in rounds[0].facts}
-    benchmark.extra_info.update({**of_rounds, "peak_mib": [r.peak_mib for r in rounds], **facts})
+    peaks = of_rounds.pop("gpu_peak_mib", [r.peak_mib for r in rounds])
+    benchmark.extra_info.update({**of_rounds, "peak_mib": peaks, **facts})
 
 
 def _option(config: pytest.Config, name: str) -> str | None:

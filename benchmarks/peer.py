@@ -29,8 +29,8 @@ REPEATS = 8
 ON_GPU = 100  # multiplications between two looks at a GPU: launch and wait would rule one alone
 
 
-def architecture(shape: str = "distilbert", vocab_size: int = 30_522) -> PreTrainedModel:
-    """Return the architecture of a recipe with a six-class head and random weights."""
+def architecture(shape: str = "distilbert", vocab_size: int = 30_522, *, dropout: bool = True) -> PreTrainedModel:
+    """Return the architecture of a recipe, with random weights and a six-class head; `dropout` is DistilBERT's."""
     from transformers import AutoModelForSequenceClassification, BertConfig, DistilBertConfig, set_seed
 
     set_seed(0)
@@ -40,6 +40,8 @@ def architecture(shape: str = "distilbert", vocab_size: int = 30_522) -> PreTrai
         "tiny": DistilBertConfig(dim=64, n_layers=2, n_heads=4, hidden_dim=128),
     }[shape]
     config.num_labels, config.vocab_size = 6, vocab_size
+    if not dropout:
+        config.dropout = config.attention_dropout = config.seq_classif_dropout = 0.0
     model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)
     return model
 

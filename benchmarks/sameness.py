@@ -20,6 +20,7 @@ from repro.assets.recipes import Recipe
 from repro.training.data import Examples, pack_rows, pad_rows
 from repro.training.device import make_accelerator
 from repro.training.encoder import enable_packing
+from repro.training.epochs import EpochResult
 from repro.training.loop import fit
 
 if TYPE_CHECKING:
@@ -52,6 +53,16 @@ class PackedSameness:
     texts: int
     logits: float
     gradients: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedSameness:
+    """How far one seed, trained twice on one device, ends from itself: the largest differences, and the mean loss's."""
+
+    steps: int
+    parameters: float
+    train_loss: float
+    logits: float
 
 
 def compare_with_trainer(
@@ -94,6 +105,33 @@ def compare_with_trainer(
         losses=max(abs(a - b) for a, b in zip(ours_seen.losses, theirs_seen.losses, strict=True)),
         learning_rates=max(abs(a - b) for a, b in zip(ours_seen.rates, theirs_seen.rates, strict=True)),
         same_rows=ours_seen.rows == theirs_seen.rows,
+    )
+
+
+def compare_with_itself(
+    make_model: Callable[[], PreTrainedModel],
+    examples: Examples,
+    recipe: Recipe,
+    *,
+    device: str,
+    precision: str,
+    seed: int = 7,
+) -> SeedSameness:
+    """Train twice for one epoch of packed batches from one seed: on a GPU, sums may be added in another order."""
+
+    def trained() -> tuple[PreTrainedModel, EpochResult]:
+        set_seed(seed)
+        model, accelerator = make_model(), make_accelerator(device=device, precision=precision)
+        options: dict[str, Any] = {"accelerator": accelerator, "seed": seed}
+        [epoch] = fit(model, recipe=replace(recipe, epochs=1), train=examples, validation=examples, **options)
+        return model, epoch
+
+    (one, first), (other, second) = trained(), trained()
+    return SeedSameness(
+        steps=first.epoch.steps,
+        parameters=max(float((a - b).abs().max()) for a, b in zip(one.parameters(), other.parameters(), strict=True)),
+        train_loss=abs(first.epoch.train_loss - second.epoch.train_loss),
+        logits=float((first.validation.logits - second.validation.logits).abs().max()),
     )
 
 

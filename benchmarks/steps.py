@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,10 +23,14 @@ GROUP = 50  # batches that the Trainer sorts by length together, longest first
 SETTLE = 1  # steps before each timed one
 
 
-def spread_batches(rounds: int) -> list[int]:
-    """Return the numbers of a sorted group's batches to take: warming up, then SETTLE before each of `rounds` timed."""
+def spread_batches(rounds: int, steps: int = 1) -> list[int]:
+    """Return the numbers of a sorted group's batches to take: warming up, then SETTLE before each of `rounds` timed.
+
+    A round is `steps` batches that follow each other.
+    """
     timed = [int((i + 0.5) * GROUP / rounds) for i in range(rounds)]
-    return [max(0, number - back) for number in [0] * WARM_UP + timed for back in range(SETTLE, -1, -1)]
+    around = range(-SETTLE, steps)
+    return [min(max(0, number + i), GROUP - 1) for number in [0] * WARM_UP + timed for i in around]
 
 
 def train_ours(
@@ -37,40 +42,68 @@ def train_ours(
     device: str = "cpu",
     batch: int = BATCH,
     vocabulary: int = 30_522,
+    varlen: bool | None = None,
 ) -> None:
-    """Our loop on texts of the tweets' lengths."""
+    """Our loop on texts of the tweets' lengths; where `varlen` is given, without dropout, and if so on torch's."""
     from dataclasses import replace
+    from unittest.mock import patch
 
     from repro.assets.recipes import DISTILBERT
+    from repro.training import encoder, loop
+    from repro.training.data import to_device
     from repro.training.device import make_accelerator
-    from repro.training.loop import fit
 
     examples = random_examples(tweet_lengths(), vocabulary=vocabulary)
-    model = architecture(shape, vocabulary)
+    model = architecture(shape, vocabulary, dropout=varlen is None)
     parameters = model.num_parameters(exclude_embeddings=True)
-    parts: list[tuple[Any, Any]] = []  # real pieces and the sum of ids of the step's batch
+    parts: list[dict[str, int]] = []  # of the step under way
 
-    def count(module: Any, args: Any, kwargs: Any) -> None:
-        """Take note of a batch that enters the model: the step before it has ended."""
-        del module, args
+    def count(taken: Any, on: Any) -> Any:
+        """Take note of a batch on its way to the device: the step before it has ended."""
         if parts:
-            _end(turn, device, lambda: map(int, parts.pop()), parameters)
-        packing = kwargs.get("packing")
-        pieces = kwargs["attention_mask"].sum() if packing is None else packing.pieces
-        parts.append((pieces, kwargs["input_ids"].sum()))
+            _end(turn, device, parts.pop, parameters)
+        packing = taken.get("packing")
+        real = taken["attention_mask"].sum() if packing is None else packing.groups[0].real.sum()
+        for group in packing.groups[1:] if packing else ():
+            real += group.real.sum()
+        parts.append({"pieces": int(real), "rows": int(taken["input_ids"].sum())})
+        return to_device(taken, on)
 
-    model.register_forward_pre_hook(count, with_kwargs=True)
-    for _ in fit(
-        model, recipe=replace(DISTILBERT, batch_size=batch), train=examples, validation=examples, seed=0,
-        accelerator=make_accelerator(device=device, precision=precision), batching=batching,
-    ):  # fmt: skip
-        raise RuntimeError("the epoch ended: more rounds than there are steps")
+    with (
+        patch.object(loop, "to_device", count),
+        patch.object(encoder, "_attention", attend_by_varlen if varlen else encoder._attention),
+    ):
+        for _ in loop.fit(
+            model, recipe=replace(DISTILBERT, batch_size=batch), train=examples, validation=examples, seed=0,
+            accelerator=make_accelerator(device=device, precision=precision), batching=batching,
+        ):  # fmt: skip
+            raise RuntimeError("the epoch ended: more rounds than there are steps")
 
 
-def train_peer(turn: Turn, *, padding: str, precision: str, rounds: int, device: str = "cpu") -> None:
+def attend_by_varlen(
+    _: Any, query: Any, key: Any, value: Any, *args: Any, packing: Any, **kwargs: Any
+) -> tuple[Any, None]:
+    """Attend within each text by torch.nn.attention.varlen, which has no dropout and takes 16-bit states alone.
+
+    As `repro.training.encoder._attention`; the filler is a text of its own.
+    """
+    import torch
+    from torch.nn.attention import varlen
+
+    pieces = query.shape[2]
+    filler = packing.cells == len(packing.places) - 1
+    ends = torch.cat([packing.starts[1:], (~filler).sum()[None]])
+    bounds = torch.nn.functional.pad(torch.nn.functional.pad(ends, (1, 0)), (0, 1), value=pieces).int()
+    states = (part[0].transpose(0, 1).contiguous() for part in (query, key, value))  # (N, heads, D)
+    queries, keys, values = states
+    attended: Any = varlen.varlen_attn(queries, keys, values, bounds, bounds, pieces, pieces)
+    return attended.unsqueeze(0), None
+
+
+def train_peer(turn: Turn, *, padding: str, precision: str, rounds: int, device: str = "cpu", steps: int = 1) -> None:
     """Transformers' Trainer: rows padded as in the notebook, or by its collator, at random or by length.
 
-    By length, `rounds` timed batches lie evenly over a sorted group, from its longest tweets to its shortest.
+    By length, `rounds` timed batches, or runs of `steps`, lie evenly over a sorted group, from its longest tweets on.
     """
     import torch
     from transformers import DataCollatorWithPadding, Trainer, TrainerCallback
@@ -84,11 +117,11 @@ def train_peer(turn: Turn, *, padding: str, precision: str, rounds: int, device:
     model, tokenizer = architecture(), load_tokenizer(locate_checkpoint(TINY).folder, TINY)
     parameters = model.num_parameters(exclude_embeddings=True)
     collate = DataCollatorWithPadding(tokenizer)
-    counts: list[list[int]] = []
+    counts: list[dict[str, int]] = []
 
     def counting(features: Any) -> Any:
         batch = collate(features)
-        counts.append([int(batch["attention_mask"].sum()), int(batch["input_ids"].sum())])
+        counts.append({"pieces": int(batch["attention_mask"].sum()), "rows": int(batch["input_ids"].sum())})
         return batch
 
     class Turns(TrainerCallback):
@@ -102,7 +135,7 @@ def train_peer(turn: Turn, *, padding: str, precision: str, rounds: int, device:
             if padding != "grouped":
                 return whole
             batches = torch.tensor(list(whole)).split(BATCH)
-            return [row for number in spread_batches(rounds) for row in batches[number].tolist()]
+            return [row for number in spread_batches(rounds, steps) for row in batches[number].tolist()]
 
     given = {
         "train_dataset": as_dataset(random_examples(tweet_lengths()), padded=padding == "notebook"),
@@ -114,6 +147,34 @@ def train_peer(turn: Turn, *, padding: str, precision: str, rounds: int, device:
         settings: dict[str, Any] = {**arithmetic, "seed": 0, "train_sampling_strategy": sampling}
         trainer(model, folder, kind=Thinned, given=given, device=device, **settings).train()
     raise RuntimeError("the training ended: more rounds than there are steps")
+
+
+def train_whole(turn: Turn, *, replayed: bool, precision: str, device: str) -> None:
+    """Train on the seminar's number of tweets for two epochs, kernels replayed as graphs or launched one by one.
+
+    Each round has two parts: all is made, which is not timed, and trained.
+    """
+    from unittest.mock import patch
+
+    import torch
+
+    from repro.assets.recipes import DISTILBERT
+    from repro.training import loop
+    from repro.training.device import make_accelerator
+    from repro.training.graphs import GraphedPass
+
+    lengths, accelerator = tweet_lengths(), make_accelerator(device=device, precision=precision)
+    train, few = random_examples(lengths), random_examples(lengths[:BATCH])
+    with patch.object(loop, "GraphedPass", GraphedPass if replayed else lambda run, model: run):
+        while True:
+            epochs = loop.fit(
+                architecture(), recipe=DISTILBERT, train=train, validation=few, seed=0, accelerator=accelerator
+            )
+            turn.done()
+            seconds = sum(result.epoch.train_seconds for result in epochs)
+            torch.cuda.synchronize()
+            turn.done(training_seconds=seconds, gpu_peak_mib=torch.cuda.max_memory_allocated() / 2**20)
+            accelerator.free_memory()
 
 
 def encode_and_run(turn: Turn, *, tweets: int, precision: str, device: str) -> None:
@@ -157,12 +218,13 @@ def run_command(
             turn.done()
 
 
-def _end(turn: Turn, device: str, count: Any, parameters: int) -> None:
-    """End a step once the device has done it; `count` returns its pieces and the sum of its ids."""
-    if device == "cuda":
+def _end(turn: Turn, device: str, count: Callable[[], dict[str, int]], parameters: int) -> None:
+    """End a step; `count` returns its pieces and the sum of its ids. A GPU is waited for where the clock is read."""
+    facts: dict[str, float] = {"parameters": parameters, **count()}
+    if device == "cuda" and turn.at_reading:
         import torch
 
         torch.cuda.synchronize()
-    pieces, rows = count()
-    turn.done(pieces=pieces, parameters=parameters, rows=rows)
+        facts["gpu_peak_mib"] = torch.cuda.max_memory_allocated() / 2**20
+    turn.done(**facts)
     forget_peak()

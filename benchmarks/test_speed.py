@@ -18,12 +18,13 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.conftest import Measure, Variant
 from benchmarks.peer import BATCH, architecture, random_examples, tweet_lengths
-from benchmarks.sameness import compare_packed_with_padded, compare_with_trainer, same_for
-from benchmarks.steps import SETTLE, encode_and_run, run_command, train_ours, train_peer
+from benchmarks.sameness import compare_packed_with_padded, compare_with_itself, compare_with_trainer, same_for
+from benchmarks.steps import SETTLE, encode_and_run, run_command, train_ours, train_peer, train_whole
 from repro.assets.checkpoints import locate_checkpoint
 from repro.assets.loading import load_classifier, load_tokenizer
 from repro.assets.recipes import DISTILBERT, TINY
 from repro.sections.context import Context
+from repro.training.device import DeviceChoice
 
 
 def in_precisions(**variants: Variant) -> dict[str, Variant]:
@@ -34,12 +35,22 @@ PEERS = {
     "notebook": "every tweet padded to the corpus' longest, 87 pieces",
     "dynamic": "DataCollatorWithPadding: to the longest of the batch",
     "grouped": "DataCollatorWithPadding, train_sampling_strategy='group_by_length'",
+    "varlen": "our loop with torch.nn.attention.varlen for attention, both without dropout",
 }
-PACKED = Variant(train_ours, {"batching": "packed"}, settle=SETTLE)
+STEP = partial(Variant, settle=SETTLE, steps_on_gpu=20)
 STEPS = {
-    peer: in_precisions(trainer=Variant(train_peer, {"padding": peer}, settle=SETTLE), packed=PACKED) for peer in PEERS
+    peer: in_precisions(trainer=STEP(train_peer, {"padding": peer}), packed=STEP(train_ours, {"batching": "packed"}))
+    for peer in PEERS
 }
-STEPS["dynamic"] |= in_precisions(dynamic=Variant(train_ours, {"batching": "dynamic"}, settle=SETTLE))
+STEPS["dynamic"] |= in_precisions(dynamic=STEP(train_ours, {"batching": "dynamic"}))
+STEPS["varlen"] = {
+    f"{name}-{precision}": STEP(train_ours, {"batching": "packed", "varlen": name == "varlen"})
+    for name in ("varlen", "packed") for precision in ("bf16", "fp16")
+}  # fmt: skip
+TRAININGS = {
+    f"{way}-{precision}": Variant(train_whole, {"replayed": way == "replayed"}, settle=1)
+    for way in ("replayed", "launched") for precision in ("bf16", "fp16")
+}  # fmt: skip
 GROWTH = {n: Variant(encode_and_run, {"tweets": n}) for n in (1_000, 4_000, 16_000, 64_000, 256_000)}
 LIMIT = 1_600  # rows of each split: 25 steps an epoch, a tenth of the corpus
 RUN = ["repro", "run", "corpus-facts", "token-facts", "features", "projection", "linear", "finetune", "--again"]
@@ -50,10 +61,21 @@ SEMINAR = {
 
 
 @pytest.mark.parametrize(("peer", "variant"), [(peer, name) for peer, variants in STEPS.items() for name in variants])
-def test_step(peer: str, variant: str, measure: Measure, rounds: int) -> None:
-    title = f"step beside the Trainer, {peer}"
+def test_step(peer: str, variant: str, measure: Measure, rounds: int, on: DeviceChoice) -> None:
+    if peer == "varlen" and on.device != "cuda":
+        pytest.skip("torch.nn.attention.varlen runs on a GPU alone")
+    title = f"step beside {'torch.nn.attention' if peer == 'varlen' else 'the Trainer'}, {peer}"
     # forward 2, backward 4 a parameter and piece
     measure(title, STEPS[peer], rounds, flop=6, unit="step", tweets=BATCH, peer=PEERS[peer])
+
+
+@pytest.mark.parametrize("variant", TRAININGS)
+def test_two_epochs(variant: str, measure: Measure, rounds: int, on: DeviceChoice) -> None:
+    """The seminar's whole training; evaluation is left to the sections."""
+    if on.device != "cuda":
+        pytest.skip("that is an hour on a CPU, where `repro run finetune` records it")
+    title = "two epochs of 16,000 tweets, DistilBERT's architecture"
+    measure(title, TRAININGS, rounds // 2, unit="training", tweets=32_000)
 
 
 @pytest.mark.parametrize(("axis", "variant"), [("tweets", str(size)) for size in GROWTH])
@@ -90,6 +112,17 @@ def test_beside_the_trainer(name: str, steps: int, batch: int, benchmark: Benchm
     same = benchmark.pedantic(compare_with_trainer, args=compared, rounds=3)
     benchmark.extra_info.update(device="cpu", architecture=name, batch=batch, **asdict(same))
     assert same == same_for(steps)
+
+
+def test_one_seed_twice(on: DeviceChoice, benchmark: BenchmarkFixture) -> None:
+    examples = random_examples(tweet_lengths()[: 100 * BATCH])
+    benchmark.group = "sameness of one seed twice"
+    options = {"device": str(on.device), "precision": str(on.precision)}
+    if on.device != "cuda":
+        pytest.skip("on a CPU tests hold that every bit is the same")
+    same = benchmark.pedantic(compare_with_itself, args=(architecture, examples, DISTILBERT), kwargs=options, rounds=1)
+    benchmark.extra_info.update(architecture="distilbert", batch=BATCH, **options, **asdict(same))
+    assert same.steps == 100
 
 
 @pytest.mark.parametrize("kind", ["one batch of tweets", "3 to 512 pieces"])

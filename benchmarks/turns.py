@@ -45,6 +45,11 @@ class Turn:
         self._untimed, self._steps, self._facts = self._settle, 0, {}
         self._started = time.perf_counter()
 
+    @property
+    def at_reading(self) -> bool:
+        """Whether the clock is read when the step under way is done: at both ends of a round."""
+        return self._untimed == 1 or (not self._untimed and self._steps == self._repeat - 1)
+
     def done(self, **facts: float) -> None:
         """End a step: one to settle is dropped, the last of a round is reported, its facts added up over the steps."""
         now = time.perf_counter()

@@ -21,7 +21,7 @@ PLAIN = Entry(name="plain", change="", learning_rate=1e-3, batch_size=32, epochs
 def weights(entry: Entry, context: Context, *, most: int | None = None) -> dict[str, torch.Tensor]:
     set_seed(7)
     model = load_classifier(context.checkpoint.folder)
-    train(model, entry, context.examples["train"], 7, most=most)
+    train(model, entry, context.examples["train"], 7, accelerator=context.accelerator, most=most)
     return model.state_dict()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,6 +17,8 @@ from transformers import PreTrainedTokenizerBase
 CHUNK = 10_000  # texts handed to the tokenizer at once, which bounds what its encodings hold in memory
 FILL = 32  # a row of pieces is filled up to a multiple of it: few shapes, so kernels and memory are used again
 GROUPS = 4  # attention pads a text to the longest of its group of like texts, not of the batch
+# on a GPU, where starting a kernel costs more than padding, and a shape is a graph of kernels (`graphs`)
+ON_GPU: Mapping[str, int] = {"groups": 1, "fill": 256, "step": 32}
 Batch = dict[str, Any]  # tensors by the encoder's argument names, and the Packing
 
 
@@ -82,13 +84,13 @@ class Group(NamedTuple):
 class Packing(NamedTuple):
     """Where B texts lie in one row of N pieces.
 
-    `starts` (B,) is the place of each [CLS], `pieces` counts those of all texts, without the filler. `groups` partition
-    the texts by length; laid out one behind the other, text i of the batch is number `order[i]` in them, piece j of the
-    row stands in cell `cells[j]` (N,), and in cell c stands piece `places[c]` (C,), any where the cell is not real.
+    `starts` (B,) is the place of each [CLS]. `groups` partition the texts by length; laid out one behind the other,
+    text i of the batch is number `order[i]` in them, piece j of the row stands in cell `cells[j]` (N,), and in cell c
+    stands piece `places[c]` (C,), any where the cell is not real. The last cell belongs to no group: there stands the
+    filler.
     """
 
     starts: Tensor
-    pieces: int
     groups: tuple[Group, ...]
     order: Tensor
     cells: Tensor
@@ -97,9 +99,9 @@ class Packing(NamedTuple):
     def lay_out(self, states: Tensor) -> list[Tensor]:
         """Lay (N, heads, D) out by text: (b, heads, T, D) a group."""
         apply: Callable[..., Tensor] = _LayOut.apply
-        laid_out = apply(states, self.places, self.cells, self.pieces)  # (C, heads, D)
+        laid_out = apply(states, self.places, self.cells)  # (C, heads, D)
         shapes = [group.real.shape for group in self.groups]
-        parts = laid_out.split([texts * longest for texts, longest in shapes])
+        parts = laid_out.split([*(texts * longest for texts, longest in shapes), 1])[:-1]
         return [part.unflatten(0, tuple(shape)).transpose(1, 2) for part, shape in zip(parts, shapes, strict=True)]
 
 
@@ -111,17 +113,14 @@ class _LayOut(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, states: Tensor, places: Tensor, cells: Tensor, pieces: int) -> Tensor:
+    def forward(ctx: Any, states: Tensor, places: Tensor, cells: Tensor) -> Tensor:
         ctx.save_for_backward(cells)
-        ctx.pieces = pieces
         return states.index_select(0, places)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (cells,) = ctx.saved_tensors
-        by_piece = gradients[0].index_select(0, cells)
-        by_piece[ctx.pieces :] = 0  # the filler, which has no cell
-        return by_piece, None, None, None
+        return gradients[0].index_select(0, cells), None, None
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
@@ -143,39 +142,41 @@ def pad_rows(tokens: TokenizedTexts, rows: Tensor, *, width: int | None = None) 
     return {"input_ids": ids, "attention_mask": real.long()}
 
 
-def pack_rows(tokens: TokenizedTexts, rows: Tensor, *, groups: int = GROUPS) -> Batch:
+def pack_rows(tokens: TokenizedTexts, rows: Tensor, *, groups: int = GROUPS, fill: int = FILL, step: int = 1) -> Batch:
     """Gather `rows` (B,) end to end: `input_ids` and `position_ids` (1, N), positions restarting at each text.
 
-    N is a multiple of FILL. The filler behind the last text belongs to none: nothing attends to it or reads it.
+    N is a multiple of `fill`; attention lays a group's texts out in a multiple of `step` cells. The filler behind the
+    last text belongs to none: nothing attends to it or reads it.
     """
     sources = tokens.offsets[rows]
     lengths = tokens.offsets[rows + 1] - sources
     starts = lengths.cumsum(0) - lengths  # (B,)
     positions = torch.arange(int(lengths.sum())) - starts.repeat_interleave(lengths)  # (N,) without the filler
     ids = tokens.ids[sources.repeat_interleave(lengths) + positions].long()
-    filler, by_length = (0, -len(ids) % FILL), lengths.argsort(stable=True)
+    filler, by_length = (0, -len(ids) % fill), lengths.argsort(stable=True)
     laid_out, places, first_cells, cell_count = [], [], torch.empty_like(starts), 0
     for texts in by_length.tensor_split(min(groups, len(rows))):
-        columns = torch.arange(int(lengths[texts[-1]]))  # (T,)
+        columns = torch.arange(-(-int(lengths[texts[-1]]) // step) * step)  # (T,)
         first_cells[texts] = cell_count + torch.arange(len(texts)) * len(columns)
         cell_count += len(texts) * len(columns)
         places.append((starts[texts, None] + columns).clamp_(max=len(ids) - 1).flatten())
         laid_out.append(Group(texts=texts, real=columns < lengths[texts, None]))
-    cells = functional.pad(first_cells.repeat_interleave(lengths) + positions, filler)
+    cells = functional.pad(first_cells.repeat_interleave(lengths) + positions, filler, value=cell_count)
+    places.append(starts[:1])  # of the filler's cell, which nothing reads
     return {
         "input_ids": functional.pad(ids, filler, value=tokens.pad_id)[None],
         "position_ids": functional.pad(positions, filler)[None],
-        "packing": Packing(starts, len(ids), tuple(laid_out), by_length.argsort(), cells, torch.cat(places)),
+        "packing": Packing(starts, tuple(laid_out), by_length.argsort(), cells, torch.cat(places)),
     }
 
 
-def batcher(tokens: TokenizedTexts, batching: str, *, groups: int = GROUPS) -> Callable[[Tensor], Batch]:
+def batcher(tokens: TokenizedTexts, batching: str, **layout: int) -> Callable[[Tensor], Batch]:
     """Return the function from row numbers (B,) to a batch.
 
     `padded` pads every row to the longest text of the split, as the notebook does; `dynamic` to the longest of
-    the batch; `packed` pads nothing and needs an encoder prepared by `enable_packing`.
+    the batch; `packed` pads nothing and needs an encoder prepared by `enable_packing`; `layout` is `pack_rows`'s.
     """
     if batching == "packed":
-        return lambda rows: pack_rows(tokens, rows, groups=groups)
+        return lambda rows: pack_rows(tokens, rows, **layout)
     width = int(tokens.lengths.max()) if batching == "padded" else None
     return lambda rows: pad_rows(tokens, rows, width=width)

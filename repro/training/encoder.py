@@ -77,6 +77,7 @@ def _attention(
         _attend(q, k, v, group.real, dropout).transpose(1, 2).flatten(0, 1)
         for group, q, k, v in zip(packing.groups, *laid_out, strict=True)
     ]  # (b * T, heads, D) each
+    attended.append(torch.zeros_like(attended[0][:1]))  # the filler's
     return torch.cat(attended).index_select(0, packing.cells).unsqueeze(0), None
 
 

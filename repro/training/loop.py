@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -24,10 +25,11 @@ from transformers.trainer_pt_utils import get_parameter_names
 from repro.assets.recipes import Recipe
 from repro.errors import UsageError
 from repro.training import progress
-from repro.training.data import GROUPS, Batch, Examples, batcher, to_device
+from repro.training.data import ON_GPU, Batch, Examples, batcher, to_device
 from repro.training.device import keep_freed_memory, process_seed, report_out_of_memory
 from repro.training.encoder import enable_packing
 from repro.training.epochs import EpochResult, EpochTotals, Training
+from repro.training.graphs import GraphedPass, Pass
 from repro.training.predict import predict_rows, share_of
 from repro.training.resume.checkpointer import Checkpointer
 
@@ -57,12 +59,13 @@ def fit(
     if batching == "packed":
         enable_packing(model)
     on_gpu = accelerator.device.type == "cuda"
-    make_batch = batcher(train.tokens, batching, groups=1 if on_gpu else GROUPS)  # a launch costs more than padding
-    numbers: Any = range(len(train))  # a map-style dataset of row numbers
-    sampler = SeedableRandomSampler(numbers, data_seed=seed)
-    loader = DataLoader(numbers, batch_size=recipe.batch_size, sampler=sampler, collate_fn=torch.tensor)
+    graphs = on_gpu and batching == "packed" and micro_batches == accelerator.num_processes == 1
+    make_batch = batcher(train.tokens, batching, **(ON_GPU if on_gpu else {}))
+    sampler, loader = _row_numbers(len(train), recipe.batch_size, seed)
     training = _prepare(model, recipe, accelerator, steps_per_epoch=len(loader))
     prepared, optimizer, schedule = training.model, training.optimizer, training.schedule
+    run: Pass = partial(_forward_and_backward, prepared, accelerator)
+    run = GraphedPass(run, prepared) if graphs else run
     if checkpointer is not None:
         checkpointer.restore(training)
     yield from list(training.results)
@@ -80,7 +83,7 @@ def fit(
             for rows in batches:
                 rate = float(schedule.get_last_lr()[0])
                 with report_out_of_memory(f"training step {training.step + 1}"):
-                    loss, pieces = _backward(prepared, rows, train, make_batch, accelerator, micro_batches)
+                    loss, pieces = _backward(run, prepared, rows, train, make_batch, accelerator, micro_batches)
                     accelerator.clip_grad_norm_(prepared.parameters(), recipe.max_grad_norm)
                     optimizer.step()
                 if not optimizer.step_was_skipped:  # as fp16 does where a gradient overflows
@@ -102,6 +105,13 @@ def fit(
         training.totals = EpochTotals(epoch=epoch + 1)
         training.set_random_states = lambda: None
         yield result
+
+
+def _row_numbers(rows: int, batch_size: int, seed: int) -> tuple[SeedableRandomSampler, DataLoader[Tensor]]:
+    """Return a loader of the batches' row numbers (B,), and its sampler, which shuffles them by epoch."""
+    numbers: Any = range(rows)  # a map-style dataset
+    sampler = SeedableRandomSampler(numbers, data_seed=seed)
+    return sampler, DataLoader(numbers, batch_size=batch_size, sampler=sampler, collate_fn=torch.tensor)
 
 
 def _prepare(model: PreTrainedModel, recipe: Recipe, accelerator: Accelerator, *, steps_per_epoch: int) -> Training:
@@ -126,7 +136,15 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
 
 
+def _forward_and_backward(model: nn.Module, accelerator: Accelerator, batch: Batch, weight: float = 1.0) -> Tensor:
+    """Add the gradients of `weight` times the mean loss of a batch; return that product, a scalar."""
+    loss: Tensor = model(**batch).loss * weight
+    accelerator.backward(loss * accelerator.num_processes)  # the mean over processes takes it back
+    return loss.detach()
+
+
 def _backward(
+    run: Pass,
     model: nn.Module,
     rows: Tensor,
     train: Examples,
@@ -145,9 +163,7 @@ def _backward(
     for i, part in enumerate(parts):
         batch = to_device(make_batch(part) | {"labels": train.labels[part]}, accelerator.device)
         with nullcontext() if i == len(parts) - 1 else accelerator.no_sync(model):
-            loss = model(**batch).loss * (min(len(part), len(share)) / len(rows))
-            accelerator.backward(loss * accelerator.num_processes)  # the mean over processes takes it back
-        total += loss.detach()
+            total += run(batch, min(len(part), len(share)) / len(rows))
         pieces += batch["input_ids"].numel() if len(share) else 0
     return total, pieces
 

@@ -83,7 +83,7 @@ def over_rows(
     if batching == "packed":
         enable_packing(model)
     model.eval()
-    make_batch = batcher(tokens, batching, groups=1)
+    make_batch = batcher(tokens, batching, groups=1)  # of texts sorted by length
     order = tokens.lengths[rows].argsort(stable=True)
     in_order: Any = rows[order]  # a DataLoader takes its draw of randomness, as it does in the Trainer's evaluation
     states, done = torch.empty(0), 0

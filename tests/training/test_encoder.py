@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ import transformers
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn import functional
 
 from benchmarks.sameness import compare_packed_with_padded
+from benchmarks.steps import attend_by_varlen
 from repro.errors import UsageError
 from repro.training import data, encoder
-from repro.training.data import Examples, TokenizedTexts, pack_rows, pad_rows
+from repro.training.data import ON_GPU, Examples, TokenizedTexts, pack_rows, pad_rows
 from repro.training.encoder import drop, enable_packing
 
 VOCABULARY = 97
@@ -82,12 +85,39 @@ def test_packed_logits_and_gradients_are_the_padded_ones(family: str, lengths: l
 
 
 @FAMILIES
-@pytest.mark.parametrize("groups", [1, 2, 4, 9])
-def test_any_number_of_groups_gives_the_same(family: str, groups: int) -> None:
+@pytest.mark.parametrize("layout", [*({"groups": groups} for groups in (1, 2, 4, 9)), ON_GPU])
+def test_any_layout_gives_the_same_and_the_filler_gets_no_gradient(family: str, layout: dict[str, int]) -> None:
     tokens, rows = texts_of([5, 9, 30, 4, 9]), torch.tensor([2, 0, 3, 1, 4])
+    seen: list[Tensor] = []
     padded = model_of(family)(**pad_rows(tokens, rows)).logits
-    packed = model_of(family, packed=True)(**pack_rows(tokens, rows, groups=groups)).logits
+    model = model_of(family, packed=True)
+    for module in model.modules():
+        if isinstance(module, nn.LayerNorm):
+            module.register_full_backward_hook(lambda _, gradients, __: seen.append(*gradients))
+    packed = model(**pack_rows(tokens, rows, **layout)).logits
     assert torch.allclose(packed, padded, atol=1e-6)
+    packed.sum().backward()
+    of_pieces = [gradient for gradient in seen if gradient.shape[1] > len(rows)]  # the last layer has [CLS] alone
+    assert of_pieces
+    assert all(gradient[:, 57:].abs().max() == 0 for gradient in of_pieces)  # 5 + 9 + 30 + 4 + 9 pieces
+    assert all(gradient[:, :57].abs().max() > 0 for gradient in of_pieces)
+
+
+@FAMILIES
+def test_attention_by_varlen_is_the_same(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens, rows = texts_of([5, 9, 30, 4, 9]), torch.tensor([2, 0, 3, 1, 4])
+
+    def stand_in(query: Tensor, key: Tensor, value: Tensor, bounds: Tensor, *_: Any) -> Tensor:
+        """Attention text by text: the real one runs on a GPU alone."""
+        texts = [slice(start, end) for start, end in itertools.pairwise(bounds.tolist())]
+        states = ([part[text].transpose(0, 1) for part in (query, key, value)] for text in texts)
+        return torch.cat([functional.scaled_dot_product_attention(q, k, v).transpose(0, 1) for q, k, v in states])
+
+    expected = model_of(family, packed=True)(**pack_rows(tokens, rows)).logits
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", stand_in)
+    monkeypatch.setattr(encoder, "_attention", attend_by_varlen)
+    varlen = model_of(family, packed=True)(**pack_rows(tokens, rows)).logits
+    assert torch.allclose(varlen, expected, atol=1e-6)
 
 
 @FAMILIES

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -13,11 +15,14 @@ from repro.assets.checkpoints import WEIGHTS
 from repro.assets.loading import load_classifier
 from repro.sections.context import Context
 from repro.spec import Device, Precision
-from repro.training.data import pack_rows, to_device
+from repro.training import loop, progress
+from repro.training.data import ON_GPU, pack_rows, to_device
 from repro.training.device import resolve_device
 from repro.training.encoder import enable_packing
+from repro.training.graphs import GraphedPass
 from repro.training.predict import predict_rows
-from tests.training.trial import Runs, accelerator
+from repro.training.progress import Advance
+from tests.training.trial import Runs, accelerator, train
 
 pytestmark = pytest.mark.gpu
 
@@ -59,6 +64,26 @@ def test_the_native_precision_stays_near_fp32(make: Callable[..., Runs]) -> None
     assert_near(make("exact"), make("native", native), losses=0.05, weights=1)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+def test_replayed_kernels_train_as_launched_ones(
+    make: Callable[..., Runs], precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replays = 0
+
+    class Counting(GraphedPass):
+        def _record(self, *args: Any) -> Any:
+            nonlocal replays
+            replays += 1
+            return super()._record(*args)
+
+    monkeypatch.setattr(loop, "GraphedPass", Counting)
+    replayed = make("replayed", precision)
+    replayed.finetune()
+    assert replays
+    monkeypatch.setattr(loop, "GraphedPass", lambda run, model: run)
+    assert_near(replayed, make("launched", precision), losses=1e-6, weights=1e-4)
+
+
 def test_the_gpus_logits_are_the_cpus(tiny_context: Context) -> None:
     logits = []
     for kind in ("cpu", "cuda"):
@@ -79,7 +104,23 @@ def test_no_step_waits_for_the_gpu(tiny_context: Context) -> None:
         torch.cuda.set_sync_debug_mode(mode)
         try:
             labels = torch.arange(16) % 6
-            batch = to_device(pack_rows(tokens, torch.arange(16), groups=1) | {"labels": labels}, device)
+            batch = to_device(pack_rows(tokens, torch.arange(16), **ON_GPU) | {"labels": labels}, device)
             model(**batch).loss.backward()
         finally:
             torch.cuda.set_sync_debug_mode("default")
+
+
+def test_no_step_of_an_epoch_waits_for_the_gpu(tiny_context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def watching(what: str, total: int) -> Iterator[Advance]:
+        steps = itertools.count(1)
+
+        def advance(done: int, loss: Any) -> None:
+            if what != "evaluate":  # the fifth of six steps: the first ones load and record, the last one is read
+                torch.cuda.set_sync_debug_mode({4: "error", 5: "default"}.get(next(steps), "default"))
+
+        yield advance
+
+    monkeypatch.setattr(progress, "bar", watching)
+    _, results = train(tiny_context, batching="packed", accelerator=accelerator("cuda", "fp16"))
+    assert len(results) == 2
