@@ -45,13 +45,19 @@ def reference_rows(catalogue: Catalogue, records: Sequence[RunRecord]) -> list[R
             for claim in claims
         )
     ]
-    sources = {record.source_sha256 for cohort in readable for record in cohort.records}
+    sources = {_source(record) for cohort in readable for record in cohort.records}
     if len(sources) != 1 or None in sources:
         raise ResultsError(
             f"expected runs of one source that meet the needs of {catalogue.name}, found {len(sources)}",
             f"Measure all on one commit: {catalogue.command.replace('{experiment}', 'finetune')} --seeds 1000-1049",
         )
     return [row for cohort in readable for row in _rows(claims, cohort)]
+
+
+def _source(record: RunRecord) -> str | None:
+    """Return the commit whose code it ran unchanged, else that code's hash (schema 1 hashed it by Python's version)."""
+    origin = record.provenance
+    return origin.commit if origin.commit and origin.dirty is False else record.source_sha256
 
 
 def _rows(claims: Sequence[Claim], cohort: Cohort) -> Iterator[Row]:

@@ -135,13 +135,25 @@ def source_sha256(module: str) -> str:
     """Return the SHA-256 of a module's code and of all that it reaches; comments, docstrings and layout do not count.
 
     Imports inside functions count, those for type checkers alone do not; so does a TOML beside a module of its name.
+    Every version of Python gives the same.
     """
     digest = hashlib.sha256()
     for name, tree in sorted(reached_code(module).items()):
         data = _file_of(name).with_suffix(".toml")
         values = tomllib.loads(data.read_text(encoding="utf-8")) if data.is_file() else ""
-        digest.update(f"{name}\0{ast.dump(tree)}\0{values}\0".encode())
+        digest.update(f"{name}\0{_dump(tree)}\0{values}\0".encode())
     return digest.hexdigest()
+
+
+def _dump(node: Any) -> str:
+    """Return a syntax tree as text, alike in every version of Python: `ast.dump` names empty fields in some of them."""
+    if isinstance(node, ast.Constant):
+        return repr(node.value)
+    if isinstance(node, ast.AST):
+        fields = ((name, getattr(node, name, None)) for name in node._fields)
+        own = ",".join(f"{name}={_dump(value)}" for name, value in fields if value not in (None, []))
+        return f"{type(node).__name__}({own})"
+    return f"[{','.join(map(_dump, node))}]" if isinstance(node, list) else repr(node)
 
 
 def reached_code(module: str) -> dict[str, ast.Module]:
