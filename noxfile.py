@@ -228,13 +228,13 @@ def cpu_bench(session: nox.Session) -> None:
 
 @shared
 def gpu_bench(session: nox.Session) -> None:
-    """Run the seminar's own recipe on a CUDA GPU, five seeds, then time its step; `-- --publish` writes results/."""
+    """Run the seminar's own recipe on a CUDA GPU, five seeds, then time its steps; `-- --publish` writes results/."""
     if not shutil.which("nvidia-smi"):
         session.error(
             "no NVIDIA GPU was detected (nvidia-smi is missing). Run it on a machine with one, or: nox -s cpu_bench"
         )
     measure(session, "reproduction.py", BUILD / "gpu_bench", "--device=cuda", "--precision=auto", "--seeds=0-4")
-    measure(session, "speed.py", BUILD / "gpu_bench", "--device=cuda", "-k=test_step")
+    measure(session, "speed.py", BUILD / "gpu_bench", "--device=cuda", "-k=test_step or test_two_epochs")
 
 
 @shared

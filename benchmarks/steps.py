@@ -28,9 +28,8 @@ def spread_batches(rounds: int, steps: int = 1) -> list[int]:
 
     A round is `steps` batches that follow each other.
     """
-    timed = [int((i + 0.5) * GROUP / rounds) for i in range(rounds)]
-    around = range(-SETTLE, steps)
-    return [min(max(0, number + i), GROUP - 1) for number in [0] * WARM_UP + timed for i in around]
+    timed = [int((i + 0.5) * (GROUP - steps + 1) / rounds) for i in range(rounds)]
+    return [max(0, number + i) for number in [0] * WARM_UP + timed for i in range(-SETTLE, steps)]
 
 
 def train_ours(
@@ -63,10 +62,8 @@ def train_ours(
         if parts:
             _end(turn, device, parts.pop, parameters)
         packing = taken.get("packing")
-        real = taken["attention_mask"].sum() if packing is None else packing.groups[0].real.sum()
-        for group in packing.groups[1:] if packing else ():
-            real += group.real.sum()
-        parts.append({"pieces": int(real), "rows": int(taken["input_ids"].sum())})
+        real = [taken["attention_mask"]] if packing is None else [group.real for group in packing.groups]
+        parts.append({"pieces": sum(int(part.sum()) for part in real), "rows": int(taken["input_ids"].sum())})
         return to_device(taken, on)
 
     with (
@@ -152,7 +149,7 @@ def train_peer(turn: Turn, *, padding: str, precision: str, rounds: int, device:
 def train_whole(turn: Turn, *, replayed: bool, precision: str, device: str) -> None:
     """Train on the seminar's number of tweets for two epochs, kernels replayed as graphs or launched one by one.
 
-    Each round has two parts: all is made, which is not timed, and trained.
+    Each round has two parts: the model is made, which is not timed, and trained.
     """
     from unittest.mock import patch
 

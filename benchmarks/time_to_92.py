@@ -2,9 +2,9 @@
 
 The rules are those of docs/speed.md, the entries stand in entries.toml.
 
-    python -m benchmarks.time_to_92 trial one-epoch --set decay=0.8,0.9        # scored on held-out training tweets
-    python -m benchmarks.time_to_92 measure one-epoch --seeds 2000-2019        # scored on validation and test
-    python -m benchmarks.time_to_92 table                                      # results/time-to-92.csv
+    python -m benchmarks.time_to_92 trial fast-head --corpus DIR --set decay=0.8,0.9   # scored on training tweets
+    python -m benchmarks.time_to_92 measure fast-head --corpus DIR --seeds 2000-2019   # scored on validation and test
+    python -m benchmarks.time_to_92 table                                              # results/time-to-92.csv
 
 A trial never sees validation or test: hyper-parameters are chosen on 2,000 tweets of the training split, and every
 trial is logged with the fingerprint of the rows that it was scored on. `measure` times the seminar's recipe beside the
@@ -18,7 +18,7 @@ import itertools
 import json
 import time
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from statistics import median
@@ -230,31 +230,46 @@ def table_of(
     entries: Mapping[str, Entry],
     padded: float,
 ) -> Table:
-    """One row an entry; `reference` has the scores of the recipe, which was timed beside the entries.
+    """One row an entry, machine by machine; `reference` has the scores of the recipe, timed beside the entries.
 
     Seconds are medians. A padded training is taken to score as a packed one and to last `padded` times as long.
     """
+    rows: list[Sequence[str]] = []
+    machines: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for run in runs:
+        machines.setdefault((run["machine"], run["precision"]), []).append(run)
+    for (machine, precision), members in machines.items():
+        alike = [run for run in reference if run["precision"] == precision]
+        rows += [(*row, f"{machine}, {precision}") for row in _rows(members, alike, entries, padded)]
+    head = (
+        "entry", "change", "seeds", "F1 on validation", f"p of a mean of {TARGET} or less", "reaches it", "F1 on test",
+        "seconds", "times as fast as packed", "as padded", "on",
+    )  # fmt: skip
+    return Table(head, tuple(map(tuple, rows)))
+
+
+def _rows(
+    runs: Sequence[Mapping[str, Any]],
+    reference: Sequence[Mapping[str, Any]],
+    entries: Mapping[str, Entry],
+    padded: float,
+) -> Iterator[Sequence[str]]:
     timed = [run for run in runs if "beside" in run]
+    if not timed:
+        return
     recipe = median(run["beside"] for run in timed)
-    rows = []
     for name, entry in entries.items():
         own = [run for run in runs if run["entry"] == name]
         faster = median([run["beside"] / run["seconds"] for run in timed if run["entry"] == name] or [1.0])
         if name in ("padded", RECIPE):
             own, faster = list(reference), 1 / padded if name == "padded" else 1.0
-        if not own:
-            continue
-        scores, tested = [run["validation"] for run in own], [run["test"] for run in own]
-        p = p_value(scores)
-        rows.append(
-            (name, entry.change, str(len(own)), str(Figure(tuple(scores))), f"{p:.2g}", "yes" if p < LEVEL else "no",
-             str(Figure(tuple(tested))), f"{recipe / faster:.0f}", f"{faster:.2f}", f"{faster * padded:.1f}")
-        )  # fmt: skip
-    head = (
-        "entry", "change", "seeds", "F1 on validation", f"p of a mean of {TARGET} or less", "reaches it", "F1 on test",
-        "seconds", "times as fast as packed", "as padded",
-    )  # fmt: skip
-    return Table(head, tuple(rows))
+        if own:
+            scores, tested = [run["validation"] for run in own], [run["test"] for run in own]
+            p = p_value(scores)
+            yield (
+                name, entry.change, str(len(own)), str(Figure(tuple(scores))), f"{p:.2g}", "yes" if p < LEVEL else "no",
+                str(Figure(tuple(tested))), f"{recipe / faster:.0f}", f"{faster:.2f}", f"{faster * padded:.1f}",
+            )  # fmt: skip
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -264,7 +279,18 @@ In = Annotated[Precision, typer.Option("--precision", help="fp32, or what the GP
 
 
 def _open(corpus: str, device: Device = Device.CPU, precision: Precision = Precision.FP32) -> Context:
+    if precision is Precision.FP16:
+        raise UsageError("--precision fp16: this loop scales no losses", "Take bf16 or fp32.")
     return open_context(RunSpec(recipe="minilm", device=device, precision=precision), corpus=corpus)
+
+
+def _value(kind: type, text: str) -> Any:
+    """Return a value of an entry's field; UsageError where it is of another kind."""
+    values = {"true": True, "false": False} if kind is bool else {}
+    try:
+        return values[text] if kind is bool else kind(text)
+    except (KeyError, ValueError):
+        raise UsageError(f"--set …={text}: expected {kind.__name__}", "Write true or false, 0.9 or 64.") from None
 
 
 @app.command()
@@ -286,9 +312,7 @@ def trial(
         key, _, values = setting.partition("=")
         if key not in kinds:
             raise UsageError(f"--set {setting}: expected one of {', '.join(kinds)}", "Write --set learning_rate=4e-4.")
-        choices[key] = [
-            kinds[key](json.loads(value)) if kinds[key] is not str else value for value in values.split(",")
-        ]
+        choices[key] = [_value(kinds[key], value) for value in values.split(",")]
     rest, scored, fingerprint = held_out(context.examples["train"])
     for combination in itertools.product(*choices.values()):
         one = replace(entry, **dict(zip(choices, combination, strict=True)))
@@ -336,8 +360,10 @@ def padding(corpus: Corpus, steps: int = 6, rounds: int = 5) -> None:
 def table() -> None:
     """Write and print the table of all runs."""
     padded = median(line["padded"] / line[RECIPE] for line in read("padding.jsonl"))
-    runs = load_catalogue("minilm").populations["runs"].runs
-    reference = [{"validation": run["weighted_f1_last"], "test": run["test_f1"]} for run in runs]
+    reference = [
+        {"precision": run["precision"], "validation": run["weighted_f1_last"], "test": run["test_f1"]}
+        for run in load_catalogue("minilm").populations["runs"].runs
+    ]
     made = table_of(read("runs.jsonl"), reference, read_entries(), padded)
     RESULTS.with_suffix(".csv").write_text(made.to_csv(), encoding="utf-8")
     typer.echo(made.to_markdown())

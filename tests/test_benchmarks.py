@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
+from benchmarks.conftest import _of_a_step
 from benchmarks.steps import GROUP, SETTLE, spread_batches
 from benchmarks.turns import Ended, Turn
 from benchmarks.worker import BENCHMARKS
 from repro.benchfiles import newest, read_benchmarks
 from repro.errors import NotComparableError
-from repro.regression.workers import WARM_UP, Worker, interleave
+from repro.regression.workers import WARM_UP, Round, Worker, interleave
 from tests.files import entry, save_benchmarks
 
 ROOT = Path(__file__).parents[1]
@@ -145,6 +146,22 @@ def test_timed_batches_lie_evenly_over_a_group_each_behind_its_neighbour() -> No
     assert taken[1::2] == [2, 7, 12, 17, 22, 27, 32, 37, 42, 47]
     assert taken[0::2] == [number - 1 for number in taken[1::2]]
     assert max(spread_batches(GROUP)) == GROUP - 1
+    windows = spread_batches(5, 20)[WARM_UP * (SETTLE + 20) :]
+    assert [windows[i : i + 21] for i in range(0, 105, 21)] == [
+        list(range(at - 1, at + 20)) for at in (3, 9, 15, 21, 27)
+    ]
+
+
+def test_a_gpu_is_waited_for_where_the_clock_is_read() -> None:
+    steps, _ = turn(2, repeat=3)
+    steps.begin()
+    read = []
+    for _ in range(5):
+        read.append(steps.at_reading)
+        steps.done()
+    assert read == [False, False, True, False, False]  # no step before each round here
+    [averaged] = [_of_a_step(Round(seconds=6.0, facts={"pieces": 9.0, "gpu_peak_mib": 3.0}, peak_mib=1.0), 3)]
+    assert (averaged.seconds, averaged.facts) == (2.0, {"pieces": 3.0, "gpu_peak_mib": 3.0})
 
 
 def test_two_workers_take_the_same_rows_and_one_that_fails_says_why() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from transformers import get_linear_schedule_with_warmup, set_seed
 from benchmarks import time_to_92
 from benchmarks.time_to_92 import RECIPE, Entry, held_out, p_value, read_entries, table_of, train
 from repro.assets.loading import load_classifier
+from repro.errors import UsageError
 from repro.sections.context import Context
 from repro.training.device import make_accelerator
 from repro.training.loop import fit
@@ -56,6 +58,26 @@ def test_frozen_parts_stay_and_lower_layers_learn_slower(tiny_context: Context) 
         torch.testing.assert_close(slower[name] - before[name], share * full, rtol=1e-3, atol=1e-7)
 
 
+def test_a_fast_head_learns_faster_and_without_dropout_nothing_is_drawn(tiny_context: Context) -> None:
+    before, full = weights(PLAIN, tiny_context, most=0), weights(PLAIN, tiny_context, most=1)
+    fast = weights(replace(PLAIN, head=3.0), tiny_context, most=1)
+    for name, share in (("distilbert.transformer.layer.1.ffn.lin1.bias", 1.0), ("classifier.bias", 3.0)):
+        moved = full[name] - before[name]
+        torch.testing.assert_close(fast[name] - before[name], share * moved, rtol=1e-3, atol=1e-7)
+    plain = weights(replace(PLAIN, dropout=False), tiny_context, most=1)
+    with patch("repro.training.encoder.drop", lambda states, probability: states):
+        undropped = weights(PLAIN, tiny_context, most=1)
+    assert all(torch.allclose(plain[name], undropped[name], atol=1e-7) for name in plain)
+    assert not all(torch.equal(plain[name], full[name]) for name in plain)
+
+
+@pytest.mark.parametrize("setting", ["dropout=0.1", "epochs=1.5", "head=fast", "decay=", "rate=1"])
+def test_a_setting_of_another_kind_is_refused(setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time_to_92, "_open", lambda *_: None)
+    with pytest.raises(UsageError, match="expected"):
+        time_to_92.trial("fast-head", "nowhere", changed=[setting])
+
+
 def test_trials_are_scored_on_training_rows_that_they_do_not_train_on(
     tiny_context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,18 +91,27 @@ def test_trials_are_scored_on_training_rows_that_they_do_not_train_on(
 
 
 def test_an_entry_reaches_the_target_by_a_t_test_of_its_seeds() -> None:
-    entries = read_entries()
+    entries, on = read_entries(), {"machine": "two cores", "precision": "fp32"}
     runs = [
-        {"entry": "one-epoch", "seed": i, "validation": 0.926 + d, "test": 0.92, "seconds": 100.0, "beside": 300.0}
-        for i, d in enumerate((-0.001, 0.0, 0.001))
+        on | {"entry": "one-epoch", "validation": 0.926 + d, "test": 0.92, "seconds": 100.0, "beside": 300.0}
+        for d in (-0.001, 0.0, 0.001)
     ]
-    reference = [{"validation": f1, "test": 0.92} for f1 in (0.9244, 0.9250, 0.9240)]
-    shown = {row[0]: row for row in table_of(runs, reference, entries, padded=4.0).rows}
-    assert list(shown) == ["padded", RECIPE, "one-epoch"]
-    assert [row[5] for row in shown.values()] == ["no", "no", "no"]  # p = 0.055
-    assert [row[7:] for row in shown.values()] == [
-        ("1200", "0.25", "1.0"),
-        ("300", "1.00", "4.0"),
-        ("100", "3.00", "12.0"),
+    on_a_gpu = [run | {"machine": "a GPU", "precision": "bf16", "seconds": 1.0, "beside": 2.0} for run in runs]
+    reference = [
+        {"precision": precision, "validation": f1, "test": 0.92}
+        for f1 in (0.9244, 0.9250, 0.9240)
+        for precision in ("fp32", "bf16")
+    ]
+    shown = table_of([*runs, *on_a_gpu], reference, entries, padded=4.0).rows
+    assert [row[0] for row in shown] == ["padded", RECIPE, "one-epoch"] * 2
+    assert {row[2] for row in shown} == {"3"}
+    assert {row[5] for row in shown} == {"no"}  # p = 0.055
+    assert [row[7:] for row in shown] == [
+        ("1200", "0.25", "1.0", "two cores, fp32"),
+        ("300", "1.00", "4.0", "two cores, fp32"),
+        ("100", "3.00", "12.0", "two cores, fp32"),
+        ("8", "0.25", "1.0", "a GPU, bf16"),
+        ("2", "1.00", "4.0", "a GPU, bf16"),
+        ("1", "2.00", "8.0", "a GPU, bf16"),
     ]
     assert p_value([0.926, 0.9262, 0.9258, 0.9261]) < 0.01 < p_value([0.9244, 0.9245])

@@ -148,7 +148,7 @@ def source_sha256(module: str) -> str:
 def _dump(node: Any) -> str:
     """Return a syntax tree as text, alike in every version of Python: `ast.dump` names empty fields in some of them."""
     if isinstance(node, ast.Constant):
-        return repr(node.value)
+        return f"Constant({node.value!a})"
     if isinstance(node, ast.AST):
         fields = ((name, getattr(node, name, None)) for name in node._fields)
         own = ",".join(f"{name}={_dump(value)}" for name, value in fields if value not in (None, []))
@@ -190,10 +190,16 @@ def _spec_of(module: str) -> ModuleSpec:
 
 
 class _Bare(ast.NodeTransformer):
-    """Takes out docstrings, and the imports that only a type checker reads."""
+    """Takes out docstrings, the imports that only a type checker reads, and what Python 3.12 adds to format strings."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
         return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
+        node.values = [
+            part for part in node.values if not (isinstance(part, ast.Constant) and part.value == "")
+        ]  # 3.12's
+        return self.generic_visit(node)
 
     def visit_If(self, node: ast.If) -> ast.AST | None:
         return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)

@@ -15,9 +15,9 @@ from repro.benchfiles import Benchmark, newest, read_benchmarks
 from repro.display import BARS, INK, SECOND, Drawing, Table, panels
 from repro.report.tables import COLUMNS, SETTINGS, SIZES, commit_of
 
-UNITS = ("step", "pass")  # of what is compared with the Trainer and the notebook
+UNITS = ("step", "pass", "training")  # of what is compared with the Trainer and the notebook
 DRAWS, HIGHEST = 2000, 0.975  # of the bootstrap
-PEERS = ("trainer-", "notebook-")  # what our packed variant of the same precision is compared with
+PEERS = ("trainer-", "notebook-", "varlen-")  # what our packed variant of the same precision is compared with
 
 
 def read_timings(results: Path) -> list[Benchmark]:
@@ -40,7 +40,8 @@ def speed_tables(timings: Sequence[Benchmark]) -> dict[str, Table]:
         "speed": _table("speed", timed),
         "growth": _table("growth", sorted(grown, key=lambda t: (heading(t), t.number("size") or 0))),
         "sameness": _table("trainer", (t for t in timings if "equal_parameters" in t.facts))
-        + _table("padded", (t for t in timings if "gradients" in t.facts and "steps" not in t.facts)),
+        + _table("padded", (t for t in timings if "gradients" in t.facts and "steps" not in t.facts))
+        + _table("seed", (t for t in timings if "train_loss" in t.facts)),
     }
 
 

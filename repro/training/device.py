@@ -22,9 +22,9 @@ from accelerate.utils import InitProcessGroupKwargs
 from repro.errors import DeviceError, OutOfMemoryError, ProcessLostError, UsageError
 from repro.spec import Device, Precision
 
-# DistilBERT in fp32: 66 M parameters x 16 bytes (weight, gradient, two moments) are 1.0 GiB; activations of a padded
-# batch of 64 x 87 pieces about 1.3 GiB; the rest is CUDA's context and kernels
-NEEDED_MIB = 3_072
+# DistilBERT: tensors took 3,503 MiB at the most on an H100 in fp16, the gradients of six graphs among them; the rest is
+# CUDA's context and kernels, and what the allocator holds beside
+NEEDED_MIB = 5_120
 # bf16 arithmetic by the names of torch.cpu.get_capabilities, x86's and Arm's
 BF16_CAPABILITIES = ("avx512_bf16", "amx_bf16", "avx10_2", "bf16", "sve_bf16")
 OUT_OF_MEMORY = re.compile(r"not enough memory|DefaultCPUAllocator|out of memory|bad_alloc|ALLOC_FAILED", re.IGNORECASE)

@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_flatten, tree_map_only
 
 from repro.training.data import Batch
 
+MOST = 12  # graphs, each of which keeps a gradient of every parameter; tweets make 6
 Shape = tuple[Any, ...]
 Pass = Callable[[Batch, float], Tensor]  # forward and backward over a batch on the device; returns the weighted loss
 
@@ -34,15 +35,13 @@ class _Graph:
 class GraphedPass:
     """Forward and backward by `run`, which takes the first batch of each shape itself; the others replay its graph.
 
-    A call leaves new gradients at the parameters, which must have none before it, and returns the loss.
+    Batches of more shapes than MOST are run too. A call leaves new gradients at the parameters, which must have none
+    before it, and returns the loss.
     """
 
     def __init__(self, run: Pass, model: nn.Module) -> None:
-        self._run, self._model, self._pool = (
-            run,
-            model,
-            torch.cuda.graph_pool_handle(),
-        )  # one pool: none runs beside another
+        # one pool of memory for all: none is replayed beside another
+        self._run, self._model, self._pool = run, model, torch.cuda.graph_pool_handle()
         self._graphs: dict[Shape, _Graph | None] = {}
 
     def __call__(self, batch: Batch, weight: float) -> Tensor:
@@ -50,7 +49,8 @@ class GraphedPass:
         tensors = _tensors(batch)
         shape = (weight, *(tensor.shape for tensor in tensors))
         if shape not in self._graphs:
-            self._graphs[shape] = None  # run once, its kernels are loaded and their workspaces there
+            if len(self._graphs) < MOST:
+                self._graphs[shape] = None  # to be recorded when it comes again: its kernels are loaded then
             return self._run(batch, weight)
         graph = self._graphs[shape] = self._graphs[shape] or self._record(batch, weight)
         for own, given in zip(graph.inputs, tensors, strict=True):

@@ -92,7 +92,7 @@ def fit(
                 totals.add(loss, pieces=pieces, tweets=len(rows), rate=rate, scaler=accelerator.scaler)
                 due = checkpointer is not None and checkpointer.is_due(training)
                 if due or training.epoch_ends:
-                    totals.refuse_divergence()  # this waits for the device; no other step does
+                    totals.refuse_divergence()  # this waits for the device
                 totals.seconds = time.perf_counter() - start
                 if due and checkpointer is not None:
                     checkpointer.save(training)
@@ -136,7 +136,7 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
 
 
-def _forward_and_backward(model: nn.Module, accelerator: Accelerator, batch: Batch, weight: float = 1.0) -> Tensor:
+def _forward_and_backward(model: nn.Module, accelerator: Accelerator, batch: Batch, weight: float) -> Tensor:
     """Add the gradients of `weight` times the mean loss of a batch; return that product, a scalar."""
     loss: Tensor = model(**batch).loss * weight
     accelerator.backward(loss * accelerator.num_processes)  # the mean over processes takes it back

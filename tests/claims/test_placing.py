@@ -154,6 +154,6 @@ def test_a_table_is_made_of_runs_of_one_source_only(make_run: MakeRun) -> None:
     other = runs[1].model_copy(update={"source_sha256": "b" * 64})
     with pytest.raises(ResultsError, match="expected runs of one source"):
         reference_rows(read, [runs[0], other])
-    clean = [run.model_copy(update={"provenance": run.provenance.model_copy(update={"commit": "c" * 40, "dirty": False})})
-             for run in (runs[0], other)]  # fmt: skip
+    origin = runs[0].provenance.model_copy(update={"commit": "c" * 40, "dirty": False})
+    clean = [run.model_copy(update={"provenance": origin}) for run in (runs[0], other)]
     assert len(reference_rows(read, clean)) == 2  # one commit is one source, whatever Python made of it

@@ -61,13 +61,27 @@ def test_a_constant_changes_the_keys_of_those_who_reach_it(hashes: Callable[...,
 
 
 def test_every_version_of_python_gives_the_same_key(hashes: Callable[..., Hashes]) -> None:
-    sample = """async def f(a, /, *, b: int = 0, **c) -> None:
+    sample = """async def f(a, /, *, d, b: int = 0, **c) -> None:
     class A(list): x = [], {}, -1.5, 'ü', b'', ...
     return [f"{y!r:>{b}} {1}" "z" for y in c if not y] or (lambda: (yield))
 """
     assert (
         hashes("sections/finetune.py", lambda _: sample)[0][:16] == "7dfac83b32d6caba"
     )  # measured under 3.11, 3.12 and 3.13: `ast.dump` differs in all three
+
+
+DIFFERENT = [
+    ("def f(*, a): 0", "def f(*, a=None): 0"),
+    ("{**x}", "{None: x}"),
+    ("f('')", "f()"),
+    ("x: None", "x = None"),
+    ("x = 1", "x = '1'"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), DIFFERENT)
+def test_what_differs_has_another_key(hashes: Callable[..., Hashes], one: str, other: str) -> None:
+    assert hashes("sections/finetune.py", lambda _: one)[0] != hashes("sections/finetune.py", lambda _: other)[0]
 
 
 @pytest.mark.parametrize("section", SECTIONS)

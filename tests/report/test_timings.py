@@ -11,7 +11,7 @@ from scipy.stats import chi2
 
 from repro.records.schema import RowResults, RunRecord
 from repro.report.costs import cost_drawings, cost_table, costs_of
-from repro.report.timings import growth_drawings, ratio_drawings, ratios_of, read_timings, speed_tables
+from repro.report.timings import growth_drawings, ratio_drawings, ratios_of, read_timings, share_of_peak, speed_tables
 from repro.training.metrics import score
 from tests.conftest import MakeRecord
 from tests.files import entry, save_benchmarks
@@ -103,3 +103,19 @@ def test_classifiers_of_one_machine_are_compared_by_f1_seconds_and_mcnemar(make_
     (drawing,) = cost_drawings([(title, costs)])
     assert "bag of words 0." in drawing.description
     assert costs_of([linear]) == []  # nothing of this machine to compare it with
+
+
+def test_the_page_on_gpus_says_what_was_measured() -> None:
+    page = (ROOT / "docs" / "gpu.md").read_text(encoding="utf-8")
+    timed = {t.name: t for t in read_timings(ROOT / "results") if "H100" in (t.gpu or "")}
+    seconds = [timed[f"test_two_epochs[replayed-{precision}]"].median for precision in ("bf16", "fp16")]
+    assert "{:.2f} s, in fp16 {:.2f} s".format(*seconds) in page
+    steps = {name: 1000 * t.median for name, t in timed.items() if name.startswith("test_step")}
+    for name in ("notebook-packed", "notebook-trainer", "grouped-trainer", "varlen-varlen", "varlen-packed"):
+        assert f"{steps[f'test_step[{name}-bf16]']:.2f} ms" in page, name
+    for name in ("notebook-packed", "notebook-trainer"):
+        assert f"{share_of_peak(timed[f'test_step[{name}-bf16]']):.2f}" in page
+    peaks = [max(t.series("peak_mib")) for name, t in timed.items() if "replayed-bf16" in name]
+    assert f"{max(peaks):,.0f} MiB" in page
+    twice = timed["test_one_seed_twice"]
+    assert [twice.number(name) for name in ("parameters", "logits", "train_loss")] == [0, 0, 0]

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
 from repro.assets.checkpoints import WEIGHTS
 from repro.assets.loading import load_classifier
+from repro.records.schema import RunRecord
 from repro.sections.context import Context
 from repro.spec import Device, Precision
 from repro.training import loop, progress
@@ -44,8 +46,14 @@ def make(runs: Runs) -> Callable[..., Runs]:
     return lambda name, precision="fp32": runs.elsewhere(name, device=Device.CUDA, precision=Precision(precision))
 
 
+def finetune(runs: Runs) -> RunRecord:
+    """Fine-tune as a process of its own would, which may choose its precision."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    return runs.finetune()
+
+
 def assert_near(one: Runs, other: Runs, *, losses: float, weights: float) -> None:
-    for a, b in zip(*(each.finetune().epochs for each in (one, other)), strict=True):
+    for a, b in zip(*(finetune(each).epochs for each in (one, other)), strict=True):
         assert a.train_loss == pytest.approx(b.train_loss, abs=losses)
     parameters, others = (load_file(each.model / WEIGHTS) for each in (one, other))
     for name, parameter in parameters.items():
@@ -125,5 +133,8 @@ def test_no_step_of_an_epoch_waits_for_the_gpu(tiny_context: Context, monkeypatc
         yield advance
 
     monkeypatch.setattr(progress, "bar", watching)
-    _, results = train(tiny_context, batching="packed", accelerator=accelerator("cuda", "fp16"))
+    try:
+        _, results = train(tiny_context, batching="packed", accelerator=accelerator("cuda", "fp16"))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
     assert len(results) == 2

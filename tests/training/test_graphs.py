@@ -51,3 +51,18 @@ def test_the_first_batch_of_a_shape_runs_and_the_others_are_replayed(monkeypatch
         expected = [parameter.grad for parameter in model.parameters()]
         assert all(torch.equal(a, b) for a, b in zip(gradients, expected, strict=True) if b is not None)
     assert own == [False, True, False, True, False, True]  # on a graph's own inputs: not the first of each
+
+
+def test_shapes_beyond_the_most_are_run_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
+    monkeypatch.setattr(graphs, "MOST", 2)
+    ran: list[int] = []
+
+    def run(batch: Any, weight: float) -> Tensor:
+        ran.append(batch["states"].data_ptr())
+        return batch["states"].sum() * weight
+
+    graphed = OnTheCpu(run, nn.Module())
+    batches = [{"states": torch.ones(rows)} for rows in (1, 2, 3, 3, 3, 1)]
+    assert [float(graphed(batch, 1.0)) for batch in batches] == [1, 2, 3, 3, 3, 1]
+    assert [at == batch["states"].data_ptr() for at, batch in zip(ran, batches, strict=True)] == [True] * 5 + [False]
