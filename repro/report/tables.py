@@ -129,13 +129,13 @@ def headline(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> str:
     figure = runs.figure(verdict.claim.figures[""].partition(":")[2])
     low, high = figure.prediction_interval()
     holds = "yes" if low <= verdict.claim.reported_of("") <= high else "no"
-    public = f"{figure.n} {runs.about} give {figure.spread} (mean and standard deviation)"
+    public = f"{figure.n} {runs.about}, which others published, give {figure.spread} (mean and standard deviation)"
     if verdict.outcome in (Outcome.NOT_RUN, Outcome.NOT_COMPARABLE):
-        own = f"nobody knows yet: this suite has not run that model; {asked.command} would"
+        own = f"it is not known: this suite has not run that model ({asked.command} would run it)"
     else:
         own = f"this suite says: {verdict.label}, with {verdict.shown}"
     before = f"With transformers {version_span(runs)}, {holds}: {public}."
-    return f"{asked.question} {before} With the version pinned here, {own}."
+    return f"{asked.question} {before} With the versions pinned here, {own}."
 
 
 def headlined(catalogue: Catalogue, verdicts: Sequence[Verdict]) -> Verdict | None:

@@ -91,7 +91,7 @@ class Ratio:
     """
 
     setting: str
-    precision: str
+    where: str  # the precision, and the GPU's name for what ran on one
     value: float
     interval: tuple[float, float]
     limit: float | None
@@ -106,10 +106,10 @@ def ratios_of(timings: Sequence[Benchmark]) -> list[Ratio]:
         ours = timed.get((group, f"packed-{precision}"))
         if ours and name.startswith(PEERS):
             share = share_of_peak(peer)
-            setting = SETTINGS.get(peer.group, peer.group) + group.removeprefix(peer.group)
             ratios.append(
-                Ratio(setting=setting, precision=precision, value=peer.median / ours.median,
-                      interval=_interval(peer.rounds, ours.rounds), limit=1 / share if share else None)
+                Ratio(setting=SETTINGS.get(peer.group, peer.group), where=precision + group.removeprefix(peer.group),
+                      value=peer.median / ours.median, interval=_interval(peer.rounds, ours.rounds),
+                      limit=1 / share if share else None)
             )  # fmt: skip
     order = {name: place for place, name in enumerate(SETTINGS.values())}
     return sorted(ratios, key=lambda ratio: order.get(ratio.setting, len(order)))
@@ -128,12 +128,12 @@ def ratio_drawings(timings: Sequence[Benchmark]) -> Iterator[Drawing]:
     ratios = ratios_of(timings)
     if not ratios:
         return
-    precisions = sorted({ratio.precision for ratio in ratios}, reverse=True)
-    most = max(sum(ratio.precision == precision for ratio in ratios) for precision in precisions)
-    figure, row = panels(12.0, 1.3 + 0.42 * most, len(precisions))
-    far = 1.12 * max(max(r.interval[1], r.limit or 0) for r in ratios)
-    for axes, precision in zip(row, precisions, strict=True):
-        shown = [ratio for ratio in ratios if ratio.precision == precision]
+    places = sorted({ratio.where for ratio in ratios}, key=lambda where: ("," in where, where != "fp32", where))
+    most = max(sum(ratio.where == where for ratio in ratios) for where in places)
+    figure, row = panels(12.0, 1.3 + 0.42 * most, len(places))
+    for axes, where in zip(row, places, strict=True):
+        shown = [ratio for ratio in ratios if ratio.where == where]
+        far = 1.12 * max(max(r.interval[1], r.limit or 0) for r in shown)
         for place, ratio in enumerate(shown):
             axes.barh(place, ratio.value, color=BARS, alpha=0.6, height=0.6)
             axes.plot(ratio.interval, (place, place), color=INK, linewidth=2)
@@ -144,10 +144,10 @@ def ratio_drawings(timings: Sequence[Benchmark]) -> Iterator[Drawing]:
                           fontsize=9)  # fmt: skip
         axes.axvline(1, color=INK, linewidth=1, linestyle=":")
         axes.set_yticks(range(len(shown)), [ratio.setting for ratio in shown], fontsize=9, parse_math=False)
-        title = f"{precision} against {precision}: times our packed batches"
-        axes.set(xlim=(0, far), ylim=(len(shown) - 0.5, -0.5), title=title)
+        axes.set(xlim=(0, far), ylim=(len(shown) - 0.5, -0.5))
+        axes.set_title(where, loc="right")
     said = "; ".join(
-        f"{r.setting}, {r.precision}: {r.value:.2f} [{r.interval[0]:.2f}, {r.interval[1]:.2f}]" for r in ratios
+        f"{r.setting}, {r.where}: {r.value:.2f} [{r.interval[0]:.2f}, {r.interval[1]:.2f}]" for r in ratios
     )
     title = (
         "How many of our packed rounds fit into one of each other setting's (bar: ratio of medians; line: its 95 % "

@@ -106,7 +106,9 @@ def test_another_course_is_judged_from_a_folder_of_data(runs: list[RunRecord], c
     assert (rows.label, f1.label) == ("holds by construction", "reproduced")
     assert f1.corroboration == "students' runs: 0.5000 ± 0.0158 (n = 5); reported: in their 95 % range"
     said = headline(catalogue, [rows, f1])
-    assert said.startswith("Is it half? With transformers 4.50 to 4.54, yes: 5 students' runs give")
+    assert said.startswith(
+        "Is it half? With transformers 4.50 to 4.54, yes: 5 students' runs, which others published, give"
+    )
 
 
 def test_the_commands_take_its_folder(

@@ -181,6 +181,6 @@ def test_a_drift_is_spearmans_correlation() -> None:
 def test_the_headline_names_the_public_runs_and_what_this_suite_has_not_run() -> None:
     assert headline(CATALOGUE, judge_all(CATALOGUE, [], [])) == (
         "Does fine-tuning reach a weighted F1 of around 92 %? With transformers 4.11 to 4.57, yes: "
-        "129 public reruns give 0.9246 ± 0.0027 (mean and standard deviation). With the version pinned "
-        "here, nobody knows yet: this suite has not run that model; nox -s gpu_bench would."
+        "129 public reruns, which others published, give 0.9246 ± 0.0027 (mean and standard deviation). With the "
+        "versions pinned here, it is not known: this suite has not run that model (nox -s gpu_bench would run it)."
     )

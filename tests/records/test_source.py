@@ -66,7 +66,7 @@ def test_every_version_of_python_gives_the_same_key(hashes: Callable[..., Hashes
     return [f"{y!r:>{b}} {1}" "z" for y in c if not y] or (lambda: (yield))
 """
     assert (
-        hashes("sections/finetune.py", lambda _: sample)[0][:16] == "7dfac83b32d6caba"
+        hashes("sections/finetune.py", lambda _: sample)[0][:16] == "cfe985c830982ae2"
     )  # measured under 3.11, 3.12 and 3.13: `ast.dump` differs in all three
 
 

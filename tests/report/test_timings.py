@@ -52,7 +52,7 @@ def test_a_setting_is_compared_with_ours_in_its_own_precision(tmp_path: Path) ->
     entries = [entry(f"x[grouped-{name}]", [s, s, s], group=group, **measured) for name, s in of.items()]
     save_benchmarks(tmp_path / FILE, *entries)
     ratios = ratios_of(read_timings(tmp_path))
-    assert [(r.setting, r.precision, r.value) for r in ratios] == [
+    assert [(r.setting, r.where, r.value) for r in ratios] == [
         ("Trainer, grouped by length", "fp32", 4.0), ("Trainer, grouped by length", "bf16", 1.02),
     ]  # fmt: skip
     assert ratios[0].interval == (4.0, 4.0)

@@ -60,7 +60,8 @@ def test_shapes_beyond_the_most_are_run_every_time(monkeypatch: pytest.MonkeyPat
 
     def run(batch: Any, weight: float) -> Tensor:
         ran.append(batch["states"].data_ptr())
-        return batch["states"].sum() * weight
+        loss: Tensor = batch["states"].sum() * weight
+        return loss
 
     graphed = OnTheCpu(run, nn.Module())
     batches = [{"states": torch.ones(rows)} for rows in (1, 2, 3, 3, 3, 1)]
