@@ -151,9 +151,10 @@ def test_a_table_is_made_of_runs_of_one_source_only(make_run: MakeRun) -> None:
     assert [row["seed"] for row in rows] == ["0", "1", "2"]
     assert float(rows[0]["train_loss_first"]) == pytest.approx(values[0][0], abs=1e-6)
     assert "train_loss_first: 1." in "\n".join(describe(read, rows))
-    other = runs[1].model_copy(update={"source_sha256": "b" * 64})
+    commits = [runs[0].provenance.model_copy(update={"commit": letter * 40, "dirty": False}) for letter in "cd"]
+    one = runs[0].model_copy(update={"provenance": commits[0]})
+    other = runs[1].model_copy(update={"provenance": commits[1], "source_sha256": "b" * 64})
     with pytest.raises(ResultsError, match="expected runs of one source"):
-        reference_rows(read, [runs[0], other])
-    origin = runs[0].provenance.model_copy(update={"commit": "c" * 40, "dirty": False})
-    clean = [run.model_copy(update={"provenance": origin}) for run in (runs[0], other)]
-    assert len(reference_rows(read, clean)) == 2  # one commit is one source, whatever Python made of it
+        reference_rows(read, [one, other])
+    alike = other.model_copy(update={"provenance": commits[0]})
+    assert len(reference_rows(read, [one, alike])) == 2  # one commit is one source, whatever Python made of it
