@@ -130,7 +130,7 @@ def ratio_drawings(timings: Sequence[Benchmark]) -> Iterator[Drawing]:
         return
     places = sorted({ratio.where for ratio in ratios}, key=lambda where: ("," in where, where != "fp32", where))
     most = max(sum(ratio.where == where for ratio in ratios) for where in places)
-    figure, row = panels(12.0, 1.3 + 0.42 * most, len(places))
+    figure, row = panels(12.0, 1.1 + 0.4 * most, len(places))
     for axes, where in zip(row, places, strict=True):
         shown = [ratio for ratio in ratios if ratio.where == where]
         far = 1.12 * max(max(r.interval[1], r.limit or 0) for r in shown)
