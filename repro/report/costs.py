@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
@@ -53,7 +53,7 @@ def costs_of(records: Sequence[RunRecord]) -> list[Costs]:
             if runs and all(of in run.scores for run in runs):
                 costs[name] = Cost(
                     f1=fmean(run.scores[of].weighted_f1 for run in runs),
-                    seconds=fmean(sum(run.seconds.get(phase, 0.0) for phase in phases) for run in runs),
+                    seconds=sum(_seconds(phase, newest) for phase in phases),
                     runs=runs,
                     rows=runs[0].rows.get(of) or runs[0].rows.get("validation"),
                 )
@@ -63,6 +63,11 @@ def costs_of(records: Sequence[RunRecord]) -> list[Costs]:
             threads = plural(first.provenance.threads, "thread")
             compared.append((f"{first.recipe.name} on {first.corpus.name}, {machine_name}, {threads}", costs))
     return compared
+
+
+def _seconds(phase: str, cohorts: Mapping[str, Cohort]) -> float:
+    """Return what a phase took: what sections share is made by the first of them, and takes the others no time."""
+    return max(fmean(run.seconds.get(phase, 0.0) for run in cohort.records) for cohort in cohorts.values())
 
 
 def cost_table(compared: Sequence[Costs]) -> Table:

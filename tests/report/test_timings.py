@@ -103,6 +103,13 @@ def test_classifiers_of_one_machine_are_compared_by_f1_seconds_and_mcnemar(make_
     (drawing,) = cost_drawings([(title, costs)])
     assert "bag of words 0." in drawing.description
     assert costs_of([linear]) == []  # nothing of this machine to compare it with
+    took = {"features": {"extract": 80.0}, "linear": {"extract": 0.01, "logistic": 2.0}}
+    features, after = (
+        linear.model_copy(update={"experiment": section, "seconds": seconds, "scores": linear.scores})
+        for section, seconds in took.items()
+    )
+    ((_, costs),) = costs_of([features, after, words])  # in one session, where the first section makes the states
+    assert costs["[CLS] states"].seconds == 82
 
 
 def test_the_page_on_gpus_says_what_was_measured() -> None:
