@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -126,3 +127,9 @@ def test_the_page_on_gpus_says_what_was_measured() -> None:
     assert f"{max(peaks):,.0f} MiB" in page
     twice = timed["test_one_seed_twice"]
     assert [twice.number(name) for name in ("parameters", "logits", "train_loss")] == [0, 0, 0]
+
+
+def test_the_page_on_speed_says_what_fine_tuning_took() -> None:
+    lines = (ROOT / "results" / "tables" / "costs.csv").read_text(encoding="utf-8").splitlines()
+    [fine_tuning] = [row for row in csv.DictReader(lines) if row["classifier"] == "fine-tuning"]
+    assert f"take {float(fine_tuning['seconds']):.0f} s" in (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
