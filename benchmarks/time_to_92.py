@@ -27,11 +27,9 @@ from typing import Annotated, Any
 import torch
 import typer
 from accelerate import Accelerator
-from accelerate.data_loader import SeedableRandomSampler
 from scipy.stats import ttest_1samp
 from sklearn.metrics import f1_score
 from torch import nn
-from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, set_seed
 from transformers.trainer_pt_utils import get_parameter_names
 
@@ -49,6 +47,7 @@ from repro.training.data import ON_GPU, Batch, Examples, TokenizedTexts, batcher
 from repro.training.device import keep_freed_memory
 from repro.training.encoder import enable_packing
 from repro.training.graphs import GraphedPass, Pass
+from repro.training.loop import row_numbers
 from repro.training.predict import predict_rows
 
 TARGET, LEVEL = 0.9244, 0.01  # of mean weighted F1 on validation: what the seminar's recipe gives; one-sided
@@ -141,10 +140,8 @@ def train(
     if entry.batching == "packed":
         enable_packing(model)
     make_batch = batcher(examples.tokens, entry.batching, **(ON_GPU if on_gpu else {}))
-    numbers: Any = range(len(examples))
-    sampler = SeedableRandomSampler(numbers, data_seed=seed)
-    loader = DataLoader(numbers, batch_size=entry.batch_size, sampler=sampler, collate_fn=torch.tensor)
-    optimizer, steps, step = make_optimizer(model, entry), len(loader) * entry.epochs, 0
+    sampler, loader = row_numbers(len(examples), entry.batch_size, seed)
+    optimizer, steps = make_optimizer(model, entry), len(loader) * entry.epochs
     peaks = [group["lr"] for group in optimizer.param_groups]
 
     def run(batch: Batch, weight: float) -> torch.Tensor:
@@ -154,18 +151,19 @@ def train(
         return loss.detach()
 
     learn: Pass = GraphedPass(run, model) if on_gpu and entry.batching == "packed" else run
-    for epoch in range(entry.epochs):
-        sampler.set_epoch(epoch)
-        for rows in loader:
-            if step == most:
-                break
-            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                group["lr"] = peak * entry.rate(step, steps)
-            learn(to_device(make_batch(rows) | {"labels": examples.labels[rows]}, device), 1.0)
-            nn.utils.clip_grad_norm_(model.parameters(), MINILM.max_grad_norm)
-            optimizer.step()
-            optimizer.zero_grad()
-            step += 1
+
+    def batches() -> Iterator[torch.Tensor]:
+        for epoch in range(entry.epochs):
+            sampler.set_epoch(epoch)
+            yield from loader
+
+    for step, rows in enumerate(itertools.islice(batches(), most)):
+        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+            group["lr"] = peak * entry.rate(step, steps)
+        learn(to_device(make_batch(rows) | {"labels": examples.labels[rows]}, device), 1.0)
+        nn.utils.clip_grad_norm_(model.parameters(), MINILM.max_grad_norm)
+        optimizer.step()
+        optimizer.zero_grad()
     if on_gpu:
         torch.cuda.synchronize()
     return time.perf_counter() - start

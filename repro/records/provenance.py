@@ -196,9 +196,7 @@ class _Bare(ast.NodeTransformer):
         return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
-        node.values = [
-            part for part in node.values if not (isinstance(part, ast.Constant) and part.value == "")
-        ]  # 3.12's
+        node.values = [part for part in node.values if not (isinstance(part, ast.Constant) and part.value == "")]
         return self.generic_visit(node)
 
     def visit_If(self, node: ast.If) -> ast.AST | None:

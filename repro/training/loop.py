@@ -61,7 +61,7 @@ def fit(
     on_gpu = accelerator.device.type == "cuda"
     graphs = on_gpu and batching == "packed" and micro_batches == accelerator.num_processes == 1
     make_batch = batcher(train.tokens, batching, **(ON_GPU if on_gpu else {}))
-    sampler, loader = _row_numbers(len(train), recipe.batch_size, seed)
+    sampler, loader = row_numbers(len(train), recipe.batch_size, seed)
     training = _prepare(model, recipe, accelerator, steps_per_epoch=len(loader))
     prepared, optimizer, schedule = training.model, training.optimizer, training.schedule
     run: Pass = partial(_forward_and_backward, prepared, accelerator)
@@ -107,7 +107,7 @@ def fit(
         yield result
 
 
-def _row_numbers(rows: int, batch_size: int, seed: int) -> tuple[SeedableRandomSampler, DataLoader[Tensor]]:
+def row_numbers(rows: int, batch_size: int, seed: int) -> tuple[SeedableRandomSampler, DataLoader[Tensor]]:
     """Return a loader of the batches' row numbers (B,), and its sampler, which shuffles them by epoch."""
     numbers: Any = range(rows)  # a map-style dataset
     sampler = SeedableRandomSampler(numbers, data_seed=seed)
