@@ -7,8 +7,8 @@ The rules are those of docs/speed.md, the entries stand in entries.toml.
     python -m benchmarks.time_to_92 table                                              # results/time-to-92.csv
 
 A trial never sees validation or test: hyper-parameters are chosen on 2,000 tweets of the training split, and every
-trial is logged with the fingerprint of the rows that it was scored on. `measure` times the seminar's recipe beside the
-entry, in turns.
+trial is logged with the fingerprint of the rows that it was scored on. The seminar's recipe is timed beside the
+entries, in turns: whole trainings by `measure`, some steps of every entry by `pace`.
 """
 
 from __future__ import annotations
@@ -72,6 +72,10 @@ class Entry:
     frozen: int = 0
     head: float = 1.0
     dropout: bool = True
+
+    def steps(self, rows: int) -> int:
+        """Return the optimizer steps of a training on so many rows."""
+        return self.epochs * -(-rows // self.batch_size)
 
     def rate(self, step: int, steps: int) -> float:
         """Return the share of the peak rate at a step, counted from 0, of all steps."""
@@ -141,7 +145,7 @@ def train(
         enable_packing(model)
     make_batch = batcher(examples.tokens, entry.batching, **(ON_GPU if on_gpu else {}))
     sampler, loader = row_numbers(len(examples), entry.batch_size, seed)
-    optimizer, steps = make_optimizer(model, entry), len(loader) * entry.epochs
+    optimizer, steps = make_optimizer(model, entry), entry.steps(len(examples))
     peaks = [group["lr"] for group in optimizer.param_groups]
 
     def run(batch: Batch, weight: float) -> torch.Tensor:
@@ -190,17 +194,22 @@ def run_once(context: Context, entry: Entry, seed: int, examples: Examples, **sc
     """Fine-tune once and score what is given by name; return a line of the log."""
     set_seed(seed)
     model = load_classifier(context.checkpoint.folder)
-    accelerator, on = context.accelerator, context.spec
+    accelerator = context.accelerator
     seconds = train(model, entry, examples, seed, accelerator=accelerator)
     line: dict[str, Any] = {"entry": entry.name, "seed": seed, "seconds": round(seconds, 3)}
     for name, split in scored.items():
         outputs = predict_rows(model, split, batch_size=64, accelerator=accelerator, batching=entry.batching)
         line[name] = round(f1_score(split.labels, outputs.predictions, average="weighted"), 6)
+    return line | _noted(context)
+
+
+def _noted(context: Context) -> dict[str, Any]:
+    """Return where and with what code a line was measured."""
     origin = collect_provenance(started=utc_now(), threads=torch.get_num_threads())
     noted = {"started", "commit", "dirty", "processor", "threads"}
-    machine = torch.cuda.get_device_name() if accelerator.device.type == "cuda" else origin.processor
-    return line | origin.model_dump(include=noted) | {
-        "torch": origin.versions["torch"], "precision": str(on.precision), "machine": machine,
+    machine = torch.cuda.get_device_name() if context.accelerator.device.type == "cuda" else origin.processor
+    return origin.model_dump(include=noted) | {
+        "torch": origin.versions["torch"], "precision": str(context.spec.precision), "machine": machine,
     }  # fmt: skip
 
 
@@ -226,22 +235,24 @@ def table_of(
     runs: Iterable[Mapping[str, Any]],
     reference: Sequence[Mapping[str, Any]],
     entries: Mapping[str, Entry],
-    padded: float,
+    paces: Sequence[Mapping[str, Any]],
 ) -> Table:
-    """One row an entry, machine by machine; `reference` has the scores of the recipe, timed beside the entries.
+    """One row an entry, machine by machine; `reference` has the scores of the recipe, `paces` the turns of steps.
 
-    Seconds are medians. A padded training is taken to score as a packed one and to last `padded` times as long.
+    Seconds are those of whole trainings beside the recipe's where an entry has them, else of its steps; both are
+    medians. A padded training is taken to score as a packed one.
     """
     rows: list[Sequence[str]] = []
     machines: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for run in runs:
         machines.setdefault((run["machine"], run["precision"]), []).append(run)
-    for (machine, precision), members in machines.items():
-        alike = [run for run in reference if run["precision"] == precision]
-        rows += [(*row, f"{machine}, {precision}") for row in _rows(members, alike, entries, padded)]
+    for on, members in machines.items():
+        alike = [run for run in reference if run["precision"] == on[1]]
+        beside = [pace["seconds"] for pace in paces if (pace["machine"], pace["precision"]) == on]
+        rows += [(*row, ", ".join(on)) for row in _rows(members, alike, entries, beside)]
     head = (
         "entry", "change", "seeds", "F1 on validation", f"p of a mean of {TARGET} or less", "reaches it", "F1 on test",
-        "seconds", "times as fast as packed", "as padded", "on",
+        "seconds", "timed by", "times as fast as packed", "as padded", "on",
     )  # fmt: skip
     return Table(head, tuple(map(tuple, rows)))
 
@@ -250,23 +261,26 @@ def _rows(
     runs: Sequence[Mapping[str, Any]],
     reference: Sequence[Mapping[str, Any]],
     entries: Mapping[str, Entry],
-    padded: float,
+    paces: Sequence[Mapping[str, float]],
 ) -> Iterator[Sequence[str]]:
-    timed = [run for run in runs if "beside" in run]
-    if not timed:
+    recipe = [run["beside"] for run in runs if "beside" in run]
+    if not (recipe and paces):
         return
-    recipe = median(run["beside"] for run in timed)
+    faster, timed = {RECIPE: 1.0}, {RECIPE: "training"}
+    for name in entries:
+        whole = [run["beside"] / run["seconds"] for run in runs if run["entry"] == name and "beside" in run]
+        ratios = whole or [pace[RECIPE] / pace[name] for pace in paces if name in pace]
+        if name != RECIPE and ratios:
+            faster[name], timed[name] = median(ratios), "training" if whole else "steps"
     for name, entry in entries.items():
-        own = [run for run in runs if run["entry"] == name]
-        faster = median([run["beside"] / run["seconds"] for run in timed if run["entry"] == name] or [1.0])
-        if name in ("padded", RECIPE):
-            own, faster = list(reference), 1 / padded if name == "padded" else 1.0
-        if own:
+        own = reference if name in ("padded", RECIPE) else [run for run in runs if run["entry"] == name]
+        if own and name in faster:
             scores, tested = [run["validation"] for run in own], [run["test"] for run in own]
             p = p_value(scores)
             yield (
                 name, entry.change, str(len(own)), str(Figure(tuple(scores))), f"{p:.2g}", "yes" if p < LEVEL else "no",
-                str(Figure(tuple(tested))), f"{recipe / faster:.0f}", f"{faster:.2f}", f"{faster * padded:.1f}",
+                str(Figure(tuple(tested))), f"{median(recipe) / faster[name]:.0f}", timed[name], f"{faster[name]:.2f}",
+                f"{faster[name] / faster['padded']:.1f}",
             )  # fmt: skip
 
 
@@ -341,28 +355,30 @@ def measure(
 
 
 @app.command()
-def padding(corpus: Corpus, steps: int = 6, rounds: int = 5) -> None:
-    """Time some steps padded and packed, in turns: what a padded training would take."""
+def pace(corpus: Corpus, steps: int = 6, rounds: int = 5) -> None:
+    """Time some steps of every entry, in turns: the seconds that a whole training of each takes at this pace."""
     context = _open(corpus)
+    train_split, entries = context.examples["train"], list(read_entries().values())
     for i in range(rounds):
         seconds = {}
-        for name in ("padded", RECIPE)[:: 1 - 2 * (i % 2)]:
-            model = load_classifier(context.checkpoint.folder)
-            of_it = model, entry_named(name), context.examples["train"], i
-            train(*of_it, accelerator=context.accelerator, most=1)
-            seconds[name] = train(*of_it, accelerator=context.accelerator, most=steps)
-        append({"started": utc_now(), "steps": steps, **seconds}, "padding.jsonl")
+        for entry in entries[:: 1 - 2 * (i % 2)]:
+            model, whole = load_classifier(context.checkpoint.folder), entry.steps(len(train_split))
+            first, more = (
+                train(model, entry, train_split, i, accelerator=context.accelerator, most=most)
+                for most in (1, 1 + steps)
+            )
+            seconds[entry.name] = round(first + (more - first) / steps * (whole - 1), 3)
+        append({"steps": steps, "seconds": seconds} | _noted(context), "paces.jsonl")
 
 
 @app.command()
 def table() -> None:
     """Write and print the table of all runs."""
-    padded = median(line["padded"] / line[RECIPE] for line in read("padding.jsonl"))
     reference = [
         {"precision": run["precision"], "validation": run["weighted_f1_last"], "test": run["test_f1"]}
         for run in load_catalogue("minilm").populations["runs"].runs
     ]
-    made = table_of(read("runs.jsonl"), reference, read_entries(), padded)
+    made = table_of(read("runs.jsonl"), reference, read_entries(), read("paces.jsonl"))
     RESULTS.with_suffix(".csv").write_text(made.to_csv(), encoding="utf-8")
     typer.echo(made.to_markdown())
 

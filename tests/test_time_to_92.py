@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -58,6 +59,18 @@ def test_frozen_parts_stay_and_lower_layers_learn_slower(tiny_context: Context) 
         torch.testing.assert_close(slower[name] - before[name], share * full, rtol=1e-3, atol=1e-7)
 
 
+def test_a_pace_is_that_of_a_whole_training(tiny_context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[dict[str, Any]] = []
+    monkeypatch.setattr(time_to_92, "_open", lambda *_: tiny_context)
+    monkeypatch.setattr(time_to_92, "append", lambda line, file: lines.append(line))
+    monkeypatch.setattr(
+        time_to_92, "read_entries", lambda: {"plain": PLAIN, "twice": replace(PLAIN, name="twice", epochs=2)}
+    )
+    monkeypatch.setattr(time_to_92, "train", lambda *_, most, **__: 5.0 + 2.0 * most)  # set-up, and two seconds a step
+    time_to_92.pace("nowhere", steps=2, rounds=1)
+    assert lines[0]["seconds"] == {"plain": 5.0 + 2.0 * 3, "twice": 5.0 + 2.0 * 6}  # 96 rows, 32 a step
+
+
 def test_a_fast_head_learns_faster_and_without_dropout_nothing_is_drawn(tiny_context: Context) -> None:
     before, full = weights(PLAIN, tiny_context, most=0), weights(PLAIN, tiny_context, most=1)
     fast = weights(replace(PLAIN, head=3.0), tiny_context, most=1)
@@ -96,22 +109,30 @@ def test_an_entry_reaches_the_target_by_a_t_test_of_its_seeds() -> None:
         on | {"entry": "one-epoch", "validation": 0.926 + d, "test": 0.92, "seconds": 100.0, "beside": 300.0}
         for d in (-0.001, 0.0, 0.001)
     ]
-    on_a_gpu = [run | {"machine": "a GPU", "precision": "bf16", "seconds": 1.0, "beside": 2.0} for run in runs]
+    runs.append(on | {"entry": "frozen-1", "validation": 0.925, "test": 0.92, "seconds": 90.0})
+    on_a_gpu = [run | {"machine": "a GPU", "precision": "bf16", "seconds": 1.0, "beside": 2.0} for run in runs[:3]]
     reference = [
         {"precision": precision, "validation": f1, "test": 0.92}
         for f1 in (0.9244, 0.9250, 0.9240)
         for precision in ("fp32", "bf16")
     ]
-    shown = table_of([*runs, *on_a_gpu], reference, entries, padded=4.0).rows
-    assert [row[0] for row in shown] == ["padded", RECIPE, "one-epoch"] * 2
-    assert {row[2] for row in shown} == {"3"}
+    paces = [
+        on | {"seconds": {"padded": 4 * packed, "packed": packed, "one-epoch": packed / 2, "frozen-1": packed / 4}}
+        for packed in (200.0, 280.0, 320.0)
+    ]
+    paces.append({"machine": "a GPU", "precision": "bf16", "seconds": {"padded": 20.0, "packed": 2.0}})
+    shown = table_of([*runs, *on_a_gpu], reference, entries, paces).rows
+    assert [row[0] for row in shown] == ["padded", RECIPE, "one-epoch", "frozen-1", "padded", RECIPE, "one-epoch"]
+    assert [row[2] for row in shown] == ["3", "3", "3", "1", "3", "3", "3"]
     assert {row[5] for row in shown} == {"no"}  # p = 0.055
     assert [row[7:] for row in shown] == [
-        ("1200", "0.25", "1.0", "two cores, fp32"),
-        ("300", "1.00", "4.0", "two cores, fp32"),
-        ("100", "3.00", "12.0", "two cores, fp32"),
-        ("8", "0.25", "1.0", "a GPU, bf16"),
-        ("2", "1.00", "4.0", "a GPU, bf16"),
-        ("1", "2.00", "8.0", "a GPU, bf16"),
+        ("1200", "steps", "0.25", "1.0", "two cores, fp32"),
+        ("300", "training", "1.00", "4.0", "two cores, fp32"),
+        ("100", "training", "3.00", "12.0", "two cores, fp32"),
+        ("75", "steps", "4.00", "16.0", "two cores, fp32"),
+        ("20", "steps", "0.10", "1.0", "a GPU, bf16"),
+        ("2", "training", "1.00", "10.0", "a GPU, bf16"),
+        ("1", "training", "2.00", "20.0", "a GPU, bf16"),
     ]
+    assert not table_of(runs, reference, entries, []).rows  # a padded training was not timed
     assert p_value([0.926, 0.9262, 0.9258, 0.9261]) < 0.01 < p_value([0.9244, 0.9245])
