@@ -16,6 +16,7 @@ import shutil
 import sys
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import nox
 
@@ -77,9 +78,9 @@ def interpreter(environment: Path) -> str:
     return str(environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python"))
 
 
-def run_suite(session: nox.Session, *arguments: str, success_codes: tuple[int, ...] = (0,)) -> None:
+def run_suite(session: nox.Session, *arguments: str, success_codes: tuple[int, ...] = (0,), **options: Any) -> None:
     """Run `python -m ARGUMENTS` in the shared environment."""
-    session.run(suite_python(session), "-m", *arguments, external=True, success_codes=list(success_codes))
+    session.run(suite_python(session), "-m", *arguments, external=True, success_codes=list(success_codes), **options)
 
 
 def results_folder(session: nox.Session, default: Path) -> tuple[str, list[str]]:
@@ -129,8 +130,9 @@ def types(session: nox.Session) -> None:
 
 @shared
 def tests(session: nox.Session) -> None:
-    """Run the tests: no Hub, no accelerator, no corpus; about 7 minutes on two cores."""
-    run_suite(session, "pytest", "tests", *session.posargs)
+    """Run the tests, those named or all, these side by side: no Hub, no accelerator, no corpus."""
+    side_by_side = () if session.posargs else ("--numprocesses=logical", "--maxprocesses=4", "--dist=loadfile")
+    run_suite(session, "pytest", "tests", *side_by_side, *session.posargs, env={"OMP_NUM_THREADS": "1"})
 
 
 @nox.session

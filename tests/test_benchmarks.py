@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -32,7 +33,9 @@ def benchmark(
         f"--results={results}", "--recipe=tiny", "--corpus=rehearsal", "--limit=64",
         f"--benchmark-json={results}/benchmark.json", *options,
     ]  # fmt: skip
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    # pytest-benchmark measures nothing in a worker of pytest-xdist
+    alone = {name: value for name, value in os.environ.items() if name != "PYTEST_XDIST_WORKER"}
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=alone)
 
 
 def test_a_round_is_a_seed_with_its_scores_beside_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

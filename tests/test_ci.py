@@ -143,7 +143,7 @@ def test_a_lock_is_hashed_entries_and_nothing_else(file: Path) -> None:
     assert not ENTRY.sub("", text.removeprefix(HEAD + include))  # no index, no link, no entry without a hash
 
 
-@pytest.mark.parametrize("requirement", asked_for(), ids=str)
+@pytest.mark.parametrize("requirement", sorted(asked_for(), key=str), ids=str)
 def test_a_pin_is_among_the_versions_that_the_project_allows(requirement: Requirement) -> None:
     version = dict(CONSTRAINTS)[canonicalize_name(requirement.name)]
     assert requirement.specifier.contains(version)
