@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 import time
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -70,6 +71,7 @@ class Entry:
     warmup: float = 0.0
     decay: float = 1.0
     frozen: int = 0
+    freeze_at: float = 0.0
     head: float = 1.0
     dropout: bool = True
 
@@ -96,13 +98,15 @@ def entry_named(name: str) -> Entry:
     return entries[name]
 
 
-def make_optimizer(model: PreTrainedModel, entry: Entry) -> torch.optim.AdamW:
-    """Return AdamW with a rate a layer, without weight decay on biases and LayerNorm; frozen parts get no gradient."""
+def stages_of(model: PreTrainedModel) -> list[nn.Module]:
+    """Return the embeddings and the encoder's layers, from below."""
     base: Any = model.base_model
-    layers = (base.encoder if hasattr(base, "encoder") else base.transformer).layer
-    stages: list[nn.Module] = [base.embeddings, *layers]
-    for stage in stages[: entry.frozen]:
-        stage.requires_grad_(False).eval()
+    return [base.embeddings, *(base.encoder if hasattr(base, "encoder") else base.transformer).layer]
+
+
+def make_optimizer(model: PreTrainedModel, entry: Entry) -> torch.optim.AdamW:
+    """Return AdamW with a rate a layer, without weight decay on biases and LayerNorm."""
+    stages = stages_of(model)
     below = {parameter: len(stages) - i for i, stage in enumerate(stages) for parameter in stage.parameters()}
     decayed = set(get_parameter_names(model, [nn.LayerNorm], ["bias"]))
     groups = [
@@ -112,7 +116,6 @@ def make_optimizer(model: PreTrainedModel, entry: Entry) -> torch.optim.AdamW:
             "weight_decay": MINILM.weight_decay if name in decayed else 0.0,
         }
         for name, parameter in model.named_parameters()
-        if parameter.requires_grad
     ]
     return torch.optim.AdamW(groups, fused=True)
 
@@ -140,7 +143,7 @@ def train(
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
     set_seed(seed)
-    model.train()
+    model.train().requires_grad_(True)
     if entry.batching == "packed":
         enable_packing(model)
     make_batch = batcher(examples.tokens, entry.batching, **(ON_GPU if on_gpu else {}))
@@ -154,14 +157,20 @@ def train(
         loss.backward()
         return loss.detach()
 
-    learn: Pass = GraphedPass(run, model) if on_gpu and entry.batching == "packed" else run
+    def learning() -> Pass:
+        return GraphedPass(run, model) if on_gpu and entry.batching == "packed" else run
 
     def batches() -> Iterator[torch.Tensor]:
         for epoch in range(entry.epochs):
             sampler.set_epoch(epoch)
             yield from loader
 
+    learn = learning()
     for step, rows in enumerate(itertools.islice(batches(), most)):
+        if step == math.ceil(entry.freeze_at * steps):
+            for stage in stages_of(model)[: entry.frozen]:
+                stage.requires_grad_(False)  # AdamW leaves alone what has no gradient
+            learn = learning()  # what a GPU recorded is another pass
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = peak * entry.rate(step, steps)
         learn(to_device(make_batch(rows) | {"labels": examples.labels[rows]}, device), 1.0)
@@ -356,9 +365,12 @@ def measure(
 
 @app.command()
 def pace(corpus: Corpus, steps: int = 6, rounds: int = 5) -> None:
-    """Time some steps of every entry, in turns: the seconds that a whole training of each takes at this pace."""
+    """Time some steps of every entry, in turns: the seconds that a whole training of each takes at this pace.
+
+    An entry whose steps are not alike, because some parts learn for a while only, is timed by `measure` alone.
+    """
     context = _open(corpus)
-    train_split, entries = context.examples["train"], list(read_entries().values())
+    train_split, entries = context.examples["train"], [it for it in read_entries().values() if not it.freeze_at]
     for i in range(rounds):
         seconds = {}
         for entry in entries[:: 1 - 2 * (i % 2)]:
@@ -371,14 +383,19 @@ def pace(corpus: Corpus, steps: int = 6, rounds: int = 5) -> None:
         append({"steps": steps, "seconds": seconds} | _noted(context), "paces.jsonl")
 
 
-@app.command()
-def table() -> None:
-    """Write and print the table of all runs."""
+def measured_table() -> Table:
+    """Return the table of the committed runs."""
     reference = [
         {"precision": run["precision"], "validation": run["weighted_f1_last"], "test": run["test_f1"]}
         for run in load_catalogue("minilm").populations["runs"].runs
     ]
-    made = table_of(read("runs.jsonl"), reference, read_entries(), read("paces.jsonl"))
+    return table_of(read("runs.jsonl"), reference, read_entries(), read("paces.jsonl"))
+
+
+@app.command()
+def table() -> None:
+    """Write and print the table of all runs."""
+    made = measured_table()
     RESULTS.with_suffix(".csv").write_text(made.to_csv(), encoding="utf-8")
     typer.echo(made.to_markdown())
 
