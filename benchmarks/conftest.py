@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.peer import FLOP, multiply
@@ -23,7 +24,7 @@ from repro.regression.workers import Round, Worker, interleave
 from repro.sections.context import Context
 from repro.sections.runner import open_context
 from repro.spec import Device, Precision, RunSpec, choice, parse_seeds
-from repro.training.device import DeviceChoice, resolve_device
+from repro.training.device import NEEDED_MIB, DeviceChoice, resolve_device
 
 ROOT = Path(__file__).parents[1]
 CACHE = pytest.StashKey[dict[Any, Any]]()
@@ -83,8 +84,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     """Add accelerator and library versions; a host name is nobody's business."""
-    import torch
-
     del machine_info["node"], machine_info["release"]  # the host's name, and the name of its kernel
     on_gpu = torch.cuda.is_available() and config.getoption("--device") != "cpu"
     machine_info.update(
@@ -199,7 +198,12 @@ def measure(
         if (title, *chosen) not in cache:
             given = {"device": str(on.device), "rounds": rounds, **source}
             work = {name: v.request({**given, "precision": str(precision_of(name))}) for name, v in chosen.items()}
-            cache[title, *chosen] = _interleave(work, rounds, warm_up)
+            at_once = torch.cuda.mem_get_info()[0] // (NEEDED_MIB << 20) if on.device == "cuda" else len(work)
+            cache[title, *chosen] = {
+                name: timed
+                for group in groups(list(work), at_once)
+                for name, timed in _interleave({name: work[name] for name in group}, rounds, warm_up).items()
+            }
         timed: dict[str, list[Round]] = cache[title, *chosen]
         if flop:
             peak = timed[f"peak-{precision_of(own)}"]
@@ -209,6 +213,12 @@ def measure(
         _record(benchmark, timed[own], {"precision": str(precision_of(own)), **facts})
 
     return call
+
+
+def groups(names: Sequence[str], at_once: int) -> list[list[str]]:
+    """Return the variants in groups that take turns: `at_once` in each, those of one precision together."""
+    alike, size = sorted(names, key=lambda name: name.rpartition("-")[2]), max(1, at_once)
+    return [alike[i : i + size] for i in range(0, len(alike), size)]
 
 
 def _interleave(work: Mapping[str, Any], rounds: int, warm_up: int) -> dict[str, list[Round]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.conftest import _of_a_step
+from benchmarks.conftest import _of_a_step, groups
 from benchmarks.steps import GROUP, SETTLE, spread_batches
 from benchmarks.turns import Ended, Turn
 from benchmarks.worker import BENCHMARKS
@@ -165,6 +165,18 @@ def test_a_gpu_is_waited_for_where_the_clock_is_read() -> None:
     assert read == [False, False, True, False, False]  # no step before each round here
     [averaged] = [_of_a_step(Round(seconds=6.0, facts={"pieces": 9.0, "gpu_peak_mib": 3.0}, peak_mib=1.0), 3)]
     assert (averaged.seconds, averaged.facts) == (2.0, {"pieces": 3.0, "gpu_peak_mib": 3.0})
+
+
+@pytest.mark.parametrize(
+    ("at_once", "expected"),
+    [
+        (8, [["packed-bf16", "trainer-bf16", "packed-fp32", "trainer-fp32"]]),
+        (2, [["packed-bf16", "trainer-bf16"], ["packed-fp32", "trainer-fp32"]]),
+        (0, [["packed-bf16"], ["trainer-bf16"], ["packed-fp32"], ["trainer-fp32"]]),
+    ],
+)
+def test_so_many_variants_take_turns_as_the_memory_holds(at_once: int, expected: list[list[str]]) -> None:
+    assert groups(["packed-bf16", "packed-fp32", "trainer-bf16", "trainer-fp32"], at_once) == expected
 
 
 def test_two_workers_take_the_same_rows_and_one_that_fails_says_why() -> None:
