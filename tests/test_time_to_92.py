@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -11,13 +12,14 @@ import torch
 from transformers import get_linear_schedule_with_warmup, set_seed
 
 from benchmarks import time_to_92
-from benchmarks.time_to_92 import RECIPE, Entry, held_out, p_value, read_entries, table_of, train
+from benchmarks.time_to_92 import RECIPE, Entry, held_out, measured_table, p_value, read_entries, table_of, train
 from repro.assets.loading import load_classifier
 from repro.errors import UsageError
 from repro.sections.context import Context
 from repro.training.device import make_accelerator
 from repro.training.loop import fit
 
+ROOT = Path(__file__).parents[1]
 PLAIN = Entry(name="plain", change="", learning_rate=1e-3, batch_size=32, epochs=1)
 
 
@@ -145,3 +147,20 @@ def test_an_entry_reaches_the_target_by_a_t_test_of_its_seeds() -> None:
     ]
     assert not table_of(runs, reference, entries, []).rows  # a padded training was not timed
     assert p_value([0.926, 0.9262, 0.9258, 0.9261]) < 0.01 < p_value([0.9244, 0.9245])
+
+
+def test_the_table_is_that_of_the_committed_runs_and_the_page_says_what_it_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    made = measured_table()
+    assert (ROOT / "results" / "time-to-92.csv").read_text(encoding="utf-8") == made.to_csv()
+    rows = [dict(zip(made.columns, row, strict=True)) for row in made.rows]
+    enough = [row for row in rows if row["reaches it"] == "yes" and int(row["seeds"]) >= 20]
+    fastest = min(enough, key=lambda row: float(row["seconds"]))
+    page = " ".join((ROOT / "docs" / "speed.md").read_text(encoding="utf-8").split())
+    validation, test = (fastest[f"F1 on {split}"].partition(" [")[0] for split in ("validation", "test"))
+    assert f"`{fastest['entry']}`" in page
+    assert f"{validation} on validation and {test} on test in {fastest['seconds']} s" in page
+    faster = fastest["times as fast as packed"], fastest["as padded"]
+    assert "{} times as fast as the packed recipe and {} times as the padded one".format(*faster) in page
