@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import math
 import time
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -72,7 +71,6 @@ class Entry:
     warmup: float = 0.0
     decay: float = 1.0
     frozen: int = 0
-    freeze_at: float = 0.0
     head: float = 1.0
     dropout: bool = True
 
@@ -99,15 +97,13 @@ def entry_named(name: str) -> Entry:
     return entries[name]
 
 
-def stages_of(model: PreTrainedModel) -> list[nn.Module]:
-    """Return the embeddings and the encoder's layers, from below."""
-    base: Any = model.base_model
-    return [base.embeddings, *(base.encoder if hasattr(base, "encoder") else base.transformer).layer]
-
-
 def make_optimizer(model: PreTrainedModel, entry: Entry) -> torch.optim.AdamW:
-    """Return AdamW with a rate a layer, without weight decay on biases and LayerNorm."""
-    stages = stages_of(model)
+    """Return AdamW with a rate a layer, without weight decay on biases and LayerNorm; frozen parts get no gradient."""
+    base: Any = model.base_model
+    layers = (base.encoder if hasattr(base, "encoder") else base.transformer).layer
+    stages: list[nn.Module] = [base.embeddings, *layers]
+    for stage in stages[: entry.frozen]:
+        stage.requires_grad_(False).eval()
     below = {parameter: len(stages) - i for i, stage in enumerate(stages) for parameter in stage.parameters()}
     decayed = set(get_parameter_names(model, [nn.LayerNorm], ["bias"]))
     groups = [
@@ -117,6 +113,7 @@ def make_optimizer(model: PreTrainedModel, entry: Entry) -> torch.optim.AdamW:
             "weight_decay": MINILM.weight_decay if name in decayed else 0.0,
         }
         for name, parameter in model.named_parameters()
+        if parameter.requires_grad
     ]
     return torch.optim.AdamW(groups, fused=True)
 
@@ -144,7 +141,7 @@ def train(
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
     set_seed(seed)
-    model.train().requires_grad_(True)
+    model.train()
     if entry.batching == "packed":
         enable_packing(model)
     make_batch = batcher(examples.tokens, entry.batching, **(ON_GPU if on_gpu else {}))
@@ -158,20 +155,14 @@ def train(
         loss.backward()
         return loss.detach()
 
-    def learning() -> Pass:
-        return GraphedPass(run, model) if on_gpu and entry.batching == "packed" else run
+    learn: Pass = GraphedPass(run, model) if on_gpu and entry.batching == "packed" else run
 
     def batches() -> Iterator[torch.Tensor]:
         for epoch in range(entry.epochs):
             sampler.set_epoch(epoch)
             yield from loader
 
-    learn = learning()
     for step, rows in enumerate(itertools.islice(batches(), most)):
-        if step == math.ceil(entry.freeze_at * steps):
-            for stage in stages_of(model)[: entry.frozen]:
-                stage.requires_grad_(False)  # AdamW leaves alone what has no gradient
-            learn = learning()  # what a GPU recorded is another pass
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = peak * entry.rate(step, steps)
         learn(to_device(make_batch(rows) | {"labels": examples.labels[rows]}, device), 1.0)
@@ -202,6 +193,7 @@ def held_out(examples: Examples) -> tuple[Examples, Examples, str]:
 
 def run_once(context: Context, entry: Entry, seed: int, examples: Examples, **scored: Examples) -> dict[str, Any]:
     """Fine-tune once and score what is given by name; return a line of the log."""
+    started = utc_now()
     set_seed(seed)
     model = load_classifier(context.checkpoint.folder)
     accelerator = context.accelerator
@@ -210,12 +202,12 @@ def run_once(context: Context, entry: Entry, seed: int, examples: Examples, **sc
     for name, split in scored.items():
         outputs = predict_rows(model, split, batch_size=64, accelerator=accelerator, batching=entry.batching)
         line[name] = round(f1_score(split.labels, outputs.predictions, average="weighted"), 6)
-    return line | _noted(context)
+    return line | _noted(context, started)
 
 
-def _noted(context: Context) -> dict[str, Any]:
+def _noted(context: Context, started: str) -> dict[str, Any]:
     """Return where and with what code a line was measured."""
-    origin = collect_provenance(started=utc_now(), threads=torch.get_num_threads())
+    origin = collect_provenance(started=started, threads=torch.get_num_threads())
     noted = {"started", "commit", "dirty", "processor", "threads"}
     machine = torch.cuda.get_device_name() if context.accelerator.device.type == "cuda" else origin.processor
     return origin.model_dump(include=noted) | {
@@ -372,15 +364,14 @@ def measure(
 
 
 @app.command()
-def pace(corpus: Corpus, steps: int = 6, rounds: int = 5) -> None:
-    """Time some steps of every entry, in turns: the seconds that a whole training of each takes at this pace.
-
-    An entry whose steps are not alike, because some parts learn for a while only, is timed by `measure` alone.
-    """
-    context = _open(corpus)
-    train_split, entries = context.examples["train"], [it for it in read_entries().values() if not it.freeze_at]
+def pace(
+    corpus: Corpus, steps: int = 6, rounds: int = 5, device: On = Device.CPU, precision: In = Precision.FP32
+) -> None:
+    """Time some steps of every entry, in turns: the seconds that a whole training of each takes at this pace."""
+    context = _open(corpus, device, precision)
+    train_split, entries = context.examples["train"], list(read_entries().values())
     for i in range(rounds):
-        seconds = {}
+        started, seconds = utc_now(), {}
         for entry in entries[:: 1 - 2 * (i % 2)]:
             model, whole = load_classifier(context.checkpoint.folder), entry.steps(len(train_split))
             first, more = (
@@ -388,7 +379,7 @@ def pace(corpus: Corpus, steps: int = 6, rounds: int = 5) -> None:
                 for most in (1, 1 + steps)
             )
             seconds[entry.name] = round(first + (more - first) / steps * (whole - 1), 3)
-        append({"steps": steps, "seconds": seconds} | _noted(context), "paces.jsonl")
+        append({"steps": steps, "seconds": seconds} | _noted(context, started), "paces.jsonl")
 
 
 def measured_table() -> Table:

@@ -65,15 +65,6 @@ def test_frozen_parts_stay_and_lower_layers_learn_slower(tiny_context: Context) 
     moved = {name for name, tensor in frozen.items() if not torch.equal(tensor, before[name])}
     assert not any("embeddings" in name or "layer.0" in name for name in moved)
     assert any("layer.1" in name for name in moved)
-    first, later = (replace(PLAIN, frozen=2, freeze_at=0.3), replace(PLAIN, frozen=2, freeze_at=0.4))  # of three steps
-    one, whole, longer = (
-        weights(PLAIN, tiny_context, most=1),
-        weights(first, tiny_context),
-        weights(later, tiny_context),
-    )
-    name = "distilbert.transformer.layer.0.ffn.lin1.bias"
-    assert torch.equal(whole[name], one[name])
-    assert not torch.equal(longer[name], one[name])
     slower = weights(replace(PLAIN, decay=0.5), tiny_context, most=1)
     for name, share in (("distilbert.transformer.layer.1.ffn.lin1.bias", 0.5), ("classifier.bias", 1.0)):
         full = weights(PLAIN, tiny_context, most=1)[name] - before[name]
