@@ -54,7 +54,13 @@ TRAININGS = {
 GROWTH = {n: Variant(encode_and_run, {"tweets": n}) for n in (1_000, 4_000, 16_000, 64_000, 256_000)}
 LIMIT = 1_600  # rows of each split: 25 steps an epoch, a tenth of the corpus
 RUN = ["repro", "run", "corpus-facts", "token-facts", "features", "projection", "linear", "finetune", "--again"]
-SEMINAR = ["notebook", *in_precisions(packed=Variant(run_command))]
+
+
+def seminar(limit: int) -> dict[str, Variant]:
+    def limited(*command: str) -> Variant:
+        return Variant(run_command, {"command": [*command, f"--limit={limit}"]})
+
+    return {"notebook": limited("benchmarks.notebook"), **in_precisions(packed=limited(*RUN))}
 
 
 @pytest.mark.parametrize(("peer", "variant"), [(peer, name) for peer, variants in STEPS.items() for name in variants])
@@ -82,7 +88,7 @@ def test_growth(axis: str, variant: str, measure: Measure) -> None:
     measure(f"growth with {axis}", only, rounds, unit=axis, size=size, tweets=size)
 
 
-@pytest.mark.parametrize("variant", SEMINAR)
+@pytest.mark.parametrize("variant", seminar(LIMIT))
 def test_seminar(variant: str, measure: Measure, rounds: int, context: Context, benchmark: BenchmarkFixture) -> None:
     """From start to end, start-up included; a round is a process. `--limit=16000 --rounds=5` is the whole, once.
 
@@ -93,10 +99,8 @@ def test_seminar(variant: str, measure: Measure, rounds: int, context: Context, 
     on: dict[str, Any] = {"recipe": context.recipe.name, "corpus": context.corpus.stamp.name, "variant": variant}
     limit = context.spec.limit or LIMIT
     title = f"the seminar from start to end, first {limit:,} rows of each split"
-    commands = {name: ["benchmarks.notebook"] if name == "notebook" else RUN for name in SEMINAR}
-    variants = {name: Variant(run_command, {"command": [*it, f"--limit={limit}"]}) for name, it in commands.items()}
     # nothing warms up, as in the notebook
-    measure(title, variants, max(1 if context.spec.limit else 3, rounds // 5), warm_up=0, unit="pass", **on)
+    measure(title, seminar(limit), max(1 if context.spec.limit else 3, rounds // 5), warm_up=0, unit="pass", **on)
     benchmark.extra_info["peak_mib"] = []  # it would be that of the process which waits
     del benchmark.extra_info["precision"]  # ours stands in the variant; the notebook chooses none
 
