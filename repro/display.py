@@ -104,6 +104,8 @@ class _Cell(string.Formatter):
     def format_field(self, value: Any, format_spec: str) -> str:
         if value is None:
             return ""
+        if format_spec.endswith("g") and abs(value) >= 1_000:  # noqa: PLR2004
+            format_spec = ",.0f"  # no power of ten, no decimal point at the end
         return ("yes" if value else "no") if isinstance(value, bool) else format(value, format_spec)
 
 

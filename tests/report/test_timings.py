@@ -12,7 +12,15 @@ from scipy.stats import chi2
 
 from repro.records.schema import RowResults, RunRecord
 from repro.report.costs import cost_drawings, cost_table, costs_of
-from repro.report.timings import growth_drawings, ratio_drawings, ratios_of, read_timings, share_of_peak, speed_tables
+from repro.report.timings import (
+    growth_drawings,
+    ratio_drawings,
+    ratios_of,
+    read_timings,
+    share_of_peak,
+    speed_tables,
+    variant,
+)
 from repro.training.metrics import score
 from tests.conftest import MakeRecord
 from tests.files import entry, save_benchmarks
@@ -133,3 +141,14 @@ def test_the_page_on_speed_says_what_fine_tuning_took() -> None:
     lines = (ROOT / "results" / "tables" / "costs.csv").read_text(encoding="utf-8").splitlines()
     [fine_tuning] = [row for row in csv.DictReader(lines) if row["classifier"] == "fine-tuning"]
     assert f"take {float(fine_tuning['seconds']):.0f} s" in (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+
+
+def test_the_page_on_speed_says_how_long_the_whole_seminar_takes() -> None:
+    page = " ".join((ROOT / "docs" / "speed.md").read_text(encoding="utf-8").split())
+    timed = [t for t in read_timings(ROOT / "results") if t.name.startswith("test_seminar")]
+    took = {(t.number("limit"), variant(t)): t.median for t in timed}  # by rows of each split
+    notebook, ours = (took[16_000, way] for way in ("notebook", "packed-fp32"))
+    assert f"take {notebook:,.0f} s and this suite's sections {ours:.0f} s, {notebook / ours:.2f} times" in page
+    assert f"would be {notebook / 6:.0f} s" in page
+    assert f"{notebook:,.0f}" in {row[3] for row in speed_tables(timed)["speed"].rows}  # as the report writes it
+    assert f"it is {took[1_600, 'notebook'] / took[1_600, 'packed-fp32']:.2f} times" in page
