@@ -73,10 +73,15 @@ class Entry:
     frozen: int = 0
     head: float = 1.0
     dropout: bool = True
+    shortest: float = 1.0
+
+    def rows(self, rows: int) -> int:
+        """Return how many of so many rows it trains on."""
+        return round(self.shortest * rows)
 
     def steps(self, rows: int) -> int:
-        """Return the optimizer steps of a training on so many rows."""
-        return self.epochs * -(-rows // self.batch_size)
+        """Return the optimizer steps of a training on its part of so many rows."""
+        return self.epochs * -(-self.rows(rows) // self.batch_size)
 
     def rate(self, step: int, steps: int) -> float:
         """Return the share of the peak rate at a step, counted from 0, of all steps."""
@@ -144,9 +149,12 @@ def train(
     model.train()
     if entry.batching == "packed":
         enable_packing(model)
+    optimizer, steps = make_optimizer(model, entry), entry.steps(len(examples))
+    if entry.shortest < 1:
+        by_length = examples.tokens.lengths.argsort(stable=True)
+        examples = rows_of(examples, by_length[: entry.rows(len(examples))].sort().values)
     make_batch = batcher(examples.tokens, entry.batching, **(ON_GPU if on_gpu else {}))
     sampler, loader = row_numbers(len(examples), entry.batch_size, seed)
-    optimizer, steps = make_optimizer(model, entry), entry.steps(len(examples))
     peaks = [group["lr"] for group in optimizer.param_groups]
 
     def run(batch: Batch, weight: float) -> torch.Tensor:

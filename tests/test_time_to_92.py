@@ -96,6 +96,19 @@ def test_a_fast_head_learns_faster_and_without_dropout_nothing_is_drawn(tiny_con
         assert {call.args[1] for call in drop.call_args_list} == {0, 0.1, 0.2}  # of the encoder, and before the head
 
 
+def test_an_entry_may_train_on_the_shortest_tweets_alone(tiny_context: Context) -> None:
+    half = replace(PLAIN, shortest=0.5)
+    whole = tiny_context.examples["train"]
+    longest_of_half = sorted(whole.tokens.lengths.tolist())[47]
+    assert half.steps(len(whole)) == 2  # 48 of 96 rows, 32 a step
+    seen: list[int] = []
+    with patch("benchmarks.time_to_92.batcher", side_effect=lambda tokens, *_: seen.extend(tokens.lengths.tolist())):
+        weights(half, tiny_context, most=0)
+    assert len(seen) == 48
+    assert max(seen) == longest_of_half
+    assert seen != sorted(seen)  # in the corpus' order: what is drawn is the sampler's
+
+
 @pytest.mark.parametrize("setting", ["dropout=0.1", "epochs=1.5", "head=fast", "decay=", "rate=1"])
 def test_a_setting_of_another_kind_is_refused(setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time_to_92, "_open", lambda *_: None)
