@@ -93,8 +93,7 @@ def test_seminar(variant: str, measure: Measure, rounds: int, context: Context, 
     """From start to end, start-up included; a round is a process. `--limit=16000 --rounds=5` is the whole, once.
 
     Not the same work throughout: ours makes hidden states of two splits, the notebook of all three; ours predicts the
-    test split, the notebook the validation split once more; ours fits the logistic regression three ways and writes
-    records.
+    test split, the notebook the validation split once more; ours writes records.
     """
     limit = context.spec.limit or LIMIT
     on: dict[str, Any] = {"recipe": context.recipe.name, "corpus": context.corpus.stamp.name, "variant": variant}
